@@ -1,0 +1,1 @@
+"""A PyTorch Geometric package that trains neural network potentials."""

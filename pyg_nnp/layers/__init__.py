@@ -1,0 +1,1 @@
+"""The layers that a potential is made of."""
