@@ -1,1 +1,7 @@
 """A PyTorch Geometric package that trains neural network potentials."""
+
+from pyg_nnp.build import build_potential
+from pyg_nnp.checkpoint import load_potential
+from pyg_nnp.config import load_config
+
+__all__ = ["build_potential", "load_config", "load_potential"]

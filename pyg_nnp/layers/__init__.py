@@ -1,1 +1,46 @@
-"""The layers that a potential is made of."""
+"""The layers that a potential is made of, under the names that the configuration uses."""
+
+from pyg_nnp.layers.affine import AtomicAffine
+from pyg_nnp.layers.base import Core, Layer
+from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
+from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
+from pyg_nnp.layers.embedding import RandomAtomEmbedding
+from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.layers.force import Force
+from pyg_nnp.layers.geometry import Distance, RangeSeparation
+from pyg_nnp.layers.radial import GaussianSmearing
+from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
+
+LAYERS: dict[str, type[Layer]] = {
+    "Distance": Distance,
+    "RangeSeparation": RangeSeparation,
+    "GaussianSmearing": GaussianSmearing,
+    "RandomAtomEmbedding": RandomAtomEmbedding,
+    "AtomicAffine": AtomicAffine,
+    "ChargeConservation": ChargeConservation,
+    "AtomicCharge2Dipole": AtomicCharge2Dipole,
+    "ElectrostaticEnergy": ElectrostaticEnergy,
+    "EnergyReduce": EnergyReduce,
+    "Force": Force,
+}
+CORES: dict[str, type[Core]] = {"SchNet": SchNetCore}
+
+__all__ = [
+    "CORES",
+    "LAYERS",
+    "AtomicAffine",
+    "AtomicCharge2Dipole",
+    "CFConv",
+    "ChargeConservation",
+    "Core",
+    "Distance",
+    "ElectrostaticEnergy",
+    "EnergyReduce",
+    "Force",
+    "GaussianSmearing",
+    "Layer",
+    "RandomAtomEmbedding",
+    "RangeSeparation",
+    "SchNetCore",
+    "SchNetInteraction",
+]

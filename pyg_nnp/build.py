@@ -1,0 +1,227 @@
+"""From the configuration of a model to its layers."""
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from pyg_nnp.config import Config
+from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
+from pyg_nnp.layers import CORES, LAYERS
+from pyg_nnp.layers.base import Core, Layer
+from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.loss import Weights
+from pyg_nnp.model import Potential, check_wiring
+
+UNITS = ("Hartree_in_E", "Bohr_in_R")
+
+
+def build_potential(config: Config, name: str) -> Potential:
+    """Build the potential that the configuration describes, with parameters drawn from ``Trainer.seed``.
+
+    Args:
+        config: the whole configuration.
+        name: which of ``Modelhub.internal_FFs``.
+
+    Raises:
+        ConfigError: there is no such model, or something in it is not right.
+        FieldError: its layers do not fit together.
+    """
+    models = config.Modelhub.internal_FFs
+    if name not in models:
+        raise ConfigError(f"{config.source}: Modelhub has no model '{name}'. It has: {', '.join(models)}.")
+    model = models[name]
+    place = f"{config.source}: Modelhub.{name}"
+    entries = [(entry.name, entry.params) for entry in model.layers]
+    generator = torch.Generator().manual_seed(config.Trainer.seed)
+    try:
+        layers, built = build_layers(model.architecture, model.build_params, entries, generator)
+    except (ConfigError, FieldError) as error:
+        raise type(error)(f"{place}.{error}") from error
+    spec = {"name": name, "architecture": model.architecture, "build_params": model.build_params, "layers": built}
+    potential = Potential(layers, spec).to(getattr(torch, config.Trainer.dtype))
+    _check_predicted(potential, model.loss, f"{place}.loss")
+    _check_predicted(potential, config.Metrics, f"{config.source}: Metrics")
+    return potential
+
+
+def _check_predicted(potential: Potential, weights: Weights, where: str) -> None:
+    for kind, fields in weights.items():
+        for name in fields:
+            if name not in potential.outputs:
+                writers = [label for label, layer in LAYERS.items() if name in layer.writes]
+                raise ConfigError(
+                    f"{where}.{kind}.{name}: this model does not predict '{name}', only "
+                    f"{', '.join(potential.outputs)}. Remove it"
+                    + (f", or add the layer {writers[-1]}." if writers else ".")
+                )
+
+
+def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer], *, may_import: bool) -> type[Layer]:
+    """Return the class that a name in the configuration stands for.
+
+    Args:
+        name: a name of the table, or ``package.module:Class``.
+        known: the table.
+        base: what the class must be a subclass of.
+        may_import: whether a module that is not imported yet may be. Importing runs its code, so a model file alone
+            must not cause it.
+
+    Raises:
+        ConfigError: there is none, or it is no subclass of ``base``.
+    """
+    if ":" not in name:
+        if name not in known:
+            raise ConfigError(
+                f"there is no {base.__name__.lower()} '{name}'.{did_you_mean(name, known)} "
+                f"There are: {', '.join(known)}; or your own as package.module:Class."
+            )
+        return known[name]
+    module_name, _, class_name = name.partition(":")
+    if not may_import and module_name not in sys.modules:
+        raise ConfigError(f"'{name}' is a class of your own. Import the module '{module_name}' before you load this.")
+    try:
+        found = getattr(import_module(module_name), class_name, None)
+    except ImportError as error:
+        raise ConfigError(
+            f"cannot import '{module_name}' of '{name}': {error}. "
+            "The module must be installed or lie in the working directory."
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise ConfigError(f"'{class_name}' in module '{module_name}' is no subclass of pyg_nnp.layers.{base.__name__}.")
+    return found
+
+
+def options_of(layer_class: type[Layer]) -> type[BaseModel]:
+    """Return a schema of the options of a layer: the parameters of its constructor."""
+    definitions: dict[str, Any] = {
+        name: (
+            Any if parameter.annotation is parameter.empty else parameter.annotation,
+            ... if parameter.default is parameter.empty else parameter.default,
+        )
+        for name, parameter in inspect.signature(layer_class, eval_str=True).parameters.items()
+        if name != "generator"
+    }
+    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    return create_model(layer_class.__name__, __config__=config, **definitions)
+
+
+def build_layers(
+    architecture: str,
+    build_params: Mapping[str, Any],
+    entries: Sequence[tuple[str, Mapping[str, Any]]],
+    generator: torch.Generator | None = None,
+    may_import: bool = True,
+) -> tuple[list[Layer], list[dict[str, Any]]]:
+    """Build the layers of a potential.
+
+    Args:
+        architecture: name of the core, or ``package.module:Class``.
+        build_params: options for every layer that takes them.
+        entries: name and own options of each layer; the name ``Core`` stands for the core.
+        generator: where initial parameters are drawn from.
+        may_import: see :func:`resolve_class`.
+
+    Returns:
+        The layers, and name and all options of each: what builds them again.
+
+    Raises:
+        ConfigError: an unknown name or option, an option that is missing or not of its type.
+        FieldError: the layers do not fit together.
+    """
+    classes = list(_classes(architecture, entries, may_import))
+    for prepended in dict.fromkeys(p for layer_class, *_ in classes for p in layer_class.prepends):
+        if not any(issubclass(layer_class, prepended) for layer_class, *_ in classes):
+            classes.insert(0, (prepended, prepended.__name__, {}, "layers (in front)"))
+    _check_taken(build_params, [layer_class for layer_class, *_ in classes])
+    layers: list[Layer] = []
+    built: list[dict[str, Any]] = []
+    for layer_class, name, own, where in classes:
+        taken = inspect.signature(layer_class).parameters
+        given = {key: value for key, value in build_params.items() if key in taken} | dict(own)
+        if issubclass(layer_class, EnergyReduce) and "terms" not in given:
+            given["terms"] = _energy_terms(layers)
+        options = _checked(layer_class, name, given, own, where)
+        extra = {"generator": generator} if "generator" in taken else {}
+        try:
+            layers.append(layer_class(**options, **extra))
+        except ConfigError as error:
+            raise ConfigError(f"{where}.params: {name}: {error}") from error
+        built.append({"name": name, "params": options})
+    check_wiring(layers, [where for *_, where in classes])
+    return layers, built
+
+
+def _classes(
+    architecture: str, entries: Sequence[tuple[str, Mapping[str, Any]]], may_import: bool
+) -> Iterator[tuple[type[Layer], str, Mapping[str, Any], str]]:
+    try:
+        core = resolve_class(architecture, CORES, Core, may_import=may_import)
+    except ConfigError as error:
+        raise ConfigError(f"architecture: {error}") from error
+    for number, (name, own) in enumerate(entries):
+        if name == "Core":
+            yield core, name, own, f"layers[{number}]"
+            continue
+        try:
+            known = {**LAYERS, "Core": core}
+            yield resolve_class(name, known, Layer, may_import=may_import), name, own, f"layers[{number}]"
+        except ConfigError as error:
+            raise ConfigError(f"layers[{number}].name: {error}") from error
+    if sum(name == "Core" for name, _ in entries) != 1:
+        raise ConfigError("layers: exactly one entry must be 'name: Core', where the architecture has its place.")
+
+
+def _check_taken(build_params: Mapping[str, Any], classes: Sequence[type[Layer]]) -> None:
+    taken = {name: None for c in classes for name in inspect.signature(c).parameters if name != "generator"}
+    taken |= dict.fromkeys(UNITS)  # the potential's own: they say what the numbers mean
+    for name in build_params:
+        if name not in taken:
+            raise ConfigError(
+                f"build_params: no layer of this model takes '{name}'.{did_you_mean(name, taken)} "
+                f"They take: {', '.join(taken)}."
+            )
+
+
+def _checked(
+    layer_class: type[Layer], name: str, given: Mapping[str, Any], own: Mapping[str, Any], where: str
+) -> dict[str, Any]:
+    """Return all options of a layer, checked, defaults included."""
+    schema = options_of(layer_class)
+    label = name if name != "Core" else layer_class.__name__
+    for key in own:
+        if key not in schema.model_fields:
+            raise ConfigError(
+                f"{where}.params: {label} has no option '{key}'.{did_you_mean(key, schema.model_fields)} "
+                f"It takes: {', '.join(schema.model_fields) or 'none'}."
+            )
+    try:
+        checked = schema.model_validate(dict(given))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = str(problem["loc"][0])
+        if problem["type"] == "missing":
+            raise ConfigError(
+                f"{where}: {label} needs '{key}', which is neither in its params nor in build_params. Give it in one."
+            ) from error
+        place = f"{where}.params.{key}" if key in own else f"build_params.{key}"
+        raise ConfigError(f"{place}: {label} cannot take {problem['input']!r}: {_lower(problem['msg'])}.") from error
+    return {key: getattr(checked, key) for key in schema.model_fields}
+
+
+def _lower(message: str) -> str:
+    return message[0].lower() + message[1:]
+
+
+def _energy_terms(layers: Sequence[Layer]) -> list[str]:
+    """Return the energy terms that these layers declare, each once."""
+    terms = list(dict.fromkeys(term for layer in layers for term in layer.energy_terms))
+    if not terms:
+        raise ConfigError(
+            "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
+        )
+    return terms

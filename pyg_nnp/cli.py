@@ -1,0 +1,49 @@
+"""The command line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from pyg_nnp.config import load_config
+from pyg_nnp.errors import UserError
+from pyg_nnp.run import seed_everything, train
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    root = argparse.ArgumentParser(prog="pyg-nnp", description="Train neural network potentials.")
+    root.add_argument("--version", action="version", version=version("pyg-nnp"))
+    commands = root.add_subparsers(dest="command", required=True)
+    train_command = commands.add_parser("train", help="train the models of a configuration")
+    train_command.add_argument("config", type=Path, help="the configuration, a YAML file")
+    train_command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0, or 2 after a user's mistake, 130 after Ctrl-C.
+    """
+    options = parser().parse_args(arguments)
+    # layers of users are modules beside their configuration
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        config = load_config(options.config)
+        seed_everything(config.Trainer.seed)
+        train(config, options.out)
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return USER_ERROR
+    except OSError as error:
+        print(f"{error.filename or options.out}: {error.strerror or error}.", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("Interrupted. The states that were saved so far are in the output folder.", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,42 @@
+"""The contract of a layer."""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+Fields = dict[str, Tensor]
+
+
+class Layer(nn.Module):
+    """Reads some fields and writes others.
+
+    ``forward`` takes the tensors that ``reads`` names as keyword arguments and returns a dict with exactly those that
+    ``writes`` names. It changes none of its arguments.
+
+    The options of a layer are the parameters of its constructor, with type hints; those without a default must be
+    given in ``params`` or ``build_params``. A constructor that draws random numbers takes ``generator`` and draws from
+    it.
+
+    Attributes:
+        reads: names of the fields that ``forward`` takes.
+        writes: names of the fields that it returns.
+        energy_terms: those of ``writes`` that are terms of the energy per atom and belong into the total energy.
+        differentiates: fields with respect to which ``forward`` takes derivatives.
+        prepends: classes of layers that are put in front of the whole potential where it has none of them.
+    """
+
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    energy_terms: tuple[str, ...] = ()
+    differentiates: tuple[str, ...] = ()
+    prepends: ClassVar[tuple[type["Layer"], ...]] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class Core(Layer):
+    """The message passing part of a potential, from the atoms' features to atomic energies and charges.
+
+    ``architecture`` in the configuration names it, and the entry ``Core`` among the layers stands for it.
+    """

@@ -1,0 +1,82 @@
+"""What follows from atomic charges."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from ase.data import atomic_masses
+from torch import Tensor
+
+from pyg_nnp.functional.geometry import sum_over_atoms
+from pyg_nnp.layers.base import Fields, Layer
+
+
+class ChargeConservation(Layer):
+    r"""Shift the predicted charges so that each molecule's add up to its total charge.
+
+    .. math:: q_i \leftarrow q_i - \frac{1}{N} \Big( \sum_{j=1}^{N} q_j - Q \Big)
+
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eq. 14.
+
+    Reads:
+        Qa: (A,) predicted atomic charges [charge].
+        Q: (G,) total charge [charge].
+        N: (G,) number of atoms.
+        batch: (A,) molecule of each atom.
+
+    Writes:
+        Qa: (A,) atomic charges [charge] that add up to ``Q``.
+        Q_sum: (G,) what they added up to before [charge].
+    """
+
+    reads = ("Qa", "Q", "N", "batch")
+    writes = ("Qa", "Q_sum")
+
+    def forward(self, Qa: Tensor, Q: Tensor, N: Tensor, batch: Tensor) -> Fields:
+        """Return corrected charges and the sum of the uncorrected."""
+        Q_sum = sum_over_atoms(Qa, batch, len(N))
+        return {"Qa": Qa - ((Q_sum - Q) / N).index_select(0, batch), "Q_sum": Q_sum}
+
+
+class AtomicCharge2Dipole(Layer):
+    r"""Dipole moment of the atomic charges.
+
+    .. math:: \mu = \sum_i q_i (R_i - R_0)
+
+    The dipole of a charged molecule depends on the origin :math:`R_0`, and programs differ in it; that of a neutral
+    molecule does not.
+
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eq. 9.
+
+    Args:
+        origin: ``lab`` (the origin of the coordinates), ``center_of_mass`` or ``center_of_nuclear_charge``.
+
+    Reads:
+        Qa: (A,) atomic charges [charge].
+        Ra: (A, 3) positions [length].
+        Za: (A,) atomic numbers.
+        N: (G,) number of atoms.
+        batch: (A,) molecule of each atom.
+
+    Writes:
+        M2: (G, 3) dipole moment [charge*length].
+    """
+
+    reads = ("Qa", "Ra", "Za", "N", "batch")
+    writes = ("M2",)
+    weights: Tensor
+
+    def __init__(self, origin: Literal["lab", "center_of_mass", "center_of_nuclear_charge"] = "lab") -> None:
+        super().__init__()
+        self.origin = origin
+        of_element = atomic_masses if origin == "center_of_mass" else np.arange(len(atomic_masses), dtype=float)
+        self.register_buffer("weights", torch.tensor(of_element, dtype=torch.float64), persistent=False)
+
+    def forward(self, Qa: Tensor, Ra: Tensor, Za: Tensor, N: Tensor, batch: Tensor) -> Fields:
+        """Return the dipole moment."""
+        R = Ra
+        if self.origin != "lab":
+            weights = self.weights.index_select(0, Za)[:, None]
+            center = sum_over_atoms(weights * Ra, batch, len(N)) / sum_over_atoms(weights, batch, len(N))
+            R = Ra - center.index_select(0, batch)
+        return {"M2": sum_over_atoms(Qa[:, None] * R, batch, len(N))}

@@ -1,0 +1,118 @@
+"""What a run tells: a log file, messages on the terminal, a progress bar."""
+
+import logging
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pyg_nnp.training import Best, Epoch
+
+ROOT = logging.getLogger("pyg_nnp")
+VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
+
+
+class _ConsoleHandler(logging.Handler):
+    """Print messages above a progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def run_log(folder: Path) -> Iterator[Console]:
+    """Let the package's messages go to the terminal and, with each epoch, to a new file in ``folder``.
+
+    Yields:
+        The console for progress bars.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
+    file = logging.FileHandler(_new_file(folder), encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
+    handlers = [file, _ConsoleHandler(console)]
+    level, propagate = ROOT.level, ROOT.propagate
+    ROOT.setLevel(logging.DEBUG)
+    ROOT.propagate = False
+    for handler in handlers:
+        ROOT.addHandler(handler)
+    try:
+        yield console
+    finally:
+        for handler in handlers:
+            ROOT.removeHandler(handler)
+            handler.close()
+        ROOT.setLevel(level)
+        ROOT.propagate = propagate
+
+
+def _new_file(folder: Path) -> Path:
+    """Return a name that no earlier run has, even one of the same second."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for attempt in range(1, 1000):
+        path = folder / (f"{stamp}.log" if attempt == 1 else f"{stamp}_{attempt}.log")
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"{folder} has a thousand logs of {stamp}.")
+
+
+def versions() -> str:
+    """Return the versions of Python and of the packages that results depend on."""
+    return ", ".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in VERSIONS])
+
+
+class EpochProgress:
+    """The progress bar of a training, and the epochs' lines in the log file.
+
+    Args:
+        console: where the bar is shown, if it is a terminal.
+        name: of the model.
+        max_epochs: the planned number of epochs.
+        steps: optimiser steps in an epoch.
+    """
+
+    def __init__(self, console: Console, name: str, max_epochs: int, steps: int) -> None:
+        self.log = logging.getLogger(__name__)
+        self.steps = steps
+        self.max_epochs = max_epochs
+        self.bar = Progress(
+            TextColumn("{task.description} epoch"),
+            TextColumn("{task.fields[epoch]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task(name, total=max_epochs * steps, epoch=f"0/{max_epochs}", state="")
+
+    def on_step(self) -> None:
+        """Advance by one optimiser step."""
+        self.bar.advance(self.task)
+
+    def on_epoch(self, epoch: Epoch, best: Best) -> None:
+        """Show and log what the epoch came to."""
+        state = f"loss {epoch.loss:.4g}"
+        if epoch.score is not None:
+            state += f"  validation {epoch.validation_loss:.4g}  score {epoch.score:.4g} (best {best.score:.4g})"
+        state += f"  lr {epoch.learning_rate:.2e}"
+        self.bar.update(self.task, epoch=f"{epoch.number}/{self.max_epochs}", state=state)
+        line = "  ".join(f"{name} {value:.6g}" for name, value in epoch.row().items())
+        if best.patience is not None:
+            line += f"  patience {epoch.number - best.epoch}/{best.patience}"
+        self.log.debug("%s", line)

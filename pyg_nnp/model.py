@@ -1,0 +1,155 @@
+"""Potential: a checked list of layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from pyg_nnp.errors import FieldError, did_you_mean
+from pyg_nnp.functional.geometry import sum_over_atoms
+from pyg_nnp.layers.base import Fields, Layer
+
+INPUTS = ("N", "Ra", "Za", "Q", "batch", "edge_index")
+_SIZE_OF_REFERENCES = 119  # one for each atomic number, and 0
+
+
+class Potential(nn.Module):
+    """Layers applied one after the other.
+
+    Args:
+        layers: the layers, in order.
+        spec: what the potential is rebuilt from, a JSON-like dict; see :func:`build_layers`.
+
+    Attributes:
+        outputs: names of the fields that a call returns.
+        atomic_energies: (119,) float64 reference energy of each atomic number, added to the predicted energy.
+        energy_shift: () float64, added to the energy of each molecule.
+
+    Raises:
+        FieldError: a layer reads what nothing before it writes, or writes an input.
+    """
+
+    layers: nn.ModuleList
+    atomic_energies: Tensor
+    energy_shift: Tensor
+
+    def __init__(self, layers: Sequence[Layer], spec: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        check_wiring(layers)
+        self.layers = nn.ModuleList(layers)
+        self.spec = dict(spec or {})
+        written = {name for layer in layers for name in layer.writes}
+        self.outputs: list[str] = [name for name in ("E", "Ea", "Fa", "Qa", "M2") if name in written]
+        self.outputs += ["Q"] if "Qa" in written else []
+        self._differentiated = {name for layer in layers for name in layer.differentiates}
+        self.register_buffer("atomic_energies", torch.zeros(_SIZE_OF_REFERENCES, dtype=torch.float64))
+        self.register_buffer("energy_shift", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the parameters, and so of all predictions but the total energy."""
+        return next((parameter.dtype for parameter in self.parameters()), torch.float64)
+
+    def set_references(self, atomic_energies: Tensor, energy_shift: float) -> None:
+        """Set the energies that are added to the predicted ones.
+
+        Args:
+            atomic_energies: (119,) reference energy of each atomic number [energy].
+            energy_shift: added to the energy of each molecule [energy].
+        """
+        self.atomic_energies.copy_(atomic_energies)
+        self.energy_shift.fill_(energy_shift)
+
+    def forward(self, data: Data) -> Fields:
+        """Predict.
+
+        Args:
+            data: a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N``, ``Q`` and ``edge_index``; it is not modified.
+
+        Returns:
+            The predicted fields: ``E`` (G,) total energies, float64, reference energies included; ``Fa`` (A, 3);
+            ``Qa`` (A,); ``M2`` (G, 3); ``Q`` (G,), the sum of the atomic charges before ``ChargeConservation``. What a
+            potential predicts depends on its layers. In evaluation mode they carry no graph.
+        """
+        inputs = self._inputs(data)
+        with torch.set_grad_enabled(bool(self._differentiated) or torch.is_grad_enabled()):
+            fields = self._run(inputs)
+        predicted: Fields = {name: fields[name] for name in self.outputs if name != "Q"}
+        if "E" in predicted:
+            predicted["E"] = predicted["E"] + self._reference(inputs)
+        if "Q" in self.outputs:
+            uncorrected = fields.get("Q_sum")
+            charges, batch, N = fields["Qa"], fields["batch"], fields["N"]
+            predicted["Q"] = sum_over_atoms(charges, batch, len(N)) if uncorrected is None else uncorrected
+        return predicted if self.training else {name: value.detach() for name, value in predicted.items()}
+
+    def _inputs(self, data: Data) -> Fields:
+        """Return what layers may read, so that no label can leak into a prediction."""
+        inputs: Fields = {}
+        for name in INPUTS:
+            if name in data:
+                value: Tensor = data[name]
+                inputs[name] = value.to(self.dtype) if value.is_floating_point() else value
+            elif name != "batch":
+                raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N, Q and edge_index.")
+        inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
+        for name in self._differentiated:
+            inputs[name] = inputs[name].detach().requires_grad_()
+        return inputs
+
+    def _run(self, inputs: Fields) -> Fields:
+        fields = dict(inputs)
+        for number, module in enumerate(self.layers):
+            layer = cast(Layer, module)
+            written = layer(**{name: fields[name] for name in layer.reads})
+            if written.keys() != set(layer.writes):
+                raise FieldError(
+                    f"layer {number} ({type(layer).__name__}) returned {sorted(written)}, "
+                    f"but declares that it writes {sorted(layer.writes)}. Let both be the same."
+                )
+            fields |= written
+        return fields
+
+    def _reference(self, inputs: Fields) -> Tensor:
+        atomic = self.atomic_energies.index_select(0, inputs["Za"])
+        return sum_over_atoms(atomic, inputs["batch"], len(inputs["N"])) + self.energy_shift
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Potential":
+        """Move or cast, but leave the reference energies in double precision."""
+        references = self.atomic_energies, self.energy_shift
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        device = self.atomic_energies.device
+        self.atomic_energies, self.energy_shift = (reference.to(device) for reference in references)
+        return self
+
+
+def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:
+    """Check that every field is written before it is read, and that no input is overwritten.
+
+    Args:
+        layers: in order.
+        places: what to call the place of each in messages; by default its number.
+
+    Raises:
+        FieldError: it is not so.
+    """
+    known = list(INPUTS)
+    for number, layer in enumerate(layers):
+        where = f"{places[number] if places else f'layer {number}'} ({type(layer).__name__})"
+        for name in layer.reads:
+            if name not in known:
+                raise FieldError(
+                    f"{where} reads '{name}', which nothing before it writes.{did_you_mean(name, known)} "
+                    f"Fields at this point: {', '.join(known)}."
+                )
+        for name in layer.writes:
+            if name in INPUTS:
+                raise FieldError(f"{where} writes '{name}', an input. Write a field with a name of its own.")
+            if name in known and name not in layer.reads:
+                raise FieldError(
+                    f"{where} writes '{name}' over what a layer before it wrote, without reading it. "
+                    f"Remove one of the two layers, or let this one read '{name}'."
+                )
+        known += [name for name in layer.writes if name not in known]

@@ -1,0 +1,160 @@
+"""The training command: everything that happens between a configuration and a trained potential."""
+
+import logging
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from pyg_nnp.build import build_potential
+from pyg_nnp.checkpoint import DESCRIPTION, load_potential, write_atomically, write_json
+from pyg_nnp.checks import check_batch_size, check_elements, check_units
+from pyg_nnp.config import Config, dump_config
+from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
+from pyg_nnp.errors import ConfigError
+from pyg_nnp.logs import EpochProgress, run_log, versions
+from pyg_nnp.metrics import Errors, evaluate, weighted_sum
+from pyg_nnp.model import Potential
+from pyg_nnp.training import Best, fit
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, out: Path) -> None:
+    """Train every active model of a configuration.
+
+    Args:
+        config: from :func:`pyg_nnp.load_config`.
+        out: folder that everything is written to.
+
+    Raises:
+        ConfigError: something in the configuration is not right; all that can be known without data is checked first.
+        DataError: something in the data is not right.
+    """
+    names = [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
+    # built once now so that a mistake in the last model does not show after the first was trained for days
+    for name in names:
+        build_potential(config, name)
+        _check_not_trained(config, name, out)
+    with run_log(out / "logs") as console:
+        log.info("Configuration %s, output in %s.", config.source, out.resolve())
+        log.debug("Versions: %s", versions())
+        log.debug("The whole configuration:\n%s", dump_config(config))
+        _save_config(config, out / "config.yaml")
+        dataset = MoleculeDataset.from_config(config, out)
+        log.info("Data set:\n%s", "\n".join(dataset.summary()))
+        log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
+        parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+        log.info("Split: %s.", ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()))
+        check_batch_size(config, parts)
+        device = _device(config)
+        for name in names:
+            train_model(config, name, dataset, parts, device, out, console)
+
+
+def train_model(
+    config: Config,
+    name: str,
+    dataset: MoleculeDataset,
+    parts: Mapping[str, Tensor],
+    device: torch.device,
+    out: Path,
+    console: Console,
+) -> None:
+    """Train one model and say how good it is on the test part."""
+    model, trainer = config.Modelhub.internal_FFs[name], config.Trainer
+    folder = out / config.folder_name(name)
+    potential = build_potential(config, name)
+    check_elements(config, name, potential, dataset)
+    check_units(config, name, dataset)
+    references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
+    potential.set_references(references.atomic_energies, references.shift)
+    potential.spec["elements"] = dataset.elements
+    potential.to(device)
+    count = sum(parameter.numel() for parameter in potential.parameters())
+    log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
+    with progress.bar:
+        best = fit(
+            potential,
+            dataset,
+            parts,
+            trainer,
+            model.loss,
+            config.Metrics,
+            folder,
+            progress.on_step,
+            progress.on_epoch,
+        )
+    if best.epoch == 0:
+        log.warning("%s: no epoch had a finite score, so there is no best potential, only the last.", name)
+        return
+    log.info("%s: the best epoch was %d; its potential is in %s.", name, best.epoch, folder / "best")
+    _final_metrics(config, name, load_potential(folder / "best", device), best, dataset, parts, folder)
+
+
+def _final_metrics(
+    config: Config,
+    name: str,
+    potential: Potential,
+    best: Best,
+    dataset: MoleculeDataset,
+    parts: Mapping[str, Tensor],
+    folder: Path,
+) -> None:
+    """Evaluate the best potential on validation and test part, and write ``metrics.json``."""
+    device = potential.energy_shift.device
+    results: dict[str, Any] = {"best_epoch": best.epoch}
+    for part in ("validation", "test"):
+        if part in parts:
+            batches = (batch.to(device) for batch in dataset.batches(parts[part], config.Trainer.batch_size))
+            errors = evaluate(potential, batches, config.Metrics)
+            results[part] = errors | {"score": weighted_sum(errors, config.Metrics)}
+            log.info("%s: %s part: %s", name, part, _in_words(errors))
+    write_json(folder / "metrics.json", results)
+
+
+def _in_words(errors: Errors) -> str:
+    return ", ".join(f"{kind} of {field} {value:.6g}" for kind, of in errors.items() for field, value in of.items())
+
+
+def _device(config: Config) -> torch.device:
+    if config.Trainer.cuda and not torch.cuda.is_available():
+        log.warning("cuda: true, but there is no CUDA device here. Training on the CPU.")
+    return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
+
+
+def _check_not_trained(config: Config, name: str, out: Path) -> None:
+    """Refuse to write over a potential that somebody may have waited days for."""
+    folder = out / config.folder_name(name)
+    for state in ("best", "last"):
+        if (folder / state / DESCRIPTION).exists():
+            raise ConfigError(
+                f"{config.source}: Modelhub.{name}: {folder} holds a trained potential already. "
+                "Give another output folder with -o, set a suffix for the model, or move that folder away."
+            )
+
+
+def _save_config(config: Config, path: Path) -> None:
+    """Write the formatted configuration; a different one that is there already is kept under another name."""
+    text = dump_config(config).encode()
+    if path.exists():
+        if path.read_bytes() == text:
+            return
+        number = next(n for n in range(1, 10**6) if not path.with_name(f"config.{n}.yaml").exists())
+        kept = path.rename(path.with_name(f"config.{number}.yaml"))
+        log.info("Kept the config.yaml that was there as %s.", kept.name)
+    write_atomically(path, text)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed python's, numpy's and PyTorch's global generators, which layers of users may draw from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -1,0 +1,203 @@
+"""The training loop, in functions that read downwards."""
+
+import csv
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch_geometric.data import Batch
+
+from pyg_nnp.checkpoint import save_potential
+from pyg_nnp.config import Trainer
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.errors import UserError
+from pyg_nnp.loss import Weights, weighted_loss
+from pyg_nnp.metrics import Errors, evaluate, weighted_sum
+from pyg_nnp.model import Potential
+
+log = logging.getLogger(__name__)
+
+
+class TrainingError(UserError):
+    """Training cannot go on."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        number: counted from 1.
+        loss: mean training loss over the frames of the epoch.
+        learning_rate: after its last step.
+        validation_loss: the loss over the whole validation part, if there is one.
+        score: the weighted sum of the metrics on it.
+        errors: those metrics.
+    """
+
+    number: int
+    loss: float
+    learning_rate: float
+    validation_loss: float | None = None
+    score: float | None = None
+    errors: Errors = field(default_factory=dict)
+
+    def row(self) -> dict[str, float]:
+        """Return the line of the epoch in ``history.csv``."""
+        known = {"validation_loss": self.validation_loss, "score": self.score}
+        row = {"epoch": self.number, "learning_rate": self.learning_rate, "training_loss": self.loss}
+        row |= {name: value for name, value in known.items() if value is not None}
+        return row | {f"{kind}_{name}": value for kind, of in self.errors.items() for name, value in of.items()}
+
+
+@dataclass
+class Best:
+    """Early stopping: the best score so far and how long ago that was.
+
+    A score that is not finite is never an improvement.
+    """
+
+    patience: int | None
+    score: float = math.inf
+    epoch: int = 0
+
+    def improves(self, score: float, epoch: int) -> bool:
+        """Say whether this score is the best so far, and remember it if so."""
+        better = math.isfinite(score) and score < self.score
+        if better:
+            self.score, self.epoch = score, epoch
+        return better
+
+    def exhausted(self, epoch: int) -> bool:
+        """Say whether there was no improvement for ``patience`` epochs."""
+        return self.patience is not None and epoch - self.epoch >= self.patience
+
+
+def rate_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[int], float]:
+    """Return the share of the learning rate at each optimiser step, counted from 0.
+
+    Args:
+        name: ``linear`` (to 0 at the last step), ``cosine`` (to 0 along half a cosine) or ``constant``.
+        num_steps: number T of all planned steps.
+        warmup_ratio: over this share of them the rate rises linearly from 0.
+    """
+    warmup = round(warmup_ratio * num_steps)
+
+    def share(step: int) -> float:
+        if step < warmup:
+            return step / warmup
+        done = min((step - warmup) / max(num_steps - 1 - warmup, 1), 1.0)
+        return {"linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}[name]
+
+    return share
+
+
+def train_epoch(
+    potential: Potential,
+    batches: Iterable[Batch],
+    weights: Weights,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    on_step: Callable[[], None],
+) -> float:
+    """Take one optimiser step for each batch.
+
+    Returns:
+        The mean loss over all frames.
+    """
+    potential.train()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    total, frames = torch.zeros((), dtype=torch.float64), 0
+    for batch in batches:
+        loss = weighted_loss(potential(batch), batch, weights)
+        optimizer.zero_grad()
+        # only what the optimiser moves: the gradient with respect to the positions would cost as much again
+        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        on_step()
+        # kept as a tensor, so that a GPU is waited for once an epoch and not at each step
+        total = total.to(loss.device) + loss.detach() * batch.num_graphs
+        frames += batch.num_graphs
+    return float(total) / frames
+
+
+def fit(
+    potential: Potential,
+    dataset: MoleculeDataset,
+    parts: Mapping[str, Tensor],
+    trainer: Trainer,
+    loss: Weights,
+    metrics: Weights,
+    folder: Path,
+    on_step: Callable[[], None],
+    on_epoch: Callable[[Epoch, Best], None],
+) -> Best:
+    """Train a potential and save the best and the last state of it.
+
+    Args:
+        potential: on the device and in the precision to train in.
+        dataset: all frames.
+        parts: the frames of ``training`` and, where there is one, ``validation``.
+        trainer: the protocol.
+        loss: weights of the loss.
+        metrics: weights of the score.
+        folder: where ``best``, ``last`` and ``history.csv`` go.
+        on_step: called after each optimiser step.
+        on_epoch: told of each epoch when it is over.
+
+    Returns:
+        Which epoch was best.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    device = potential.energy_shift.device
+    training, validation = parts["training"], parts.get("validation")
+    steps = -(-len(training) // trainer.batch_size) * trainer.max_epochs
+    optimizer = Adam(potential.parameters(), lr=trainer.learning_rate)
+    schedule = LambdaLR(optimizer, rate_schedule(trainer.schedule, steps, trainer.warmup_ratio))
+    order = torch.Generator().manual_seed(trainer.seed)
+    best = Best(trainer.patience if validation is not None else None)
+    for number in range(1, trainer.max_epochs + 1):
+        batches = (batch.to(device) for batch in dataset.batches(training, trainer.batch_size, order))
+        training_loss = train_epoch(potential, batches, loss, optimizer, schedule, on_step)
+        if not math.isfinite(training_loss):
+            raise TrainingError(
+                f"epoch {number}: the training loss is {training_loss}. The best state so far, if any, is in {folder}. "
+                "Choose a smaller learning_rate, and look for outliers in the data."
+            )
+        epoch = Epoch(number, training_loss, float(schedule.get_last_lr()[0]))
+        if validation is not None:
+            batches = (batch.to(device) for batch in dataset.batches(validation, trainer.batch_size))
+            errors = evaluate(potential, batches, loss, metrics)
+            scores = weighted_sum(errors, loss), weighted_sum(errors, metrics)
+            epoch = replace(epoch, errors=errors, validation_loss=scores[0], score=scores[1])
+        about: dict[str, Any] = {"epoch": number, "score": epoch.score}
+        # without a validation part the last state is the best
+        if best.improves(-number if epoch.score is None else epoch.score, number):
+            save_potential(potential, folder / "best", about)
+        save_potential(potential, folder / "last", about)
+        append_row(folder / "history.csv", epoch.row())
+        on_epoch(epoch, best)
+        if best.exhausted(number):
+            log.info("No better score for %d epochs: stopped early, after epoch %d.", trainer.patience, number)
+            break
+    return best
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Append a line to a CSV file, and its header when the file is new."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

@@ -1,0 +1,8 @@
+"""Train the models of a configuration: python scripts/train.py train.yaml [-o OUT]."""
+
+import sys
+
+from pyg_nnp.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
