@@ -1,0 +1,306 @@
+"""The training loop: schedule, early stopping, order of frames, and what a run leaves."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from toy import toy_config, write_config, write_toy
+from torch_geometric.data import Batch
+
+import pyg_nnp
+from pyg_nnp import cli, run, training
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.metrics import evaluate, weighted_sum
+from pyg_nnp.training import Best, TrainingError, rate_schedule
+
+
+def test_linear_schedule_by_hand() -> None:
+    share = rate_schedule("linear", 11, 0.2)
+    assert [share(step) for step in range(3)] == [0.0, 0.5, 1.0]
+    assert share(6) == pytest.approx(0.5)
+    assert share(10) == 0.0
+    assert share(11) == 0.0  # asked for once more than there are steps
+
+
+def test_other_schedules_by_hand() -> None:
+    cosine, constant = (rate_schedule(name, 101, 0.0) for name in ("cosine", "constant"))
+    assert [cosine(0), cosine(50), cosine(100)] == pytest.approx([1.0, 0.5, 0.0])
+    assert {constant(0), constant(50), constant(100)} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0])
+def test_schedules_stay_between_0_and_1(name: str, steps: int, warmup: float) -> None:
+    share = rate_schedule(name, steps, warmup)
+    assert all(0 <= share(step) <= 1 for step in range(steps + 1))
+
+
+def test_a_score_that_is_not_finite_is_no_improvement() -> None:
+    best = Best(patience=3)
+    assert not best.improves(math.nan, 1)
+    assert not best.improves(math.inf, 2)
+    assert not best.improves(-math.inf, 2)
+    assert best.improves(5.0, 3)
+    assert not best.improves(math.nan, 4)
+    assert not best.improves(5.0, 5)
+    assert not best.exhausted(5)
+    assert best.exhausted(6)
+    assert (best.score, best.epoch) == (5.0, 3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_toy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run_toy(out: Path, **changes: object) -> Path:
+    config = config_from_dict(toy_config(**changes))
+    run.train(config, out)
+    return out / config.folder_name("FF01")
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    with (folder / "history.csv").open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_a_run_leaves_everything(folder: Path) -> None:
+    assert cli.main(["train", str(write_config(folder)), "-o", "out"]) == 0
+    out = folder / "out"
+    model = out / "FF01-SchNet"
+    assert {path.name for path in model.iterdir()} == {"best", "last", "history.csv", "metrics.json"}
+    assert pyg_nnp.load_config(out / "config.yaml") == pyg_nnp.load_config(folder / "train.yaml")
+    assert len(list(out.glob("processed_dataset_*/dataset.h5"))) == 1
+    (log,) = (out / "logs").iterdir()
+    text = log.read_text()
+    for expected in ("torch 2.", "frames", "Fa", "'forces'", "epoch 3", "patience", "test part: rmse of E", "data_path"):
+        assert expected in text, expected
+    rows = history(model)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[0].keys() >= {"training_loss", "validation_loss", "score", "rmse_E", "rmse_Fa", "rmse_Q"}
+    metrics = json.loads((model / "metrics.json").read_text())
+    assert metrics["best_epoch"] == 1 + min(range(3), key=lambda i: rows[i]["score"])
+    assert metrics["validation"]["score"] == pytest.approx(min(row["score"] for row in rows), rel=1e-6)
+
+
+def test_saved_potential_gives_the_printed_metrics(folder: Path) -> None:
+    model = run_toy(Path("out"))
+    config = pyg_nnp.load_config("out/config.yaml")
+    dataset = MoleculeDataset.from_config(config, "out")
+    parts = pyg_nnp.data.split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+    potential = pyg_nnp.load_potential(model)
+    errors = evaluate(potential, dataset.batches(parts["test"], 100), config.Metrics)
+    expected = json.loads((model / "metrics.json").read_text())["test"]
+    for name, value in errors["rmse"].items():
+        assert value == pytest.approx(expected["rmse"][name], rel=1e-5)
+    assert weighted_sum(errors, config.Metrics) == pytest.approx(expected["score"], rel=1e-5)
+
+
+def test_predicted_energies_are_total_energies(folder: Path) -> None:
+    """Reference energies come back in, in double precision: what remains is what the network predicts."""
+    model = run_toy(Path("out"), Modelhub__FF01__loss={"rmse": {"E": 1}}, Trainer__max_epochs=30)
+    dataset = MoleculeDataset.from_config(pyg_nnp.load_config("out/config.yaml"), "out")
+    predicted = pyg_nnp.load_potential(model)(dataset.batch(torch.arange(5)))
+    assert predicted["E"].dtype == torch.float64
+    assert float((predicted["E"] - dataset.E[:5]).abs().max()) < 2.0
+    assert float(dataset.E.mean()) < -75.0
+
+
+def test_training_learns(folder: Path) -> None:
+    rows = history(run_toy(Path("out"), Trainer__max_epochs=40))
+    assert rows[-1]["rmse_Fa"] < 0.5 * rows[0]["rmse_Fa"]
+
+
+def test_two_runs_with_one_seed_give_the_same_bits(folder: Path) -> None:
+    first, second, other = (
+        (run_toy(Path(name), Trainer__seed=seed) / "last" / "potential.safetensors").read_bytes()
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert first == second
+    assert first != other
+
+
+def test_global_random_state_is_left_alone(folder: Path) -> None:
+    state = torch.get_rng_state()
+    run_toy(Path("out"))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def orders(monkeypatch: pytest.MonkeyPatch, out: str, **changes: object) -> list[list[float]]:
+    """Return the energies of the training frames in the order in which each epoch takes them."""
+    epochs: list[list[float]] = []
+
+    def train_epoch(potential, batches, *args) -> float:
+        epochs.append([float(energy) for batch in batches for energy in batch.E])
+        return 1.0
+
+    monkeypatch.setattr(training, "train_epoch", train_epoch)
+    run_toy(Path(out), **changes)
+    return epochs
+
+
+def test_every_epoch_has_every_frame_once_and_an_order_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = orders(monkeypatch, "out")
+    assert len(epochs) == 3
+    for epoch in epochs:
+        assert len(set(epoch)) == 12  # two full batches of 5 and one of 2
+        assert sorted(epoch) == sorted(epochs[0])
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+def test_order_does_not_depend_on_validation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"parts": ["training", "other", "test"], "ratios": [0.5, 0.25, 0.25]}
+    assert orders(monkeypatch, "a") == orders(monkeypatch, "b", Trainer__Splitter=parts)
+
+
+def test_batch_is_not_modified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = MoleculeDataset.from_config(config_from_dict(toy_config()), ".")
+    batch = dataset.batch(torch.arange(4))
+    before = {name: value.clone() for name, value in batch.to_dict().items() if isinstance(value, torch.Tensor)}
+    potential = pyg_nnp.build_potential(config_from_dict(toy_config()), "FF01")
+    potential(batch)["Fa"].sum().backward()
+    after: Batch = batch
+    assert before.keys() == {name for name, value in after.to_dict().items() if isinstance(value, torch.Tensor)}
+    for name, value in before.items():
+        assert torch.equal(after[name], value), name
+        assert not after[name].requires_grad
+
+
+def test_labels_cannot_leak_into_a_prediction(folder: Path) -> None:
+    dataset = MoleculeDataset.from_config(config_from_dict(toy_config()), ".")
+    potential = pyg_nnp.build_potential(config_from_dict(toy_config()), "FF01").eval()
+    batch, blind = dataset.batch(torch.arange(4)), dataset.batch(torch.arange(4))
+    for name in ("E", "Fa", "Qa", "M2"):
+        blind[name] = torch.full_like(blind[name], float("nan"))
+    for name, value in potential(batch).items():
+        assert torch.equal(value, potential(blind)[name])
+
+
+def test_without_validation_the_last_is_the_best(folder: Path) -> None:
+    parts = {"parts": ["training", "test"], "ratios": [0.5, 0.5]}
+    model = run_toy(Path("out"), Trainer__Splitter=parts, Trainer__patience=1, Trainer__max_epochs=4)
+    assert len(history(model)) == 4
+    assert "score" not in history(model)[0]
+    best, last = ((model / state / "potential.safetensors").read_bytes() for state in ("best", "last"))
+    assert best == last
+
+
+def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([3.0, 2.0, 2.5, math.nan, 2.0, 1.0])
+    monkeypatch.setattr(training, "weighted_sum", lambda errors, weights: value[0])
+    value = [0.0]
+    original = training.evaluate
+    monkeypatch.setattr(
+        training, "evaluate", lambda *args: (value.__setitem__(0, next(scores)), original(*args))[1]
+    )
+    model = run_toy(Path("out"), Trainer__patience=3, Trainer__max_epochs=6)
+    assert len(history(model)) == 5
+    assert json.loads((model / "best" / "potential.json").read_text())["epoch"] == 2
+
+
+def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "weighted_sum", lambda errors, weights: math.nan)
+    model = run_toy(Path("out"))
+    assert not (model / "best").exists()
+    assert (model / "last").exists()
+    assert not (model / "metrics.json").exists()
+
+
+def test_divergence_is_an_error(folder: Path) -> None:
+    with pytest.raises(TrainingError, match=r"epoch \d+: the training loss is (nan|inf).*smaller learning_rate"):
+        run_toy(Path("out"), Trainer__learning_rate=1e30)
+
+
+def test_metrics_do_not_depend_on_batches(folder: Path) -> None:
+    config = config_from_dict(toy_config())
+    dataset = MoleculeDataset.from_config(config, ".")
+    potential = pyg_nnp.build_potential(config, "FF01")
+    weights = {"rmse": {"E": 1.0, "Fa": 1.0}, "mae": {"M2": 1.0}, "mse": {"Qa": 1.0}}
+    frames = torch.arange(len(dataset))
+    whole, cut = (evaluate(potential, dataset.batches(frames, size), weights) for size in (100, 5))
+    predicted, batch = potential.eval()(dataset.batch(frames)), dataset.batch(frames)
+    assert potential.training is False
+    for kind, of in whole.items():
+        for name, value in of.items():
+            assert cut[kind][name] == pytest.approx(value, rel=1e-5)
+            error = (predicted[name] - batch[name]).double()
+            by_hand = {"rmse": error.square().mean().sqrt(), "mse": error.square().mean(), "mae": error.abs().mean()}
+            assert value == pytest.approx(float(by_hand[kind]), rel=1e-5)
+
+
+def test_several_models_one_after_the_other(folder: Path) -> None:
+    document = toy_config()
+    models = document["Modelhub"]
+    models["FF02"] = {**models["FF01"], "suffix": "second"}
+    models["FF03"] = {**models["FF01"], "active": False}
+    run.train(config_from_dict(document), folder / "out")
+    assert {path.name for path in (folder / "out").glob("FF*")} == {"FF01-SchNet", "FF02-SchNet-second"}
+    # each from the seed
+    first, second = (
+        (folder / "out" / name / "last" / "potential.safetensors").read_bytes()
+        for name in ("FF01-SchNet", "FF02-SchNet-second")
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize("transform", [{"atomic_energy": "fit"}, {"total_energy_normalization": True}])
+def test_references_from_the_training_part(folder: Path, transform: dict) -> None:
+    transforms = {"negative_gradient": True, **transform}
+    model = run_toy(Path("out"), Datahub__transforms=transforms)
+    config = pyg_nnp.load_config("out/config.yaml")
+    dataset = MoleculeDataset.from_config(config, "out")
+    parts = pyg_nnp.data.split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+    potential = pyg_nnp.load_potential(model)
+    reference = potential._reference({k: dataset.batch(parts["training"])[k] for k in ("Za", "batch", "N")})
+    # one molecule alone: both mean the mean
+    torch.testing.assert_close(reference.mean(), dataset.E[parts["training"]].mean())
+
+
+def test_a_trained_potential_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(folder)
+    assert cli.main(["train", str(path), "-o", "out"]) == 0
+    before = (folder / "out/FF01-SchNet/best/potential.safetensors").read_bytes()
+    capsys.readouterr()
+    assert cli.main(["train", str(path), "-o", "out"]) == 2
+    assert "holds a trained potential already. Give another output folder with -o" in capsys.readouterr().err
+    assert (folder / "out/FF01-SchNet/best/potential.safetensors").read_bytes() == before
+
+
+def test_a_different_configuration_is_kept(folder: Path) -> None:
+    (folder / "config.yaml").write_text("mine: 1\n")
+    run_toy(Path())
+    assert (folder / "config.1.yaml").read_text() == "mine: 1\n"
+    assert pyg_nnp.load_config("config.yaml")
+
+
+def test_cuda_without_a_device_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    document = toy_config()
+    document["Modelhub"]["FF02"] = {**document["Modelhub"]["FF01"], "suffix": "second"}
+    run.train(config_from_dict(document), folder / "out")
+    (log,) = (folder / "out/logs").iterdir()
+    assert log.read_text().count("no CUDA device") == 1
+
+
+def test_double_precision(folder: Path) -> None:
+    model = run_toy(Path("out"), Trainer__dtype="double")
+    potential = pyg_nnp.load_potential(model)
+    assert potential.dtype == torch.float64
+    dataset = MoleculeDataset.from_config(pyg_nnp.load_config("out/config.yaml"), "out")
+    assert potential(dataset.batch([0, 1]))["Fa"].dtype == torch.float64
+
+
+def test_quiet_where_output_is_no_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_toy(Path("out"))
+    captured = capsys.readouterr()
+    assert "epoch 1" not in captured.err
+    assert "\x1b" not in captured.err + captured.out
