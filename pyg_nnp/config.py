@@ -1,0 +1,620 @@
+"""The schema of the configuration file: every key, its type, its default, and what it means."""
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from pyg_nnp.errors import ConfigError, did_you_mean
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.yaml_loader import format_yaml, read_yaml
+
+MAX_PROBLEMS = 10
+"""Problems that one message lists."""
+
+
+def _problem(text: str, *where: str | int) -> PydanticCustomError:
+    """Return an error for pydantic to collect, at ``where`` below the section that is being checked."""
+    return PydanticCustomError("config", "{text}", {"text": text, "where": where})
+
+
+class Section(BaseModel):
+    """A mapping with known keys; any other key is an error.
+
+    Attributes:
+        other_names: other spellings of keys, with the one that the schema has.
+        advice: what to tell a user who gives an unknown key.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_assignment=True)
+    other_names: ClassVar[dict[str, str]] = {}
+    advice: ClassVar[str] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _canonical(cls, value: Any) -> Any:
+        if value is None and not any(field.is_required() for field in cls.model_fields.values()):
+            return {}
+        if not isinstance(value, dict):
+            return value
+        for other, name in cls.other_names.items():
+            if other in value and name in value:
+                raise _problem(f"'{other}' and '{name}' mean the same; give one of them")
+        return cls.respell({cls.other_names.get(key) or key: part for key, part in value.items()})
+
+    @classmethod
+    def respell(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Return the section in its canonical structure."""
+        return value
+
+
+def _source_names(value: Any) -> Any:
+    """Fill in empty names: the data set's own name is the standard one."""
+    if not isinstance(value, dict):
+        return value
+    return {key: key if source in (None, "") else source for key, source in value.items()}
+
+
+def _check_standard_names(names: dict[str, str], allowed: tuple[str, ...], other: str) -> dict[str, str]:
+    for key, source in names.items():
+        if key in allowed:
+            continue
+        if key in (*FEATURES, *TARGETS):
+            raise _problem(f"'{key}' is one of the {other}; move it to Datahub.{other}", key)
+        if source in allowed:
+            raise _problem(f"the standard name comes first; write '{source}: {key}'", key)
+        alias = next((f" Did you mean '{name}: {source}'?" for name in allowed if key in FIELDS[name].aliases), "")
+        known = ", ".join(f"{name} ({FIELDS[name].meaning.partition(';')[0]})" for name in allowed)
+        raise _problem(f"unknown standard name.{alias or did_you_mean(key, allowed)} There are: {known}", key)
+    return names
+
+
+def _check_features(names: dict[str, str]) -> dict[str, str]:
+    _check_standard_names(names, FEATURES, "targets")
+    for required in ("Ra", "Za"):
+        if required not in names:
+            meaning = FIELDS[required].meaning
+            raise _problem(f"'{required}' is missing; write '{required}: ' and the name of the {meaning} in the data")
+    return names
+
+
+def _check_targets(names: dict[str, str]) -> dict[str, str]:
+    if not names:
+        raise _problem(f"at least one target is needed, of {', '.join(TARGETS)}")
+    return _check_standard_names(names, TARGETS, "features")
+
+
+def _by_function(value: Any) -> Any:
+    """Turn ``E: {rmse: 1}`` into ``rmse: {E: 1}``."""
+    if not isinstance(value, dict):
+        return value
+    functions = ("rmse", "mae", "mse")
+    result: dict[str, Any] = {}
+    for key, terms in value.items():
+        if key in FIELDS and not isinstance(terms, dict):
+            raise _problem(f"a weight stands under a function; write 'rmse: {{{key}: 1}}'", key)
+        if not isinstance(terms, dict):
+            result[key] = terms
+            continue
+        by_field = key not in functions and (key in FIELDS or any(function in terms for function in functions))
+        if not by_field:
+            result.setdefault(key, {})
+        for inner, weight in terms.items():
+            function, name = (inner, key) if by_field else (key, inner)
+            if name in result.setdefault(function, {}):
+                raise _problem(f"the weight of '{name}' is given twice", function, name)
+            result[function][name] = weight
+    return result
+
+
+def _check_weights(weights: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    if not any(terms for terms in weights.values()):
+        raise _problem("at least one term is needed, such as 'rmse: {E: 1}'")
+    if not any(weight > 0 for terms in weights.values() for weight in terms.values()):
+        raise _problem("all weights are 0; at least one must be greater")
+    return weights
+
+
+def _one_of(*functions: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in functions:
+            raise _problem(f"unknown function.{did_you_mean(name, functions)} There are: {', '.join(functions)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _check_ratio(value: Any) -> Any:
+    """Check one ratio; -1 becomes None."""
+    if value is None or (type(value) is int and value == -1):
+        return None
+    if type(value) not in (int, float):
+        raise _problem(f"expects a share, a count, or null, found {_shown(value)}")
+    if not math.isfinite(value) or value <= 0:
+        raise _problem(f"expects a share or a count greater than 0, found {_shown(value)}; leave a part of 0 out")
+    return value
+
+
+SourceNames = BeforeValidator(_source_names)
+Text = Annotated[str, Field(min_length=1)]
+Weight = Annotated[float, Field(ge=0)]
+Loss = Annotated[
+    dict[Annotated[str, _one_of("rmse", "mae", "mse")], dict[str, Weight]],
+    BeforeValidator(_by_function),
+    AfterValidator(_check_weights),
+]
+MetricWeights = Annotated[
+    dict[Annotated[str, _one_of("rmse", "mae")], dict[str, Weight]],
+    BeforeValidator(_by_function),
+    AfterValidator(_check_weights),
+]
+Ratio = Annotated[float | int | None, BeforeValidator(_check_ratio)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Options = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
+Precision = Annotated[
+    Literal["float32", "float64"],
+    BeforeValidator(lambda value: {"single": "float32", "double": "float64"}.get(str(value), value)),
+]
+
+
+class Transforms(Section):
+    """Changes to the data before training."""
+
+    atomic_energy: Text | None = Field(
+        default=None,
+        description="CSV file with columns atom_type,atomic_energy in the unit of E, or 'fit'; subtracted from E",
+    )
+    negative_gradient: bool = Field(
+        default=False, description="whether Fa of the data file holds gradients instead of forces"
+    )
+    total_energy_normalization: bool = Field(
+        default=False, description="whether E is shifted to mean 0 over the training part while training"
+    )
+
+
+class Datahub(Section):
+    """The data set."""
+
+    other_names = {"compressed": "compression"}
+
+    data_path: Text = Field(description="data file, relative to the working directory")
+    data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase"] = Field(description="format of the data file")
+    features: Annotated[dict[str, str], SourceNames, AfterValidator(_check_features)] = Field(
+        description="input of the potential: standard name, then name in the data file; Ra and Za are required"
+    )
+    targets: Annotated[dict[str, str], SourceNames, AfterValidator(_check_targets)] = Field(
+        description="labels to learn: standard name, then name in the data file"
+    )
+    compression: bool = Field(default=True, description="whether what all frames share is stored once")
+    preload: bool = Field(default=True, description="whether an earlier preprocessing of the same data is used again")
+    transforms: Transforms = Field(default=Transforms(), description="changes to the data before training")
+
+    @model_validator(mode="after")
+    def _check_sources(self) -> "Datahub":
+        places: dict[str, str] = {}
+        for section, names in (("features", self.features), ("targets", self.targets)):
+            for name, source in names.items():
+                if source in places:
+                    raise _problem(f"'{source}' is already what {places[source]} is read from", section, name)
+                places[source] = f"{section}.{name}"
+        return self
+
+
+class LayerEntry(Section):
+    """A layer of a model."""
+
+    advice = " Options of a layer go under its params."
+
+    name: Text = Field(description="name of the layer, or package.module:Class for your own; Core is the architecture")
+    params: Options = Field(default_factory=dict, description="options of this layer; they go before build_params")
+
+
+class ForceField(Section):
+    """A model."""
+
+    advice = " Hyperparameters go under build_params."
+
+    suffix: str | None = Field(default=None, description="last part of the name of the model's folder")
+    architecture: Text = Field(description="the core: SchNet, or package.module:Class for your own")
+    active: bool = Field(default=True, description="whether the model is trained")
+    build_params: Options = Field(default_factory=dict, description="options for all layers that take them")
+    layers: Annotated[list[LayerEntry], Field(min_length=1)] = Field(description="layers in the order of computation")
+    loss: Loss = Field(description="function (rmse, mae, mse), then field, then weight >= 0")
+
+    @field_validator("architecture")
+    @classmethod
+    def _check_architecture(cls, value: str) -> str:
+        if not re.fullmatch(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:)?[A-Za-z_]\w*", value, re.ASCII):
+            raise _problem(f"expects a name such as SchNet, or package.module:Class, found {_shown(value)}")
+        return value
+
+    @field_validator("suffix")
+    @classmethod
+    def _check_suffix(cls, value: str | None) -> str | None:
+        if value:
+            _check_folder_part(value)
+        return value or None
+
+    def folder_name(self, name: str) -> str:
+        """Return the name of the folder of the model called ``name``: ``NAME-ARCHITECTURE[-suffix]``."""
+        return "-".join(filter(None, (name, self.architecture.rpartition(":")[2], self.suffix)))
+
+
+def _check_folder_part(text: str, *where: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
+        allowed = "letters, digits, '_', '-' and '.', and does not start with '.'"
+        raise _problem(f"{text[:60]!r} becomes part of a folder's name, which has {allowed}", *where)
+
+
+class Modelhub(Section):
+    """The models."""
+
+    advice = " A model stands under a name of your choice."
+
+    internal_FFs: dict[str, ForceField] = Field(description="the models, each under a name of your choice")  # noqa: N815
+
+    @classmethod
+    def respell(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Move models that stand directly in Modelhub to ``internal_FFs``."""
+        models = value.get("internal_FFs", {})
+        reserved = {"internal_FFs", *ForceField.model_fields}
+        direct = {key: part for key, part in value.items() if key not in reserved and not _holds_models(part)}
+        if not direct or not isinstance(models, dict | None):
+            return value
+        for name in direct:
+            if name in (models or {}):
+                raise _problem("the model is given both in internal_FFs and directly", "internal_FFs", name)
+        return {key: part for key, part in value.items() if key not in direct} | {
+            "internal_FFs": (models or {}) | direct
+        }
+
+    @model_validator(mode="after")
+    def _check_models(self) -> "Modelhub":
+        folders: dict[str, str] = {}
+        for name, model in self.internal_FFs.items():
+            _check_folder_part(name, "internal_FFs", name)
+            folder = model.folder_name(name)
+            # some file systems do not tell case apart
+            if folder.lower() in folders:
+                other = folders[folder.lower()]
+                raise _problem(f"its folder {folder} is also that of {other}; change a suffix", "internal_FFs", name)
+            folders[folder.lower()] = name
+        if not any(model.active for model in self.internal_FFs.values()):
+            raise _problem("at least one model must be active; set 'active: true' in it")
+        return self
+
+
+def _holds_models(value: Any) -> bool:
+    """Tell whether a value looks like ``internal_FFs`` itself, under a name that is misspelt."""
+    return isinstance(value, dict) and any(
+        isinstance(part, dict) and not part.keys().isdisjoint(ForceField.model_fields) for part in value.values()
+    )
+
+
+class Splitter(Section):
+    """How the data set is divided."""
+
+    other_names = {"ratio": "ratios"}
+
+    method: Literal["random"] = Field(default="random", description="how frames are chosen for the parts")
+    parts: list[Text] = Field(
+        default=["training", "validation", "test"],
+        description="names of the parts; training is required, validation and test have their roles, others are saved",
+    )
+    ratios: list[Ratio] = Field(
+        default=[0.8, 0.1, 0.1],
+        description="for each part a share (0.8), a number of frames (800), or null: all that is left",
+    )
+    seed: Seed = Field(default=42, description="seed of the division alone")
+    save: bool = Field(default=True, description="whether the division is saved beside the processed data")
+    preload: bool = Field(
+        default=True, description="whether a saved division of the same data and settings is used again"
+    )
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "Splitter":
+        for number, part in enumerate(self.parts):
+            if part in self.parts[:number]:
+                raise _problem(f"'{part}' is given twice", "parts", number)
+        if "training" not in self.parts:
+            raise _problem(f"'training' is missing among {', '.join(self.parts) or 'no parts'}", "parts")
+        if len(self.parts) != len(self.ratios):
+            raise _problem(f"{len(self.ratios)} ratios for {len(self.parts)} parts; give one for each", "ratios")
+        return self
+
+    @model_validator(mode="after")
+    def _check_ratios(self) -> "Splitter":
+        shares = [ratio for ratio in self.ratios if isinstance(ratio, float)]
+        for number, ratio in enumerate(self.ratios):
+            if isinstance(ratio, float) and ratio > 1:
+                raise _problem(
+                    f"a share is at most 1, found {ratio:g}; write a count without a point", "ratios", number
+                )
+            if ratio is None and None in self.ratios[:number]:
+                raise _problem("only one part can take the rest", "ratios", number)
+        if (total := math.fsum(shares)) > 1 + 1e-9:
+            raise _problem(f"the shares add up to {total:.6g}; they may not exceed 1", "ratios")
+        if total > 1 - 1e-9 and len(shares) < len(self.ratios):
+            raise _problem("the shares add up to 1, which leaves nothing for the other parts", "ratios")
+        return self
+
+
+# In Trainer and in Config these names are those of attributes.
+_Splitter: TypeAlias = Splitter
+_Datahub: TypeAlias = Datahub
+_Modelhub: TypeAlias = Modelhub
+
+
+class Trainer(Section):
+    """How the models are trained."""
+
+    Splitter: _Splitter = Field(default=_Splitter(), description="how the data set is divided")
+    batch_size: int = Field(default=32, gt=0, description="frames per optimiser step")
+    cuda: bool = Field(default=True, description="whether to train on a GPU, where there is one")
+    dtype: Precision = Field(default="float32", description="precision of data and model: float32 or float64")
+    schedule: Literal["linear", "constant", "cosine"] = Field(
+        default="linear",
+        description="how the learning rate goes on after warm-up: to 0 linearly, not at all, or as a cosine",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="largest learning rate of Adam")
+    max_epochs: int = Field(default=1000, gt=0, description="epochs at most")
+    num_workers: int = Field(
+        default=0, ge=0, description="processes that read data from disk; 0: the training process does"
+    )
+    patience: Annotated[int, Field(gt=0)] | None = Field(
+        default=50, description="epochs without a better validation score before training stops; null: never"
+    )
+    seed: Seed = Field(default=42, description="seed of initial weights and of the order of frames")
+    warmup_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="share of all steps in which the learning rate rises from 0"
+    )
+
+
+_Trainer: TypeAlias = Trainer
+
+
+class Config(Section):
+    """A whole configuration file.
+
+    Attributes:
+        source: name of the file, for messages.
+    """
+
+    other_names = {"Metric": "Metrics"}
+    advice = " The keys of Trainer may also stand here."
+
+    Datahub: _Datahub = Field(description="the data set")
+    Modelhub: _Modelhub = Field(description="the models")
+    Trainer: _Trainer = Field(default=_Trainer(), description="how the models are trained")
+    Metrics: MetricWeights = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="function (rmse, mae), then field, then its weight >= 0 in the score of validation; "
+        "when left out, rmse with weight 1 for each target",
+    )
+    _source: str = PrivateAttr("configuration")
+
+    @property
+    def source(self) -> str:
+        """Name of the file, for messages."""
+        return self._source
+
+    def folder_name(self, name: str) -> str:
+        """Return the name of the folder of the model called ``name``: ``NAME-ARCHITECTURE[-suffix]``."""
+        return self.Modelhub.internal_FFs[name].folder_name(name)
+
+    def __eq__(self, other: object) -> bool:
+        # the same configuration from two files is the same
+        return isinstance(other, Config) and self.model_dump() == other.model_dump()
+
+    @classmethod
+    def respell(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Move keys of Trainer that stand at the top level into Trainer."""
+        trainer = {} if value.get("Trainer") is None else value["Trainer"]
+        loose = {key: part for key, part in value.items() if key in _Trainer.model_fields}
+        if not loose or not isinstance(trainer, dict):
+            return value
+        for key in loose:
+            if key in trainer:
+                raise _problem("the key is given both in Trainer and at the top level", "Trainer", key)
+        return {key: part for key, part in value.items() if key not in loose} | {"Trainer": trainer | loose}
+
+    @field_validator("Metrics", mode="before")
+    @classmethod
+    def _default_metrics(cls, value: Any, info: ValidationInfo) -> Any:
+        if value not in (None, {}):
+            return value
+        # where Datahub has problems of its own, those are what is reported
+        targets = info.data["Datahub"].targets if "Datahub" in info.data else TARGETS
+        return {"rmse": dict.fromkeys(targets, 1.0)}
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> "Config":
+        for name, model in self.Modelhub.internal_FFs.items():
+            _check_terms(model.loss, self.Datahub.targets, "Modelhub", name, "loss")
+        _check_terms(self.Metrics, self.Datahub.targets, "Metrics")
+        return self
+
+
+def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *where: str) -> None:
+    """Check that there is a label for each field that predictions are compared with."""
+    for function, terms in weights.items():
+        for name in terms:
+            if name in targets or name == "Q":
+                continue
+            given = ", ".join(targets)
+            if name in TARGETS:
+                text = f"the label '{name}' is missing from Datahub.targets, which has: {given}"
+            else:
+                near = did_you_mean(name, [*targets, "Q"])
+                text = f"'{name}' is no field with labels.{near} Datahub.targets has: {given}; Q can be used, too"
+            raise _problem(text, *where, function, name)
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no valid configuration; names the first problems.
+    """
+    return config_from_dict(read_yaml(Path(path)), str(path))
+
+
+def config_from_dict(document: Any, source: str = "configuration") -> Config:
+    """Check a configuration that was read already.
+
+    Args:
+        document: what the YAML file holds, in any of the accepted spellings.
+        source: name of the file, for messages.
+
+    Raises:
+        ConfigError: not a valid configuration; names the first problems.
+    """
+    if document is None:
+        raise ConfigError(f"{source}: the file is empty; it needs the sections Datahub and Modelhub.")
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_explained(error)}") from error
+    config._source = source
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """Return the canonical YAML of a configuration: all keys in the order of the schema, defaults written out."""
+    return format_yaml(config.model_dump())
+
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+_BOUNDS = {
+    "greater_than": "greater than",
+    "greater_than_equal": "at least",
+    "less_than": "less than",
+    "less_than_equal": "at most",
+}
+_PLACES: dict[str, type[Section]] = {
+    "Datahub": Datahub,
+    "Datahub.transforms": Transforms,
+    "a model in Modelhub": ForceField,
+    "Trainer": Trainer,
+    "Trainer.Splitter": Splitter,
+}
+
+
+def _explained(error: ValidationError) -> str:
+    """Return the problems, one a line; unknown keys first, as what is missing is often one of them misspelt."""
+    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
+    lines = [_line(problem) for problem in problems[:MAX_PROBLEMS]]
+    if len(problems) > MAX_PROBLEMS:
+        lines.append(f"and {len(problems) - MAX_PROBLEMS} more.")
+    return "\n  ".join(lines)
+
+
+def _line(problem: ErrorDetails) -> str:
+    """Return place and problem in plain words."""
+    place, key, kind = problem["loc"], problem["loc"][-1] if problem["loc"] else "", problem["type"]
+    if kind == "config":
+        place, text = (*place, *problem["ctx"]["where"]), problem["ctx"]["text"]
+    elif kind == "extra_forbidden":
+        place, text = place[:-1], _unknown(str(key), _section_at(place[:-1]))
+    elif kind == "missing":
+        place = place[:-1]
+        text = f"'{key}' is missing: {_section_at(place).model_fields[str(key)].description}"
+    else:
+        text = plain_words(problem)
+    written = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _shortened(place))
+    return f"{written.removeprefix('.')}{': ' if written else ''}{text}{'' if text.endswith('?') else '.'}"
+
+
+def _shortened(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Leave out ``internal_FFs``, which may be left out in the file, and pydantic's mark for a key."""
+    return tuple(part for number, part in enumerate(place) if (number, part) != (1, "internal_FFs") and part != "[key]")
+
+
+def plain_words(problem: ErrorDetails) -> str:
+    """Return what pydantic found wrong with a single value, in plain words, without its place and a full stop."""
+    kind, found, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        near = did_you_mean(found, known) if isinstance(found, str) else ""
+        return f"expects {'one of ' * (len(known) > 1)}{', '.join(known)}, {_found(problem)}{near and '.' + near}"
+    if kind in _WANTED:
+        return f"expects {_WANTED[kind]}, {_found(problem)}"
+    if kind in _BOUNDS:
+        return f"must be {_BOUNDS[kind]} {next(iter(context.values())):.10g}, found {_shown(found)}"
+    if kind in ("string_too_short", "too_short"):
+        return "is empty, but needed"
+    return problem["msg"][0].lower() + problem["msg"][1:]
+
+
+def _found(problem: ErrorDetails) -> str:
+    """Return what was found, and how it may have been meant."""
+    kind, found = problem["type"], problem["input"]
+    if found is None:
+        return "but is empty"
+    hint = ""
+    if kind == "string_type" and isinstance(found, bool | int | float):
+        hint = "; put it in quotes if it is meant as text"
+    elif kind == "list_type":
+        hint = "; each entry of a list starts with '- '"
+    elif kind == "model_type" and isinstance(found, str) and "layers" in problem["loc"]:
+        hint = f"; write '- name: {found}'"
+    elif kind == "int_type" and isinstance(found, float) and found.is_integer():
+        hint = f"; write {int(found)}"
+    elif kind in ("int_type", "float_type", "bool_type") and isinstance(found, str):
+        if re.fullmatch(r"[-+.0-9eE]+|true|false", found):
+            hint = "; leave out the quotes"
+        elif re.fullmatch(r"[-+]?[0-9]+,[0-9]+", found):
+            hint = "; write a point, not a comma"
+    return f"found {_shown(found)}{hint}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as it may stand in a message."""
+    for kind, name in ((bool, "truth value"), (int, "whole number"), (float, "number"), (str, "text")):
+        if isinstance(value, kind):
+            text = repr(value[:60]) if isinstance(value, str) else str(value).lower()
+            return f"{text} ({name})"
+    return {"list": "a list", "dict": "a mapping"}.get(type(value).__name__, type(value).__name__)
+
+
+def _section_at(place: tuple[str | int, ...]) -> type[Section]:
+    kind: Any = Config
+    for key in place:
+        kind = kind.model_fields[key].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
+    return cast(type[Section], kind)
+
+
+def _unknown(key: str, section: type[Section]) -> str:
+    """Return what to say of a key that the section does not have."""
+    known = [*section.model_fields, *section.other_names, *(Trainer.model_fields if section is Config else ())]
+    places = (place for place, other in _PLACES.items() if key in other.model_fields or key in other.other_names)
+    near = next((f" It belongs under {place}." for place in places), did_you_mean(key, known))
+    return f"unknown key '{key}'.{near} It takes: {', '.join(section.model_fields)}.{section.advice}".removesuffix(".")

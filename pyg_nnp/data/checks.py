@@ -1,0 +1,152 @@
+"""What frames must be before they enter the store."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_nnp.data.block import Block
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.units import BOHR_IN_ANGSTROM
+
+MAX_Z = 118
+MIN_DISTANCE_IN_ANGSTROM = 0.2
+
+Array = NDArray[Any]
+
+# Odd numbers without structure, to mix cell coordinates into one key. A collision costs time, never a wrong answer.
+_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Checks of frames; each failure is one message with file, frame, field as the file names it, and what was found.
+
+    Attributes:
+        file: the data file, for messages.
+        sources: standard field name -> name in the data file.
+        bohr_in_r: one Bohr in the data's unit of length; None takes positions to be in Å.
+    """
+
+    file: str
+    sources: dict[str, str]
+    bohr_in_r: float | None = None
+
+    def __call__(self, block: Block) -> None:
+        """Check one block.
+
+        Raises:
+            DataError: at the first frame at fault.
+        """
+        sizes: Array = block.arrays["N"]
+        self._refuse(block, "N", sizes < 1, "a molecule has at least one atom")
+        self._check_shapes(block)
+        for name, rows in block.arrays.items():
+            finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+            self._refuse(block, name, np.logical_not(finite), "a number is needed")
+        Za: Array = block.arrays["Za"]
+        self._refuse(block, "Za", (Za < 1) | (Za > MAX_Z), f"elements go from 1 (H) to {MAX_Z} (Og)")
+        self._check_distances(block)
+
+    def error(self, block: Block, frame: int, name: str, found: str) -> DataError:
+        """Make the message for a frame of ``block``, the frame counted from the block's first."""
+        return DataError(f"{self.file}: frame {block.first + frame}: {self._named(name)} {found}.")
+
+    def _named(self, name: str) -> str:
+        """Return a field as the file and as this package name it."""
+        return f"'{self.sources[name]}' ({name})" if name in self.sources else f"'{name}'"
+
+    def _refuse(self, block: Block, name: str, bad: Array, reason: str) -> None:
+        """Raise the error for the first bad row, if there is one."""
+        if not bad.any():
+            return
+        row = int(np.argmax(bad))
+        found = f"is {block.arrays[name][row].tolist()}; {reason}"
+        if FIELDS[name].level == "graph":
+            raise self.error(block, row, name, found)
+        ends = np.cumsum(block.arrays["N"])
+        frame = int(np.searchsorted(ends, row, side="right"))
+        raise self.error(block, frame, name, f"of atom {row - ends[frame] + block.arrays['N'][frame]} {found}")
+
+    def _check_shapes(self, block: Block) -> None:
+        rows_of = {"graph": block.num_frames, "atom": int(block.arrays["N"].sum())}
+        for name, rows in block.arrays.items():
+            expected = (rows_of[FIELDS[name].level], *FIELDS[name].shape)
+            if rows.shape != expected:
+                last = block.first + block.num_frames - 1
+                raise DataError(
+                    f"{self.file}: frames {block.first} to {last}: {self._named(name)} has shape "
+                    f"{rows.shape}, but {block.num_frames} frames of {rows_of['atom']} atoms make it {expected}."
+                )
+
+    def _check_distances(self, block: Block) -> None:
+        Ra: Array = np.asarray(block.arrays["Ra"], dtype=np.float64)
+        sizes: Array = block.arrays["N"]
+        factor = 1.0 if self.bohr_in_r is None else self.bohr_in_r / BOHR_IN_ANGSTROM
+        limit = MIN_DISTANCE_IN_ANGSTROM * factor
+        if not any_closer_than(limit, Ra, np.repeat(np.arange(len(sizes)), sizes)):
+            return
+        unit = f"{limit:.4g} with Bohr_in_R: {self.bohr_in_r:g}" if self.bohr_in_r else "taking positions to be in Å"
+        for frame, positions in enumerate(np.split(Ra, np.cumsum(sizes)[:-1])):
+            i, j, distance = _closest_pair(positions)
+            if distance < limit:
+                found = f"puts atoms {i} and {j} at a distance of {distance:.3g}, below {MIN_DISTANCE_IN_ANGSTROM} Å"
+                raise self.error(block, frame, "Ra", f"{found} ({unit}): a broken frame, or another unit of length")
+
+
+def any_closer_than(limit: float, Ra: Array, frames: Array) -> bool:
+    """Say whether any two atoms of one frame are closer than ``limit``; cost and memory grow as A log A.
+
+    Two points closer than a length share a cell in at least one of the 8 grids with cells of twice that length that
+    are shifted against each other by it along each axis. Only atoms that share a cell are compared.
+
+    Args:
+        limit: the distance.
+        Ra: (A, 3) float64 positions, finite.
+        frames: (A,) frame of each atom.
+    """
+    frame_keys = frames.astype(np.uint64) * _MIX[3]
+    # floor() gives -0.0 and 0.0 alike 0.0 after the addition, so equal cells have equal bits
+    length = 1.001 * limit  # so that rounding does not matter
+    cells = [np.floor((Ra + shift * length) / (2 * length)) + 0.0 for shift in (0, 1)]
+    bits = [cell.view(np.uint64) * _MIX[:3] for cell in cells]
+    for shifts in product((0, 1), repeat=3):
+        keys = frame_keys.copy()
+        for axis, shift in enumerate(shifts):
+            keys ^= bits[shift][:, axis]
+        for i, j in _equal_pairs(keys):
+            with np.errstate(over="ignore"):
+                squares = np.square(Ra[i] - Ra[j]).sum(axis=1)
+            if ((squares < limit * limit) & (frames[i] == frames[j])).any():
+                return True
+    return False
+
+
+def _equal_pairs(keys: Array) -> Iterator[tuple[Array, Array]]:
+    """Yield all pairs with equal keys, as index arrays, nearest in sorted order first."""
+    in_order = np.sort(keys)
+    if not (in_order[1:] == in_order[:-1]).any():
+        return
+    order = np.argsort(keys)
+    in_order = keys[order]
+    for apart in range(1, len(keys)):
+        equal = np.flatnonzero(in_order[apart:] == in_order[:-apart])
+        if not len(equal):
+            return
+        yield order[equal], order[equal + apart]
+
+
+def _closest_pair(Ra: Array) -> tuple[int, int, float]:
+    """Return the two closest atoms of one molecule and their distance; infinity for a lone atom."""
+    best = (0, 0, float("inf"))
+    with np.errstate(over="ignore"):
+        for i in range(len(Ra) - 1):
+            squares = np.square(Ra[i + 1 :] - Ra[i]).sum(axis=1)
+            j = int(squares.argmin())
+            if squares[j] < best[2]:
+                best = (i, i + 1 + j, float(squares[j]))
+    return best[0], best[1], best[2] ** 0.5

@@ -1,0 +1,138 @@
+"""All frames of a data set as flat tensors, from which any of them are gathered without a loop over frames."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.fields import FIELDS
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some frames, in some order, ready to be gathered.
+
+    Attributes:
+        frames: (G,) which frames.
+        sizes: (G,) number of atoms of each, on the CPU.
+        ptr: (G + 1,) first atom of each in the selection.
+        atoms: (A,) their atoms among those of all frames; None where all frames have one size and rows are frames.
+    """
+
+    frames: Tensor
+    sizes: Tensor
+    ptr: Tensor
+    atoms: Tensor | None
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Flat tensors of n frames.
+
+    Attributes:
+        values: field -> its rows: (n, ...) of molecules, (A, ...) of atoms, or those of one frame where shared.
+        shared: the fields of which one frame's rows hold for all.
+        sizes: (n,) int64 number of atoms of each frame, or (1,) where all have the same; always on the CPU.
+        num_frames: n.
+        neighbor_lists: number of atoms -> (2, E) int64 full neighbor list.
+    """
+
+    values: dict[str, Tensor]
+    shared: frozenset[str]
+    sizes: Tensor
+    num_frames: int
+    neighbor_lists: dict[int, Tensor]
+
+    @property
+    def size(self) -> int | None:
+        """The number of atoms of every frame, or None where frames differ."""
+        return int(self.sizes) if len(self.sizes) == 1 else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return self.values["Ra"].device
+
+    def select(self, frames: Tensor) -> Selection:
+        """Prepare to gather ``frames``, (G,) int64, each from 0 to n - 1."""
+        count = len(frames)
+        if self.size is not None:
+            ptr = torch.arange(0, (count + 1) * self.size, self.size, device=self.device)
+            return Selection(frames.to(self.device), self.sizes.expand(count), ptr, None)
+        frames = frames.cpu()
+        sizes = self.sizes.index_select(0, frames)
+        ptr = _offsets(sizes)
+        first = self._first_atoms.index_select(0, frames)
+        atoms = torch.repeat_interleave(first - ptr[:-1], sizes, output_size=int(ptr[-1])) + torch.arange(int(ptr[-1]))
+        return Selection(frames.to(self.device), sizes, ptr.to(self.device), atoms.to(self.device))
+
+    def gather(self, name: str, chosen: Selection) -> Tensor:
+        """Return the rows of a field, one frame after the other, in memory of their own."""
+        value = self.values[name]
+        if name in self.shared:
+            return value.repeat(len(chosen.frames), *(1,) * (value.dim() - 1))
+        if FIELDS[name].level == "graph":
+            return value.index_select(0, chosen.frames)
+        if chosen.atoms is not None:
+            return value.index_select(0, chosen.atoms)
+        by_frame = value.view(self.num_frames, self.size or 0, *value.shape[1:])
+        return by_frame.index_select(0, chosen.frames).flatten(0, 1)
+
+    def edges(self, chosen: Selection) -> tuple[Tensor, Tensor]:
+        """Return the neighbor lists one frame after the other, atoms counted over the selection.
+
+        Returns:
+            ``edge_index``, (2, E), and (G + 1,) the first edge of each frame.
+        """
+        if self.size is not None:
+            one = self.neighbor_lists[self.size]
+            edge_index = (one.unsqueeze(1) + chosen.ptr[:-1].view(1, -1, 1)).flatten(1)
+            return edge_index, chosen.ptr * (self.size - 1)
+        lists, first_edges = self._flat_neighbor_lists
+        counts = chosen.sizes * (chosen.sizes - 1)
+        ptr = _offsets(counts)
+        total, repeats = int(ptr[-1]), counts.to(self.device)
+        first = (first_edges.index_select(0, chosen.sizes) - ptr[:-1]).to(self.device)
+        edges = first.repeat_interleave(repeats, output_size=total).add_(torch.arange(total, device=self.device))
+        edge_index = torch.empty((2, total), dtype=torch.int64, device=self.device)
+        for row in (0, 1):
+            # several times faster than to select columns of both rows at once
+            torch.index_select(lists[row], 0, edges, out=edge_index[row])
+        edge_index += chosen.ptr[:-1].repeat_interleave(repeats, output_size=total)
+        return edge_index, ptr.to(self.device)
+
+    def subset(self, frames: Tensor) -> "Frames":
+        """Return some frames, in memory of their own; what all frames share stays shared."""
+        chosen = self.select(frames)
+        values = {n: v.clone() if n in self.shared else self.gather(n, chosen) for n, v in self.values.items()}
+        sizes = self.sizes if self.size is not None else chosen.sizes
+        lists = {size: self.neighbor_lists[size] for size in torch.unique(sizes).tolist()}
+        return replace(self, values=values, sizes=sizes, num_frames=len(frames), neighbor_lists=lists)
+
+    def to(self, device: torch.device) -> "Frames":
+        """Return the same frames on a device."""
+        values = {name: value.to(device) for name, value in self.values.items()}
+        lists = {size: edges.to(device) for size, edges in self.neighbor_lists.items()}
+        return replace(self, values=values, neighbor_lists=lists)
+
+    @cached_property
+    def _first_atoms(self) -> Tensor:
+        return _offsets(self.sizes)[:-1]
+
+    @cached_property
+    def _flat_neighbor_lists(self) -> tuple[Tensor, Tensor]:
+        """All neighbor lists in a row, (2, L), and by number of atoms where its list begins, on the CPU."""
+        first_edges = torch.zeros(max(self.neighbor_lists) + 1, dtype=torch.int64)
+        first_edges[list(self.neighbor_lists)] = _offsets(_lengths(self.neighbor_lists.values()))[:-1]
+        return torch.cat(list(self.neighbor_lists.values()), dim=1), first_edges
+
+
+def _offsets(counts: Tensor) -> Tensor:
+    """Return (n + 1,) running sums that begin with 0."""
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+
+
+def _lengths(lists: Iterable[Tensor]) -> Tensor:
+    return torch.tensor([edges.shape[1] for edges in lists])

@@ -1,0 +1,204 @@
+"""From a data file to a store: field mapping, checks, transforms."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from pyg_nnp.data.block import Block
+from pyg_nnp.data.checks import Checks
+from pyg_nnp.data.readers import file_names, read_blocks
+from pyg_nnp.data.references import read_atomic_energies
+from pyg_nnp.data.store import LAYOUT, open_store, write_store
+from pyg_nnp.errors import ConfigError, DataError, did_you_mean
+from pyg_nnp.fields import FIELDS
+
+if TYPE_CHECKING:
+    from pyg_nnp.config import Config, Datahub
+
+logger = logging.getLogger(__name__)
+
+
+def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Path:
+    """Make the store of the data set that a configuration describes, or find it made already.
+
+    The hash in the store's name covers the content of the data file and of the CSV of reference energies, the field
+    mapping and every preprocessing option, and no path: whatever changes the result changes the hash.
+
+    Energies in the store are total energies; reference energies are kept beside them.
+
+    Args:
+        config: the configuration.
+        out: the folder that gets ``processed_dataset_<hash>``.
+        log: where steps are reported.
+
+    Returns:
+        The folder of the store.
+
+    Raises:
+        ConfigError: if the options contradict each other or name missing files.
+        DataError: if the data file does not hold what it must.
+    """
+    hub = config.Datahub
+    path = Path(hub.data_path)
+    sources = {**hub.features, **hub.targets}
+    _check_options(hub)
+    csv_path = _csv_path(hub)
+    energies = read_atomic_energies(csv_path) if csv_path else None
+    options = _options(hub, _bohr_in_r(config))
+    store_hash = _hash(path, csv_path, sources, options)
+    folder = Path(out) / f"processed_dataset_{store_hash}"
+    if hub.preload and _is_usable(folder, store_hash, log):
+        log.info("%s: preprocessed before, loading %s", path, folder)
+        return folder
+    log.info("%s: preprocessing into %s", path, folder)
+    start = perf_counter()
+    prepare = _Preparation(hub, sources, options, energies, log)
+    with write_store(
+        folder,
+        store_hash=store_hash,
+        sources=sources,
+        options=options,
+        share=hub.compression,
+        atomic_energies=energies,
+    ) as writer:
+        for block in read_blocks(path, hub.data_format, sources):
+            writer.append(prepare(block))
+    log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
+    return folder
+
+
+class _Preparation:
+    """What is done to each block: defaults filled in, checks, transforms."""
+
+    def __init__(
+        self,
+        hub: "Datahub",
+        sources: dict[str, str],
+        options: Mapping[str, Any],
+        energies: Mapping[int, float] | None,
+        log: logging.Logger,
+    ) -> None:
+        self._hub = hub
+        self._energies = energies
+        self._check = Checks(hub.data_path, sources, options["Bohr_in_R"])
+        if "Q" not in sources:
+            _refuse_unmapped_charge(hub, sources)
+            log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", hub.data_path)
+
+    def __call__(self, block: Block) -> dict[str, Any]:
+        arrays = dict(block.arrays)
+        arrays.setdefault("Q", np.zeros(block.num_frames))
+        block = Block(block.first, arrays)
+        self._check(block)
+        self._check_atomic_energies(block)
+        if self._hub.transforms.negative_gradient:
+            arrays["Fa"] = np.negative(arrays["Fa"])
+        return arrays
+
+    def _check_atomic_energies(self, block: Block) -> None:
+        if self._energies is None:
+            return
+        Za = block.arrays["Za"]
+        known = np.isin(Za, list(self._energies))
+        if not known.all():
+            atom = int(np.flatnonzero(~known)[0])
+            frame = int(np.searchsorted(np.cumsum(block.arrays["N"]), atom, side="right"))
+            raise DataError(
+                f"{self._hub.transforms.atomic_energy}: there is no energy for {chemical_symbols[Za[atom]]}, "
+                f"which frame {block.first + frame} of {self._hub.data_path} has. Add a line for it."
+            )
+
+
+def _check_options(hub: "Datahub") -> None:
+    path = Path(hub.data_path)
+    if not path.is_file():
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ConfigError(f"Datahub.data_path: there is no file '{path}'.{did_you_mean(path.name, beside)}")
+    for name in ("Ra", "Za"):
+        if name not in hub.features:
+            raise ConfigError(
+                f"Datahub.features: '{name}' ({FIELDS[name].meaning}) is missing; every data set needs it."
+            )
+    transforms = hub.transforms
+    needs = {
+        "negative_gradient": ("Fa", transforms.negative_gradient),
+        "atomic_energy": ("E", transforms.atomic_energy is not None),
+        "total_energy_normalization": ("E", transforms.total_energy_normalization),
+    }
+    for option, (name, is_set) in needs.items():
+        if is_set and name not in hub.targets:
+            raise ConfigError(
+                f"Datahub.transforms.{option} needs '{name}' in Datahub.targets, which has: "
+                f"{', '.join(hub.targets) or 'nothing'}. Add '{name}' there, or leave the transform out."
+            )
+
+
+def _csv_path(hub: "Datahub") -> Path | None:
+    atomic_energy = hub.transforms.atomic_energy
+    return None if atomic_energy in (None, "fit") else Path(atomic_energy)
+
+
+def _bohr_in_r(config: "Config") -> float | None:
+    for model in config.Modelhub.internal_FFs.values():
+        value = model.build_params.get("Bohr_in_R")
+        # anything else is for the layers to refuse
+        if isinstance(value, int | float) and value > 0:
+            return float(value)
+    return None
+
+
+def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
+    atomic_energy = hub.transforms.atomic_energy
+    return {
+        "data_format": hub.data_format,
+        "compression": hub.compression,
+        "atomic_energy": atomic_energy if atomic_energy in (None, "fit") else "csv",
+        "negative_gradient": hub.transforms.negative_gradient,
+        "total_energy_normalization": hub.transforms.total_energy_normalization,
+        "Bohr_in_R": bohr_in_r,
+    }
+
+
+def _hash(path: Path, csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    covered = {
+        "layout": LAYOUT,
+        "data": _digest(path),
+        "atomic_energies": _digest(csv_path) if csv_path else None,
+        "sources": dict(sources),
+        "options": dict(options),
+    }
+    return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_usable(folder: Path, store_hash: str, log: logging.Logger) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        with open_store(folder, store_hash):
+            return True
+    except DataError as error:
+        log.warning("%s Preprocessing again.", error)
+        return False
+
+
+def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str]) -> None:
+    """Refuse to take Q to be 0 where the file seems to know better."""
+    known = {alias.lower() for alias in ("Q", *FIELDS["Q"].aliases)}
+    for name in file_names(Path(hub.data_path), hub.data_format):
+        if name.lower() in known and name not in sources.values():
+            raise DataError(
+                f"{hub.data_path}: '{name}' looks like the total charge, but Datahub.features has no Q. "
+                f"Add 'Q: {name}' there."
+            )

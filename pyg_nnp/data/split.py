@@ -1,0 +1,147 @@
+"""The random split of a data set into parts."""
+
+import hashlib
+import json
+import logging
+import math
+import uuid
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pyg_nnp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyg_nnp.config import Splitter
+
+LAYOUT = 1
+
+logger = logging.getLogger(__name__)
+
+
+def split_dataset(
+    splitter: "Splitter", num_frames: int, store_hash: str, folder: Path, log: logging.Logger = logger
+) -> dict[str, Tensor]:
+    """Draw the parts of a data set, or load them as they were saved.
+
+    Args:
+        splitter: parts, ratios, seed, and whether to save and to load.
+        num_frames: number of frames to split.
+        store_hash: hash of the store; the saved split of another data set is never used.
+        folder: where splits are saved, the store's own.
+        log: where loading and saving are reported.
+
+    Returns:
+        Part -> (n,) int64 frames in the order drawn; no frame is in two parts.
+
+    Raises:
+        ConfigError: if a part would be empty, or the parts need more frames than there are.
+    """
+    counts = count_frames(splitter.parts, splitter.ratios, num_frames)
+    description = _describe(splitter, num_frames, store_hash)
+    key = hashlib.sha256(description.encode()).hexdigest()[:16]
+    path = Path(folder) / f"split_{key}.safetensors"
+    if splitter.preload and path.exists():
+        saved = _load(path, description, counts, num_frames, log)
+        if saved is not None:
+            log.info("split loaded from %s", path)
+            return saved
+    generator = torch.Generator().manual_seed(splitter.seed)
+    order = torch.randperm(num_frames, generator=generator)
+    drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
+    parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
+    if splitter.save:
+        _save(path, parts, description)
+        log.info("split saved to %s", path)
+    return parts
+
+
+def count_frames(parts: list[str], ratios: list[float | int | None], num_frames: int) -> dict[str, int]:
+    """Turn ratios into numbers of frames.
+
+    Floats are shares of all frames, rounded by largest remainder so that shares that add up to 1 use every frame.
+    Integers are counts. One None or -1 takes the rest.
+
+    Raises:
+        ConfigError: if a part would be empty, or the parts need more frames than there are.
+    """
+    where = "Trainer.Splitter.ratios"
+    if len(parts) != len(ratios):
+        raise ConfigError(f"{where}: there are {len(ratios)} ratios for {len(parts)} parts.")
+    ratio_of = dict(zip(parts, ratios, strict=True))
+    rest = [part for part, ratio in ratio_of.items() if ratio is None or ratio == -1]
+    # through its text, 0.1 is one tenth exactly, and 0.7 + 0.1 + 0.2 is 1
+    shares = {p: Fraction(repr(ratio)) for p, ratio in ratio_of.items() if isinstance(ratio, float) and p not in rest}
+    if len(rest) > 1:
+        raise ConfigError(f"{where}: only one part can take the rest, but {' and '.join(rest)} ask for it.")
+    rounded = _round_shares(shares, num_frames)
+    counts = {p: rounded.get(p, 0 if p in rest else int(ratio or 0)) for p, ratio in ratio_of.items()}
+    total = sum(counts.values())
+    if total > num_frames or sum(shares.values()) > Fraction("1.000000001"):
+        asked = ", ".join(f"{part}: {ratio}" for part, ratio in ratio_of.items())
+        raise ConfigError(f"{where}: the parts need more than the {num_frames} frames there are ({asked}).")
+    for part in rest:
+        counts[part] = num_frames - total
+    for part, ratio in ratio_of.items():
+        if counts[part] < 1:
+            raise ConfigError(f"{where}: part '{part}' ({ratio}) would be empty: there are {num_frames} frames.")
+    return counts
+
+
+def _round_shares(shares: dict[str, Fraction], num_frames: int) -> dict[str, int]:
+    exact = {part: share * num_frames for part, share in shares.items()}
+    counts = {part: math.floor(number) for part, number in exact.items()}
+    left_over = math.floor(sum(exact.values()) + Fraction(1, 2)) - sum(counts.values())
+    # sorted() keeps the order of equals, so the earlier part wins
+    for part in sorted(exact, key=lambda part: counts[part] - exact[part])[:left_over]:
+        counts[part] += 1
+    return counts
+
+
+def _describe(splitter: "Splitter", num_frames: int, store_hash: str) -> str:
+    """Return all that a split depends on, as JSON."""
+    covered: dict[str, Any] = {
+        "layout": LAYOUT,
+        "method": splitter.method,
+        "seed": splitter.seed,
+        "parts": list(splitter.parts),
+        "ratios": list(splitter.ratios),
+        "num_frames": num_frames,
+        "store": store_hash,
+    }
+    return json.dumps(covered, sort_keys=True)
+
+
+def _load(
+    path: Path, description: str, counts: dict[str, int], num_frames: int, log: logging.Logger
+) -> dict[str, Tensor] | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            matches = (file.metadata() or {}).get("split") == description
+            parts = {part: file.get_tensor(part) for part in counts}
+    except (SafetensorError, OSError) as error:
+        log.warning("%s is damaged (%s); the split is drawn again", path, error)
+        return None
+    if not matches or not _is_valid(parts, counts, num_frames):
+        log.warning("%s does not hold the split it should; the split is drawn again", path)
+        return None
+    return parts
+
+
+def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int) -> bool:
+    if any(frames.dtype != torch.int64 or frames.shape != (counts[part],) for part, frames in parts.items()):
+        return False
+    frames = torch.cat(list(parts.values()))
+    return bool(((frames >= 0) & (frames < num_frames)).all()) and len(torch.unique(frames)) == len(frames)
+
+
+def _save(path: Path, parts: dict[str, Tensor], description: str) -> None:
+    # never half a file: written beside it, then renamed
+    partial = path.with_name(f"{path.name}.partial-{uuid.uuid4().hex[:8]}")
+    partial.write_bytes(save(parts, metadata={"split": description}))
+    partial.replace(path)

@@ -1,0 +1,198 @@
+"""Values of one field, checked: numbers, element symbols, rows that are only padding."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from pyg_nnp.errors import DataError, did_you_mean
+from pyg_nnp.fields import FIELDS
+
+Array = NDArray[Any]
+
+_MAX_WHOLE = 2.0**53  # beyond it a float no longer tells neighbouring whole numbers apart
+_KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
+_NAMES_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where values come from, for messages.
+
+    Attributes:
+        file: the data file.
+        sources: standard field name -> name in the file.
+        group: the group of an HDF5 file.
+        first: number of the first frame, counted from 0 over the whole file.
+    """
+
+    file: str
+    sources: Mapping[str, str]
+    group: str = ""
+    first: int = 0
+
+    def named(self, name: str) -> str:
+        """Return a field as the file and as this package name it."""
+        return f"'{self.sources[name]}' ({name})"
+
+    def error(self, what: str) -> DataError:
+        """Make a message about a whole file or group."""
+        group = f"group '{self.group}': " if self.group else ""
+        return DataError(f"{self.file}: {group}{what}")
+
+    def frame_error(self, frame: int, what: str) -> DataError:
+        """Make a message about a frame, counted from ``first``."""
+        group = f" in group '{self.group}'" if self.group else ""
+        return DataError(f"{self.file}: frame {self.first + frame}{group}: {what}")
+
+    def missing(self, name: str, known: Sequence[str]) -> str:
+        """Say that a field is lacking, and which names there are."""
+        shown = ", ".join(known[:_NAMES_SHOWN]) or "nothing"
+        more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
+        return f"there is no {self.named(name)}.{did_you_mean(self.sources[name], known)} It has: {shown}{more}."
+
+
+def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
+    """Return the value of one frame in the shape of its field, (M, ...) for atoms; symbols become numbers.
+
+    Raises:
+        DataError: if the value is None, no regular array of numbers, or of another shape.
+    """
+    named, field = origin.named(name), FIELDS[name]
+    if item is None:
+        raise origin.frame_error(frame, f"{named} is None; every frame needs a value.")
+    try:
+        value = np.asarray(item)
+        value = np.asarray(value.tolist()) if value.dtype == object else value
+    except (ValueError, TypeError):
+        raise origin.frame_error(frame, f"{named} has rows of different lengths.") from None
+    kind = value.dtype.kind
+    if kind not in "iuf" and not (name == "Za" and kind in "US"):
+        raise origin.frame_error(frame, _not_numbers(named, value))
+    own_axes = 1 if field.level == "atom" else 0
+    if value.ndim < own_axes or not fits(value.shape[own_axes:], field.shape):
+        expected = shape_text(*["atoms"] * own_axes, *field.shape)
+        raise origin.frame_error(frame, f"{named} has shape {value.shape}, expected {expected}.")
+    value = value.reshape((*value.shape[:own_axes], *field.shape))
+    # converted here, since joining symbols with the numbers of another frame would make text of both
+    return atomic_numbers_of(origin, value, lambda row: frame) if kind in "US" else value
+
+
+def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int], int]) -> Array:
+    """Return int64 for fields of whole numbers, else at least float64.
+
+    Args:
+        origin: where the values come from.
+        name: the field.
+        rows: (rows, ...) in the type of the file; symbols are allowed for ``Za``.
+        frame_of: frame that a row belongs to.
+
+    Raises:
+        DataError: if the values are something else than numbers, or not whole where they must be.
+    """
+    kind = rows.dtype.kind
+    if name == "Za" and kind in "USO":
+        return atomic_numbers_of(origin, rows, frame_of)
+    if kind not in "iuf":
+        raise origin.error(_not_numbers(origin.named(name), rows))
+    if FIELDS[name].dtype != "int":
+        return rows.astype(np.result_type(rows.dtype, np.float64), copy=False)
+    if kind != "i":
+        bad = ~(np.abs(rows) < _MAX_WHOLE) | (rows != np.floor(rows))
+        if bad.any():
+            row = int(np.argmax(bad))
+            what = f"{origin.named(name)} is {rows[row]}, which is not a whole number."
+            raise origin.frame_error(frame_of(row), what)
+    return rows.astype(np.int64, copy=False)
+
+
+def atomic_numbers_of(origin: Origin, symbols: Array, frame_of: Callable[[int], int]) -> Array:
+    """Return the atomic numbers of element symbols, text or bytes; empty ones are padding, so 0.
+
+    Raises:
+        DataError: if a symbol is unknown.
+    """
+    items = symbols.tolist()
+    numbers = {}
+    for item in dict.fromkeys(items):
+        text = item.decode(errors="replace") if isinstance(item, bytes) else str(item)
+        symbol = text.strip()
+        numbers[item] = atomic_numbers.get(symbol, 0)
+        if symbol and numbers[item] == 0:
+            what = f"{origin.named('Za')} has '{symbol}', which is no element."
+            raise origin.frame_error(frame_of(items.index(item)), what + did_you_mean(symbol, atomic_numbers))
+    return np.array([numbers[item] for item in items], dtype=np.int64)
+
+
+def count_atoms(origin: Origin, Za: Array, lengths: Array) -> Array:
+    """Return the number of atoms of each frame, (n,), which zeros in ``Za`` may follow.
+
+    Raises:
+        DataError: if an atom follows a zero.
+    """
+    is_atom = Za != 0
+    if is_atom.all():
+        return lengths
+    frames = np.repeat(np.arange(len(lengths)), lengths)
+    N = np.bincount(frames[is_atom], minlength=len(lengths))
+    misplaced = is_atom != (_positions(lengths) < N[frames])
+    if misplaced.any():
+        what = f"{origin.named('Za')} has a 0 before the last atom; padding must be at the end."
+        raise origin.frame_error(int(frames[np.argmax(misplaced)]), what)
+    return N
+
+
+def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: Array, allowed: Array) -> Array:
+    """Return the rows of atoms; only zeros (or NaN) may be left out.
+
+    Args:
+        origin: where the values come from.
+        name: the field.
+        rows: (sum of lengths, ...).
+        lengths: (n,) rows of each frame.
+        N: (n,) number of atoms.
+        allowed: (n,) whether a frame may have more rows than atoms.
+
+    Raises:
+        DataError: if a frame has too few rows, too many, or something in the rows after its last atom.
+    """
+    if np.array_equal(lengths, N):
+        return rows
+    wrong = (lengths < N) | ((lengths > N) & ~allowed)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        shape = (int(lengths[i]), *rows.shape[1:])
+        raise origin.frame_error(i, f"{origin.named(name)} has shape {shape}, but the frame has {N[i]} atoms.")
+    is_atom = _positions(lengths) < np.repeat(N, lengths)
+    rest = rows[~is_atom]
+    filled = (rest != 0) & ~np.isnan(rest)
+    if filled.any():
+        row = int(np.argmax(filled.reshape(len(rest), -1).any(axis=1)))
+        i = int(np.searchsorted(np.cumsum(lengths - N), row, side="right"))
+        what = f"{origin.named(name)} goes on after the frame's {N[i]} atoms; padding must be 0."
+        raise origin.frame_error(i, what)
+    return rows[is_atom]
+
+
+def fits(shape: tuple[int, ...], row: tuple[int | str, ...]) -> bool:
+    """Say whether a shape is that of a field but for axes of length 1."""
+    return tuple(size for size in shape if size != 1) == row
+
+
+def shape_text(*sizes: int | str) -> str:
+    """Write a shape in which sizes may be words."""
+    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
+
+
+def _not_numbers(named: str, values: Array) -> str:
+    found = _KINDS.get(values.dtype.kind, f"values of type {values.dtype}")
+    return f"{named} holds {found} where numbers are expected."
+
+
+def _positions(lengths: Array) -> Array:
+    """Return for each row its number within its frame."""
+    firsts: Array = np.cumsum(lengths) - lengths
+    return np.asarray(np.arange(lengths.sum()) - np.repeat(firsts, lengths))

@@ -1,0 +1,379 @@
+import logging
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyg_nnp.config import Config
+from pyg_nnp.data import MoleculeDataset, preprocess
+from pyg_nnp.data.checks import any_closer_than
+from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.fields import FIELDS
+
+Frame = dict[str, Any]
+MakeConfig = Callable[..., Config]
+WritePickle = Callable[..., Path]
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+CSV = "atom_type,atomic_energy\nH,-0.5\nHe,-2.9\nO,-74.8\nNa,-161.8\n"
+WITHOUT_Q = {"N": "n", "Ra": "xyz", "Za": "z"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def csv_path(tmp_path: Path) -> Path:
+    path = tmp_path / "atoms.csv"
+    path.write_text(CSV)
+    return path
+
+
+def without(frame: Frame, *names: str) -> Frame:
+    return {name: value for name, value in frame.items() if name not in names}
+
+
+def test_from_pickle_to_frames(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    write_pickle(frames)
+    config = make_config()
+    config.Trainer.dtype = "float64"
+    dataset = MoleculeDataset.from_config(config, out)
+    assert re.fullmatch(r"processed_dataset_[0-9a-f]{16}", dataset.folder.name)
+    assert [path.name for path in dataset.folder.iterdir()] == ["dataset.h5"]
+    for data, frame in zip(dataset, frames, strict=True):
+        for name, value in frame.items():
+            expected = np.reshape(value, data[name].shape)
+            np.testing.assert_array_equal(data[name].numpy(), expected)
+    assert dataset.sources == config.Datahub.features | config.Datahub.targets
+    config.Trainer.dtype = "float32"
+    assert MoleculeDataset.from_config(config, out)[0].Ra.dtype == torch.float32
+
+
+def test_store_is_used_again_and_says_so(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = write_pickle(frames)
+    folder = preprocess(make_config(), out)
+    assert "preprocessed before" not in caplog.text
+    written = (folder / "dataset.h5").stat().st_mtime_ns
+    # neither the place nor the time of the file matters
+    moved = path.rename(path.with_name("moved.pkl"))
+    os.utime(moved, (0, 0))
+    assert preprocess(make_config(data_path=str(moved)), out) == folder
+    assert f"preprocessed before, loading {folder}" in caplog.text
+    assert (folder / "dataset.h5").stat().st_mtime_ns == written
+    preprocess(make_config(data_path=str(moved), preload=False), out)
+    assert (folder / "dataset.h5").stat().st_mtime_ns > written
+
+
+def test_edited_data_file_is_read_again(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    path = write_pickle(frames)
+    before = path.stat()
+    preprocess(make_config(), out)
+    write_pickle([frames[0] | {"E": -1.5}, *frames[1:]])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert MoleculeDataset.from_config(make_config(), out)[0].E.item() == -1.5
+
+
+def test_edited_csv_is_read_again(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, csv_path: Path
+) -> None:
+    write_pickle(frames)
+    config = make_config(transforms={"atomic_energy": str(csv_path)})
+    assert MoleculeDataset.from_config(config, out).atomic_energies == {1: -0.5, 2: -2.9, 8: -74.8, 11: -161.8}
+    csv_path.write_text(CSV.replace("-0.5", "-0.4"))
+    assert MoleculeDataset.from_config(config, out).atomic_energies == {1: -0.4, 2: -2.9, 8: -74.8, 11: -161.8}
+
+
+def test_edited_mapping_is_obeyed(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    write_pickle(frames)
+    preprocess(make_config(), out)
+    swapped = make_config(features=WITHOUT_Q | {"Q": "energy"}, targets={"E": "q"})
+    assert MoleculeDataset.from_config(swapped, out).E.tolist() == [frame["Q"] for frame in frames]
+
+
+def test_each_option_has_its_own_store(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, csv_path: Path
+) -> None:
+    write_pickle(frames)
+    configs = [
+        make_config(),
+        make_config(compression=False),
+        make_config(bohr_in_r=1.0),
+        make_config(targets={"E": "energy"}),
+        make_config(transforms={"negative_gradient": True}),
+        make_config(transforms={"atomic_energy": "fit"}),
+        make_config(transforms={"atomic_energy": str(csv_path)}),
+        make_config(transforms={"total_energy_normalization": True}),
+    ]
+    assert len({preprocess(config, out) for config in configs}) == len(configs)
+    assert len(list(out.iterdir())) == len(configs)
+
+
+def test_compression_does_not_change_the_data(
+    waters: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    write_pickle(waters)
+    shared = MoleculeDataset.from_config(make_config(compression=True), out)
+    full = MoleculeDataset.from_config(make_config(compression=False), out)
+    assert shared.info.shared == {"N", "Za", "Q"}
+    assert full.info.shared == frozenset()
+    for one, other in zip(shared, full, strict=True):
+        assert one.to_dict().keys() == other.to_dict().keys()
+        assert all(torch.equal(one[name], other[name]) for name in (*shared.fields, "edge_index"))
+
+
+def test_damaged_store_is_made_again(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_pickle(frames)
+    folder = preprocess(make_config(), out)
+    store = folder / "dataset.h5"
+    store.write_bytes(store.read_bytes()[:1000])
+    assert len(MoleculeDataset.from_config(make_config(), out)) == 4
+    assert re.search(r"WARNING .*is damaged.* Preprocessing again\.", caplog.text)
+
+
+def test_gradients_become_forces(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    write_pickle(frames)
+    plain = MoleculeDataset.from_config(make_config(), out)
+    forces = MoleculeDataset.from_config(make_config(transforms={"negative_gradient": True}), out)
+    np.testing.assert_allclose(plain[0].Fa.numpy(), frames[0]["Fa"], rtol=1e-6)
+    assert torch.equal(forces.Fa, -plain.Fa)
+    assert torch.equal(forces.Ra, plain.Ra)
+
+
+def test_energies_stay_total(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, csv_path: Path
+) -> None:
+    write_pickle(frames)
+    transforms = {"atomic_energy": str(csv_path), "total_energy_normalization": True}
+    dataset = MoleculeDataset.from_config(make_config(transforms=transforms), out)
+    assert dataset.E.tolist() == [frame["E"] for frame in frames]
+
+
+@pytest.mark.parametrize(
+    ("transforms", "needed"),
+    [
+        ({"negative_gradient": True}, "Fa"),
+        ({"atomic_energy": "atoms.csv"}, "E"),
+        ({"atomic_energy": "fit"}, "E"),
+        ({"total_energy_normalization": True}, "E"),
+    ],
+)
+def test_transform_without_its_target(
+    frames: list[Frame],
+    make_config: MakeConfig,
+    write_pickle: WritePickle,
+    out: Path,
+    transforms: dict[str, Any],
+    needed: str,
+) -> None:
+    write_pickle(frames)
+    message = rf"Datahub\.transforms\.{next(iter(transforms))} needs '{needed}' in Datahub\.targets, which has: Qa\."
+    with pytest.raises(ConfigError, match=message):
+        preprocess(make_config(targets={"Qa": "mulliken"}, transforms=transforms), out)
+
+
+def test_missing_data_file(make_config: MakeConfig, write_pickle: WritePickle, out: Path, frames: list[Frame]) -> None:
+    write_pickle(frames, "dataset.pkl")
+    path = out.parent / "datset.pkl"
+    with pytest.raises(
+        ConfigError, match=r"data_path: there is no file '.*datset\.pkl'\. Did you mean 'dataset\.pkl'\?"
+    ):
+        preprocess(make_config(data_path=str(path)), out)
+
+
+def test_element_without_reference_energy(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, csv_path: Path
+) -> None:
+    csv_path.write_text(CSV.replace("He,-2.9\n", ""))
+    write_pickle(frames)
+    with pytest.raises(DataError, match=r"atoms\.csv: there is no energy for He, which frame 1 of .*data\.pkl has\."):
+        preprocess(make_config(transforms={"atomic_energy": str(csv_path)}), out)
+
+
+def test_total_charge_is_0_where_the_file_has_none(
+    waters: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    # more frames than a block has
+    write_pickle([without(water, "Q") for water in waters * 250])
+    dataset = MoleculeDataset.from_config(make_config(features=WITHOUT_Q), out)
+    assert len(dataset) == 1250
+    assert dataset.Q.tolist() == [0.0] * 1250
+    assert caplog.text.count("no total charge Q is given; it is taken to be 0 for all frames") == 1
+
+
+@pytest.mark.parametrize("name", [*FIELDS["Q"].aliases, "Q", "Total_Charge"])
+def test_total_charge_that_the_file_has_must_be_mapped(
+    waters: list[Frame], make_config: MakeConfig, tmp_path: Path, out: Path, name: str
+) -> None:
+    columns = {"n": "N", "xyz": "Ra", "z": "Za", "energy": "E", name: "Q"}
+    arrays = {source: np.array([water[field] for water in waters]) for source, field in columns.items()}
+    np.savez(tmp_path / "data.npz", **arrays)
+    options = {"data_path": str(tmp_path / "data.npz"), "data_format": "npz", "targets": {"E": "energy"}}
+    message = rf"data\.npz: '{name}' looks like the total charge, .* Add 'Q: {name}' there\."
+    with pytest.raises(DataError, match=message):
+        preprocess(make_config(features=WITHOUT_Q, **options), out)
+    assert not out.exists()
+    # under another field it is not the total charge
+    options["targets"] = {"E": name}
+    assert MoleculeDataset.from_config(make_config(features=WITHOUT_Q, **options), out).Q.tolist() == [0.0] * 5
+
+
+def set_row(frame: Frame, name: str, row: int, value: float) -> Frame:
+    changed = np.array(frame[name], dtype=np.float64)
+    changed[row] = value
+    return frame | {name: changed}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: set_row(f, "Fa", 1, np.nan), r"frame 2: 'grad' \(Fa\) of atom 1 is \[nan, nan, nan\]; a number is"),
+        (lambda f: set_row(f, "Qa", 0, np.inf), r"frame 2: 'mulliken' \(Qa\) of atom 0 is inf; a number is needed\."),
+        (lambda f: f | {"E": np.nan}, r"frame 2: 'energy' \(E\) is nan; a number is needed\."),
+        (lambda f: f | {"M2": [0, -np.inf, 0]}, r"frame 2: 'dip' \(M2\) is \[0\.0, -inf, 0\.0\]; a number is needed\."),
+        (lambda f: set_row(f, "Za", 1, 119), r"frame 2: 'z' \(Za\) of atom 1 is 119; elements go from 1 .* to 118"),
+        (lambda f: set_row(f, "Za", 0, -8), r"frame 2: 'z' \(Za\) of atom 0 is -8; elements go from 1"),
+        (
+            lambda f: f | {"Ra": [[0, 0, 0], [0, 0.1, 0]]},
+            r"frame 2: 'xyz' \(Ra\) puts atoms 0 and 1 at a distance of 0\.1, below 0\.2 Å \(0\.2 with Bohr_in_R: 0",
+        ),
+    ],
+)
+def test_bad_values(
+    frames: list[Frame],
+    make_config: MakeConfig,
+    write_pickle: WritePickle,
+    out: Path,
+    change: Callable[[Frame], Frame],
+    message: str,
+) -> None:
+    path = write_pickle([*frames[:2], change(frames[2]), frames[3]])
+    with pytest.raises(DataError, match=re.escape(str(path)) + ": " + message):
+        preprocess(make_config(), out)
+    assert list(out.iterdir()) == [], "nothing half-made is left"
+
+
+def test_frames_are_counted_over_the_whole_file(
+    waters: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    many = waters * 250
+    many[1101] = many[1101] | {"E": np.nan}
+    write_pickle(many)
+    with pytest.raises(DataError, match=r"frame 1101: 'energy' \(E\) is nan"):
+        preprocess(make_config(), out)
+
+
+@pytest.mark.parametrize(("bohr_in_r", "limit"), [(0.529177, 0.2), (1.0, 0.37794), (5.29177, 2.0)])
+def test_overlap_is_in_the_unit_of_the_data(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, bohr_in_r: float, limit: float
+) -> None:
+    # atoms of different frames may be anywhere
+    apart = [frames[1] | {"Ra": [[0.0, 0.0, 0.0]]}, frames[3] | {"Ra": [[0.0, 0.0, 0.0]]}]
+    write_pickle([*apart, frames[2] | {"Ra": [[0.0, 0.0, -limit * 0.5], [0.0, 0.0, limit * 0.501]]}])
+    assert len(MoleculeDataset.from_config(make_config(bohr_in_r), out)) == 3
+    write_pickle([*apart, frames[2] | {"Ra": [[0.0, 0.0, -limit * 0.5], [0.0, 0.0, limit * 0.499]]}])
+    with pytest.raises(DataError, match=r"frame 2: .* puts atoms 0 and 1 at a distance of"):
+        preprocess(make_config(bohr_in_r), out)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    positions=st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=20),
+    limit=st.floats(0.01, 1.0),
+    num_frames=st.integers(1, 3),
+    seed=st.integers(0, 100),
+)
+def test_overlaps_as_found_by_comparing_all_pairs(
+    positions: list[list[float]], limit: float, num_frames: int, seed: int
+) -> None:
+    Ra = np.array(positions)
+    frames = np.random.default_rng(seed).integers(0, num_frames, len(Ra))
+    distances = np.sqrt(np.square(Ra[:, None] - Ra).sum(axis=-1))
+    same_frame = frames[:, None] == frames
+    np.fill_diagonal(same_frame, False)
+    nearest = distances[same_frame].min(initial=np.inf)
+    if abs(nearest - limit) > 1e-12:
+        assert any_closer_than(limit, Ra, frames) == (nearest < limit)
+
+
+def test_overlap_far_from_the_origin_and_among_many_atoms() -> None:
+    # 8000 atoms on a grid: all pairs would be 32 million distances
+    grid = np.stack(np.meshgrid(*[np.arange(20.0)] * 3), axis=-1).reshape(-1, 3) + 1e5
+    frames = np.zeros(len(grid), dtype=np.int64)
+    assert not any_closer_than(0.2, grid, frames)
+    grid[7999] = grid[1] + [0.1, 0.1, 0.1]
+    assert any_closer_than(0.2, grid, frames)
+
+
+@pytest.mark.parametrize(
+    ("file", "data_format", "features", "targets", "frames", "shared"),
+    [
+        ("md17_ethanol.npz", "npz", {"Ra": "R", "Za": "z"}, {"E": "E", "Fa": "F"}, 2000, {"N", "Za", "Q"}),
+        ("qm9_1000.npz", "npz", {"N": "N", "Ra": "R", "Za": "Z"}, {"E": "U0", "Qa": "Q_mulliken"}, 1000, {"Q"}),
+        (
+            "charged_molecules.h5",
+            "hdf5",
+            {"Ra": "coord", "Za": "numbers", "Q": "charge"},
+            {"E": "energy", "Fa": "forces", "Qa": "charges", "M2": "dipole"},
+            195,
+            set(),
+        ),
+    ],
+)
+def test_real_data(
+    make_config: MakeConfig,
+    out: Path,
+    file: str,
+    data_format: str,
+    features: dict[str, str],
+    targets: dict[str, str],
+    frames: int,
+    shared: set[str],
+) -> None:
+    path = SHARED_DATA / file
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    config = make_config(data_path=str(path), data_format=data_format, features=features, targets=targets)
+    dataset = MoleculeDataset.from_config(config, out)
+    assert len(dataset) == frames
+    assert dataset.info.shared == shared
+    # energies of shape (n, 1) in the file are numbers of molecules here
+    assert dataset.E.shape == (frames,)
+    batch = dataset.batch(torch.arange(frames))
+    assert batch.E.shape == (frames,)
+    assert batch.num_nodes == int(batch.N.sum()) == len(batch.Ra)
+
+
+def test_real_values_to_the_last_digit(make_config: MakeConfig, out: Path) -> None:
+    path = SHARED_DATA / "md17_ethanol.npz"
+    if not path.is_file():
+        pytest.skip(f"{path} is missing")
+    options = {"features": {"Ra": "R", "Za": "z"}, "targets": {"E": "E", "Fa": "F"}}
+    dataset = MoleculeDataset.from_config(make_config(data_path=str(path), data_format="npz", **options), out)
+    with np.load(path) as file:
+        np.testing.assert_array_equal(dataset.E.numpy(), file["E"].ravel())
+        np.testing.assert_array_equal(dataset[1234].Fa.numpy(), file["F"][1234].astype(np.float32))
+        assert dataset[1234].Za.tolist() == file["z"].tolist()

@@ -1,0 +1,173 @@
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from pyg_nnp.config import Splitter
+from pyg_nnp.data import split_dataset
+from pyg_nnp.data.split import count_frames
+from pyg_nnp.errors import ConfigError
+
+PARTS = ["training", "validation", "test"]
+STORE = "0123456789abcdef"
+
+
+def make_splitter(**options: object) -> Splitter:
+    return Splitter.model_validate({"ratios": [0.7, 0.1, 0.2]} | options)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return list(one) == list(other) and all(torch.equal(one[part], other[part]) for part in one)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "num_frames", "counts"),
+    [
+        ([0.7, 0.1, 0.2], 1000, [700, 100, 200]),
+        # thirds of 10: the first gets the frame that is left over
+        ([1 / 3, 1 / 3, 1 / 3], 10, [4, 3, 3]),
+        # 4.9, 0.7, 1.4 of 7: the largest remainders get the two that are left over
+        ([0.7, 0.1, 0.2], 7, [5, 1, 1]),
+        ([0.29, 0.71], 100, [29, 71]),
+        ([0.5, 0.25], 8, [4, 2]),
+        ([0.5, 3, None], 10, [5, 3, 2]),
+        ([-1, 2, 3], 10, [5, 2, 3]),
+        ([6, 2, 2], 10, [6, 2, 2]),
+        ([1.0], 3, [3]),
+        ([1], 3, [1]),
+    ],
+)
+def test_counts(ratios: list[float | int | None], num_frames: int, counts: list[int]) -> None:
+    parts = [f"part{i}" for i in range(len(ratios))]
+    assert list(count_frames(parts, ratios, num_frames).values()) == counts
+
+
+@pytest.mark.parametrize(
+    ("ratios", "num_frames", "message"),
+    [
+        ([0.7, 0.1, 0.2], 4, r"part 'validation' \(0.1\) would be empty: there are 4 frames\."),
+        ([5, 5, None], 10, r"part 'test' \(None\) would be empty"),
+        ([5, 5, 0], 10, r"part 'test' \(0\) would be empty"),
+        ([5, 5, 1], 10, r"need more than the 10 frames there are \(training: 5, validation: 5, test: 1\)"),
+        ([0.8, 0.1, 2], 10, r"need more than the 10 frames"),
+        ([0.8, 0.2, 0.1], 100, r"need more than the 100 frames"),
+        ([0.8, 11, None], 10, r"need more than the 10 frames"),
+    ],
+)
+def test_impossible_ratios(ratios: list[float | int | None], num_frames: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=r"^Trainer\.Splitter\.ratios: .*" + message):
+        count_frames(PARTS, ratios, num_frames)
+
+
+@st.composite
+def possible_splits(draw: st.DrawFn) -> tuple[list[float | int | None], int]:
+    num_frames = draw(st.integers(30, 200))
+    cuts = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    ratios: list[float | int | None] = [cut / sum(cuts) for cut in cuts]
+    if draw(st.booleans()):
+        ratios = [ratio * 0.9 for ratio in ratios] + [draw(st.sampled_from([None, 1]))]
+    return ratios, num_frames
+
+
+@settings(max_examples=60, deadline=None)
+@given(split=possible_splits(), seed=st.integers(0, 2**32 - 1), global_seed=st.integers(0, 1000))
+def test_parts_are_disjoint_and_drawn_from_the_seed_alone(
+    split: tuple[list[float | int | None], int], seed: int, global_seed: int
+) -> None:
+    ratios, num_frames = split
+    parts = [f"part{i}" for i in range(len(ratios))]
+    splitter = Splitter.model_construct(
+        method="random", parts=parts, ratios=ratios, seed=seed, save=False, preload=False
+    )
+    torch.manual_seed(global_seed)
+    state = torch.get_rng_state()
+    drawn = split_dataset(splitter, num_frames, STORE, Path("unused"))
+    assert torch.equal(torch.get_rng_state(), state)
+    frames = torch.cat(list(drawn.values())).tolist()
+    assert len(set(frames)) == len(frames)
+    assert set(frames) <= set(range(num_frames))
+    if None in ratios or all(isinstance(ratio, float) for ratio in ratios):
+        assert set(frames) == set(range(num_frames))
+    torch.manual_seed(global_seed + 1)
+    assert same(split_dataset(splitter, num_frames, STORE, Path("unused")), drawn)
+
+
+def test_seed_decides(tmp_path: Path) -> None:
+    first = split_dataset(make_splitter(seed=1), 50, STORE, tmp_path)
+    assert not same(split_dataset(make_splitter(seed=2), 50, STORE, tmp_path), first)
+    assert not torch.equal(first["training"], first["training"].sort().values), "drawn, not cut off in order"
+
+
+def test_saved_split_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    drawn = split_dataset(make_splitter(), 10, STORE, tmp_path)
+    (path,) = tmp_path.iterdir()
+    assert "split saved to" in caplog.text
+    caplog.clear()
+    # a mark of ours, to see that the file is what is used
+    swapped = drawn | {"validation": drawn["test"][:1], "test": torch.cat((drawn["validation"], drawn["test"][1:]))}
+    save_file(swapped, path, metadata=metadata_of(path))
+    assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), swapped)
+    assert "split loaded from" in caplog.text
+    assert same(split_dataset(make_splitter(preload=False), 10, STORE, tmp_path), drawn)
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata())
+
+
+def test_not_saved_unless_asked(tmp_path: Path) -> None:
+    split_dataset(make_splitter(save=False), 10, STORE, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "num_frames", "store"),
+    [
+        ({"seed": 43}, 50, STORE),
+        ({"ratios": [0.6, 0.2, 0.2]}, 50, STORE),
+        ({"ratios": [35, 5, 10]}, 50, STORE),
+        ({"parts": ["training", "test", "validation"]}, 50, STORE),
+        ({}, 60, STORE),
+        ({}, 50, "f" * 16),
+    ],
+)
+def test_saved_split_of_anything_else_is_not_used(
+    tmp_path: Path, changed: dict[str, object], num_frames: int, store: str
+) -> None:
+    split_dataset(make_splitter(), 50, STORE, tmp_path)
+    again = split_dataset(make_splitter(**changed), num_frames, store, tmp_path)
+    fresh = split_dataset(make_splitter(**changed, preload=False), num_frames, store, tmp_path)
+    assert same(again, fresh)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_damaged_split_is_drawn_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    drawn = split_dataset(make_splitter(), 10, STORE, tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole, metadata = path.read_bytes(), metadata_of(path)
+    path.write_bytes(whole[:-8])
+    assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), drawn)
+    assert "is damaged" in caplog.text
+    assert path.read_bytes() == whole
+
+    saved = load_file(path)
+    twice = saved | {"test": saved["validation"].repeat(2)}
+    outside = saved | {"validation": torch.tensor([10])}
+    too_few = saved | {"training": saved["training"][:-1]}
+    missing = {part: frames for part, frames in saved.items() if part != "test"}
+    for wrong in (twice, outside, too_few, missing):
+        caplog.clear()
+        save_file(wrong, path, metadata=metadata)
+        assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), drawn)
+        assert "drawn again" in caplog.text
+    save_file(drawn, path, metadata={"split": "of another kind"})
+    caplog.clear()
+    assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), drawn)
+    assert "does not hold the split it should" in caplog.text
