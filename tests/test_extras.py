@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import make_potential, some_molecules
+from molecules import make_potential, some_molecules
 from torch_geometric.data import Batch
 
 from pyg_nnp.functional.geometry import sum_over_atoms

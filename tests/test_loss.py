@@ -22,7 +22,7 @@ def test_column_of_energies_is_refused() -> None:
 
 
 def test_what_is_not_predicted_is_an_error() -> None:
-    with pytest.raises(FieldError, match="does not predict 'M2'. It predicts: E"):
+    with pytest.raises(FieldError, match=r"does not predict 'M2'\. It predicts: E"):
         weighted_loss({"E": torch.zeros(4)}, {"M2": torch.zeros(4, 3)}, {"rmse": {"M2": 1.0}})
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from conftest import some_molecules
+from molecules import some_molecules
 from torch_geometric.data import Batch
 
 from pyg_nnp.build import build_layers
