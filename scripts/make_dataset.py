@@ -82,7 +82,7 @@ def read_molecule(row: dict[str, str], options: argparse.Namespace, folder: Path
     except (OSError, ValueError, LookupError) as error:
         raise InputError(f"{name}: {error}") from None
     starts, formal = conformers(text, options.trajectories, options.seed)
-    if False:
+    if charge not in (None, formal):
         raise InputError(f"{name}: the SMILES '{text}' has charge {formal:+d}, but charge {charge:+d} was given.")
     return Molecule(name, formal, frames, starts)
 

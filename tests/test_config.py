@@ -191,17 +191,23 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"data_path": "x"}, "unknown key 'data_path'. It belongs under Datahub."),
     ({"Datahub/data_paht": "x"}, f"Datahub: unknown key 'data_paht'. Did you mean 'data_path'? {DATAHUB_KEYS}"),
     ({"Datahub/batch_size": 3}, f"Datahub: unknown key 'batch_size'. It belongs under Trainer. {DATAHUB_KEYS}"),
-    ({"Datahub/negative_gradient": True}, "Datahub: unknown key 'negative_gradient'. It belongs under Datahub.transf"),
+    (
+        {"Datahub/negative_gradient": True},
+        "Datahub: unknown key 'negative_gradient'. It belongs under Datahub.transforms.",
+    ),
     ({"Datahub/transforms/atomic": "x"}, "Datahub.transforms: unknown key 'atomic'. Did you mean 'atomic_energy'?"),
     ({"FF/activ": True}, f"Modelhub.FF01: unknown key 'activ'. Did you mean 'active'? {MODEL_KEYS}"),
     ({"FF/dim_embedding": 3}, f"Modelhub.FF01: unknown key 'dim_embedding'. {MODEL_KEYS}"),
     ({"FF/layers/1/cutoff": 3}, "Modelhub.FF01.layers[1]: unknown key 'cutoff'. It takes: name, params. Options of a"),
-    ({"Modelhub/architecture": "SchNet"}, "Modelhub: unknown key 'architecture'. It belongs under a model in Model"),
+    (
+        {"Modelhub/architecture": "SchNet"},
+        "Modelhub: unknown key 'architecture'. It belongs under a model in Modelhub.",
+    ),
     ({"Modelhub": {"internal_FF": {"A": FF01}}}, "Modelhub: unknown key 'internal_FF'. Did you mean 'internal_FFs'?"),
     ({"Modelhub": {"A": {"architectur": "S"}}}, "Modelhub.A: unknown key 'architectur'. Did you mean 'architecture'?"),
     (
         {"Trainer/learning_rat": 1},
-        "Trainer: unknown key 'learning_rat'. Did you mean 'learning_rate'? It takes: Splitt",
+        "Trainer: unknown key 'learning_rat'. Did you mean 'learning_rate'? It takes:",
     ),
     ({"Trainer/parts": ["training"]}, "Trainer: unknown key 'parts'. It belongs under Trainer.Splitter."),
     ({"Trainer/ratio": [1]}, "Trainer: unknown key 'ratio'. It belongs under Trainer.Splitter."),
@@ -209,7 +215,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # given twice
     ({"seed": 1, "Trainer/seed": 1}, "Trainer.seed: the key is given both in Trainer and at the top level."),
     ({"Metric": {}}, "'Metric' and 'Metrics' mean the same; give one of them."),
-    ({"Datahub/compressed": True, "Datahub/compression": True}, "Datahub: 'compressed' and 'compression' mean the s"),
+    ({"Datahub/compressed": True, "Datahub/compression": True}, "Datahub: 'compressed' and 'compression' mean the"),
     ({"Trainer/Splitter": {"ratio": [1], "ratios": [1]}}, "Trainer.Splitter: 'ratio' and 'ratios' mean the same;"),
     ({"Modelhub/FF01": FF01}, "Modelhub.FF01: the model is given both in internal_FFs and directly."),
     ({"FF/loss/E": {"rmse": 2}}, "Modelhub.FF01.loss.rmse.E: the weight of 'E' is given twice."),
@@ -232,7 +238,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Trainer": [1]}, "Trainer: expects a mapping, found a list."),
     ({"Trainer": [], "batch_size": 3}, "unknown key 'batch_size'. It belongs under Trainer."),
     ({"Datahub/features": ["Ra"]}, "Datahub.features: expects a mapping, found a list."),
-    ({"FF/layers": {"name": "Core"}}, "Modelhub.FF01.layers: expects a list, found a mapping; each entry of a list st"),
+    ({"FF/layers": {"name": "Core"}}, "Modelhub.FF01.layers: expects a list, found a mapping; each entry of a list"),
     ({"FF/layers/0": "Core"}, "Modelhub.FF01.layers[0]: expects a mapping, found 'Core' (text); write '- name: Core'."),
     ({"FF/layers/0/params": [1]}, "Modelhub.FF01.layers[0].params: expects a mapping, found a list."),
     ({"FF/build_params": 3}, "Modelhub.FF01.build_params: expects a mapping, found 3 (whole number)."),
@@ -248,7 +254,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Trainer/batch_size": 32.0}, "Trainer.batch_size: expects a whole number, found 32.0 (number); write 32."),
     ({"Trainer/cuda": 1}, "Trainer.cuda: expects true or false, found 1 (whole number)."),
     ({"Trainer/cuda": "true"}, "Trainer.cuda: expects true or false, found 'true' (text); leave out the quotes."),
-    ({"Trainer/learning_rate": "0,001"}, "Trainer.learning_rate: expects a number, found '0,001' (text); write a poi"),
+    (
+        {"Trainer/learning_rate": "0,001"},
+        "Trainer.learning_rate: expects a number, found '0,001' (text); write a point, not a comma.",
+    ),
     ({"Trainer/learning_rate": float("nan")}, "Trainer.learning_rate: expects a finite number, found nan (number)."),
     ({"FF/loss/rmse/E": True}, "Modelhub.FF01.loss.rmse.E: expects a number, found true (truth value)."),
     (
@@ -268,18 +277,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Trainer/Splitter/seed": -1}, "Trainer.Splitter.seed: must be at least 0, found -1 (whole number)."),
     (
         {"Trainer/dtype": "float16"},
-        "Trainer.dtype: expects one of float32, float64, found 'float16' (text). Did you me",
+        "Trainer.dtype: expects one of float32, float64, found 'float16' (text). Did you",
     ),
     ({"Trainer/schedule": "step"}, "Trainer.schedule: expects one of linear, constant, cosine, found 'step' (text)."),
     ({"Trainer/Splitter/method": "even"}, "Trainer.Splitter.method: expects random, found 'even' (text)."),
     (
         {"Datahub/data_format": "pikle"},
-        "Datahub.data_format: expects one of pickle, npz, hdf5, extxyz, ase, found 'pik",
+        "Datahub.data_format: expects one of pickle, npz, hdf5, extxyz, ase, found",
     ),
     # fields
     ({"Datahub/features": {"Ra": None}}, "Datahub.features: 'Za' is missing; write 'Za: ' and the name of the atomic"),
     ({"Datahub/features/coordinates": "Ra"}, "Datahub.features.coordinates: the standard name comes first; write 'Ra:"),
-    ({"Datahub/features/z": "n"}, "Datahub.features.z: unknown standard name. Did you mean 'Za: n'? There are: N (num"),
+    ({"Datahub/features/z": "n"}, "Datahub.features.z: unknown standard name. Did you mean 'Za: n'? There are: N"),
     ({"Datahub/targets/FA": "f"}, "Datahub.targets.FA: unknown standard name. Did you mean 'Fa'? There are: E (total"),
     ({"Datahub/features/E": "x"}, "Datahub.features.E: 'E' is one of the targets; move it to Datahub.targets."),
     ({"Datahub/targets/Q": "x"}, "Datahub.targets.Q: 'Q' is one of the features; move it to Datahub.features."),
@@ -294,10 +303,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Modelhub/ff01": FF01}, "Modelhub.ff01: its folder ff01-SchNet is also that of FF01; change a suffix."),
     (
         {"FF/architecture": "Schnét"},
-        "Modelhub.FF01.architecture: expects a name such as SchNet, or package.module:Class, f",
+        "Modelhub.FF01.architecture: expects a name such as SchNet, or package.module:Class,",
     ),
     # loss and metrics
-    ({"FF/loss": {"rmsd": {"E": 1}}}, "Modelhub.FF01.loss.rmsd: unknown function. Did you mean 'rmse'? There are: rms"),
+    ({"FF/loss": {"rmsd": {"E": 1}}}, "Modelhub.FF01.loss.rmsd: unknown function. Did you mean 'rmse'? There are:"),
     ({"FF/loss": {"E": 1}}, "Modelhub.FF01.loss.E: a weight stands under a function; write 'rmse: {E: 1}'."),
     ({"FF/loss/rmse/E": -1}, "Modelhub.FF01.loss.rmse.E: must be at least 0, found -1 (whole number)."),
     ({"FF/loss": {"rmse": {"E": 0}}}, "Modelhub.FF01.loss: all weights are 0; at least one must be greater."),
@@ -317,20 +326,20 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # parts and ratios
     ({"Trainer/Splitter/parts": ["train", "a", "b"]}, "Trainer.Splitter.parts: 'training' is missing among train, a,"),
     ({"Trainer/Splitter/parts": ["training", "a", "a"]}, "Trainer.Splitter.parts[2]: 'a' is given twice."),
-    ({"Trainer/Splitter/parts": ["training", True]}, "Trainer.Splitter.parts[1]: expects text, found true (truth val"),
+    ({"Trainer/Splitter/parts": ["training", True]}, "Trainer.Splitter.parts[1]: expects text, found true (truth"),
     ({"Trainer/Splitter/ratios": [0.8, 0.2]}, "Trainer.Splitter.ratios: 2 ratios for 3 parts; give one for each."),
     ({"Trainer/Splitter/ratios": [0.8, 0.2, 0.1]}, "Trainer.Splitter.ratios: the shares add up to 1.1; they may not"),
-    ({"Trainer/Splitter/ratios": [0.8, 0.2, 0]}, "Trainer.Splitter.ratios[2]: expects a share or a count greater th"),
-    ({"Trainer/Splitter/ratios": [0.8, -0.2, 1]}, "Trainer.Splitter.ratios[1]: expects a share or a count greater t"),
-    ({"Trainer/Splitter/ratios": [0.8, -1.0, 1]}, "Trainer.Splitter.ratios[1]: expects a share or a count greater t"),
+    ({"Trainer/Splitter/ratios": [0.8, 0.2, 0]}, "Trainer.Splitter.ratios[2]: expects a share or a count greater"),
+    ({"Trainer/Splitter/ratios": [0.8, -0.2, 1]}, "Trainer.Splitter.ratios[1]: expects a share or a count greater"),
+    ({"Trainer/Splitter/ratios": [0.8, -1.0, 1]}, "Trainer.Splitter.ratios[1]: expects a share or a count greater"),
     ({"Trainer/Splitter/ratios": [0.8, None, -1]}, "Trainer.Splitter.ratios[2]: only one part can take the rest."),
     ({"Trainer/Splitter/ratios": [0.8, 0.2, None]}, "Trainer.Splitter.ratios: the shares add up to 1, which leaves"),
     (
         {"Trainer/Splitter/ratios": [800.0, 9, 9]},
         "Trainer.Splitter.ratios[0]: a share is at most 1, found 800; write a count without a point.",
     ),
-    ({"Trainer/Splitter/ratios": [True, 9, 9]}, "Trainer.Splitter.ratios[0]: expects a share, a count, or null, fou"),
-    ({"Trainer/Splitter/ratios": ["80%", 9, 9]}, "Trainer.Splitter.ratios[0]: expects a share, a count, or null, fo"),
+    ({"Trainer/Splitter/ratios": [True, 9, 9]}, "Trainer.Splitter.ratios[0]: expects a share, a count, or null,"),
+    ({"Trainer/Splitter/ratios": ["80%", 9, 9]}, "Trainer.Splitter.ratios[0]: expects a share, a count, or null,"),
 ]
 
 
@@ -374,7 +383,7 @@ YAML_MISTAKES = [
     ("a: !!bool x", "line 1, column 4: 'x' cannot be read as bool."),
     ("a: !!int x", "line 1, column 4: 'x' cannot be read as int."),
     ("a: !!set {b}", "line 1, column 4: the tag !!set is not allowed in a configuration."),
-    ("a: !!python/object/apply:os.getcwd []", "line 1, column 4: the tag !!python/object/apply:os.getcwd is not all"),
+    ("a: !!python/object/apply:os.getcwd []", "line 1, column 4: the tag !!python/object/apply:os.getcwd is not"),
     ("a: &x [*x]", "line 1, column 4: the aliases in here never end"),
     ("a: " + "[" * 5000, "lists and mappings are nested too deeply."),
 ]
@@ -634,7 +643,7 @@ def test_text_is_written_as_people_write_it():
 
 
 @given(values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_yaml_round_trip(value):
     again = parse_yaml(format_yaml(value), "t.yaml")
     assert repr(again) == repr(value)
@@ -680,7 +689,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(document=documents())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_configuration_round_trip(tmp_path_factory, document):
     config = config_from_dict(document)
     path = tmp_path_factory.mktemp("round_trip") / "config.yaml"

@@ -280,7 +280,8 @@ def test_wrong_input_ends_in_one_message(
     (tmp_path / "broken.xyz").write_text("3\n\nO 0 0 0\n")
     if text is not None:
         (tmp_path / "list.csv").write_text(text)
-    assert make_dataset.main([str(tmp_path / "list.csv"), "-o", str(tmp_path / "out")]) == 2
+    quick = ["--frames=1", "--equilibrate=0", "--interval=1"]  # should a check be missing
+    assert make_dataset.main([str(tmp_path / "list.csv"), "-o", str(tmp_path / "out"), *quick]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

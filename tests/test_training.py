@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import toy_config, write_config, write_toy
 from torch_geometric.data import Batch
+from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
 from pyg_nnp import cli, run, training
@@ -80,7 +80,16 @@ def test_a_run_leaves_everything(folder: Path) -> None:
     assert len(list(out.glob("processed_dataset_*/dataset.h5"))) == 1
     (log,) = (out / "logs").iterdir()
     text = log.read_text()
-    for expected in ("torch 2.", "frames", "Fa", "'forces'", "epoch 3", "patience", "test part: rmse of E", "data_path"):
+    for expected in (
+        "torch 2.",
+        "frames",
+        "Fa",
+        "'forces'",
+        "epoch 3",
+        "patience",
+        "test part: rmse of E",
+        "data_path",
+    ):
         assert expected in text, expected
     rows = history(model)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
@@ -199,9 +208,7 @@ def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(training, "weighted_sum", lambda errors, weights: value[0])
     value = [0.0]
     original = training.evaluate
-    monkeypatch.setattr(
-        training, "evaluate", lambda *args: (value.__setitem__(0, next(scores)), original(*args))[1]
-    )
+    monkeypatch.setattr(training, "evaluate", lambda *args: (value.__setitem__(0, next(scores)), original(*args))[1])
     model = run_toy(Path("out"), Trainer__patience=3, Trainer__max_epochs=6)
     assert len(history(model)) == 5
     assert json.loads((model / "best" / "potential.json").read_text())["epoch"] == 2

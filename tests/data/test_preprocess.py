@@ -67,6 +67,7 @@ def test_store_is_used_again_and_says_so(
     path = write_pickle(frames)
     folder = preprocess(make_config(), out)
     assert "preprocessed before" not in caplog.text
+    assert "no total charge" not in caplog.text
     written = (folder / "dataset.h5").stat().st_mtime_ns
     # neither the place nor the time of the file matters
     moved = path.rename(path.with_name("moved.pkl"))
@@ -105,7 +106,8 @@ def test_edited_mapping_is_obeyed(
 ) -> None:
     write_pickle(frames)
     preprocess(make_config(), out)
-    swapped = make_config(features=WITHOUT_Q | {"Q": "energy"}, targets={"E": "q"})
+    targets = {"E": "q", "Fa": "grad", "Qa": "mulliken", "M2": "dip"}
+    swapped = make_config(features=WITHOUT_Q | {"Q": "energy"}, targets=targets)
     assert MoleculeDataset.from_config(swapped, out).E.tolist() == [frame["Q"] for frame in frames]
 
 
@@ -317,6 +319,20 @@ def test_overlaps_as_found_by_comparing_all_pairs(
     nearest = distances[same_frame].min(initial=np.inf)
     if abs(nearest - limit) > 1e-12:
         assert any_closer_than(limit, Ra, frames) == (nearest < limit)
+
+
+def test_overlaps_in_all_places_and_directions() -> None:
+    rng = np.random.default_rng(0)
+    for place, direction in zip(rng.uniform(-3, 3, (500, 3)), rng.normal(size=(500, 3)), strict=True):
+        step = 0.2 * direction / np.linalg.norm(direction)
+        assert any_closer_than(0.2, np.array([place, place + 0.999 * step]), np.zeros(2, dtype=np.int64))
+        assert not any_closer_than(0.2, np.array([place, place + 1.001 * step]), np.zeros(2, dtype=np.int64))
+
+
+def test_overlap_with_others_in_between() -> None:
+    Ra = np.array([[0.1] * 3, [0.9] * 3, [0.11] * 3])
+    assert any_closer_than(1.0, Ra, np.zeros(3, dtype=np.int64))
+    assert not any_closer_than(1.0, Ra[:2], np.zeros(2, dtype=np.int64))
 
 
 def test_overlap_far_from_the_origin_and_among_many_atoms() -> None:

@@ -436,12 +436,14 @@ def test_other_things_than_numbers_are_refused(tmp_path, values, what):
 
 
 @pytest.mark.parametrize("bad", [6.5, float("nan"), float("inf"), 1e300])
-@pytest.mark.parametrize("name", ["Za", "N"])
-def test_numbers_that_must_be_whole(tmp_path, bad, name):
+@pytest.mark.parametrize(("name", "source", "at"), [("Za", "z", (1, 0)), ("Za", "z", (1, 1)), ("N", "N", 1)])
+def test_numbers_that_must_be_whole(tmp_path, bad, name, source, at):
     columns = {"R": R2, "z": np.array([[6.0, 1.0]] * 2), "N": np.array([2.0, 2.0])}
-    columns["z" if name == "Za" else "N"].flat[-1] = bad
-    with pytest.raises(DataError, match=rf"frame 1: '.' \({name}\) is .*, which is not a whole number"):
-        read(save_npz(tmp_path / "a.npz", **columns), "npz", TWO | {"N": "N"}, 1)
+    columns[source][at] = bad
+    path = save_npz(tmp_path / "a.npz", **columns)
+    for frames_per_block in (1, 2):
+        with pytest.raises(DataError, match=rf"frame 1: '{source}' \({name}\) is .*, which is not a whole number"):
+            read(path, "npz", TWO | {"N": "N"}, frames_per_block)
 
 
 # ------------------------------------------------------------------ symbols
