@@ -301,7 +301,7 @@ def test_overlap_is_in_the_unit_of_the_data(
         preprocess(make_config(bohr_in_r), out)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     positions=st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=20),
     limit=st.floats(0.01, 1.0),

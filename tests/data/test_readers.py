@@ -455,6 +455,15 @@ def test_symbols_in_a_list_of_frames(tmp_path, symbols):
     assert_array_equal(read(dump(tmp_path / "a.pkl", frames), "pickle", TWO)["Za"], [17, 1, 8, 1])
 
 
+@pytest.mark.parametrize("z", [[6, 1], ["C", "H"], [b"C", b"H"]])
+def test_arrays_of_objects_in_a_frame(tmp_path, z):
+    frame = {"R": R2[0].astype(object), "z": np.array(z, dtype=object), "E": np.array(1.5, dtype=object)}
+    found = read(dump(tmp_path / "a.pkl", [frame]), "pickle", TWO | {"E": "E"})
+    assert_array_equal(found["Ra"], R2[0])
+    assert_array_equal(found["Za"], [6, 1])
+    assert_array_equal(found["E"], [1.5])
+
+
 def test_ragged_symbols(tmp_path):
     columns = {"R": [R2[0], R2[0, :1]], "z": [["C", "H"], ["He"]]}
     assert_array_equal(read(dump(tmp_path / "a.pkl", columns), "pickle", TWO)["Za"], [6, 1, 2])
@@ -909,6 +918,7 @@ RAW = b"A" * 8
         Forged((1, (-1, -1), np.dtype("O"), False, [1])),
         Forged((1, (1,), np.dtype("f8"), False, [1.0])),
         Forged((1, (100,), np.dtype("f8"), False, RAW)),
+        Forged((1, (1,), ForgedDtype("f8", 3, "O,", None, None, None, 8, 8, 0), False, RAW * 2)),
         Call(np.ndarray, (1,), np.dtype("O"), RAW),
         Call(np.dtype, [("a", "O")]),
         Call(np.dtype, "M8[s]"),
@@ -1009,8 +1019,9 @@ def test_a_group_that_lacks_a_name(tmp_path):
     ):
         read(path, "hdf5", NAMES)
     with h5py.File(path, "r+") as file:
-        file.move("part000/size001/position", "positions")
-    with pytest.raises(DataError, match=r"group '/': there is no|group 'part000/size001': there is no 'positions'"):
+        file.move("part000/size001/position", "part000/size001/positions")
+        file["energy"] = 1.0
+    with pytest.raises(DataError, match=r"group '/': there is no 'positions' \(Ra\)\. It has: energy, part000\."):
         read(path, "hdf5", NAMES)
 
 

@@ -34,6 +34,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
         # 4.9, 0.7, 1.4 of 7: the largest remainders get the two that are left over
         ([0.7, 0.1, 0.2], 7, [5, 1, 1]),
         ([0.29, 0.71], 100, [29, 71]),
+        # 3.5 and 6.5 are equally near: the first gets it, whatever 0.35 is in binary
+        ([0.35, 0.65], 10, [4, 6]),
         ([0.5, 0.25], 8, [4, 2]),
         ([0.5, 3, None], 10, [5, 3, 2]),
         ([-1, 2, 3], 10, [5, 2, 3]),
