@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from pyg_nnp.config import Config
+from pyg_nnp.config import Config, plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.layers import CORES, LAYERS
 from pyg_nnp.layers.base import Core, Layer
@@ -209,12 +209,8 @@ def _checked(
                 f"{where}: {label} needs '{key}', which is neither in its params nor in build_params. Give it in one."
             ) from error
         place = f"{where}.params.{key}" if key in own else f"build_params.{key}"
-        raise ConfigError(f"{place}: {label} cannot take {problem['input']!r}: {_lower(problem['msg'])}.") from error
+        raise ConfigError(f"{place}: {label} {plain_words(problem)}.") from error
     return {key: getattr(checked, key) for key in schema.model_fields}
-
-
-def _lower(message: str) -> str:
-    return message[0].lower() + message[1:]
 
 
 def _energy_terms(layers: Sequence[Layer]) -> list[str]:
