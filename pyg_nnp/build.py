@@ -2,15 +2,19 @@
 
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from pyg_nnp.config import Config, plain_words
+from pyg_nnp.config import Config
+from pyg_nnp.config_messages import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.layers import CORES, LAYERS
 from pyg_nnp.layers.base import Core, Layer
 from pyg_nnp.layers.energy import EnergyReduce
@@ -39,6 +43,7 @@ def build_potential(config: Config, name: str) -> Potential:
     entries = [(entry.name, entry.params) for entry in model.layers]
     generator = torch.Generator().manual_seed(config.Trainer.seed)
     try:
+        _check_units(model.build_params)
         layers, built = build_layers(model.architecture, model.build_params, entries, generator)
     except (ConfigError, FieldError) as error:
         raise type(error)(f"{place}.{error}") from error
@@ -47,6 +52,13 @@ def build_potential(config: Config, name: str) -> Potential:
     _check_predicted(potential, model.loss, f"{place}.loss")
     _check_predicted(potential, config.Metrics, f"{config.source}: Metrics")
     return potential
+
+
+def _check_units(build_params: Mapping[str, Any]) -> None:
+    for name in UNITS:
+        value = build_params.get(name, 1.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ConfigError(f"build_params.{name}: expects a number greater than 0, found {value!r}.")
 
 
 def _check_predicted(potential: Potential, weights: Weights, where: str) -> None:
@@ -84,16 +96,36 @@ def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer]
     module_name, _, class_name = name.partition(":")
     if not may_import and module_name not in sys.modules:
         raise ConfigError(f"'{name}' is a class of your own. Import the module '{module_name}' before you load this.")
-    try:
-        found = getattr(import_module(module_name), class_name, None)
-    except ImportError as error:
+    module = _import(module_name, name)
+    found = getattr(module, class_name, None)
+    if found is None:
         raise ConfigError(
-            f"cannot import '{module_name}' of '{name}': {error}. "
+            f"module '{module_name}' has no class '{class_name}'.{did_you_mean(class_name, vars(module))}"
+        )
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise ConfigError(
+            f"'{class_name}' in module '{module_name}' is no subclass of pyg_nnp.layers.{base.__name__}. Let it be one."
+        )
+    return found
+
+
+def _import(module: str, name: str) -> ModuleType:
+    """Import a user's module; whatever its code raises is a mistake in it, told with the line."""
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ConfigError(f"'{name}' does not name a class. Write package.module:Class, without '.py' or folders.")
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"cannot import '{module}' of '{name}': {error}. "
             "The module must be installed or lie in the working directory."
         ) from error
-    if not (inspect.isclass(found) and issubclass(found, base)):
-        raise ConfigError(f"'{class_name}' in module '{module_name}' is no subclass of pyg_nnp.layers.{base.__name__}.")
-    return found
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
+        raise ConfigError(
+            f"importing '{module}' fails: {type(error).__name__}: {error}{where}. Mend it there."
+        ) from error
 
 
 def options_of(layer_class: type[Layer]) -> type[BaseModel]:
@@ -151,8 +183,14 @@ def build_layers(
             layers.append(layer_class(**options, **extra))
         except ConfigError as error:
             raise ConfigError(f"{where}.params: {name}: {error}") from error
+        except RuntimeError as error:
+            if not layer_class.__module__.startswith("pyg_nnp."):
+                raise
+            raise ConfigError(f"{where}: {name} cannot be built: {error}. Choose smaller sizes.") from error
         built.append({"name": name, "params": options})
-    check_wiring(layers, [where for *_, where in classes])
+    places = [where for *_, where in classes]
+    check_wiring(layers, places)
+    _check_energy_terms(layers, places)
     return layers, built
 
 
@@ -209,7 +247,8 @@ def _checked(
                 f"{where}: {label} needs '{key}', which is neither in its params nor in build_params. Give it in one."
             ) from error
         place = f"{where}.params.{key}" if key in own else f"build_params.{key}"
-        raise ConfigError(f"{place}: {label} {plain_words(problem)}.") from error
+        words = plain_words(problem)
+        raise ConfigError(f"{place}: {label} {words}{'' if words.endswith('?') else '.'}") from error
     return {key: getattr(checked, key) for key in schema.model_fields}
 
 
@@ -221,3 +260,22 @@ def _energy_terms(layers: Sequence[Layer]) -> list[str]:
             "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
         )
     return terms
+
+
+def _check_energy_terms(layers: Sequence[Layer], places: Sequence[str]) -> None:
+    """Refuse terms that are no energies of atoms, and energies that come too late to be summed."""
+    reduced: set[str] = set()
+    for layer, place in zip(layers, places, strict=True):
+        if isinstance(layer, EnergyReduce):
+            reduced |= set(layer.reads)
+            for term in set(layer.reads) - {"N", "batch"}:
+                if term in FIELDS and (FIELDS[term].level, FIELDS[term].unit) != ("atom", "energy"):
+                    raise ConfigError(
+                        f"{place}.params.terms: '{term}' is no energy of atoms but: {FIELDS[term].meaning}. "
+                        "Leave terms out to sum all energy terms."
+                    )
+        elif reduced and layer.energy_terms:
+            raise FieldError(
+                f"{place} ({type(layer).__name__}) writes the energy term '{layer.energy_terms[0]}' after EnergyReduce "
+                "has summed them. Move it before EnergyReduce."
+            )

@@ -1,5 +1,6 @@
 """Whether data, split and model fit each other: asked once, before training."""
 
+import logging
 import math
 from collections.abc import Mapping
 
@@ -9,10 +10,14 @@ from torch import Tensor
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.errors import ConfigError
+from pyg_nnp.errors import ConfigError, DataError, FieldError
 from pyg_nnp.functional.geometry import pair_distances
-from pyg_nnp.model import Potential
+from pyg_nnp.layers import RangeSeparation
+from pyg_nnp.loss import difference
+from pyg_nnp.model import INPUTS, Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM
+
+log = logging.getLogger(__name__)
 
 _SAMPLE = 200
 # shortest distance of a hydrogen atom to any other: 0.74 Å in H2, 0.9 to 1.2 Å in nearly all else
@@ -21,6 +26,8 @@ _HYDROGEN_BOND = (0.6, 1.5)  # Å
 _ANY_BOND = (0.6, 4.5)  # Å
 # root mean square of forces in sets of molecules far from their minima: below 0.2
 _LARGEST_FORCE = 0.5  # Hartree/Bohr
+# at 300 K around 0.02; less only where all frames are near their minima
+_SMALL_FORCE = 0.003  # Hartree/Bohr
 
 
 def check_batch_size(config: Config, parts: Mapping[str, Tensor]) -> None:
@@ -63,7 +70,7 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
     bohr, hartree = units.get("Bohr_in_R"), units.get("Hartree_in_E")
     if bohr is None:
         return
-    sample = dataset.batch(torch.linspace(0, len(dataset) - 1, min(_SAMPLE, len(dataset))).long())
+    sample = dataset.batch(_some_frames(dataset))
     shortest, (low, high), what = _shortest_distance(sample.Ra.double(), sample.Za, sample.edge_index)
     if not low < shortest / bohr * BOHR_IN_ANGSTROM < high:
         raise ConfigError(
@@ -80,6 +87,95 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
             f"which would be {rms * bohr / hartree:.3g} Hartree/Bohr. "
             "One Hartree is 1 in Hartree, 27.2114 in eV, 627.509 in kcal/mol, 2625.5 in kJ/mol."
         )
+    if 0 < rms * bohr / hartree < _SMALL_FORCE:
+        log.warning(
+            "%s.Hartree_in_E: with %g the forces of the data are small, %.3g Hartree/Bohr. Is that their unit?",
+            place,
+            hartree,
+            rms * bohr / hartree,
+        )
+
+
+def check_cutoff(config: Config, name: str, potential: Potential, dataset: MoleculeDataset) -> None:
+    """Refuse a ``cutoff_sr`` within which there are no two atoms.
+
+    Raises:
+        ConfigError: there are none, although molecules have several atoms.
+    """
+    sample = dataset.batch(_some_frames(dataset))
+    distances = pair_distances(sample.Ra.double(), sample.edge_index)
+    for layer in potential.layers:
+        if isinstance(layer, RangeSeparation) and len(distances) and float(distances.min()) >= layer.cutoff_sr:
+            raise ConfigError(
+                f"{config.source}: Modelhub.{name}.build_params.cutoff_sr: no two atoms are within {layer.cutoff_sr}; "
+                f"the shortest distance is {float(distances.min()):.3g} in the unit of the data. Choose it larger, "
+                "commonly 5 Å."
+            )
+
+
+def check_references(config: Config, dataset: MoleculeDataset) -> None:
+    """Refuse reference energies that cannot be in the unit of the energies.
+
+    Raises:
+        DataError: what remains after they are subtracted is larger than the energies themselves.
+    """
+    if not dataset.atomic_energies or "E" not in dataset.fields:
+        return
+    sample = dataset.batch(_some_frames(dataset))
+    table = torch.zeros(1 + max(dataset.atomic_energies), dtype=torch.float64)
+    for element, energy in dataset.atomic_energies.items():
+        table[element] = energy
+    total = float(sample.E.mean())
+    rest = total - float(table[sample.Za].sum()) / len(sample.E)
+    file = config.Datahub.transforms.atomic_energy
+    # with some pseudopotentials little remains of atoms, but never more than the total
+    if abs(rest) > 1.5 * abs(total):
+        raise DataError(
+            f"{file}: the energies of the data are {total:.6g} on average, without these atomic energies {rest:.6g}. "
+            f"Give the atomic energies in the unit and with the sign of '{dataset.sources['E']}', from the same method."
+        )
+    if abs(rest) > 0.9 * abs(total):
+        log.warning(
+            "%s: these atomic energies are hardly a part of E (%.6g of %.6g). Is it the same unit?",
+            file,
+            total - rest,
+            total,
+        )
+
+
+def check_prediction(config: Config, name: str, potential: Potential, dataset: MoleculeDataset) -> None:
+    """Let a potential predict two frames, so that layers that do not fit together show before training.
+
+    Errors of users' own layers pass unchanged, for their traceback.
+
+    Raises:
+        FieldError: the layers do not fit together, change their input, or predict fields in another shape.
+    """
+    batch = dataset.batch(torch.arange(min(2, len(dataset))))
+    given = {field: batch[field].clone() for field in INPUTS}
+    place = f"{config.source}: Modelhub.{name}.layers"
+    try:
+        predicted = potential.eval()(batch)
+        for weights in (config.Modelhub.internal_FFs[name].loss, config.Metrics):
+            for field in {field for of_field in weights.values() for field in of_field}:
+                difference(predicted, batch, field)
+    except FieldError as error:
+        raise FieldError(f"{place}: {error}") from error
+    except RuntimeError as error:
+        if any(not type(layer).__module__.startswith("pyg_nnp.") for layer in potential.layers):
+            raise
+        raise FieldError(
+            f"{place}: the layers do not fit together: {error}. "
+            "Options that layers share, such as num_rbf and dim_embedding, have one value; give them in build_params."
+        ) from error
+    for field, value in given.items():
+        if not torch.equal(batch[field], value):
+            raise FieldError(f"{place}: one of the layers changes '{field}' in place. Let it return a new tensor.")
+
+
+def _some_frames(dataset: MoleculeDataset) -> Tensor:
+    """Return up to 200 frames, evenly spaced."""
+    return torch.linspace(0, len(dataset) - 1, min(_SAMPLE, len(dataset))).long()
 
 
 def _shortest_distance(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[float, tuple[float, float], str]:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from pyg_nnp.config import load_config
 from pyg_nnp.errors import UserError
 from pyg_nnp.run import seed_everything, train
 
 USER_ERROR, INTERRUPTED = 2, 130
+OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,6 +25,11 @@ def parser() -> argparse.ArgumentParser:
     train_command.add_argument("config", type=Path, help="the configuration, a YAML file")
     train_command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     return root
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # on the CPU PyTorch raises a plain RuntimeError
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return USER_ERROR
     except OSError as error:
-        print(f"{error.filename or options.out}: {error.strerror or error}.", file=sys.stderr)
+        what = f"{error.filename or options.out}: {error.strerror or error}"
+        print(f"OSError: {what}. Look at permissions and at the space left, or choose another -o.", file=sys.stderr)
+        return USER_ERROR
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        print(f"MemoryError: out of memory. {OUT_OF_MEMORY} ({str(error).partition(chr(10))[0]})", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("Interrupted. The states that were saved so far are in the output folder.", file=sys.stderr)

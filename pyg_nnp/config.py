@@ -18,19 +18,15 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
+from pyg_nnp.config_messages import plain_words, problem, shown
 from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.yaml_loader import format_yaml, read_yaml
 
 MAX_PROBLEMS = 10
 """Problems that one message lists."""
-
-
-def _problem(text: str, *where: str | int) -> PydanticCustomError:
-    """Return an error for pydantic to collect, at ``where`` below the section that is being checked."""
-    return PydanticCustomError("config", "{text}", {"text": text, "where": where})
 
 
 class Section(BaseModel):
@@ -54,7 +50,7 @@ class Section(BaseModel):
             return value
         for other, name in cls.other_names.items():
             if other in value and name in value:
-                raise _problem(f"'{other}' and '{name}' mean the same; give one of them")
+                raise problem(f"'{other}' and '{name}' mean the same; give one of them")
         return cls.respell({cls.other_names.get(key) or key: part for key, part in value.items()})
 
     @classmethod
@@ -75,12 +71,12 @@ def _check_standard_names(names: dict[str, str], allowed: tuple[str, ...], other
         if key in allowed:
             continue
         if key in (*FEATURES, *TARGETS):
-            raise _problem(f"'{key}' is one of the {other}; move it to Datahub.{other}", key)
+            raise problem(f"'{key}' is one of the {other}; move it to Datahub.{other}", key)
         if source in allowed:
-            raise _problem(f"the standard name comes first; write '{source}: {key}'", key)
+            raise problem(f"the standard name comes first; write '{source}: {key}'", key)
         alias = next((f" Did you mean '{name}: {source}'?" for name in allowed if key in FIELDS[name].aliases), "")
         known = ", ".join(f"{name} ({FIELDS[name].meaning.partition(';')[0]})" for name in allowed)
-        raise _problem(f"unknown standard name.{alias or did_you_mean(key, allowed)} There are: {known}", key)
+        raise problem(f"unknown standard name.{alias or did_you_mean(key, allowed)} There are: {known}", key)
     return names
 
 
@@ -89,13 +85,13 @@ def _check_features(names: dict[str, str]) -> dict[str, str]:
     for required in ("Ra", "Za"):
         if required not in names:
             meaning = FIELDS[required].meaning
-            raise _problem(f"'{required}' is missing; write '{required}: ' and the name of the {meaning} in the data")
+            raise problem(f"'{required}' is missing; write '{required}: ' and the name of the {meaning} in the data")
     return names
 
 
 def _check_targets(names: dict[str, str]) -> dict[str, str]:
     if not names:
-        raise _problem(f"at least one target is needed, of {', '.join(TARGETS)}")
+        raise problem(f"at least one target is needed, of {', '.join(TARGETS)}")
     return _check_standard_names(names, TARGETS, "features")
 
 
@@ -107,7 +103,7 @@ def _by_function(value: Any) -> Any:
     result: dict[str, Any] = {}
     for key, terms in value.items():
         if key in FIELDS and not isinstance(terms, dict):
-            raise _problem(f"a weight stands under a function; write 'rmse: {{{key}: 1}}'", key)
+            raise problem(f"a weight stands under a function; write 'rmse: {{{key}: 1}}'", key)
         if not isinstance(terms, dict):
             result[key] = terms
             continue
@@ -117,23 +113,23 @@ def _by_function(value: Any) -> Any:
         for inner, weight in terms.items():
             function, name = (inner, key) if by_field else (key, inner)
             if name in result.setdefault(function, {}):
-                raise _problem(f"the weight of '{name}' is given twice", function, name)
+                raise problem(f"the weight of '{name}' is given twice", function, name)
             result[function][name] = weight
     return result
 
 
 def _check_weights(weights: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     if not any(terms for terms in weights.values()):
-        raise _problem("at least one term is needed, such as 'rmse: {E: 1}'")
+        raise problem("at least one term is needed, such as 'rmse: {E: 1}'")
     if not any(weight > 0 for terms in weights.values() for weight in terms.values()):
-        raise _problem("all weights are 0; at least one must be greater")
+        raise problem("all weights are 0; at least one must be greater")
     return weights
 
 
 def _one_of(*functions: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in functions:
-            raise _problem(f"unknown function.{did_you_mean(name, functions)} There are: {', '.join(functions)}")
+            raise problem(f"unknown function.{did_you_mean(name, functions)} There are: {', '.join(functions)}")
         return name
 
     return AfterValidator(check)
@@ -144,9 +140,9 @@ def _check_ratio(value: Any) -> Any:
     if value is None or (type(value) is int and value == -1):
         return None
     if type(value) not in (int, float):
-        raise _problem(f"expects a share, a count, or null, found {_shown(value)}")
+        raise problem(f"expects a share, a count, or null, found {shown(value)}")
     if not math.isfinite(value) or value <= 0:
-        raise _problem(f"expects a share or a count greater than 0, found {_shown(value)}; leave a part of 0 out")
+        raise problem(f"expects a share or a count greater than 0, found {shown(value)}; leave a part of 0 out")
     return value
 
 
@@ -210,7 +206,7 @@ class Datahub(Section):
         for section, names in (("features", self.features), ("targets", self.targets)):
             for name, source in names.items():
                 if source in places:
-                    raise _problem(f"'{source}' is already what {places[source]} is read from", section, name)
+                    raise problem(f"'{source}' is already what {places[source]} is read from", section, name)
                 places[source] = f"{section}.{name}"
         return self
 
@@ -240,7 +236,7 @@ class ForceField(Section):
     @classmethod
     def _check_architecture(cls, value: str) -> str:
         if not re.fullmatch(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:)?[A-Za-z_]\w*", value, re.ASCII):
-            raise _problem(f"expects a name such as SchNet, or package.module:Class, found {_shown(value)}")
+            raise problem(f"expects a name such as SchNet, or package.module:Class, found {shown(value)}")
         return value
 
     @field_validator("suffix")
@@ -258,7 +254,7 @@ class ForceField(Section):
 def _check_folder_part(text: str, *where: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
         allowed = "letters, digits, '_', '-' and '.', and does not start with '.'"
-        raise _problem(f"{text[:60]!r} becomes part of a folder's name, which has {allowed}", *where)
+        raise problem(f"{text[:60]!r} becomes part of a folder's name, which has {allowed}", *where)
 
 
 class Modelhub(Section):
@@ -278,7 +274,7 @@ class Modelhub(Section):
             return value
         for name in direct:
             if name in (models or {}):
-                raise _problem("the model is given both in internal_FFs and directly", "internal_FFs", name)
+                raise problem("the model is given both in internal_FFs and directly", "internal_FFs", name)
         return {key: part for key, part in value.items() if key not in direct} | {
             "internal_FFs": (models or {}) | direct
         }
@@ -292,10 +288,10 @@ class Modelhub(Section):
             # some file systems do not tell case apart
             if folder.lower() in folders:
                 other = folders[folder.lower()]
-                raise _problem(f"its folder {folder} is also that of {other}; change a suffix", "internal_FFs", name)
+                raise problem(f"its folder {folder} is also that of {other}; change a suffix", "internal_FFs", name)
             folders[folder.lower()] = name
         if not any(model.active for model in self.internal_FFs.values()):
-            raise _problem("at least one model must be active; set 'active: true' in it")
+            raise problem("at least one model must be active; set 'active: true' in it")
         return self
 
 
@@ -330,11 +326,11 @@ class Splitter(Section):
     def _check_parts(self) -> "Splitter":
         for number, part in enumerate(self.parts):
             if part in self.parts[:number]:
-                raise _problem(f"'{part}' is given twice", "parts", number)
+                raise problem(f"'{part}' is given twice", "parts", number)
         if "training" not in self.parts:
-            raise _problem(f"'training' is missing among {', '.join(self.parts) or 'no parts'}", "parts")
+            raise problem(f"'training' is missing among {', '.join(self.parts) or 'no parts'}", "parts")
         if len(self.parts) != len(self.ratios):
-            raise _problem(f"{len(self.ratios)} ratios for {len(self.parts)} parts; give one for each", "ratios")
+            raise problem(f"{len(self.ratios)} ratios for {len(self.parts)} parts; give one for each", "ratios")
         return self
 
     @model_validator(mode="after")
@@ -342,15 +338,13 @@ class Splitter(Section):
         shares = [ratio for ratio in self.ratios if isinstance(ratio, float)]
         for number, ratio in enumerate(self.ratios):
             if isinstance(ratio, float) and ratio > 1:
-                raise _problem(
-                    f"a share is at most 1, found {ratio:g}; write a count without a point", "ratios", number
-                )
+                raise problem(f"a share is at most 1, found {ratio:g}; write a count without a point", "ratios", number)
             if ratio is None and None in self.ratios[:number]:
-                raise _problem("only one part can take the rest", "ratios", number)
+                raise problem("only one part can take the rest", "ratios", number)
         if (total := math.fsum(shares)) > 1 + 1e-9:
-            raise _problem(f"the shares add up to {total:.6g}; they may not exceed 1", "ratios")
+            raise problem(f"the shares add up to {total:.6g}; they may not exceed 1", "ratios")
         if total > 1 - 1e-9 and len(shares) < len(self.ratios):
-            raise _problem("the shares add up to 1, which leaves nothing for the other parts", "ratios")
+            raise problem("the shares add up to 1, which leaves nothing for the other parts", "ratios")
         return self
 
 
@@ -431,7 +425,7 @@ class Config(Section):
             return value
         for key in loose:
             if key in trainer:
-                raise _problem("the key is given both in Trainer and at the top level", "Trainer", key)
+                raise problem("the key is given both in Trainer and at the top level", "Trainer", key)
         return {key: part for key, part in value.items() if key not in loose} | {"Trainer": trainer | loose}
 
     @field_validator("Metrics", mode="before")
@@ -463,7 +457,7 @@ def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *
             else:
                 near = did_you_mean(name, [*targets, "Q"])
                 text = f"'{name}' is no field with labels.{near} Datahub.targets has: {given}; Q can be used, too"
-            raise _problem(text, *where, function, name)
+            raise problem(text, *where, function, name)
 
 
 def load_config(path: str | Path) -> Config:
@@ -503,22 +497,6 @@ def dump_config(config: Config) -> str:
     return format_yaml(config.model_dump())
 
 
-_WANTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-}
-_BOUNDS = {
-    "greater_than": "greater than",
-    "greater_than_equal": "at least",
-    "less_than": "less than",
-    "less_than_equal": "at most",
-}
 _PLACES: dict[str, type[Section]] = {
     "Datahub": Datahub,
     "Datahub.transforms": Transforms,
@@ -529,26 +507,26 @@ _PLACES: dict[str, type[Section]] = {
 
 
 def _explained(error: ValidationError) -> str:
-    """Return the problems, one a line; unknown keys first, as what is missing is often one of them misspelt."""
-    problems = sorted(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
-    lines = [_line(problem) for problem in problems[:MAX_PROBLEMS]]
-    if len(problems) > MAX_PROBLEMS:
-        lines.append(f"and {len(problems) - MAX_PROBLEMS} more.")
+    """Return the details, one a line; unknown keys first, as what is missing is often one of them misspelt."""
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    lines = [_line(detail) for detail in details[:MAX_PROBLEMS]]
+    if len(details) > MAX_PROBLEMS:
+        lines.append(f"and {len(details) - MAX_PROBLEMS} more.")
     return "\n  ".join(lines)
 
 
-def _line(problem: ErrorDetails) -> str:
-    """Return place and problem in plain words."""
-    place, key, kind = problem["loc"], problem["loc"][-1] if problem["loc"] else "", problem["type"]
+def _line(detail: ErrorDetails) -> str:
+    """Return place and detail in plain words."""
+    place, key, kind = detail["loc"], detail["loc"][-1] if detail["loc"] else "", detail["type"]
     if kind == "config":
-        place, text = (*place, *problem["ctx"]["where"]), problem["ctx"]["text"]
+        place, text = (*place, *detail["ctx"]["where"]), detail["ctx"]["text"]
     elif kind == "extra_forbidden":
         place, text = place[:-1], _unknown(str(key), _section_at(place[:-1]))
     elif kind == "missing":
         place = place[:-1]
         text = f"'{key}' is missing: {_section_at(place).model_fields[str(key)].description}"
     else:
-        text = plain_words(problem)
+        text = plain_words(detail)
     written = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _shortened(place))
     return f"{written.removeprefix('.')}{': ' if written else ''}{text}{'' if text.endswith('?') else '.'}"
 
@@ -556,53 +534,6 @@ def _line(problem: ErrorDetails) -> str:
 def _shortened(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Leave out ``internal_FFs``, which may be left out in the file, and pydantic's mark for a key."""
     return tuple(part for number, part in enumerate(place) if (number, part) != (1, "internal_FFs") and part != "[key]")
-
-
-def plain_words(problem: ErrorDetails) -> str:
-    """Return what pydantic found wrong with a single value, in plain words, without its place and a full stop."""
-    kind, found, context = problem["type"], problem["input"], problem.get("ctx", {})
-    if kind == "literal_error":
-        known = re.findall(r"'([^']*)'", context["expected"])
-        near = did_you_mean(found, known) if isinstance(found, str) else ""
-        return f"expects {'one of ' * (len(known) > 1)}{', '.join(known)}, {_found(problem)}{near and '.' + near}"
-    if kind in _WANTED:
-        return f"expects {_WANTED[kind]}, {_found(problem)}"
-    if kind in _BOUNDS:
-        return f"must be {_BOUNDS[kind]} {next(iter(context.values())):.10g}, found {_shown(found)}"
-    if kind in ("string_too_short", "too_short"):
-        return "is empty, but needed"
-    return problem["msg"][0].lower() + problem["msg"][1:]
-
-
-def _found(problem: ErrorDetails) -> str:
-    """Return what was found, and how it may have been meant."""
-    kind, found = problem["type"], problem["input"]
-    if found is None:
-        return "but is empty"
-    hint = ""
-    if kind == "string_type" and isinstance(found, bool | int | float):
-        hint = "; put it in quotes if it is meant as text"
-    elif kind == "list_type":
-        hint = "; each entry of a list starts with '- '"
-    elif kind == "model_type" and isinstance(found, str) and "layers" in problem["loc"]:
-        hint = f"; write '- name: {found}'"
-    elif kind == "int_type" and isinstance(found, float) and found.is_integer():
-        hint = f"; write {int(found)}"
-    elif kind in ("int_type", "float_type", "bool_type") and isinstance(found, str):
-        if re.fullmatch(r"[-+.0-9eE]+|true|false", found):
-            hint = "; leave out the quotes"
-        elif re.fullmatch(r"[-+]?[0-9]+,[0-9]+", found):
-            hint = "; write a point, not a comma"
-    return f"found {_shown(found)}{hint}"
-
-
-def _shown(value: Any) -> str:
-    """Return a value as it may stand in a message."""
-    for kind, name in ((bool, "truth value"), (int, "whole number"), (float, "number"), (str, "text")):
-        if isinstance(value, kind):
-            text = repr(value[:60]) if isinstance(value, str) else str(value).lower()
-            return f"{text} ({name})"
-    return {"list": "a list", "dict": "a mapping"}.get(type(value).__name__, type(value).__name__)
 
 
 def _section_at(place: tuple[str | int, ...]) -> type[Section]:

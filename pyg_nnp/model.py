@@ -1,5 +1,6 @@
 """Potential: a checked list of layers."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -103,11 +104,12 @@ class Potential(nn.Module):
         fields = dict(inputs)
         for number, module in enumerate(self.layers):
             layer = cast(Layer, module)
-            written = layer(**{name: fields[name] for name in layer.reads})
-            if written.keys() != set(layer.writes):
+            written: Any = layer(**{name: fields[name] for name in layer.reads})
+            if not isinstance(written, dict) or written.keys() != set(layer.writes):
+                returned = sorted(written) if isinstance(written, dict) else f"a {type(written).__name__}"
                 raise FieldError(
-                    f"layer {number} ({type(layer).__name__}) returned {sorted(written)}, "
-                    f"but declares that it writes {sorted(layer.writes)}. Let both be the same."
+                    f"layer {number} ({type(layer).__name__}) returned {returned}, "
+                    f"but declares that it writes {sorted(layer.writes)}. Let forward return a dict of exactly these."
                 )
             fields |= written
         return fields
@@ -138,6 +140,7 @@ def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -
     known = list(INPUTS)
     for number, layer in enumerate(layers):
         where = f"{places[number] if places else f'layer {number}'} ({type(layer).__name__})"
+        _check_declaration(layer, where)
         for name in layer.reads:
             if name not in known:
                 raise FieldError(
@@ -153,3 +156,18 @@ def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -
                     f"Remove one of the two layers, or let this one read '{name}'."
                 )
         known += [name for name in layer.writes if name not in known]
+
+
+def _check_declaration(layer: Layer, where: str) -> None:
+    for what in ("reads", "writes", "energy_terms", "differentiates"):
+        names = getattr(layer, what)
+        if isinstance(names, str):
+            # ("x") is a text and would be taken letter by letter
+            raise FieldError(f"{where}: {what} is the text '{names}'. Write a tuple: ('{names}',).")
+    try:
+        inspect.signature(layer.forward).bind(**dict.fromkeys(layer.reads))
+    except TypeError as error:
+        raise FieldError(
+            f"{where}: forward does not take what reads declares, {', '.join(layer.reads) or 'nothing'}: {error}. "
+            "Let its parameters have these names."
+        ) from error

@@ -1,8 +1,10 @@
 """The training command: everything that happens between a configuration and a trained potential."""
 
 import logging
+import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,17 @@ from torch import Tensor
 
 from pyg_nnp.build import build_potential
 from pyg_nnp.checkpoint import DESCRIPTION, load_potential, write_atomically, write_json
-from pyg_nnp.checks import check_batch_size, check_elements, check_units
+from pyg_nnp.checks import (
+    check_batch_size,
+    check_cutoff,
+    check_elements,
+    check_prediction,
+    check_references,
+    check_units,
+)
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
-from pyg_nnp.errors import ConfigError
+from pyg_nnp.errors import ConfigError, UserError, did_you_mean
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
@@ -41,17 +50,25 @@ def train(config: Config, out: Path) -> None:
     for name in names:
         build_potential(config, name)
         _check_not_trained(config, name, out)
-    with run_log(out / "logs") as console:
+    _make_folder(out)
+    with run_log(out / "logs") as console, _last_words():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
         _save_config(config, out / "config.yaml")
-        dataset = MoleculeDataset.from_config(config, out)
+        with _named(config.source):
+            dataset = MoleculeDataset.from_config(config, out)
         log.info("Data set:\n%s", "\n".join(dataset.summary()))
         log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
-        parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+        with _named(config.source):
+            parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
         log.info("Split: %s.", ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()))
+        _warn_of_parts(parts)
         check_batch_size(config, parts)
+        check_references(config, dataset)
+        # all of them before the first is trained
+        for name in names:
+            _check_model(config, name, dataset)
         device = _device(config)
         for name in names:
             train_model(config, name, dataset, parts, device, out, console)
@@ -70,15 +87,12 @@ def train_model(
     model, trainer = config.Modelhub.internal_FFs[name], config.Trainer
     folder = out / config.folder_name(name)
     potential = build_potential(config, name)
-    check_elements(config, name, potential, dataset)
-    check_units(config, name, dataset)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
     potential.to(device)
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
-    folder.mkdir(parents=True, exist_ok=True)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
     with progress.bar:
         best = fit(
@@ -130,9 +144,66 @@ def _device(config: Config) -> torch.device:
     return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
 
 
+def _check_model(config: Config, name: str, dataset: MoleculeDataset) -> None:
+    potential = build_potential(config, name)
+    check_elements(config, name, potential, dataset)
+    check_units(config, name, dataset)
+    check_cutoff(config, name, potential, dataset)
+    check_prediction(config, name, potential, dataset)
+
+
+def _warn_of_parts(parts: Mapping[str, Tensor]) -> None:
+    """Say what a missing validation part means, and which names may be misspelt."""
+    roles = ("validation", "test")
+    for part in parts:
+        near = did_you_mean(part, [role for role in roles if role not in parts])
+        if near and part not in (*roles, "training"):
+            log.warning("Part '%s' has no role in training.%s", part, near)
+    if "validation" not in parts:
+        log.warning("No part is called 'validation': nothing stops early, and the last potential is the best.")
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Put the name of the configuration file before messages about it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+@contextmanager
+def _last_words() -> Iterator[None]:
+    """Let the log file end with why a run did."""
+    try:
+        yield
+    except UserError as error:
+        log.debug("Stopped: %s: %s", type(error).__name__, error)
+        raise
+    except KeyboardInterrupt:
+        log.debug("Stopped: interrupted.")
+        raise
+    except Exception:
+        log.debug("Stopped by an error outside of the configuration and the data:", exc_info=True)
+        raise
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"-o {out}: cannot be made: {error.strerror}. Name a folder that can be written to."
+        ) from error
+    if not os.access(out, os.W_OK):
+        raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
+
+
 def _check_not_trained(config: Config, name: str, out: Path) -> None:
     """Refuse to write over a potential that somebody may have waited days for."""
     folder = out / config.folder_name(name)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: this is a file, where the folder of {name} has to be. Move it away.")
     for state in ("best", "last"):
         if (folder / state / DESCRIPTION).exists():
             raise ConfigError(

@@ -12,6 +12,7 @@ ORDER = [
     "units",
     "fields",
     "yaml_loader",
+    "config_messages",
     "config",
     "functional",
     "layers",

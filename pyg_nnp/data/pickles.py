@@ -74,9 +74,9 @@ class _Dtype:
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order, subarray, names = state[1:4]
-        if order not in ("<", ">", "|", "=") or subarray is not None or names is not None:
-            raise _RefusedError("the pickle has an array of records. Store one array for each field.")
+        order = state[1]  # all else in the state follows from the code
+        if order not in ("<", ">", "|", "="):
+            raise ValueError(f"a byte order {order!r}")
         self.dtype = np.dtype(order + self._code)
 
 
