@@ -175,7 +175,7 @@ def build_layers(
     for layer_class, name, own, where in classes:
         taken = inspect.signature(layer_class).parameters
         given = {key: value for key, value in build_params.items() if key in taken} | dict(own)
-        if issubclass(layer_class, EnergyReduce) and "terms" not in given:
+        if issubclass(layer_class, EnergyReduce) and given.get("terms") is None:
             given["terms"] = _energy_terms(layers)
         options = _checked(layer_class, name, given, own, where)
         extra = {"generator": generator} if "generator" in taken else {}
