@@ -183,7 +183,7 @@ def _last_words() -> Iterator[None]:
     except KeyboardInterrupt:
         log.debug("Stopped: interrupted.")
         raise
-    except Exception:
+    except BaseException:
         log.debug("Stopped by an error outside of the configuration and the data:", exc_info=True)
         raise
 

@@ -57,6 +57,8 @@ def read_atomic_energies(path: Path) -> dict[int, float]:
             reader = csv.DictReader(file, skipinitialspace=True)
             _check_columns(path, reader.fieldnames)
             for row in reader:
+                if any(row.get(None, ())):
+                    raise DataError(f"{path}: line {reader.line_num}: too many values; write a point, not a comma.")
                 Z, energy = _read_row(f"{path}: line {reader.line_num}", row)
                 if Z in energies:
                     raise DataError(f"{path}: line {reader.line_num}: {chemical_symbols[Z]} has an energy already.")
