@@ -1,11 +1,7 @@
 """From the configuration of a model to its layers."""
 
 import inspect
-import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,6 +14,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.layers import CORES, LAYERS
 from pyg_nnp.layers.base import Core, Layer
 from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.layers.resolve import resolve_class
 from pyg_nnp.loss import Weights
 from pyg_nnp.model import Potential, check_wiring
 
@@ -73,61 +70,6 @@ def _check_predicted(potential: Potential, weights: Weights, where: str) -> None
                 )
 
 
-def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer], *, may_import: bool) -> type[Layer]:
-    """Return the class that a name in the configuration stands for.
-
-    Args:
-        name: a name of the table, or ``package.module:Class``.
-        known: the table.
-        base: what the class must be a subclass of.
-        may_import: whether a module that is not imported yet may be. Importing runs its code, so a model file alone
-            must not cause it.
-
-    Raises:
-        ConfigError: there is none, or it is no subclass of ``base``.
-    """
-    if ":" not in name:
-        if name not in known:
-            raise ConfigError(
-                f"there is no {base.__name__.lower()} '{name}'.{did_you_mean(name, known)} "
-                f"There are: {', '.join(known)}; or your own as package.module:Class."
-            )
-        return known[name]
-    module_name, _, class_name = name.partition(":")
-    if not may_import and module_name not in sys.modules:
-        raise ConfigError(f"'{name}' is a class of your own. Import the module '{module_name}' before you load this.")
-    module = _import(module_name, name)
-    found = getattr(module, class_name, None)
-    if found is None:
-        raise ConfigError(
-            f"module '{module_name}' has no class '{class_name}'.{did_you_mean(class_name, vars(module))}"
-        )
-    if not (inspect.isclass(found) and issubclass(found, base)):
-        raise ConfigError(
-            f"'{class_name}' in module '{module_name}' is no subclass of pyg_nnp.layers.{base.__name__}. Let it be one."
-        )
-    return found
-
-
-def _import(module: str, name: str) -> ModuleType:
-    """Import a user's module; whatever its code raises is a mistake in it, told with the line."""
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise ConfigError(f"'{name}' does not name a class. Write package.module:Class, without '.py' or folders.")
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"cannot import '{module}' of '{name}': {error}. "
-            "The module must be installed or lie in the working directory."
-        ) from error
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = "" if isinstance(error, SyntaxError) else f" ({last.filename}, line {last.lineno})"
-        raise ConfigError(
-            f"importing '{module}' fails: {type(error).__name__}: {error}{where}. Mend it there."
-        ) from error
-
-
 def options_of(layer_class: type[Layer]) -> type[BaseModel]:
     """Return a schema of the options of a layer: the parameters of its constructor."""
     definitions: dict[str, Any] = {
@@ -156,7 +98,7 @@ def build_layers(
         build_params: options for every layer that takes them.
         entries: name and own options of each layer; the name ``Core`` stands for the core.
         generator: where initial parameters are drawn from.
-        may_import: see :func:`resolve_class`.
+        may_import: see :func:`pyg_nnp.layers.resolve.resolve_class`.
 
     Returns:
         The layers, and name and all options of each: what builds them again.

@@ -8,9 +8,10 @@ import torch
 from molecules import BUILD_PARAMS, LAYER_ENTRIES, make_potential, with_options
 
 import pyg_nnp
-from pyg_nnp.build import build_layers, resolve_class
+from pyg_nnp.build import build_layers
 from pyg_nnp.errors import ConfigError, FieldError
 from pyg_nnp.layers import CORES, LAYERS, ElectrostaticEnergy, Layer
+from pyg_nnp.layers.resolve import resolve_class
 
 REFERENCE = Path(__file__).resolve().parents[1] / "examples" / "reference.yaml"
 
