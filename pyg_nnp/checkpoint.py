@@ -1,8 +1,10 @@
 """What is saved of a potential: its parameters as safetensors, and JSON that is enough to build it again."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,14 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read, atomically."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+    """Write JSON that people can read, atomically; what is not finite becomes null."""
+    write_atomically(path, (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_potential(potential: Potential, folder: Path, about: Mapping[str, Any]) -> None:
@@ -45,7 +53,13 @@ def save_potential(potential: Potential, folder: Path, about: Mapping[str, Any])
         about: more to be written into the JSON, such as the epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    description = {"format": FORMAT, **potential.spec, "dtype": str(potential.dtype).removeprefix("torch."), **about}
+    description = {
+        **potential.spec,
+        "format": FORMAT,
+        "version": version("pyg-nnp"),
+        "dtype": str(potential.dtype).removeprefix("torch."),
+        **about,
+    }
     parameters = {name: value.contiguous().cpu() for name, value in potential.state_dict().items()}
     write_atomically(folder / PARAMETERS, save(parameters))
     write_json(folder / DESCRIPTION, description)
@@ -65,20 +79,21 @@ def load_potential(folder: str | Path, device: str | torch.device = "cpu") -> Po
     folder = Path(folder)
     if not (folder / DESCRIPTION).exists() and (folder / "best").is_dir():
         folder = folder / "best"
+    for file in (DESCRIPTION, PARAMETERS):
+        if not (folder / file).is_file():
+            raise DataError(
+                f"{folder}: no potential here ({file} is missing). "
+                "Name the folder of a trained model, such as FF01-SchNet."
+            )
     try:
         description = json.loads((folder / DESCRIPTION).read_text())
         if description["format"] != FORMAT:
             raise DataError(
                 f"{folder}: format {description['format']} of a potential is not known to this version of pyg_nnp, "
-                f"which reads format {FORMAT}. Use the version that wrote it: {description['version']}."
+                f"which reads format {FORMAT}. Use a version like that which wrote it, {description.get('version')}."
             )
         potential = potential_from_spec(description)
         potential.to(getattr(torch, description["dtype"])).load_state_dict(load_file(folder / PARAMETERS))
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder}: no potential here ({Path(error.filename).name} is missing). "
-            "Name the folder of a trained model, such as FF01-SchNet."
-        ) from error
     except ConfigError as error:
         raise ConfigError(f"{folder / DESCRIPTION}: {error}") from error
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:

@@ -19,11 +19,9 @@ from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 log = logging.getLogger(__name__)
 
-_SAMPLE = 200
-# shortest distance of a hydrogen atom to any other: 0.74 Å in H2, 0.9 to 1.2 Å in nearly all else
-_HYDROGEN_BOND = (0.6, 1.5)  # Å
-# shortest distance in molecules without hydrogen: from 1.0 to 1.6 Å, up to 3.5 Å for heavy or noble elements
-_ANY_BOND = (0.6, 4.5)  # Å
+_SAMPLE, _SAMPLED_PAIRS = 200, 1_000_000
+# bonds of hydrogen to C, N and O are from 0.95 to 1.2 Å long; those to other elements say little about the unit
+_HYDROGEN_BOND = (0.7, 1.5)  # Å
 # root mean square of forces in sets of molecules far from their minima: below 0.2
 _LARGEST_FORCE = 0.5  # Hartree/Bohr
 # at 300 K around 0.02; less only where all frames are near their minima
@@ -63,7 +61,7 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
     """Refuse ``Bohr_in_R`` and ``Hartree_in_E`` where the data cannot be in those units.
 
     Raises:
-        ConfigError: bonds would have an impossible length, or forces would be impossibly large.
+        ConfigError: bonds of hydrogen would have an impossible length, or forces would be impossibly large.
     """
     units = config.Modelhub.internal_FFs[name].build_params
     place = f"{config.source}: Modelhub.{name}.build_params"
@@ -71,11 +69,12 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
     if bohr is None:
         return
     sample = dataset.batch(_some_frames(dataset))
-    shortest, (low, high), what = _shortest_distance(sample.Ra.double(), sample.Za, sample.edge_index)
-    if not low < shortest / bohr * BOHR_IN_ANGSTROM < high:
+    bond = _bond_of_hydrogen(sample.Ra.double(), sample.Za, sample.edge_index)
+    low, high = _HYDROGEN_BOND
+    if bond is not None and not low < bond / bohr * BOHR_IN_ANGSTROM < high:
         raise ConfigError(
-            f"{place}.Bohr_in_R: {bohr} cannot be: the shortest distances of {what} are around {shortest:.3g} in the "
-            f"unit of the data, which would be {shortest / bohr * BOHR_IN_ANGSTROM:.3g} Å. "
+            f"{place}.Bohr_in_R: {bohr} cannot be: bonds of hydrogen to C, N and O are around {bond:.3g} in the "
+            f"unit of the data, which would be {bond / bohr * BOHR_IN_ANGSTROM:.3g} Å. "
             f"One Bohr is {BOHR_IN_ANGSTROM} in Å, 1 in Bohr."
         )
     if hartree is None or "Fa" not in dataset.fields:
@@ -174,19 +173,15 @@ def check_prediction(config: Config, name: str, potential: Potential, dataset: M
 
 
 def _some_frames(dataset: MoleculeDataset) -> Tensor:
-    """Return up to 200 frames, evenly spaced."""
-    return torch.linspace(0, len(dataset) - 1, min(_SAMPLE, len(dataset))).long()
+    """Return up to 200 frames, evenly spaced, fewer of large molecules."""
+    fitting = max(1, _SAMPLED_PAIRS // int(dataset.N.max()) ** 2)
+    return torch.linspace(0, len(dataset) - 1, min(_SAMPLE, fitting, len(dataset))).long()
 
 
-def _shortest_distance(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[float, tuple[float, float], str]:
-    """Return the median of the atoms' shortest distances, the range where it must lie in Å, and of what it is."""
-    hydrogen = Za[edge_index[1]] == 1
-    if hydrogen.any():
-        edge_index, bounds, what = edge_index[:, hydrogen], _HYDROGEN_BOND, "hydrogen atoms"
-    else:
-        bounds, what = _ANY_BOND, "atoms"
-    shortest = Ra.new_full((len(Ra),), math.inf)
-    shortest = shortest.scatter_reduce(0, edge_index[1], pair_distances(Ra, edge_index), "amin")
-    finite = shortest[shortest.isfinite()]
-    # lone atoms alone say nothing about the unit
-    return (float(finite.median()), bounds, what) if len(finite) else (1.0, (0.0, math.inf), what)
+def _bond_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> float | None:
+    """Return the median length of bonds of H to C, N and O, or None if there are hardly any."""
+    edges = edge_index[:, (Za[edge_index[1]] == 1)]
+    distances = pair_distances(Ra, edges)
+    shortest = Ra.new_full((len(Ra),), math.inf).scatter_reduce(0, edges[1], distances, "amin")
+    bonded = (distances == shortest[edges[1]]) & torch.isin(Za[edges[0]], torch.tensor([6, 7, 8]))
+    return float(distances[bonded].median()) if int(bonded.sum()) > 0.1 * int((Za == 1).sum()) else None

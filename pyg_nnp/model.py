@@ -1,14 +1,15 @@
 """Potential: a checked list of layers."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from pyg_nnp.errors import FieldError, did_you_mean
+from pyg_nnp.errors import DataError, FieldError, did_you_mean
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 
@@ -73,9 +74,15 @@ class Potential(nn.Module):
             The predicted fields: ``E`` (G,) total energies, float64, reference energies included; ``Fa`` (A, 3);
             ``Qa`` (A,); ``M2`` (G, 3); ``Q`` (G,), the sum of the atomic charges before ``ChargeConservation``. What a
             potential predicts depends on its layers. In evaluation mode they carry no graph.
+
+        Raises:
+            DataError: in evaluation mode, an element that the potential was not trained on.
+            FieldError: a field is missing, or a layer does not return what it declares.
         """
-        inputs = self._inputs(data)
-        with torch.set_grad_enabled(bool(self._differentiated) or torch.is_grad_enabled()):
+        gradients = bool(self._differentiated) or torch.is_grad_enabled()
+        # forces are a derivative, also where the caller wants none
+        with torch.inference_mode(False), torch.set_grad_enabled(gradients):
+            inputs = self._inputs(data)
             fields = self._run(inputs)
         predicted: Fields = {name: fields[name] for name in self.outputs if name != "Q"}
         if "E" in predicted:
@@ -92,13 +99,25 @@ class Potential(nn.Module):
         for name in INPUTS:
             if name in data:
                 value: Tensor = data[name]
+                value = value.clone() if value.is_inference() else value
                 inputs[name] = value.to(self.dtype) if value.is_floating_point() else value
             elif name != "batch":
                 raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N, Q and edge_index.")
         inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
+        if not self.training:
+            self._refuse_unseen_elements(inputs["Za"])
         for name in self._differentiated:
             inputs[name] = inputs[name].detach().requires_grad_()
         return inputs
+
+    def _refuse_unseen_elements(self, Za: Tensor) -> None:
+        elements = self.spec.get("elements")
+        unseen = set(torch.bincount(Za).nonzero()[:, 0].tolist()) - set(elements or ())
+        if elements is not None and unseen:
+            raise DataError(
+                f"this potential was not trained on {_symbols(unseen)}, only on {_symbols(elements)}. "
+                "Train one on data that has all elements."
+            )
 
     def _run(self, inputs: Fields) -> Fields:
         fields = dict(inputs)
@@ -125,6 +144,11 @@ class Potential(nn.Module):
         device = self.atomic_energies.device
         self.atomic_energies, self.energy_shift = (reference.to(device) for reference in references)
         return self
+
+
+def _symbols(elements: Iterable[int]) -> str:
+    known = dict(enumerate(chemical_symbols))
+    return ", ".join(known.get(Z, str(Z)) for Z in sorted(elements))
 
 
 def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:

@@ -29,7 +29,7 @@ from pyg_nnp.errors import ConfigError, UserError, did_you_mean
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
-from pyg_nnp.training import Best, fit
+from pyg_nnp.training import HISTORY, Best, claimed, fit
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def train_model(
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
-    with progress.bar:
+    with claimed(folder), progress.bar:
         best = fit(
             potential,
             dataset,
@@ -106,9 +106,6 @@ def train_model(
             progress.on_step,
             progress.on_epoch,
         )
-    if best.epoch == 0:
-        log.warning("%s: no epoch had a finite score, so there is no best potential, only the last.", name)
-        return
     log.info("%s: the best epoch was %d; its potential is in %s.", name, best.epoch, folder / "best")
     _final_metrics(config, name, load_potential(folder / "best", device), best, dataset, parts, folder)
 
@@ -204,8 +201,8 @@ def _check_not_trained(config: Config, name: str, out: Path) -> None:
     folder = out / config.folder_name(name)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: this is a file, where the folder of {name} has to be. Move it away.")
-    for state in ("best", "last"):
-        if (folder / state / DESCRIPTION).exists():
+    for mark in (HISTORY, f"best/{DESCRIPTION}", f"last/{DESCRIPTION}"):
+        if (folder / mark).exists():
             raise ConfigError(
                 f"{config.source}: Modelhub.{name}: {folder} holds a trained potential already. "
                 "Give another output folder with -o, set a suffix for the model, or move that folder away."

@@ -3,7 +3,8 @@
 import csv
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from pyg_nnp.model import Potential
 
 log = logging.getLogger(__name__)
 
+HISTORY = "history.csv"
+
 
 class TrainingError(UserError):
     """Training cannot go on."""
@@ -36,7 +39,7 @@ class Epoch:
     Attributes:
         number: counted from 1.
         loss: mean training loss over the frames of the epoch.
-        learning_rate: after its last step.
+        learning_rate: of its last step.
         validation_loss: the loss over the whole validation part, if there is one.
         score: the weighted sum of the metrics on it.
         errors: those metrics.
@@ -83,16 +86,20 @@ class Best:
 def rate_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[int], float]:
     """Return the share of the learning rate at each optimiser step, counted from 0.
 
+    Before the first step it is 0, after the warm-up 1, and at the last step 0 again (if not ``constant``). The first
+    step has a share of the warm-up already: with 0 it would be no step.
+
     Args:
         name: ``linear`` (to 0 at the last step), ``cosine`` (to 0 along half a cosine) or ``constant``.
         num_steps: number T of all planned steps.
         warmup_ratio: over this share of them the rate rises linearly from 0.
     """
-    warmup = round(warmup_ratio * num_steps)
+    # the rate must have a step to be 1 at, and one to end at
+    warmup = min(round(warmup_ratio * num_steps), max(num_steps - 2, 0))
 
     def share(step: int) -> float:
         if step < warmup:
-            return step / warmup
+            return (step + 1) / (warmup + 1)
         done = min((step - warmup) / max(num_steps - 1 - warmup, 1), 1.0)
         return {"linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}[name]
 
@@ -149,7 +156,7 @@ def fit(
         trainer: the protocol.
         loss: weights of the loss.
         metrics: weights of the score.
-        folder: where ``best``, ``last`` and ``history.csv`` go.
+        folder: where ``best``, ``last`` and ``history.csv`` go; it exists.
         on_step: called after each optimiser step.
         on_epoch: told of each epoch when it is over.
 
@@ -157,45 +164,77 @@ def fit(
         Which epoch was best.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the training loss, or every score, is not finite.
     """
     device = potential.energy_shift.device
     training, validation = parts["training"], parts.get("validation")
-    steps = -(-len(training) // trainer.batch_size) * trainer.max_epochs
+    steps = -(-len(training) // trainer.batch_size)
+    share = rate_schedule(trainer.schedule, steps * trainer.max_epochs, trainer.warmup_ratio)
     optimizer = Adam(potential.parameters(), lr=trainer.learning_rate)
-    schedule = LambdaLR(optimizer, rate_schedule(trainer.schedule, steps, trainer.warmup_ratio))
+    schedule = LambdaLR(optimizer, share)
     order = torch.Generator().manual_seed(trainer.seed)
     best = Best(trainer.patience if validation is not None else None)
     for number in range(1, trainer.max_epochs + 1):
         batches = (batch.to(device) for batch in dataset.batches(training, trainer.batch_size, order))
         training_loss = train_epoch(potential, batches, loss, optimizer, schedule, on_step)
-        if not math.isfinite(training_loss):
+        epoch = Epoch(number, training_loss, trainer.learning_rate * share(number * steps - 1))
+        # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
+        seen = training[: trainer.batch_size] if validation is None else validation
+        batches = (batch.to(device) for batch in dataset.batches(seen, trainer.batch_size))
+        errors = evaluate(potential, batches, loss, metrics)
+        validation_loss, score = weighted_sum(errors, loss), weighted_sum(errors, metrics)
+        if not math.isfinite(training_loss) or (validation is None and not math.isfinite(validation_loss)):
             raise TrainingError(
-                f"epoch {number}: the training loss is {training_loss}. The best state so far, if any, is in {folder}. "
+                f"epoch {number}: the training loss is {training_loss}, and {validation_loss} after its last step. "
+                f"The best state so far, if any, is in {folder}. "
                 "Choose a smaller learning_rate, and look for outliers in the data."
             )
-        epoch = Epoch(number, training_loss, float(schedule.get_last_lr()[0]))
         if validation is not None:
-            batches = (batch.to(device) for batch in dataset.batches(validation, trainer.batch_size))
-            errors = evaluate(potential, batches, loss, metrics)
-            scores = weighted_sum(errors, loss), weighted_sum(errors, metrics)
-            epoch = replace(epoch, errors=errors, validation_loss=scores[0], score=scores[1])
+            epoch = replace(epoch, errors=errors, validation_loss=validation_loss, score=score)
         about: dict[str, Any] = {"epoch": number, "score": epoch.score}
         # without a validation part the last state is the best
         if best.improves(-number if epoch.score is None else epoch.score, number):
             save_potential(potential, folder / "best", about)
         save_potential(potential, folder / "last", about)
-        append_row(folder / "history.csv", epoch.row())
+        append_row(folder / HISTORY, epoch.row())
         on_epoch(epoch, best)
         if best.exhausted(number):
             log.info("No better score for %d epochs: stopped early, after epoch %d.", trainer.patience, number)
             break
+    if best.epoch == 0:
+        raise TrainingError(
+            f"no epoch had a finite validation score, so there is no best potential; the last one is in {folder}. "
+            "Look for outliers in the validation part, and choose a smaller learning_rate."
+        )
     return best
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make the folder of a model this run's own: its first mark there is an empty history.
+
+    If nothing comes after it, it is taken away again.
+
+    Raises:
+        TrainingError: another run was quicker.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    history = folder / HISTORY
+    try:
+        history.touch(exist_ok=False)
+    except FileExistsError as error:
+        raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error
+    try:
+        yield
+    finally:
+        if history.stat().st_size == 0 and len(list(folder.iterdir())) == 1:
+            history.unlink()
+            folder.rmdir()
+
+
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append a line to a CSV file, and its header when the file is new."""
-    new = not path.exists()
+    """Append a line to a CSV file, and its header when the file is empty or new."""
+    new = not path.exists() or path.stat().st_size == 0
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         if new:

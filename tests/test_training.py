@@ -3,10 +3,13 @@
 import csv
 import json
 import math
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from molecules import make_data
 from torch_geometric.data import Batch
 from toy import toy_config, write_config, write_toy
 
@@ -14,16 +17,27 @@ import pyg_nnp
 from pyg_nnp import cli, run, training
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.errors import DataError
 from pyg_nnp.metrics import evaluate, weighted_sum
 from pyg_nnp.training import Best, TrainingError, rate_schedule
 
 
 def test_linear_schedule_by_hand() -> None:
     share = rate_schedule("linear", 11, 0.2)
-    assert [share(step) for step in range(3)] == [0.0, 0.5, 1.0]
+    assert [share(step) for step in range(3)] == pytest.approx([1 / 3, 2 / 3, 1.0])
     assert share(6) == pytest.approx(0.5)
     assert share(10) == 0.0
     assert share(11) == 0.0  # asked for once more than there are steps
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_a_run_begins_with_a_step_and_reaches_the_rate(name: str, steps: int, warmup: float) -> None:
+    shares = [rate_schedule(name, steps, warmup)(step) for step in range(steps)]
+    assert shares[0] > 0
+    assert max(shares) == 1
+    assert steps == 1 or shares[-1] == (1 if name == "constant" else pytest.approx(0))
 
 
 def test_other_schedules_by_hand() -> None:
@@ -216,7 +230,10 @@ def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "weighted_sum", lambda errors, weights: math.nan)
-    model = run_toy(Path("out"))
+    with pytest.raises(TrainingError, match="no epoch had a finite validation score"):
+        run_toy(Path("out"))
+    model = folder / "out" / "FF01-SchNet"
+    assert json.loads((model / "last" / "potential.json").read_text())["score"] is None
     assert not (model / "best").exists()
     assert (model / "last").exists()
     assert not (model / "metrics.json").exists()
@@ -225,6 +242,73 @@ def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pyt
 def test_divergence_is_an_error(folder: Path) -> None:
     with pytest.raises(TrainingError, match=r"epoch \d+: the training loss is (nan|inf).*smaller learning_rate"):
         run_toy(Path("out"), Trainer__learning_rate=1e30)
+    assert not (folder / "out" / "FF01-SchNet").exists()  # nothing that would stand in the way of the next try
+
+
+@pytest.mark.parametrize("parts", [["training", "test"], ["training", "validation"]])
+def test_broken_parameters_are_never_the_best(folder: Path, parts: list[str]) -> None:
+    """A single step can break them after the only loss was computed."""
+    with pytest.raises(
+        TrainingError,
+        match=r"epoch 1: .* (nan|inf) after its last|no epoch had a finite",
+    ):
+        run_toy(
+            Path("out"),
+            Trainer__Splitter={"parts": parts, "ratios": [0.5, 0.5]},
+            Trainer__batch_size=12,
+            Trainer__max_epochs=1,
+            Trainer__learning_rate=1e25,
+        )
+    assert not list((folder / "out").glob("FF01-SchNet/best"))
+
+
+def test_an_untrained_potential_is_never_the_best(folder: Path) -> None:
+    changes = {"Trainer__batch_size": 12, "Trainer__max_epochs": 1, "Trainer__warmup_ratio": 1.0}
+    trained = pyg_nnp.load_potential(run_toy(Path("out"), **changes)).state_dict()
+    fresh = pyg_nnp.build_potential(config_from_dict(toy_config(**changes)), "FF01").state_dict()
+    assert not torch.equal(trained["layers.4.interactions.0.lin.weight"], fresh["layers.4.interactions.0.lin.weight"])
+
+
+def test_two_runs_in_one_folder_do_not_mix(folder: Path) -> None:
+    model = folder / "FF01-SchNet"
+    with training.claimed(model):
+        with pytest.raises(TrainingError, match="in use by another run"), training.claimed(model):
+            pass
+        assert (model / "history.csv").exists()
+    assert not model.exists()
+
+
+def test_elements_never_seen_are_refused(folder: Path) -> None:
+    potential = pyg_nnp.load_potential(run_toy(Path("out")))
+    data = make_data([6, 1], np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.1]]), dtype=torch.float32)
+    with pytest.raises(DataError, match="this potential was not trained on C, only on H, O"):
+        potential(data)
+
+
+def test_inference_mode_predicts_forces_too(folder: Path) -> None:
+    potential = pyg_nnp.load_potential(run_toy(Path("out")))
+    dataset = MoleculeDataset.from_config(pyg_nnp.load_config("out/config.yaml"), "out")
+    expected = potential(dataset.batch([0, 1]))
+    with torch.inference_mode():
+        predicted = potential(dataset.batch([0, 1]))
+    assert torch.equal(predicted["Fa"], expected["Fa"])
+
+
+def test_damaged_or_foreign_potentials_are_refused(folder: Path) -> None:
+    model = run_toy(Path("out")) / "best"
+    description = json.loads((model / "potential.json").read_text())
+    assert description["version"] == version("pyg-nnp")
+    (model / "potential.json").write_text(json.dumps({**description, "format": 2}))
+    with pytest.raises(DataError, match="format 2 of a potential is not known"):
+        pyg_nnp.load_potential(model)
+    (model / "potential.json").write_text(json.dumps(description))
+    weights = (model / "potential.safetensors").read_bytes()
+    (model / "potential.safetensors").write_bytes(weights[:-100])
+    with pytest.raises(DataError, match="the saved potential is damaged"):
+        pyg_nnp.load_potential(model)
+    (model / "potential.safetensors").unlink()
+    with pytest.raises(DataError, match=r"no potential here \(potential.safetensors is missing\)"):
+        pyg_nnp.load_potential(model)
 
 
 def test_metrics_do_not_depend_on_batches(folder: Path) -> None:

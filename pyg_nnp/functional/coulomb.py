@@ -21,9 +21,9 @@ def damped_coulomb(r: Tensor, cutoff_sr: float, shielding: float, flavor: Flavor
     .. math:: \chi(r) = \frac{f(r)}{\sqrt{r^2 + s^2}} + \frac{1 - f(r)}{r}
 
     PhysNet: :math:`f(r) = \phi(2r)` with the polynomial cutoff :math:`\phi` at ``cutoff_sr``
-    (Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eqs. 11 and 12).
+    (Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678).
     SpookyNet: f is the smooth switch from 1/4 to 3/4 of ``cutoff_sr``
-    (Unke et al., Nat. Commun. 2021, 12, 7273, eqs. 18 and 19).
+    (Unke et al., Nat. Commun. 2021, 12, 7273).
 
     Args:
         r: (P,) distances.
@@ -43,7 +43,7 @@ def shifted_force(r: Tensor, chi: Tensor, cutoff_lr: float) -> Tensor:
 
     .. math:: \chi(r) - \frac{1}{r_c} + \frac{r - r_c}{r_c^2} \text{ for } r < r_c, \text{ else } 0
 
-    Source: Spohr, J. Chem. Phys. 1997, 107, 6342, as used by PhysNet.
+    Source: the shifted force of Fennell and Gezelter, J. Chem. Phys. 2006, 124, 234104, without damping.
 
     Args:
         r: (P,) distances.

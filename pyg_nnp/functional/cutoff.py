@@ -9,7 +9,7 @@ from torch import Tensor
 def cosine_cutoff(r: Tensor, cutoff: float) -> Tensor:
     r"""Return :math:`\tfrac12 (\cos(\pi r / r_c) + 1)` below the cutoff, 0 beyond.
 
-    Source: Behler, J. Chem. Phys. 2011, 134, 074106, eq. 2.
+    Source: Behler, J. Chem. Phys. 2011, 134, 074106.
 
     Args:
         r: distances, any shape.
@@ -21,7 +21,7 @@ def cosine_cutoff(r: Tensor, cutoff: float) -> Tensor:
 def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:
     r"""Return :math:`1 - 6x^5 + 15x^4 - 10x^3` with :math:`x = r / r_c` below the cutoff, 0 beyond.
 
-    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eq. 8.
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
 
     Args:
         r: distances, any shape.
@@ -37,7 +37,7 @@ def smooth_switch(r: Tensor, on: float, off: float) -> Tensor:
     .. math:: f(r) = \frac{\sigma(1 - x)}{\sigma(1 - x) + \sigma(x)}, \quad
         x = \frac{r - r_{on}}{r_{off} - r_{on}}, \quad \sigma(x) = e^{-1/x} \text{ for } x > 0, \text{ else } 0
 
-    Source: SpookyNet, Unke et al., Nat. Commun. 2021, 12, 7273, eq. 18.
+    Source: SpookyNet, Unke et al., Nat. Commun. 2021, 12, 7273.
 
     Args:
         r: distances, any shape.

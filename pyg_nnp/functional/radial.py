@@ -7,7 +7,7 @@ from torch import Tensor
 def gaussian_basis(r: Tensor, centers: Tensor, width: float | Tensor) -> Tensor:
     r"""Expand distances in Gaussians :math:`\exp(-(r - \mu_k)^2 / 2\sigma^2)`.
 
-    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566, section 3.
+    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566
 
     Args:
         r: (P,) distances.

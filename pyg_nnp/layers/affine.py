@@ -12,7 +12,7 @@ class AtomicAffine(Layer):
 
     .. math:: E_i \leftarrow s_{Z_i} E_i + c_{Z_i}, \qquad q_i \leftarrow s'_{Z_i} q_i + c'_{Z_i}
 
-    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eq. 10.
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
 
     Args:
         max_Za: largest atomic number.

@@ -46,7 +46,7 @@ class AtomicCharge2Dipole(Layer):
     The dipole of a charged molecule depends on the origin :math:`R_0`, and programs differ in it; that of a neutral
     molecule does not.
 
-    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eq. 9.
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
 
     Args:
         origin: ``lab`` (the origin of the coordinates), ``center_of_mass`` or ``center_of_nuclear_charge``.

@@ -17,7 +17,7 @@ class ElectrostaticEnergy(Layer):
     with :math:`\chi` damped at short range (:func:`pyg_nnp.functional.coulomb.damped_coulomb`), a shielding length of
     1 Å in whatever unit the positions have, and :math:`k_e` one Hartree times one Bohr in the units of the data.
 
-    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678, eqs. 11 to 13.
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
 
     Args:
         cutoff_sr: cutoff of the short-range interaction [length]; the damping ends below it.

@@ -14,7 +14,7 @@ AtomicNumber = Annotated[int, Field(ge=1, le=118)]
 class RandomAtomEmbedding(Layer):
     r"""Give each element a learned vector of features, :math:`x_i = a_{Z_i}`, drawn from a normal distribution.
 
-    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566, section 4.1.
+    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566
 
     Args:
         dim_embedding: number F of features.

@@ -16,7 +16,7 @@ class GaussianSmearing(Layer):
     .. math:: e_k(r) = \exp\Big(-\frac{(r - \mu_k)^2}{2 \sigma^2}\Big), \quad
         \mu_k = k \sigma, \quad \sigma = \frac{r_{sr}}{K - 1}
 
-    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566, section 3.
+    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566
 
     Args:
         num_rbf: number K of Gaussians.
