@@ -616,7 +616,9 @@ def test_configuration_needs_neither_torch_nor_data_nor_layers():
             elif isinstance(node, ast.Import):
                 imported |= {alias.name for alias in node.names}
     ours = {name for name in imported if name.startswith("pyg_nnp")}
-    assert ours == {"pyg_nnp.config_messages", "pyg_nnp.errors", "pyg_nnp.fields", "pyg_nnp.yaml_loader"}
+    assert ours == {
+        f"pyg_nnp.{name}" for name in ("config_messages", "config_types", "errors", "fields", "yaml_loader")
+    }
     assert "torch" not in {name.split(".")[0] for name in imported}
 
 

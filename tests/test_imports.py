@@ -13,6 +13,7 @@ ORDER = [
     "fields",
     "yaml_loader",
     "config_messages",
+    "config_types",
     "config",
     "functional",
     "layers",
