@@ -328,6 +328,30 @@ def test_metrics_do_not_depend_on_batches(folder: Path) -> None:
             assert value == pytest.approx(float(by_hand[kind]), rel=1e-5)
 
 
+def test_training_loss_is_the_mean_over_frames(folder: Path) -> None:
+    """Batches of 5, 5, 5, 5 and 4 frames; without a step the mean absolute error is that of all frames together."""
+    config = config_from_dict(toy_config())
+    dataset = MoleculeDataset.from_config(config, ".")
+    potential = pyg_nnp.build_potential(config, "FF01")
+    optimizer = torch.optim.SGD(potential.parameters(), lr=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    batches = dataset.batches(torch.arange(len(dataset)), 5)
+    loss = training.train_epoch(potential, batches, {"mae": {"E": 1.0}}, optimizer, schedule, lambda: None)
+    whole = evaluate(potential, [dataset.batch(torch.arange(len(dataset)))], {"mae": {"E": 1.0}})
+    assert loss == pytest.approx(whole["mae"]["E"], rel=1e-6)
+
+
+def test_evaluation_takes_no_second_derivatives_and_returns_to_training(folder: Path) -> None:
+    config = config_from_dict(toy_config())
+    dataset = MoleculeDataset.from_config(config, ".")
+    potential = pyg_nnp.build_potential(config, "FF01").train()
+    modes: list[bool] = []
+    potential.layers[-1].register_forward_pre_hook(lambda layer, inputs: modes.append(layer.training))
+    evaluate(potential, dataset.batches(torch.arange(10), 5), {"rmse": {"E": 1.0}})
+    assert modes == [False, False]
+    assert potential.training
+
+
 def test_several_models_one_after_the_other(folder: Path) -> None:
     document = toy_config()
     models = document["Modelhub"]
