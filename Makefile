@@ -7,7 +7,8 @@ RUN := $(CURDIR)/runs/alanine_dipeptide-$(shell date +%Y%m%d-%H%M%S)
 .PHONY: train test clean
 
 train: $(VENV)/installed
-	cd examples/alanine_dipeptide && $(BIN)/python $(CURDIR)/scripts/train.py train.yaml -o $(RUN)
+	@# for batches this small one thread is as fast as two, and other programs do not slow it down
+	cd examples/alanine_dipeptide && OMP_NUM_THREADS=1 $(BIN)/python $(CURDIR)/scripts/train.py train.yaml -o $(RUN)
 
 test: $(VENV)/installed-dev
 	$(BIN)/ruff check .

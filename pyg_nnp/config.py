@@ -355,7 +355,7 @@ def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *
                 continue
             given = ", ".join(targets)
             if name in TARGETS:
-                text = f"the label '{name}' is missing from Datahub.targets, which has: {given}"
+                text = f"the label '{name}' is missing from Datahub.targets, which has: {given}; add it or remove this"
             else:
                 near = did_you_mean(name, [*targets, "Q"])
                 text = f"'{name}' is no field with labels.{near} Datahub.targets has: {given}; Q can be used, too"

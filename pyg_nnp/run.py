@@ -91,6 +91,7 @@ def train_model(
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
     potential.to(device)
+    _warn_of_untrained(config, name, potential)
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
@@ -137,7 +138,9 @@ def _in_words(errors: Errors) -> str:
 
 def _device(config: Config) -> torch.device:
     if config.Trainer.cuda and not torch.cuda.is_available():
-        log.warning("cuda: true, but there is no CUDA device here. Training on the CPU.")
+        log.warning(
+            "There is no CUDA device here, which Trainer.cuda asks for where there is one. Training on the CPU."
+        )
     return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
 
 
@@ -147,6 +150,15 @@ def _check_model(config: Config, name: str, dataset: MoleculeDataset) -> None:
     check_units(config, name, dataset)
     check_cutoff(config, name, potential, dataset)
     check_prediction(config, name, potential, dataset)
+
+
+def _warn_of_untrained(config: Config, name: str, potential: Potential) -> None:
+    """Say which predictions mean nothing, since no label was there to learn them from."""
+    trained = {field for of in config.Modelhub.internal_FFs[name].loss.values() for field, w in of.items() if w > 0}
+    untrained = [field for field in potential.outputs if field not in trained and field not in ("Ea", "Q")]
+    if untrained:
+        fields = " and ".join(untrained)
+        log.warning("%s: %s is no part of the loss: what the potential predicts for it is not trained.", name, fields)
 
 
 def _warn_of_parts(parts: Mapping[str, Tensor]) -> None:

@@ -80,7 +80,7 @@ def test_configuration_of_the_specification_trains(tmp_path: Path, monkeypatch: 
 
 
 def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
     write_toy(tmp_path)
     write_config(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -88,3 +88,4 @@ def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     names: dict[str, object] = {}
     exec(code, names)
     assert names["error"].shape == (24,)
+    assert names["potential"](names["water"])["Fa"].shape == (3, 3)

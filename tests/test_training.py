@@ -406,6 +406,12 @@ def test_cuda_without_a_device_is_said_once(folder: Path, monkeypatch: pytest.Mo
     assert log.read_text().count("no CUDA device") == 1
 
 
+def test_what_is_not_trained_is_said(folder: Path) -> None:
+    run_toy(Path("out"), Modelhub__FF01__loss={"rmse": {"E": 1, "Fa": 1, "Qa": 0}})
+    (log,) = (folder / "out/logs").iterdir()
+    assert "Qa and M2 is no part of the loss" in log.read_text()
+
+
 def test_double_precision(folder: Path) -> None:
     model = run_toy(Path("out"), Trainer__dtype="double")
     potential = pyg_nnp.load_potential(model)

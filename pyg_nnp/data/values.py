@@ -52,7 +52,9 @@ class Origin:
         """Say that a field is lacking, and which names there are."""
         shown = ", ".join(known[:_NAMES_SHOWN]) or "nothing"
         more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
-        return f"there is no {self.named(name)}.{did_you_mean(self.sources[name], known)} It has: {shown}{more}."
+        usual = next((f" Did you mean '{alias}'?" for alias in FIELDS[name].aliases if alias in known), "")
+        near = did_you_mean(self.sources[name], known) or usual
+        return f"there is no {self.named(name)}.{near} It has: {shown}{more}."
 
 
 def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:

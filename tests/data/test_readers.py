@@ -1056,7 +1056,7 @@ def test_hdf5_without_what_is_needed(tmp_path):
         read(path, "hdf5", TWO)
     with pytest.raises(DataError, match=r"'E' \(Za\) has rows of varying length\. Store rows of all frames one after"):
         read(path, "hdf5", {"Ra": "R", "Za": "E"})
-    with pytest.raises(DataError, match=r"there is no 'x' \(Ra\)\. It has: E, R, z\."):
+    with pytest.raises(DataError, match=r"there is no 'x' \(Ra\)\. Did you mean 'R'\? It has: E, R, z\."):
         read(path, "hdf5", {"Ra": "x", "Za": "y"})
 
 
