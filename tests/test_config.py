@@ -312,7 +312,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"FF/loss": {"rmse": {"E": 0}}}, "Modelhub.FF01.loss: all weights are 0; at least one must be greater."),
     (
         {"FF/loss/rmse/Qa": 1},
-        "Modelhub.FF01.loss.rmse.Qa: the label 'Qa' is missing from Datahub.targets, which has: E, Fa; add it or remove",
+        "Modelhub.FF01.loss.rmse.Qa: the label 'Qa' is missing from Datahub.targets, which has: E, Fa; add it or",
     ),
     (
         {"FF/loss/rmse/F": 1},
