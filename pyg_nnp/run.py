@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ase.data import chemical_symbols
 from rich.console import Console
 from torch import Tensor
 
@@ -64,6 +65,7 @@ def train(config: Config, out: Path) -> None:
             parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
         log.info("Split: %s.", ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()))
         _warn_of_parts(parts)
+        _warn_of_elements(dataset, parts["training"])
         check_batch_size(config, parts)
         check_references(config, dataset)
         # all of them before the first is trained
@@ -150,6 +152,14 @@ def _check_model(config: Config, name: str, dataset: MoleculeDataset) -> None:
     check_units(config, name, dataset)
     check_cutoff(config, name, potential, dataset)
     check_prediction(config, name, potential, dataset)
+
+
+def _warn_of_elements(dataset: MoleculeDataset, training: Tensor) -> None:
+    """Say which elements nothing is learned of."""
+    missing = set(dataset.elements) - set(dataset[training].elements)
+    if missing:
+        names = ", ".join(chemical_symbols[Z] for Z in sorted(missing))
+        log.warning("No frame of the training part has %s: predictions for molecules with it mean nothing.", names)
 
 
 def _warn_of_untrained(config: Config, name: str, potential: Potential) -> None:

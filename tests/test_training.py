@@ -412,6 +412,20 @@ def test_what_is_not_trained_is_said(folder: Path) -> None:
     assert "Qa and M2 is no part of the loss" in log.read_text()
 
 
+@pytest.mark.parametrize("said", [False, True])
+def test_elements_that_are_not_trained_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bool) -> None:
+    """Only the last frame has carbon; it is in the training part or not."""
+    monkeypatch.chdir(tmp_path)
+    write_toy(tmp_path, frames=8, names=("H2O",) * 7 + ("CH4",))
+    in_training = {
+        bool((torch.randperm(8, generator=torch.Generator().manual_seed(s))[:4] == 7).any()): s for s in range(20)
+    }
+    splitter = {"parts": ["training", "validation"], "ratios": [0.5, 0.5], "seed": in_training[not said]}
+    run_toy(Path("out"), Trainer__Splitter=splitter, Trainer__batch_size=2, Trainer__max_epochs=1)
+    (log,) = (tmp_path / "out/logs").iterdir()
+    assert ("No frame of the training part has C:" in log.read_text()) is said
+
+
 def test_double_precision(folder: Path) -> None:
     model = run_toy(Path("out"), Trainer__dtype="double")
     potential = pyg_nnp.load_potential(model)
