@@ -1,5 +1,6 @@
 """Potential: a checked list of layers."""
 
+import copy
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -11,7 +12,7 @@ from torch_geometric.data import Data
 
 from pyg_nnp.errors import DataError, FieldError, did_you_mean
 from pyg_nnp.functional.geometry import sum_over_atoms
-from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.layers.base import Fields, Layer, RadialFunction
 
 INPUTS = ("N", "Ra", "Za", "Q", "batch", "edge_index")
 _SIZE_OF_REFERENCES = 119  # one for each atomic number, and 0
@@ -46,8 +47,22 @@ class Potential(nn.Module):
         self.outputs: list[str] = [name for name in ("E", "Ea", "Fa", "Qa", "M2") if name in written]
         self.outputs += ["Q"] if "Qa" in written else []
         self._differentiated = {name for layer in layers for name in layer.differentiates}
+        self._functions = functions_of_distance(layers)
+        sources = {source for of_layer in self._functions.values() for source in of_layer.values()}
+        self._skipped = {number for number in sources if not self._read_as_tensor(layers, number)}
+        self._refined: tuple[Any, ...] = ()
+        self._refine_next = True
         self.register_buffer("atomic_energies", torch.zeros(_SIZE_OF_REFERENCES, dtype=torch.float64))
         self.register_buffer("energy_shift", torch.zeros((), dtype=torch.float64))
+
+    def _read_as_tensor(self, layers: Sequence[Layer], source: int) -> bool:
+        """Say whether any layer needs what this one writes at the pairs themselves."""
+        return any(
+            name in layers[source].writes and self._functions.get(number, {}).get(name) != source
+            for number, layer in enumerate(layers)
+            for name in layer.reads
+            if number > source
+        )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,6 +79,31 @@ class Potential(nn.Module):
         self.atomic_energies.copy_(atomic_energies)
         self.energy_shift.fill_(energy_shift)
 
+    def train(self, mode: bool = True) -> "Potential":
+        """Change between training and evaluation; the next call begins with :meth:`refine`."""
+        super().train(mode)
+        self._refine_next = True
+        return self
+
+    def refine(self) -> None:
+        """Let all layers adapt what they approximate to parameters that have changed.
+
+        It happens by itself in the first call, and in the first after each change between training and evaluation.
+        """
+        self._refine_next = False
+        present = tuple((value.data_ptr(), value._version) for value in (*self.parameters(), *self.buffers()))
+        if present == self._refined:
+            return
+        self._refined = present
+        for number, module in enumerate(self.layers):
+            layer = cast(Layer, module)
+            if layer.functions:
+                sources = self._functions.get(number, {})
+                layer.refine({name: _as_function(self._copy(source), name) for name, source in sources.items()})
+
+    def _copy(self, source: int) -> Layer:
+        return copy.deepcopy(cast(Layer, self.layers[source])).double()
+
     def forward(self, data: Data) -> Fields:
         """Predict.
 
@@ -79,6 +119,8 @@ class Potential(nn.Module):
             DataError: in evaluation mode, an element that the potential was not trained on.
             FieldError: a field is missing, or a layer does not return what it declares.
         """
+        if self._refine_next:
+            self.refine()
         gradients = bool(self._differentiated) or torch.is_grad_enabled()
         # forces are a derivative, also where the caller wants none
         with torch.inference_mode(False), torch.set_grad_enabled(gradients):
@@ -122,8 +164,13 @@ class Potential(nn.Module):
     def _run(self, inputs: Fields) -> Fields:
         fields = dict(inputs)
         for number, module in enumerate(self.layers):
+            if number in self._skipped:
+                continue
             layer = cast(Layer, module)
-            written: Any = layer(**{name: fields[name] for name in layer.reads})
+            arguments: dict[str, Any] = {name: fields[name] for name in layer.reads if name in fields}
+            for name, source in self._functions.get(number, {}).items():
+                arguments[name] = _as_function(cast(Layer, self.layers[source]), name)
+            written: Any = layer(**arguments)
             if not isinstance(written, dict) or written.keys() != set(layer.writes):
                 returned = sorted(written) if isinstance(written, dict) else f"a {type(written).__name__}"
                 raise FieldError(
@@ -146,9 +193,36 @@ class Potential(nn.Module):
         return self
 
 
+def _as_function(layer: Layer, name: str) -> RadialFunction:
+    return lambda Dij_sr: layer(Dij_sr=Dij_sr)[name]
+
+
 def _symbols(elements: Iterable[int]) -> str:
     known = dict(enumerate(chemical_symbols))
     return ", ".join(known.get(Z, str(Z)) for Z in sorted(elements))
+
+
+def functions_of_distance(layers: Sequence[Layer]) -> dict[int, dict[str, int]]:
+    """Find out which fields can be taken as functions of ``Dij_sr``.
+
+    Returns:
+        number of the layer that takes it -> field -> number of the layer that writes it.
+    """
+    found: dict[int, dict[str, int]] = {}
+    written: dict[str, int] = {}
+    for number, layer in enumerate(layers):
+        for name in layer.functions:
+            source = written.get(name)
+            if (
+                source is not None
+                and layers[source].elementwise
+                and layers[source].reads == ("Dij_sr",)
+                # the distances are still those that it was written from
+                and written.get("Dij_sr", source) < source
+            ):
+                found.setdefault(number, {})[name] = source
+        written |= dict.fromkeys(layer.writes, number)
+    return found
 
 
 def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:

@@ -16,6 +16,7 @@ ORDER = [
     "config_types",
     "config",
     "functional",
+    "kernels",
     "layers",
     "data",
     "model",

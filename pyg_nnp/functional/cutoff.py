@@ -15,7 +15,17 @@ def cosine_cutoff(r: Tensor, cutoff: float) -> Tensor:
         r: distances, any shape.
         cutoff: cutoff radius, in the unit of ``r``.
     """
-    return torch.where(r < cutoff, 0.5 * (torch.cos(r * (math.pi / cutoff)) + 1), 0)
+    return torch.where(r < cutoff, unclamped_cosine(r, cutoff), 0)
+
+
+def unclamped_cosine(r: Tensor, cutoff: float) -> Tensor:
+    r"""Return :math:`\tfrac12 (\cos(\pi r / r_c) + 1)` everywhere: as smooth beyond the cutoff as before it.
+
+    Args:
+        r: places, any shape.
+        cutoff: cutoff radius, in the unit of ``r``.
+    """
+    return 0.5 * (torch.cos(r * (math.pi / cutoff)) + 1)
 
 
 def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:

@@ -1,5 +1,6 @@
 """Distances and sums over the atoms of a molecule."""
 
+import torch
 from torch import Tensor
 
 
@@ -16,6 +17,11 @@ def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
     first, second = pair_index
     delta: Tensor = Ra.index_select(0, first) - Ra.index_select(0, second)
     return delta.square().sum(dim=1).sqrt()
+
+
+def first_atoms(N: Tensor) -> Tensor:
+    """Return (G + 1,) the first atom of each molecule, and the number of all atoms, from (G,) numbers of atoms."""
+    return torch.cat((N.new_zeros(1), N.cumsum(0)))
 
 
 def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:

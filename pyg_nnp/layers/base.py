@@ -1,10 +1,13 @@
 """The contract of a layer."""
 
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 Fields = dict[str, Tensor]
+# of the distances of pairs, (P,) to (P, K)
+RadialFunction = Callable[[Tensor], Tensor]
 
 
 class Layer(nn.Module):
@@ -23,6 +26,9 @@ class Layer(nn.Module):
         energy_terms: those of ``writes`` that are terms of the energy per atom and belong into the total energy.
         differentiates: fields with respect to which ``forward`` takes derivatives.
         prepends: classes of layers that are put in front of the whole potential where it has none of them.
+        elementwise: each row of what it writes depends on the same row of what it reads, and on nothing else.
+        functions: those of ``reads`` that ``forward`` takes as functions of ``Dij_sr``, so that it may evaluate them
+            where there is no pair. If nothing elementwise writes a field from ``Dij_sr`` alone, it gets the tensor.
     """
 
     reads: tuple[str, ...] = ()
@@ -30,9 +36,21 @@ class Layer(nn.Module):
     energy_terms: tuple[str, ...] = ()
     differentiates: tuple[str, ...] = ()
     prepends: ClassVar[tuple[type["Layer"], ...]] = ()
+    elementwise: ClassVar[bool] = False
+    functions: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         super().__init__()
+
+    def refine(self, functions: Mapping[str, RadialFunction]) -> None:
+        """Adapt what the layer approximates to the present values of its parameters.
+
+        Called before the first prediction, and before the first after each change between training and evaluation,
+        if parameters have changed meanwhile.
+
+        Args:
+            functions: those of ``self.functions`` that ``forward`` gets as functions, here in double precision.
+        """
 
 
 class Core(Layer):

@@ -4,7 +4,9 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.functional.coulomb import Flavor, damped_coulomb, shifted_force
+from pyg_nnp.functional.coulomb import Flavor
+from pyg_nnp.functional.geometry import first_atoms
+from pyg_nnp.kernels import coulomb_potential
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
@@ -29,14 +31,14 @@ class ElectrostaticEnergy(Layer):
 
     Reads:
         Qa: (A,) atomic charges [charge].
-        pair_index: (2, P) pairs i < j.
-        Dij: (P,) distances [length].
+        Ra: (A, 3) positions [length].
+        N: (G,) number of atoms.
 
     Writes:
         Ea_electrostatic: (A,) electrostatic energy [energy].
     """
 
-    reads = ("Qa", "pair_index", "Dij")
+    reads = ("Qa", "Ra", "N")
     writes = ("Ea_electrostatic",)
     energy_terms = ("Ea_electrostatic",)
 
@@ -60,12 +62,9 @@ class ElectrostaticEnergy(Layer):
         self.shielding = Bohr_in_R / BOHR_IN_ANGSTROM
         self.prefactor = Hartree_in_E * Bohr_in_R / dielectric_constant
 
-    def forward(self, Qa: Tensor, pair_index: Tensor, Dij: Tensor) -> Fields:
+    def forward(self, Qa: Tensor, Ra: Tensor, N: Tensor) -> Fields:
         """Return the electrostatic energy of each atom."""
-        chi = damped_coulomb(Dij, self.cutoff_sr, self.shielding, self.flavor)
-        if self.cutoff_lr is not None:
-            chi = shifted_force(Dij, chi, self.cutoff_lr)
-        first, second = pair_index
-        half = (0.5 * self.prefactor) * chi * Qa.index_select(0, first) * Qa.index_select(0, second)
-        zero = Qa.new_zeros(len(Qa))
-        return {"Ea_electrostatic": zero.index_add(0, first, half).index_add(0, second, half)}
+        potential = coulomb_potential(
+            Qa, Ra, first_atoms(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr
+        )
+        return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}

@@ -31,6 +31,7 @@ class GaussianSmearing(Layer):
 
     reads = ("Dij_sr",)
     writes = ("rbf",)
+    elementwise = True
     centers: Tensor
 
     def __init__(self, num_rbf: Annotated[int, Field(ge=2)], cutoff_sr: PositiveFloat) -> None:

@@ -1,14 +1,28 @@
 """SchNet: continuous-filter convolutions over the pairs within the cutoff."""
 
+import copy
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Literal, cast
+
 import torch
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
 from pyg_nnp.functional.activation import shifted_softplus
-from pyg_nnp.functional.cutoff import cosine_cutoff
-from pyg_nnp.layers.base import Core, Fields
+from pyg_nnp.functional.cutoff import cosine_cutoff, unclamped_cosine
+from pyg_nnp.functional.spline import DEGREE, spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, sort_edges
+from pyg_nnp.layers.base import Core, Fields, RadialFunction
 from pyg_nnp.layers.geometry import Distance
+
+log = logging.getLogger(__name__)
+
+# of the slopes of tabulated filters, relative and in the mean over distances; forces are sums of slopes
+TOLERANCE = 3e-7
+_NUMBERS_OF_ROWS: list[int] = [64, 96, 128, 192, 256, 320, 384, 448, *range(512, 1024, 64), *range(1024, 4097, 256)]
 
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
@@ -22,7 +36,7 @@ def linear(in_features: int, out_features: int, bias: bool, generator: torch.Gen
 
 
 class FilterNetwork(nn.Module):
-    r"""The filter of a pair as a function of its distance, :math:`W(r) = C(r)\, D_2\, \mathrm{ssp}(D_1 e(r))`.
+    r"""The network of a filter as a function of the distance, :math:`D_2\, \mathrm{ssp}(D_1 e(r))`.
 
     Args:
         num_rbf: number K of radial basis functions.
@@ -35,16 +49,18 @@ class FilterNetwork(nn.Module):
         self.lin1 = linear(num_rbf, num_filters, True, generator)
         self.lin2 = linear(num_filters, num_filters, True, generator)
 
-    def forward(self, rbf: Tensor, cutoff: Tensor) -> Tensor:
-        """Return (P, F) filters from (P, K) radial basis functions and (P,) values of the cutoff function."""
-        filters: Tensor = self.lin2(shifted_softplus(self.lin1(rbf)))
-        return filters * cutoff[:, None]
+    def forward(self, rbf: Tensor) -> Tensor:
+        """Return (P, F) filters, not cut off yet, from (P, K) radial basis functions."""
+        return self.lin2(shifted_softplus(self.lin1(rbf)))  # type: ignore[no-any-return]
 
 
 class CFConv(MessagePassing):  # type: ignore[misc]
     r"""Continuous-filter convolution, :math:`x_i \leftarrow D_2 \sum_j W_{ij} \circ D_1 x_j`.
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566, eq. 1.
+
+    Messages are multiplied and added up in one operator and never stored. A subclass with a ``message`` of its own
+    gets the plain way of PyG: ``message(x_j, W)`` with (2 P, F) features and filters.
 
     Args:
         dim_embedding: number of features.
@@ -57,20 +73,25 @@ class CFConv(MessagePassing):  # type: ignore[misc]
         self.lin1 = linear(dim_embedding, num_filters, False, generator)
         self.lin2 = linear(num_filters, dim_embedding, True, generator)
 
-    def forward(self, x: Tensor, edge_index: Tensor, W: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, filters: Filters) -> Tensor:
         """Return new features.
 
         Args:
             x: (A, dim_embedding) features.
-            edge_index: (2, 2 P) edges j -> i: P pairs, then the same pairs reversed.
-            W: (P, F) filters of the pairs.
+            edges: P pairs, then the same pairs reversed.
+            filters: (P, F) filters of the pairs.
         """
-        aggregated = self.propagate(edge_index, x=self.lin1(x), W=W, size=(len(x), len(x)))
-        return self.lin2(aggregated)  # type: ignore[no-any-return]
+        x = self.lin1(x)
+        if type(self).message is CFConv.message:
+            return self.lin2(aggregate(filters, x, edges))  # type: ignore[no-any-return]
+        W = filters_of_pairs(*filters)
+        return self.lin2(  # type: ignore[no-any-return]
+            self.propagate(edges.edge_index, x=x, W=torch.cat((W, W)), size=(len(x), len(x)))
+        )
 
     def message(self, x_j: Tensor, W: Tensor) -> Tensor:
-        """Multiply (2 P, F) features with the filters; both directions of a pair share one."""
-        return (x_j.view(2, *W.shape) * W).view(x_j.shape)
+        """Multiply (2 P, F) features with the filters."""
+        return x_j * W
 
 
 class SchNetInteraction(nn.Module):
@@ -93,16 +114,19 @@ class SchNetInteraction(nn.Module):
         self.conv = CFConv(dim_embedding, num_filters, generator)
         self.lin = linear(dim_embedding, dim_embedding, True, generator)
 
-    def forward(self, x: Tensor, edge_index: Tensor, rbf: Tensor, cutoff: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edges: Edges, filters: Filters) -> Tensor:
         """Return (A, dim_embedding) new features."""
-        W = self.filter_network(rbf, cutoff)
-        return x + self.lin(shifted_softplus(self.conv(x, edge_index, W)))  # type: ignore[no-any-return]
+        return x + self.lin(shifted_softplus(self.conv(x, edges, filters)))  # type: ignore[no-any-return]
 
 
 class SchNetCore(Core):
     r"""SchNet with a readout of two columns, atomic energy and atomic charge.
 
     With equal weights the atomic energies are those of ``torch_geometric.nn.models.SchNet``.
+
+    A filter :math:`W(r)` is a function of one number. With ``filters: table`` the networks are evaluated at some
+    hundred distances only, and between them a quintic spline takes the place of the network, in training too. There are
+    as many nodes as let the slopes of the filters be right to 3e-7, whatever the weights.
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566.
 
@@ -112,13 +136,14 @@ class SchNetCore(Core):
         cutoff_sr: radius at which the cosine cutoff ends the interaction [length].
         num_interactions: number of interactions.
         hidden_channels: number of filters, the width of the filter networks.
+        filters: ``table``, or ``exact``: the networks are evaluated at the distance of each pair, slower.
         generator: where the weights are drawn from.
 
     Reads:
         x: (A, F) features.
         edge_index_sr: (2, 2 P_sr) edges j -> i: pairs within the cutoff, then the same pairs reversed.
         Dij_sr: (P_sr,) distances of the pairs [length].
-        rbf: (P_sr, K) radial basis functions of the pairs.
+        rbf: (P_sr, K) radial basis functions of the pairs, or the function that gives them.
 
     Writes:
         x: (A, F) features after the last interaction.
@@ -130,6 +155,7 @@ class SchNetCore(Core):
     writes = ("x", "Ea", "Qa")
     energy_terms = ("Ea",)
     prepends = (Distance,)
+    functions = ("rbf",)
 
     def __init__(
         self,
@@ -138,20 +164,86 @@ class SchNetCore(Core):
         cutoff_sr: PositiveFloat,
         num_interactions: NonNegativeInt = 6,
         hidden_channels: PositiveInt = 128,
+        filters: Literal["table", "exact"] = "table",
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.cutoff_sr = cutoff_sr
+        self.filters = filters
+        # rows of the tables; 0: there are none
+        self.num_rows = 0
         self.interactions = nn.ModuleList(
             SchNetInteraction(dim_embedding, num_rbf, hidden_channels, generator) for _ in range(num_interactions)
         )
         self.lin1 = linear(dim_embedding, max(dim_embedding // 2, 1), True, generator)
         self.lin2 = linear(max(dim_embedding // 2, 1), 2, True, generator)
 
-    def forward(self, x: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor, rbf: Tensor) -> Fields:
+    def forward(self, x: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialFunction) -> Fields:
         """Return features, atomic energies and charges."""
-        cutoff = cosine_cutoff(Dij_sr, self.cutoff_sr)
-        for interaction in self.interactions:
-            x = interaction(x, edge_index_sr, rbf, cutoff)
+        edges = sort_edges(edge_index_sr, len(x), x.dtype)
+        for interaction, filters in zip(self.interactions, self._filters(Dij_sr, rbf), strict=True):
+            x = interaction(x, edges, filters)
         readout = self.lin2(shifted_softplus(self.lin1(x)))
         return {"x": x, "Ea": readout[:, 0], "Qa": readout[:, 1]}
+
+    def _filters(self, r: Tensor, rbf: Tensor | RadialFunction) -> Iterator[Filters]:
+        """Yield the filters of each interaction."""
+        if isinstance(rbf, Tensor) or self.num_rows == 0:
+            weights, rows = cosine_cutoff(r, self.cutoff_sr)[:, None], torch.arange(len(r), device=r.device)
+            basis = rbf if isinstance(rbf, Tensor) else rbf(r)
+            for network in self._networks():
+                yield Filters(weights, rows, network(basis))
+            return
+        weights, rows = spline_weights(r, self.cutoff_sr, self.num_rows - DEGREE)
+        nodes = spline_nodes(self.cutoff_sr, self.num_rows, r.device, r.dtype)
+        cutoff, basis = unclamped_cosine(nodes, self.cutoff_sr)[:, None], rbf(nodes)
+        for network in self._networks():
+            yield Filters(weights, rows, spline_coefficients(network(basis) * cutoff))
+
+    def refine(self, functions: Mapping[str, RadialFunction]) -> None:
+        """Choose the number of nodes, or the exact filters where no table is good enough, and say so."""
+        if self.filters == "exact":
+            return
+        before, reason = self.num_rows, "the radial basis is no elementwise function of Dij_sr alone"
+        self.num_rows = 0
+        if "rbf" in functions:
+            reason = f"no table with up to {_NUMBERS_OF_ROWS[-1]} rows is right to {TOLERANCE}"
+            networks = [copy.deepcopy(network).double() for network in self._networks()]
+            self.num_rows = rows_needed(networks, functions["rbf"], self.cutoff_sr)
+        if self.num_rows != before:
+            log.debug("Tables of filters have %d rows.", self.num_rows)
+        if self.num_rows == 0 and self.interactions and (before or self.training):
+            log.info("The filters are computed exactly, which takes longer: %s.", reason)
+
+    def _networks(self) -> list[FilterNetwork]:
+        return [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]
+
+
+def rows_needed(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: float) -> int:
+    """Return how many rows the tables of some filter networks must have for slopes right to ``TOLERANCE``; 0: too many.
+
+    The error is the mean one over distances and filters, relative to the mean slope.
+
+    Args:
+        networks: in double precision.
+        rbf: the radial basis functions, in double precision.
+        cutoff: where the filters end.
+    """
+    device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))
+    random = torch.Generator().manual_seed(0)
+    r = (torch.rand(256, generator=random, dtype=torch.float64) * cutoff).to(device)
+
+    def filters(network: FilterNetwork, places: Tensor) -> Tensor:
+        values: Tensor = network(rbf(places))
+        return values * unclamped_cosine(places, cutoff)[:, None]
+
+    with torch.no_grad():
+        slopes = [torch.func.jvp(partial(filters, network), (r,), (torch.ones_like(r),))[1] for network in networks]
+        for rows in _NUMBERS_OF_ROWS:
+            nodes = spline_nodes(cutoff, rows, device, torch.float64)
+            tables = [spline_coefficients(filters(network, nodes)) for network in networks]
+            weights, first = spline_weights(r, cutoff, rows - DEGREE, order=1)
+            found = [filters_of_pairs(weights, first, table) for table in tables]
+            if all(bool((a - b).norm() <= TOLERANCE * b.norm()) for a, b in zip(found, slopes, strict=True)):
+                return rows
+    return 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ase.data import atomic_masses
-from molecules import LAYER_ENTRIES, make_data, make_potential, some_molecules, with_options
+from molecules import make_data, make_potential, some_molecules, with_options
 from scipy.spatial.transform import Rotation
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn.models import SchNet
@@ -62,7 +62,8 @@ def double() -> Iterator[None]:
 
 
 def test_atomic_energies_are_those_of_pyg(batch: Batch, double: None) -> None:
-    without_affine = [entry for entry in LAYER_ENTRIES if entry[0] != "AtomicAffine"]
+    entries = with_options("Core", filters="exact")
+    without_affine = [entry for entry in entries if entry[0] != "AtomicAffine"]
     potential = make_potential(without_affine).eval()
 
     def interaction_graph(Ra: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -276,9 +277,8 @@ def test_electrostatic_energy_by_hand(molecules: list[Data], flavor: str, bohr: 
     data = molecules[0]
     R = data.Ra * bohr / 0.529177210544
     Qa = torch.randn(len(R), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    pairs = data.edge_index[:, data.edge_index[0] < data.edge_index[1]]
     layer = ElectrostaticEnergy(4.0, Hartree_in_E=27.2, Bohr_in_R=bohr, flavor=flavor, dielectric_constant=2.0)
-    written = layer(Qa=Qa, pair_index=pairs, Dij=(R[pairs[0]] - R[pairs[1]]).norm(dim=1))
+    written = layer(Qa=Qa, Ra=R, N=data.N)
     expected = 27.2 * bohr / 2.0 * coulomb_by_hand(Qa.numpy(), R.numpy(), 4.0, bohr, flavor)
     assert float(written["Ea_electrostatic"].sum()) == pytest.approx(expected, rel=1e-12)
 
@@ -288,8 +288,8 @@ def test_two_far_charges_feel_coulombs_law() -> None:
     layer = ElectrostaticEnergy(5.0, Hartree_in_E=27.211386245981, Bohr_in_R=0.529177210544)
     written = layer(
         Qa=torch.tensor([1.0, -1.0], dtype=torch.float64),
-        pair_index=torch.tensor([[0], [1]]),
-        Dij=torch.tensor([10.0], dtype=torch.float64),
+        Ra=torch.tensor([[0.0, 0.0, 0.0], [0.0, 6.0, 8.0]], dtype=torch.float64),
+        N=torch.tensor([2]),
     )
     assert float(written["Ea_electrostatic"].sum()) == pytest.approx(-1.43996, rel=1e-5)
 

@@ -1,0 +1,23 @@
+"""Operators over pairs of atoms: plain torch defines them, numba and Triton compute them faster."""
+
+from pyg_nnp.kernels.operators import (
+    Edges,
+    Filters,
+    aggregate,
+    coulomb_potential,
+    sort_edges,
+    table_gradient,
+    weights_gradient,
+)
+from pyg_nnp.kernels.reference import filters_of_pairs
+
+__all__ = [
+    "Edges",
+    "Filters",
+    "aggregate",
+    "coulomb_potential",
+    "filters_of_pairs",
+    "sort_edges",
+    "table_gradient",
+    "weights_gradient",
+]

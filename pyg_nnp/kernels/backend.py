@@ -1,0 +1,80 @@
+"""Which implementation of the operators a device gets."""
+
+import importlib
+import logging
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from pyg_nnp.kernels import reference
+
+log = logging.getLogger(__name__)
+
+_FAST = {"cpu": ("pyg_nnp.kernels.cpu", "numba"), "cuda": ("pyg_nnp.kernels.gpu", "Triton")}
+_PRECISIONS = (torch.float32, torch.float64)
+
+
+@cache
+def backend(device: str, dtype: torch.dtype) -> Any:
+    """Return the module that computes the operators: the fast one, or plain torch where that is missing or wrong.
+
+    Args:
+        device: type of the device, ``cpu`` or ``cuda``.
+        dtype: precision of the numbers.
+    """
+    if device not in _FAST or dtype not in _PRECISIONS:
+        log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
+        return reference
+    module, library = _FAST[device]
+    try:
+        fast = importlib.import_module(module)
+        with torch.inference_mode(False), torch.enable_grad():
+            wrong = _differences(fast, torch.device(device), dtype)
+    except Exception as error:  # whatever goes wrong in a compiler, training can go on without it
+        log.warning("%s does not work here (%s: %s): plain torch, slower.", library, type(error).__name__, error)
+        return reference
+    if wrong:
+        log.warning("The kernels of %s differ from plain torch in %s: not used.", library, ", ".join(wrong))
+        return reference
+    log.debug("The kernels of %s agree with plain torch for %s on %s.", library, dtype, device)
+    return fast
+
+
+def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> list[str]:
+    """Return the names of the operators that do not agree with the reference on a small example."""
+    random = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=random, dtype=torch.float64).to(device, dtype)
+
+    start = torch.tensor([0, 5, 6, 9], device=device)
+    pairs = torch.tensor([[1, 3, 4, 2, 7, 8], [0, 1, 0, 0, 6, 6]], device=device)
+    edges = torch.cat((pairs, pairs.flip(0)), dim=1)
+    rows = torch.tensor([0, 3, 1, 3, 2, 0], device=device)
+    x, y, Ra = normal(9, 40), normal(9, 40), 2 * normal(9, 3)
+    g, q, u = normal(9), normal(9), normal(9, 3)
+    begin, order = reference.sort_edges(edges, len(x))
+    cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x)))]
+    for C, R in ((6, 9), (1, 4)):
+        weights, table = normal(6, C), normal(R, 40)
+        cases += [
+            ("aggregate", (weights, rows, table, x, edges, begin, order)),
+            ("weights_gradient", (rows, table, x, y, edges, C)),
+            ("table_gradient", (weights, rows, x, y, edges, R)),
+        ]
+    for flavor, cutoff_lr in (("PhysNet", 0.0), ("SpookyNet", 6.0)):
+        interaction = (Ra, start, flavor, 5.0, 1.0, cutoff_lr)
+        cases += [
+            ("coulomb_potential", (q, *interaction)),
+            ("coulomb_gradient", (g, q, *interaction)),
+            ("coulomb_gradient_backward", (u, g, q, *interaction, True)),
+        ]
+    return sorted({name for name, arguments in cases if not _agree(fast, name, arguments)})
+
+
+def _agree(fast: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
+    results = getattr(fast, name)(*arguments), getattr(reference, name)(*arguments)
+    found, right = (result if isinstance(result, tuple) else (result,) for result in results)
+    return all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, right, strict=True))
