@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from pyg_nnp.errors import DataError, FieldError, did_you_mean
 from pyg_nnp.functional.geometry import sum_over_atoms
+from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.layers.base import Fields, Layer, RadialFunction
 
 INPUTS = ("N", "Ra", "Za", "Q", "batch", "edge_index")
@@ -27,6 +28,7 @@ class Potential(nn.Module):
 
     Attributes:
         outputs: names of the fields that a call returns.
+        reach: pairs that are farther apart have no filter or radial function [length].
         atomic_energies: (119,) float64 reference energy of each atomic number, added to the predicted energy.
         energy_shift: () float64, added to the energy of each molecule.
 
@@ -47,6 +49,8 @@ class Potential(nn.Module):
         self.outputs: list[str] = [name for name in ("E", "Ea", "Fa", "Qa", "M2") if name in written]
         self.outputs += ["Q"] if "Qa" in written else []
         self._differentiated = {name for layer in layers for name in layer.differentiates}
+        of_pairs = [layer.reach for layer in layers if {"edge_index", "pair_index", "Dij"} & {*layer.reads}]
+        self.reach = max(of_pairs, default=0.0)
         self._functions = functions_of_distance(layers)
         sources = {source for of_layer in self._functions.values() for source in of_layer.values()}
         self._skipped = {number for number in sources if not self._read_as_tensor(layers, number)}
@@ -80,15 +84,18 @@ class Potential(nn.Module):
         self.energy_shift.fill_(energy_shift)
 
     def train(self, mode: bool = True) -> "Potential":
-        """Change between training and evaluation; the next call begins with :meth:`refine`."""
+        """Change between training and evaluation; the next call then begins with :meth:`refine`."""
+        self._refine_next = self._refine_next or mode != self.training
+        if self.training and not mode:
+            # not all optimisers let tensors know that they change them
+            self._refined = ()
         super().train(mode)
-        self._refine_next = True
         return self
 
     def refine(self) -> None:
         """Let all layers adapt what they approximate to parameters that have changed.
 
-        It happens by itself in the first call, and in the first after each change between training and evaluation.
+        It happens by itself: in training when it begins, in evaluation whenever parameters were changed.
         """
         self._refine_next = False
         present = tuple((value.data_ptr(), value._version) for value in (*self.parameters(), *self.buffers()))
@@ -108,7 +115,8 @@ class Potential(nn.Module):
         """Predict.
 
         Args:
-            data: a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N``, ``Q`` and ``edge_index``; it is not modified.
+            data: a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``; it is not modified. Without
+                ``edge_index`` the pairs within ``reach`` are searched for.
 
         Returns:
             The predicted fields: ``E`` (G,) total energies, float64, reference energies included; ``Fa`` (A, 3);
@@ -119,11 +127,11 @@ class Potential(nn.Module):
             DataError: in evaluation mode, an element that the potential was not trained on.
             FieldError: a field is missing, or a layer does not return what it declares.
         """
-        if self._refine_next:
-            self.refine()
         gradients = bool(self._differentiated) or torch.is_grad_enabled()
         # forces are a derivative, also where the caller wants none
         with torch.inference_mode(False), torch.set_grad_enabled(gradients):
+            if self._refine_next or not self.training:
+                self.refine()
             inputs = self._inputs(data)
             fields = self._run(inputs)
         predicted: Fields = {name: fields[name] for name in self.outputs if name != "Q"}
@@ -143,9 +151,11 @@ class Potential(nn.Module):
                 value: Tensor = data[name]
                 value = value.clone() if value.is_inference() else value
                 inputs[name] = value.to(self.dtype) if value.is_floating_point() else value
-            elif name != "batch":
-                raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N, Q and edge_index.")
+            elif name not in ("batch", "edge_index"):
+                raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N and Q.")
         inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
+        if "edge_index" not in inputs:
+            inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], self.reach)
         if not self.training:
             self._refuse_unseen_elements(inputs["Za"])
         for name in self._differentiated:

@@ -30,7 +30,7 @@ from pyg_nnp.errors import ConfigError, UserError, did_you_mean
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
-from pyg_nnp.training import HISTORY, Best, claimed, fit
+from pyg_nnp.training import HISTORY, Best, claimed, fit, large_batch
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,8 @@ def _final_metrics(
     results: dict[str, Any] = {"best_epoch": best.epoch}
     for part in ("validation", "test"):
         if part in parts:
-            batches = (batch.to(device) for batch in dataset.batches(parts[part], config.Trainer.batch_size))
+            size = large_batch(dataset, config.Trainer.batch_size)
+            batches = (batch.to(device) for batch in dataset.batches(parts[part], size))
             errors = evaluate(potential, batches, config.Metrics)
             results[part] = errors | {"score": weighted_sum(errors, config.Metrics)}
             log.info("%s: %s part: %s", name, part, _in_words(errors))

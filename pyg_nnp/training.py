@@ -26,6 +26,8 @@ from pyg_nnp.model import Potential
 log = logging.getLogger(__name__)
 
 HISTORY = "history.csv"
+# an evaluation of so many atoms takes less memory than a training step of a quarter of them
+_ATOMS_TO_EVALUATE = 8192
 
 
 class TrainingError(UserError):
@@ -106,6 +108,11 @@ def rate_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[i
     return share
 
 
+def large_batch(dataset: MoleculeDataset, at_least: int) -> int:
+    """Return a number of frames to evaluate at once: some thousand atoms, which keep all processors busy."""
+    return max(at_least, _ATOMS_TO_EVALUATE // dataset.max_atoms)
+
+
 def train_epoch(
     potential: Potential,
     batches: Iterable[Batch],
@@ -170,7 +177,7 @@ def fit(
     training, validation = parts["training"], parts.get("validation")
     steps = -(-len(training) // trainer.batch_size)
     share = rate_schedule(trainer.schedule, steps * trainer.max_epochs, trainer.warmup_ratio)
-    optimizer = Adam(potential.parameters(), lr=trainer.learning_rate)
+    optimizer = Adam(potential.parameters(), lr=trainer.learning_rate, fused=True)
     schedule = LambdaLR(optimizer, share)
     order = torch.Generator().manual_seed(trainer.seed)
     best = Best(trainer.patience if validation is not None else None)
@@ -180,7 +187,7 @@ def fit(
         epoch = Epoch(number, training_loss, trainer.learning_rate * share(number * steps - 1))
         # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
         seen = training[: trainer.batch_size] if validation is None else validation
-        batches = (batch.to(device) for batch in dataset.batches(seen, trainer.batch_size))
+        batches = (batch.to(device) for batch in dataset.batches(seen, large_batch(dataset, trainer.batch_size)))
         errors = evaluate(potential, batches, loss, metrics)
         validation_loss, score = weighted_sum(errors, loss), weighted_sum(errors, metrics)
         if not math.isfinite(training_loss) or (validation is None and not math.isfinite(validation_loss)):

@@ -113,7 +113,9 @@ def any_closer_than(limit: float, Ra: Array, frames: Array) -> bool:
     # floor() gives -0.0 and 0.0 alike 0.0 after the addition, so equal cells have equal bits
     length = 1.001 * limit  # so that rounding does not matter
     cells = [np.floor((Ra + shift * length) / (2 * length)) + 0.0 for shift in (0, 1)]
-    bits = [cell.view(np.uint64) * _MIX[:3] for cell in cells]
+    # small whole numbers differ in their upper bits only, which a product alone would leave there
+    raw = [cell.view(np.uint64) for cell in cells]
+    bits = [(cell ^ (cell >> np.uint64(32))) * _MIX[:3] for cell in raw]
     for shifts in product((0, 1), repeat=3):
         keys = frame_keys.copy()
         for axis, shift in enumerate(shifts):

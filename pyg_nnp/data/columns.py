@@ -4,7 +4,7 @@ A column holds one field. It is an array (anything with ``shape`` and slicing, s
 piece) or a list with one item per frame. Letters: n frames, A atoms of all frames, M atoms of the largest frame.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from pyg_nnp.fields import FIELDS
 Layout = Literal["stacked", "concatenated", "single", "ragged"]
 
 SHARED = ("N", "Za", "Q")  # may be one value for all frames
+_COUNTS_AT_ONCE = 1 << 16  # numbers of atoms that are added up at a time
 
 
 def require(origin: Origin, known: Sequence[str]) -> None:
@@ -83,24 +84,36 @@ class Table:
             DataError: if columns have shapes that do not fit their field or each other.
         """
         self._origin = origin
-        self._columns = columns
+        self._columns = dict(columns)
         self._layouts: dict[str, Layout] = {}
-        self._offsets: Array | None = None
         self.num_frames = self._count_frames()
-        if self._is_concatenated():
-            self._offsets = self._find_offsets()
+        self._num_rows = len(columns["Ra"]) if self._is_concatenated() else None
+        if self._num_rows is not None:
+            self._check_counts(self._num_rows)
         if self.num_frames:
             self._layouts = {name: self._layout(name) for name in columns}
+        for name, layout in self._layouts.items():
+            if layout == "single":
+                self._columns[name] = np.asarray(columns[name][()])
 
-    def block(self, start: int, stop: int) -> Block:
-        """Return frames ``start`` to ``stop`` (not included), counted from the first of the table.
+    def blocks(self, frames_per_block: int) -> Iterator[Block]:
+        """Yield all frames, at most ``frames_per_block`` in a block; every column is sliced forwards, without gaps.
 
         Raises:
             DataError: at the first frame whose values are no numbers or do not fit together.
         """
+        row = 0
+        for start in range(0, self.num_frames, frames_per_block):
+            block = self._block(start, min(start + frames_per_block, self.num_frames), row)
+            row += len(block.arrays["Za"])
+            yield block
+
+    def _block(self, start: int, stop: int, row: int) -> Block:
+        """Return frames ``start`` to ``stop`` (not included), which begin with ``row`` of concatenated columns."""
         origin = replace(self._origin, first=self._origin.first + start)
-        Za, capacities = self._atom_rows("Za", start, stop)
-        N = self._graph_rows("N", start, stop) if "N" in self._columns else count_atoms(origin, Za, capacities)
+        N = self._graph_rows("N", start, stop) if "N" in self._columns else None
+        Za, capacities = self._atom_rows("Za", start, stop, row, N)
+        N = count_atoms(origin, Za, capacities) if N is None else N
         if (N < 1).any():
             raise origin.frame_error(int(np.argmax(N < 1)), "there are no atoms.")
         arrays = {"N": N, "Za": without_padding(origin, "Za", Za, capacities, N, capacities > 0)}
@@ -108,7 +121,7 @@ class Table:
             if FIELDS[name].level == "graph":
                 arrays[name] = self._graph_rows(name, start, stop)
                 continue
-            rows, lengths = self._atom_rows(name, start, stop)
+            rows, lengths = self._atom_rows(name, start, stop, row, N)
             # a frame on its own is padded as its Za is, or not at all
             allowed = lengths == capacities if self._layouts[name] == "ragged" else lengths > 0
             arrays[name] = without_padding(origin, name, rows, lengths, N, allowed)
@@ -127,17 +140,18 @@ class Table:
         Ra = self._columns["Ra"]
         return not isinstance(Ra, list) and Ra.ndim == 2 and self.num_frames > 1
 
-    def _find_offsets(self) -> Array:
-        """Return (n + 1,) the first row of each frame, and the number of rows."""
-        origin, num_rows = self._origin, len(self._columns["Ra"])
+    def _check_counts(self, num_rows: int) -> None:
+        """Check that N, read in pieces, adds up to the rows of concatenated columns."""
+        origin, total = self._origin, 0
         self._layouts["N"] = self._layout("N")
-        N = self._graph_rows("N", 0, self.num_frames)
-        if (N < 1).any():
-            raise origin.frame_error(int(np.argmax(N < 1)), "there are no atoms.")
-        if N.sum() != num_rows:
-            what = f"{origin.named('N')} adds up to {N.sum()} atoms, but {origin.named('Ra')} has {num_rows} rows."
+        for start in range(0, self.num_frames, _COUNTS_AT_ONCE):
+            N = self._graph_rows("N", start, min(start + _COUNTS_AT_ONCE, self.num_frames))
+            if (N < 1).any():
+                raise origin.frame_error(start + int(np.argmax(N < 1)), "there are no atoms.")
+            total += int(N.sum())
+        if total != num_rows:
+            what = f"{origin.named('N')} adds up to {total} atoms, but {origin.named('Ra')} has {num_rows} rows."
             raise origin.error(what)
-        return np.concatenate([[0], np.cumsum(N)])
 
     def _layout(self, name: str) -> Layout:
         column, row, n = self._columns[name], FIELDS[name].shape, self.num_frames
@@ -148,17 +162,15 @@ class Table:
         shape = column.shape
         own_axes = 1 if FIELDS[name].level == "atom" else 0  # axes of one frame before those of the field
         has_frames = len(shape) > own_axes and fits(shape[1 + own_axes :], row)
-        if own_axes and self._offsets is not None and shape[:1] == (self._offsets[-1],) and fits(shape[1:], row):
+        if own_axes and self._num_rows is not None and shape[:1] == (self._num_rows,) and fits(shape[1:], row):
             return "concatenated"
         if has_frames and shape[0] == n:
             return "stacked"
         is_one = (has_frames and shape[0] == 1) or (len(shape) >= own_axes and fits(shape[own_axes:], row))
         if is_one and (name in SHARED or n == 1):
             return "single"
-        if own_axes and self._offsets is not None and fits(shape[1:], row):
-            what = (
-                f"{self._origin.named(name)} has {shape[0]} rows, but {self._origin.named('Ra')} {self._offsets[-1]}."
-            )
+        if own_axes and self._num_rows is not None and fits(shape[1:], row):
+            what = f"{self._origin.named(name)} has {shape[0]} rows, but {self._origin.named('Ra')} {self._num_rows}."
         elif has_frames and shape[0] != n:
             what = self._length_mismatch(name, shape[0])
         else:
@@ -179,25 +191,27 @@ class Table:
         if self._layouts[name] == "ragged":
             rows = np.stack(self._values(name, start, stop))
         elif self._layouts[name] == "single":
-            rows = np.repeat(np.asarray(column[()]).reshape(1, *shape), stop - start, axis=0)
+            rows = np.repeat(column.reshape(1, *shape), stop - start, axis=0)
         else:
             rows = np.asarray(column[start:stop]).reshape(stop - start, *shape)
         return to_numbers(self._origin, name, rows, lambda row: start + row)
 
-    def _atom_rows(self, name: str, start: int, stop: int) -> tuple[Array, Array]:
-        """Return the rows of an atom-level field, padding included, and how many each frame has."""
+    def _atom_rows(self, name: str, start: int, stop: int, row: int, N: Array | None) -> tuple[Array, Array]:
+        """Return the rows of an atom-level field, padding included, and how many each frame has.
+
+        A concatenated field has those of ``N`` from ``row`` on.
+        """
         column, layout = self._columns[name], self._layouts[name]
         if layout == "ragged":
             values = self._values(name, start, stop)
             rows, lengths = np.concatenate(values), np.array([len(value) for value in values])
-        elif layout == "concatenated" and self._offsets is not None:
-            rows = column[self._offsets[start] : self._offsets[stop]]
-            lengths = np.diff(self._offsets[start : stop + 1])
+        elif layout == "concatenated" and N is not None:
+            rows, lengths = column[row : row + int(N.sum())], N
         elif layout == "stacked":
             rows = column[start:stop]
             lengths = np.full(stop - start, rows.shape[1])
         else:
-            one = np.asarray(column[()]).reshape(-1, *FIELDS[name].shape)
+            one = column.reshape(-1, *FIELDS[name].shape)
             rows, lengths = np.concatenate([one] * (stop - start)), np.full(stop - start, len(one))
         rows = rows.reshape(lengths.sum(), *FIELDS[name].shape)
         ends = np.cumsum(lengths)

@@ -94,6 +94,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return elements
 
     @property
+    def max_atoms(self) -> int:
+        """Number of atoms of the largest molecule."""
+        return int(self._frames.sizes.max())
+
+    @property
     def hash(self) -> str:
         """Hash of the content and options that the store was made from."""
         return self.info.hash

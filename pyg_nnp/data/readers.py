@@ -1,7 +1,6 @@
 """Readers of data files: one function per format, from a path to blocks of frames."""
 
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -14,6 +13,7 @@ import numpy as np
 from pyg_nnp.data.ase_frames import database_frames, xyz_frames
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.columns import Table, as_column, frame_columns, require
+from pyg_nnp.data.npz import npz_column, npz_members, open_npz
 from pyg_nnp.data.pickles import load_pickle
 from pyg_nnp.data.values import Origin
 from pyg_nnp.errors import DataError, did_you_mean
@@ -29,6 +29,8 @@ _MAGIC: tuple[tuple[bytes, str, str | None], ...] = (
     (rb"\x1f\x8b|BZh|\xfd7zXZ", "a compressed file; unpack it first", None),
     (rb"[ \t]*\d+[ \t]*\r?\n", "an XYZ file", "extxyz"),
 )
+
+_METADATA_CACHE = 1 << 20  # bytes
 
 
 def read_blocks(
@@ -101,18 +103,13 @@ def _check_file(path: Path, data_format: str) -> None:
             return
 
 
-def _from_table(table: Table, frames_per_block: int) -> Iterator[Block]:
-    for start in range(0, table.num_frames, frames_per_block):
-        yield table.block(start, min(start + frames_per_block, table.num_frames))
-
-
 def _from_frames(
     path: Path, frames: Iterable[Mapping[str, Any]], mapping: Mapping[str, str], frames_per_block: int
 ) -> Iterator[Block]:
     remaining, first = iter(frames), 0
     while chunk := list(islice(remaining, frames_per_block)):
         origin = Origin(str(path), mapping, first=first)
-        yield Table(origin, frame_columns(origin, chunk)).block(0, len(chunk))
+        yield from Table(origin, frame_columns(origin, chunk)).blocks(len(chunk))
         first += len(chunk)
 
 
@@ -125,7 +122,7 @@ def _read_pickle(path: Path, mapping: Mapping[str, str], frames_per_block: int) 
     origin = Origin(str(path), mapping)
     require(origin, _texts(content))
     columns = {name: as_column(content[source]) for name, source in mapping.items()}
-    yield from _from_table(Table(origin, columns), frames_per_block)
+    yield from Table(origin, columns).blocks(frames_per_block)
 
 
 def _pickle_names(path: Path) -> list[str]:
@@ -153,105 +150,138 @@ def _texts(keys: Iterable[Any]) -> list[str]:
 def _read_npz(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read arrays of frames."""
     origin = Origin(str(path), mapping)
-    with _open_npz(path) as file:
-        require(origin, file.files)
-        columns = {name: _npz_array(origin, name, file) for name in mapping}
-    yield from _from_table(Table(origin, columns), frames_per_block)
+    with open_npz(path) as archive:
+        require(origin, list(npz_members(archive)))
+        columns = {name: npz_column(origin, name, archive) for name in mapping}
+        yield from Table(origin, columns).blocks(frames_per_block)
 
 
 def _npz_names(path: Path) -> list[str]:
-    with _open_npz(path) as file:
-        return list(file.files)
-
-
-@contextmanager
-def _open_npz(path: Path) -> Iterator[Any]:
-    with path.open("rb") as file:  # np.load would leave a damaged file open
-        try:
-            archive = np.load(file, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path}: this is not an npz file, or it is damaged ({error}).") from error
-        with archive:
-            yield archive
-
-
-def _npz_array(origin: Origin, name: str, file: Any) -> Any:
-    try:
-        array = file[origin.sources[name]]
-    except Exception as error:  # zipfile, zlib and numpy each have their own
-        if isinstance(error, ValueError) and "Object arrays" in str(error):
-            what = "holds Python objects, which are not read, since that can run code"
-            instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
-            raise origin.error(f"{origin.named(name)} {what}. {instead}.") from error
-        raise origin.error(f"{origin.named(name)} is damaged ({error}).") from error
-    if not isinstance(array, np.ndarray):
-        raise origin.error(f"{origin.named(name)} is not an array.")
-    return array
+    with open_npz(path) as archive:
+        return list(npz_members(archive))
 
 
 def _read_hdf5(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read arrays of frames, at the top level or in groups of any depth, each group with its own."""
-    try:
-        with h5py.File(path, "r") as file:
-            yield from _joined(_group_blocks(path, file, mapping, frames_per_block), frames_per_block)
-    except OSError as error:
-        raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
+    with _open_hdf5(path) as file:
+        yield from _joined(_group_blocks(path, file, mapping, frames_per_block), frames_per_block)
 
 
 def _hdf5_names(path: Path) -> list[str]:
+    with _open_hdf5(path) as file:
+        return _dataset_names(file)
+
+
+@contextmanager
+def _open_hdf5(path: Path) -> Iterator[h5py.File]:
     try:
-        with h5py.File(path, "r") as file:
-            return _texts(name.rpartition("/")[2] for name in _dataset_paths(file))
+        with h5py.File(path, "r", rdcc_nbytes=0) as file:  # for chunks see _ChunkedColumn
+            # by default what is kept of groups, for the next time they are opened, grows to hundreds of MB
+            cache = file.id.get_mdc_config()
+            cache.max_size = cache.min_size = cache.initial_size = _METADATA_CACHE
+            cache.set_initial_size = True
+            file.id.set_mdc_config(cache)
+            yield file
     except OSError as error:
         raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
 
 
-def _dataset_paths(file: h5py.File) -> list[str]:
-    paths = []
-    file.visititems(lambda path, item: paths.append(path) if isinstance(item, h5py.Dataset) else None)
-    return paths
+def _visit_datasets(file: h5py.File, visit: Callable[[str], None]) -> None:
+    """Call ``visit`` with the path of each data set; unlike h5py's ``visititems`` without opening them."""
+
+    def visit_object(path: bytes, info: Any) -> None:
+        if info.type == h5py.h5o.TYPE_DATASET:
+            visit(path.decode(errors="surrogateescape"))
+
+    h5py.h5o.visit(file.id, visit_object, info=True)
+
+
+def _dataset_names(file: h5py.File) -> list[str]:
+    names: dict[str, None] = {}
+    _visit_datasets(file, lambda path: names.setdefault(path.rpartition("/")[2]))
+    return list(names)
 
 
 def _group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
-    paths = _dataset_paths(file)
-    groups = dict.fromkeys(
-        f"/{dataset}".removesuffix(f"/{source}")
-        for dataset in paths
-        for source in mapping.values()
-        if f"/{dataset}".endswith(f"/{source}")
-    )
+    groups: dict[str, None] = {}
+    ends = [f"/{source}" for source in mapping.values()]
+
+    def visit(dataset: str) -> None:
+        for end in ends:
+            if f"/{dataset}".endswith(end):
+                groups.setdefault(f"/{dataset}".removesuffix(end))
+
+    _visit_datasets(file, visit)
     if not groups:
-        require(Origin(str(path), mapping), _texts(dataset.rpartition("/")[2] for dataset in paths))
+        require(Origin(str(path), mapping), _dataset_names(file))
     first = 0
     for group in groups:
         label = group.lstrip("/") or ("/" if len(groups) > 1 else "")
         origin = Origin(str(path), mapping, label, first)
-        table = Table(origin, _group_columns(origin, file[group or "/"]))
-        yield from _from_table(table, frames_per_block)
+        table = Table(origin, _group_columns(origin, file[group or "/"], frames_per_block))
+        yield from table.blocks(frames_per_block)
         first += table.num_frames
 
 
-def _group_columns(origin: Origin, group: h5py.Group) -> dict[str, h5py.Dataset]:
-    columns = {name: group.get(source) for name, source in origin.sources.items()}
-    for name, column in columns.items():
-        if not isinstance(column, h5py.Dataset):
-            raise origin.error(origin.missing(name, list(group)))
-        if column.shape is None:
+def _group_columns(origin: Origin, group: h5py.Group, frames_per_block: int) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name, source in origin.sources.items():
+        try:
+            # group[source] takes twice as long, which counts where each frame has a group
+            column = h5py.Dataset(h5py.h5d.open(group.id, source.encode()))
+        except KeyError:
+            raise origin.error(origin.missing(name, list(group))) from None
+        shape = column.shape
+        if shape is None:
             raise origin.error(f"{origin.named(name)} is empty.")
-        if column.dtype.kind == "O" and h5py.check_string_dtype(column.dtype) is None:
+        if shape[:1] <= (frames_per_block,):
+            # one block needs it all, and an array answers every question several times faster than a data set
+            columns[name] = np.asarray(column[()])
+        else:
+            columns[name] = _ChunkedColumn(column, frames_per_block) if column.chunks else column
+        if columns[name].dtype.kind == "O" and h5py.check_string_dtype(column.dtype) is None:
             instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
             raise origin.error(f"{origin.named(name)} has rows of varying length. {instead}.")
     return columns
 
 
+class _ChunkedColumn:
+    """A data set in chunks, which may span more frames than a block: read by whole chunks, each but once."""
+
+    def __init__(self, column: h5py.Dataset, frames_per_block: int) -> None:
+        self._column = column
+        self.shape, self.ndim, self.dtype = column.shape, column.ndim, column.dtype
+        chunk = column.chunks[0]
+        self._size = -(-frames_per_block // chunk) * chunk  # rows read at a time
+        self._first = -1
+        self._rows: Any = None
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, key: slice | tuple[()]) -> Any:
+        if not isinstance(key, slice):
+            return self._column[key]
+        start, stop, _ = key.indices(len(self))
+        parts = [self._column[:0]]
+        for first in range(start // self._size * self._size, stop, self._size):
+            if first != self._first:
+                self._rows = None  # so that memory never holds two of them
+                self._rows, self._first = self._column[first : first + self._size], first
+            parts.append(self._rows[max(start - first, 0) : stop - first])
+        return np.concatenate(parts)
+
+
 def _joined(blocks: Iterable[Block], frames_per_block: int) -> Iterator[Block]:
     """Join blocks as far as they fit, since a group often holds few frames."""
     waiting: list[Block] = []
+    num_frames = 0
     for block in blocks:
-        if waiting and sum(b.num_frames for b in waiting) + block.num_frames > frames_per_block:
+        if waiting and num_frames + block.num_frames > frames_per_block:
             yield _concatenate(waiting)
-            waiting = []
+            waiting, num_frames = [], 0
         waiting.append(block)
+        num_frames += block.num_frames
     if waiting:
         yield _concatenate(waiting)
 

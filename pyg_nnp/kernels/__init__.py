@@ -6,8 +6,6 @@ from pyg_nnp.kernels.operators import (
     aggregate,
     coulomb_potential,
     sort_edges,
-    table_gradient,
-    weights_gradient,
 )
 from pyg_nnp.kernels.reference import filters_of_pairs
 
@@ -18,6 +16,4 @@ __all__ = [
     "coulomb_potential",
     "filters_of_pairs",
     "sort_edges",
-    "table_gradient",
-    "weights_gradient",
 ]

@@ -53,16 +53,16 @@ def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> 
     pairs = torch.tensor([[1, 3, 4, 2, 7, 8], [0, 1, 0, 0, 6, 6]], device=device)
     edges = torch.cat((pairs, pairs.flip(0)), dim=1)
     rows = torch.tensor([0, 3, 1, 3, 2, 0], device=device)
-    x, y, Ra = normal(9, 40), normal(9, 40), 2 * normal(9, 3)
+    x, y, z, Ra = normal(9, 40), normal(9, 40), normal(9, 40), 2 * normal(9, 3)
     g, q, u = normal(9), normal(9), normal(9, 3)
     begin, order = reference.sort_edges(edges, len(x))
     cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x)))]
     for C, R in ((6, 9), (1, 4)):
-        weights, table = normal(6, C), normal(R, 40)
+        b, c, T, V = normal(6, C), normal(6, C), normal(R, 40), normal(R, 40)
         cases += [
-            ("aggregate", (weights, rows, table, x, edges, begin, order)),
-            ("weights_gradient", (rows, table, x, y, edges, C)),
-            ("table_gradient", (weights, rows, x, y, edges, R)),
+            ("aggregate", (b, rows, T, x, edges, begin, order)),
+            ("derivatives", (b, c[:0], rows, T, V[:0], x, x, y, edges, begin, order, (True, True, False, True))),
+            ("derivatives", (b, c, rows, T, V, x, y, z, edges, begin, order, (True, True, True, True))),
         ]
     for flavor, cutoff_lr in (("PhysNet", 0.0), ("SpookyNet", 6.0)):
         interaction = (Ra, start, flavor, 5.0, 1.0, cutoff_lr)

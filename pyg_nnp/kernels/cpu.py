@@ -12,6 +12,8 @@ import torch
 from numba import prange
 from torch import Tensor
 
+from pyg_nnp.kernels.reference import Wanted
+
 # sums may be reordered, but NaN stays NaN, so that a diverged training is noticed
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp"}
 _Kernel = Callable[..., Any]
@@ -38,9 +40,13 @@ def _start_threads() -> int:
 _MOST_THREADS = _start_threads()
 
 
+def _num_threads() -> int:
+    return min(torch.get_num_threads(), _MOST_THREADS)
+
+
 def _run(kernel: _Kernel, *arguments: Any) -> None:
     """Call a kernel with tensors as arrays, on as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), _MOST_THREADS)
+    threads = _num_threads()
     numba.set_num_threads(threads)
     kernel(*[a.detach().contiguous().numpy() if isinstance(a, Tensor) else a for a in arguments], threads)
 
@@ -57,16 +63,68 @@ def _sort_edges(target: Any, start: Any, order: Any, threads: int) -> None:
         free[i] += 1
 
 
+def _filter(weights: Any, p: int, table: Any, row: int, W: Any) -> None:
+    """Write the filter of a pair into W."""
+    F = len(W)
+    if weights.shape[1] == 6:
+        # all rows in one pass
+        w0, w1, w2 = weights[p, 0], weights[p, 1], weights[p, 2]
+        w3, w4, w5 = weights[p, 3], weights[p, 4], weights[p, 5]
+        t0, t1, t2 = table[row], table[row + 1], table[row + 2]
+        t3, t4, t5 = table[row + 3], table[row + 4], table[row + 5]
+        for f in range(F):
+            W[f] = w0 * t0[f] + w1 * t1[f] + w2 * t2[f] + w3 * t3[f] + w4 * t4[f] + w5 * t5[f]
+    else:
+        W[:] = 0
+        for c in range(weights.shape[1]):
+            w, t = weights[p, c], table[row + c]
+            for f in range(F):
+                W[f] += w * t[f]
+
+
+def _slopes(out: Any, p: int, table: Any, row: int, v: Any, add: bool) -> None:
+    """Write, or add, the products of v with the rows of a pair."""
+    F, zero = len(v), v.dtype.type(0)
+    if out.shape[1] == 6:
+        t0, t1, t2 = table[row], table[row + 1], table[row + 2]
+        t3, t4, t5 = table[row + 3], table[row + 4], table[row + 5]
+        s0, s1, s2, s3, s4, s5 = zero, zero, zero, zero, zero, zero
+        for f in range(F):
+            s0 += t0[f] * v[f]
+            s1 += t1[f] * v[f]
+            s2 += t2[f] * v[f]
+            s3 += t3[f] * v[f]
+            s4 += t4[f] * v[f]
+            s5 += t5[f] * v[f]
+        if not add:
+            out[p] = 0
+        out[p, 0] += s0
+        out[p, 1] += s1
+        out[p, 2] += s2
+        out[p, 3] += s3
+        out[p, 4] += s4
+        out[p, 5] += s5
+    else:
+        for c in range(out.shape[1]):
+            total, t = zero, table[row + c]
+            for f in range(F):
+                total += t[f] * v[f]
+            out[p, c] = out[p, c] + total if add else total
+
+
+# put into the loops that call them, which are twice as fast so
+_FILTER, _SLOPES = numba.njit(inline="always")(_filter), numba.njit(inline="always")(_slopes)
+
+
 def _aggregate(
     weights: Any, rows: Any, table: Any, x: Any, source: Any, start: Any, order: Any, out: Any, threads: int
 ) -> None:
-    num_pairs, C = weights.shape
+    num_pairs = len(weights)
     num_atoms, F = x.shape
     for thread in prange(threads):
         low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
         W = np.empty(F, x.dtype)
-        for i in range(low, high):
-            out[i] = 0
+        out[low:high] = 0
         for i in range(low, high):
             out_i, x_i = out[i], x[i]
             for k in range(start[i], start[i + 1]):
@@ -76,22 +134,7 @@ def _aggregate(
                 if both and j < i:
                     continue
                 p = order[k] % num_pairs
-                row = rows[p]
-                if C == 6:
-                    w0, w1, w2, w3, w4, w5 = (
-                        weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3], weights[p, 4], weights[p, 5],
-                    )  # fmt: skip
-                    t0, t1, t2, t3, t4, t5 = (
-                        table[row], table[row + 1], table[row + 2], table[row + 3], table[row + 4], table[row + 5],
-                    )  # fmt: skip
-                    for f in range(F):
-                        W[f] = w0 * t0[f] + w1 * t1[f] + w2 * t2[f] + w3 * t3[f] + w4 * t4[f] + w5 * t5[f]
-                else:
-                    W[:] = 0
-                    for c in range(C):
-                        w, t = weights[p, c], table[row + c]
-                        for f in range(F):
-                            W[f] += w * t[f]
+                _FILTER(weights, p, table, rows[p], W)
                 x_j = x[j]
                 for f in range(F):
                     out_i[f] += W[f] * x_j[f]
@@ -101,40 +144,89 @@ def _aggregate(
                         out_j[f] += W[f] * x_i[f]
 
 
-def _weights_gradient(rows: Any, table: Any, x: Any, y: Any, source: Any, target: Any, out: Any, threads: int) -> None:
-    num_pairs, C = out.shape
-    F = x.shape[1]
+def _derivatives(
+    b: Any, c: Any, rows: Any, T: Any, V: Any, x: Any, g: Any, U: Any, source: Any, start: Any, order: Any,
+    of_b: Any, of_T: Any, of_x: Any, of_g: Any, threads: int,
+) -> None:  # fmt: skip
+    num_pairs, C = b.shape
+    num_atoms, F = g.shape
+    has_c, has_V, has_U = len(c) > 0, len(V) > 0, len(U) > 0
     for thread in prange(threads):
-        product = np.empty(F, x.dtype)
-        for p in range(thread * num_pairs // threads, (thread + 1) * num_pairs // threads):
-            x_i, x_j, y_i, y_j = x[target[p]], x[source[p]], y[target[p]], y[source[p]]
-            row = rows[p]
-            for f in range(F):
-                product[f] = x_i[f] * y_j[f] + x_j[f] * y_i[f]
-            for c in range(C):
-                t = table[row + c]
-                total = x.dtype.type(0)
-                for f in range(F):
-                    total += t[f] * product[f]
-                out[p, c] = total
-
-
-def _table_gradient(weights: Any, rows: Any, x: Any, y: Any, source: Any, target: Any, out: Any, threads: int) -> None:
-    num_pairs, C = weights.shape
-    F = x.shape[1]
-    for thread in prange(threads):
-        low, high = thread * F // threads, (thread + 1) * F // threads
-        product = np.empty(high - low, x.dtype)
-        out[:, low:high] = 0
-        for p in range(num_pairs):
-            x_i, x_j = x[target[p], low:high], x[source[p], low:high]
-            y_i, y_j = y[target[p], low:high], y[source[p], low:high]
-            for f in range(high - low):
-                product[f] = x_i[f] * y_j[f] + x_j[f] * y_i[f]
-            for c in range(C):
-                w, row = weights[p, c], out[rows[p] + c, low:high]
-                for f in range(high - low):
-                    row[f] += w * product[f]
+        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        W_b, W_c, v_x, v_U = np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype)
+        if len(of_T) > 0:
+            of_T[thread] = 0
+        if len(of_x) > 0:
+            of_x[low:high] = 0
+        if len(of_g) > 0:
+            of_g[low:high] = 0
+        for i in range(low, high):
+            for k in range(start[i], start[i + 1]):
+                j = source[order[k]]
+                both = low <= j < high
+                if both and j < i:
+                    continue
+                p = order[k] % num_pairs
+                row = rows[p]
+                g_i, g_j = g[i], g[j]
+                if has_c:
+                    _FILTER(c, p, T, row, W_c)
+                    if has_V:
+                        _FILTER(b, p, V, row, W_b)
+                        for f in range(F):
+                            W_c[f] += W_b[f]
+                elif has_V:
+                    _FILTER(b, p, V, row, W_c)
+                if has_U and len(of_g) > 0:
+                    _FILTER(b, p, T, row, W_b)
+                if (has_c or has_V) and len(of_x) > 0:
+                    of_x_i, of_x_j = of_x[i], of_x[j]
+                    for f in range(F):
+                        of_x_i[f] += W_c[f] * g_j[f]
+                    if both:
+                        for f in range(F):
+                            of_x_j[f] += W_c[f] * g_i[f]
+                if len(of_g) > 0:
+                    of_g_i, of_g_j = of_g[i], of_g[j]
+                    if has_c or has_V:
+                        x_i, x_j = x[i], x[j]
+                        for f in range(F):
+                            of_g_i[f] += W_c[f] * x_j[f]
+                        if both:
+                            for f in range(F):
+                                of_g_j[f] += W_c[f] * x_i[f]
+                    if has_U:
+                        U_i, U_j = U[i], U[j]
+                        for f in range(F):
+                            of_g_i[f] += W_b[f] * U_j[f]
+                        if both:
+                            for f in range(F):
+                                of_g_j[f] += W_b[f] * U_i[f]
+                # what belongs to the pair is done by one of the two threads that come here
+                if (len(of_T) == 0 and len(of_b) == 0) or not (both or i < j):
+                    continue
+                if has_c or has_V:
+                    x_i, x_j = x[i], x[j]
+                    for f in range(F):
+                        v_x[f] = x_i[f] * g_j[f] + x_j[f] * g_i[f]
+                if has_U:
+                    U_i, U_j = U[i], U[j]
+                    for f in range(F):
+                        v_U[f] = g_i[f] * U_j[f] + g_j[f] * U_i[f]
+                if len(of_T) > 0:
+                    for n in range(C):
+                        t, b_n = of_T[thread, row + n], b[p, n]
+                        if has_c:
+                            c_n = c[p, n]
+                            for f in range(F):
+                                t[f] += c_n * v_x[f] + b_n * v_U[f]
+                        else:
+                            for f in range(F):
+                                t[f] += b_n * v_U[f]
+                if len(of_b) > 0:
+                    _SLOPES(of_b, p, T, row, v_U, False)
+                    if has_V:
+                        _SLOPES(of_b, p, V, row, v_x, True)
 
 
 def _chi(
@@ -181,7 +273,7 @@ def _chi(
     return chi, chi1, chi2
 
 
-_CHI = _compiled(_chi, parallel=False)
+_CHI = numba.njit(inline="always")(_chi)
 
 
 def _coulomb_potential(
@@ -255,7 +347,7 @@ def _coulomb_gradient_backward(
 
 
 _SORT_EDGES, _AGGREGATE = _compiled(_sort_edges, parallel=False), _compiled(_aggregate)
-_WEIGHTS_GRADIENT, _TABLE_GRADIENT = _compiled(_weights_gradient), _compiled(_table_gradient)
+_DERIVATIVES = _compiled(_derivatives)
 _POTENTIAL, _GRADIENT = _compiled(_coulomb_potential), _compiled(_coulomb_gradient)
 _GRADIENT_BACKWARD = _compiled(_coulomb_gradient_backward)
 
@@ -276,18 +368,28 @@ def aggregate(
     return out
 
 
-def weights_gradient(rows: Tensor, table: Tensor, x: Tensor, y: Tensor, edge_index: Tensor, num_weights: int) -> Tensor:
-    """See :func:`pyg_nnp.kernels.reference.weights_gradient`."""
-    out = x.new_empty(len(rows), num_weights)
-    _run(_WEIGHTS_GRADIENT, rows, table, x, y, edge_index[0], edge_index[1], out)
-    return out
-
-
-def table_gradient(weights: Tensor, rows: Tensor, x: Tensor, y: Tensor, edge_index: Tensor, num_rows: int) -> Tensor:
-    """See :func:`pyg_nnp.kernels.reference.table_gradient`."""
-    out = x.new_empty(num_rows, x.shape[1])
-    _run(_TABLE_GRADIENT, weights, rows, x, y, edge_index[0], edge_index[1], out)
-    return out
+def derivatives(
+    b: Tensor,
+    c: Tensor,
+    rows: Tensor,
+    T: Tensor,
+    V: Tensor,
+    x: Tensor,
+    g: Tensor,
+    U: Tensor,
+    edge_index: Tensor,
+    start: Tensor,
+    order: Tensor,
+    wanted: Wanted,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See :func:`pyg_nnp.kernels.reference.derivatives`."""
+    num_rows = len(T) if wanted[1] else 0
+    of_b = torch.empty_like(b) if wanted[0] else b.new_empty(0, b.shape[1])
+    # a table for each thread, which are added up afterwards
+    of_T = T.new_empty(_num_threads() if wanted[1] else 0, num_rows, T.shape[1])
+    of_x, of_g = (g.new_empty(g.shape if wanted[n] else (0, g.shape[1])) for n in (2, 3))
+    _run(_DERIVATIVES, b, c, rows, T, V, x, g, U, edge_index[0], start, order, of_b, of_T, of_x, of_g)
+    return of_b, of_T.sum(dim=0) if wanted[1] else T.new_empty(0, T.shape[1]), of_x, of_g
 
 
 def _interaction(

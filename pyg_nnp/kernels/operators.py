@@ -1,8 +1,7 @@
-"""The operators as torch sees them: with derivatives, and chosen by device.
+"""The operators as torch sees them: with two derivatives, for losses on forces, and chosen by device.
 
-:func:`aggregate`, :func:`weights_gradient` and :func:`table_gradient` are linear in each of their arguments, and the
-derivative of each is made of the other two, so they can be differentiated any number of times. Positions enter through
-the weights alone.
+Positions enter :func:`aggregate` through the weights alone. Its first and its second derivative are one operator each,
+so that a pair's rows of the table are read once for all of it.
 """
 
 from typing import Any, NamedTuple, cast
@@ -76,32 +75,50 @@ def _aggregate(
     return cast(Tensor, _fast(x).aggregate(weights, rows, table, x, edge_index, start, order))
 
 
-@custom_op("pyg_nnp::weights_gradient", mutates_args=())
-def _weights_gradient(
+@custom_op("pyg_nnp::aggregate_backward", mutates_args=())
+def _aggregate_backward(
+    y: Tensor,
+    weights: Tensor,
     rows: Tensor,
     table: Tensor,
     x: Tensor,
-    y: Tensor,
     edge_index: Tensor,
     start: Tensor,
     order: Tensor,
-    num_weights: int,
-) -> Tensor:
-    return cast(Tensor, _fast(x).weights_gradient(rows, table, x, y, edge_index, num_weights))
+    of_weights: bool,
+    of_table: bool,
+    of_x: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    none, wanted = x[:0], (of_weights, of_table, False, of_x)
+    by_weights, by_table, _, by_x = _fast(x).derivatives(
+        weights, weights[:0], rows, table, none, none, x, y, edge_index, start, order, wanted
+    )
+    return by_weights, by_table, by_x
 
 
-@custom_op("pyg_nnp::table_gradient", mutates_args=())
-def _table_gradient(
+@custom_op("pyg_nnp::aggregate_double_backward", mutates_args=())
+def _aggregate_double_backward(
+    of_weights: Tensor,
+    of_table: Tensor,
+    of_x: Tensor,
+    y: Tensor,
     weights: Tensor,
     rows: Tensor,
+    table: Tensor,
     x: Tensor,
-    y: Tensor,
     edge_index: Tensor,
     start: Tensor,
     order: Tensor,
-    num_rows: int,
-) -> Tensor:
-    return cast(Tensor, _fast(x).table_gradient(weights, rows, x, y, edge_index, num_rows))
+    by_y: bool,
+    by_weights: bool,
+    by_table: bool,
+    by_x: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    wanted = by_weights, by_table, by_x, by_y
+    found = _fast(x).derivatives(
+        weights, of_weights, rows, table, of_table, x, y, of_x, edge_index, start, order, wanted
+    )
+    return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
 
 
 def aggregate(filters: Filters, x: Tensor, edges: Edges) -> Tensor:
@@ -122,86 +139,58 @@ def aggregate(filters: Filters, x: Tensor, edges: Edges) -> Tensor:
     return _aggregate(*filters, x, *edges)  # type: ignore[no-any-return]
 
 
-def weights_gradient(filters: Filters, x: Tensor, y: Tensor, edges: Edges) -> Tensor:
-    r"""Return (P, C), :math:`\sum_f T_{m_p + c} \circ (x_i \circ y_j + x_j \circ y_i)`, whatever the weights are.
-
-    It is the gradient of :math:`\langle A(x), y \rangle` with respect to the weights of :func:`aggregate`.
-    """
-    weights, rows, table = filters
-    return _weights_gradient(rows, table, x, y, *edges, weights.shape[1])  # type: ignore[no-any-return]
-
-
-def table_gradient(filters: Filters, x: Tensor, y: Tensor, edges: Edges) -> Tensor:
-    r"""Return (R, F), :math:`b_{pc} (x_i \circ y_j + x_j \circ y_i)` of all pairs added up at row m_p + c of a table.
-
-    It is the gradient of :math:`\langle A(x), y \rangle` with respect to the table of :func:`aggregate`.
-    """
-    weights, rows, table = filters
-    return _table_gradient(weights, rows, x, y, *edges, len(table))  # type: ignore[no-any-return]
-
-
 @_aggregate.register_fake
 def _(weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *_: Tensor) -> Tensor:
     return torch.empty_like(x)
 
 
-@_weights_gradient.register_fake
-def _(rows: Tensor, table: Tensor, x: Tensor, *rest: Any) -> Tensor:
-    return x.new_empty(rows.shape[0], rest[-1])
+def _empty(values: tuple[Tensor, ...], wanted: tuple[bool, ...]) -> list[Tensor]:
+    return [torch.empty_like(value if asked else value[:0]) for value, asked in zip(values, wanted, strict=True)]
 
 
-@_table_gradient.register_fake
-def _(weights: Tensor, rows: Tensor, x: Tensor, *rest: Any) -> Tensor:
-    return x.new_empty(rest[-1], x.shape[1])
+@_aggregate_backward.register_fake
+def _(y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    first, second, third = _empty((weights, table, x), rest[3:])
+    return first, second, third
+
+
+@_aggregate_double_backward.register_fake
+def _(
+    c: Tensor, V: Tensor, U: Tensor, y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    by_y, by_weights, by_table, by_x = rest[3:]
+    first, second, third, fourth = _empty((weights, table, x, y), (by_weights, by_table, by_x, by_y))
+    return first, second, third, fourth
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(*[value for value in inputs if isinstance(value, Tensor)])
     ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
+    ctx.set_materialize_grads(False)
 
 
-def _aggregate_backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    weights, rows, table, x, *rest = ctx.saved_tensors
-    filters, edges = Filters(weights, rows, table), Edges(*rest)
-    of_weights, _, of_table, of_x, *_ = _wanted(ctx)
-    return (
-        weights_gradient(filters, x, g, edges) if of_weights else None,
-        None,
-        table_gradient(filters, x, g, edges) if of_table else None,
-        aggregate(filters, g, edges) if of_x else None,
-        *[None] * 3,
-    )
+def _of_aggregate(ctx: Any, y: Tensor | None) -> tuple[Tensor | None, ...]:
+    if y is None:
+        return (None,) * 7
+    of_weights, _, of_table, of_x, *_ = wanted = _wanted(ctx)
+    by_weights, by_table, by_x = _aggregate_backward(y, *ctx.saved_tensors, of_weights, of_table, of_x)
+    found = by_weights, None, by_table, by_x
+    return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], None, None, None
 
 
-def _weights_gradient_backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    rows, table, x, y, *rest = ctx.saved_tensors
-    filters, edges = Filters(g, rows, table), Edges(*rest)
-    _, of_table, of_x, of_y, *_ = _wanted(ctx)
-    return (
-        None,
-        table_gradient(filters, x, y, edges) if of_table else None,
-        aggregate(filters, y, edges) if of_x else None,
-        aggregate(filters, x, edges) if of_y else None,
-        *[None] * 4,
-    )
+def _of_aggregate_backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    # positions in the graph: y, weights, rows, table, x
+    saved = ctx.saved_tensors
+    absent = saved[1][:0], saved[3][:0], saved[4][:0]
+    given = [none if cotangent is None else cotangent for cotangent, none in zip(cotangents, absent, strict=True)]
+    by_y, by_weights, _, by_table, by_x, *_ = wanted = _wanted(ctx)
+    of_weights, of_table, of_x, of_y = _aggregate_double_backward(*given, *saved, by_y, by_weights, by_table, by_x)
+    found = of_y, of_weights, None, of_table, of_x
+    return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], *[None] * 6
 
 
-def _table_gradient_backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    weights, rows, x, y, *rest = ctx.saved_tensors
-    filters, edges = Filters(weights, rows, g), Edges(*rest)
-    of_weights, _, of_x, of_y, *_ = _wanted(ctx)
-    return (
-        weights_gradient(filters, x, y, edges) if of_weights else None,
-        None,
-        aggregate(filters, y, edges) if of_x else None,
-        aggregate(filters, x, edges) if of_y else None,
-        *[None] * 4,
-    )
-
-
-_aggregate.register_autograd(_aggregate_backward, setup_context=_save)
-_weights_gradient.register_autograd(_weights_gradient_backward, setup_context=_save)
-_table_gradient.register_autograd(_table_gradient_backward, setup_context=_save)
+_aggregate.register_autograd(_of_aggregate, setup_context=_save)
+_aggregate_backward.register_autograd(_of_aggregate_backward, setup_context=_save)
 
 
 @custom_op("pyg_nnp::coulomb_potential", mutates_args=())
@@ -284,7 +273,9 @@ def _(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, 
     return torch.empty_like(g), torch.empty_like(q), torch.empty_like(Ra) if rest[-1] else Ra.new_empty(0, 3)
 
 
-def _potential_backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+def _of_potential(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
+    if g is None:
+        return (None,) * 7
     q, Ra, start = ctx.saved_tensors
     of_q, of_Ra, *_ = _wanted(ctx)
     return (
@@ -294,12 +285,14 @@ def _potential_backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-def _gradient_backward_of(ctx: Any, u: Tensor) -> tuple[Tensor | None, ...]:
+def _of_gradient(ctx: Any, u: Tensor | None) -> tuple[Tensor | None, ...]:
+    if u is None:
+        return (None,) * 8
     g, q, Ra, start = ctx.saved_tensors
     of_g, of_q, of_Ra, *_ = _wanted(ctx)
     by_g, by_q, by_Ra = _gradient_backward(u, g, q, Ra, start, *ctx.others, of_Ra)
     return by_g if of_g else None, by_q if of_q else None, by_Ra if of_Ra else None, *[None] * 5
 
 
-_potential.register_autograd(_potential_backward, setup_context=_save)
-_gradient.register_autograd(_gradient_backward_of, setup_context=_save)
+_potential.register_autograd(_of_potential, setup_context=_save)
+_gradient.register_autograd(_of_gradient, setup_context=_save)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from pyg_nnp.functional.coulomb import Flavor, damped_coulomb, shifted_force
 
+# which derivatives are asked for
+Wanted = tuple[bool, bool, bool, bool]
+
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
     """Return (A + 1,) where the edges of each target begin in (2 P,), the edges ordered by target."""
@@ -41,20 +44,60 @@ def _products(x: Tensor, y: Tensor, edge_index: Tensor) -> Tensor:
     return x.index_select(0, i) * y.index_select(0, j) + x.index_select(0, j) * y.index_select(0, i)
 
 
-def weights_gradient(rows: Tensor, table: Tensor, x: Tensor, y: Tensor, edge_index: Tensor, num_weights: int) -> Tensor:
-    """Return (P, C), the sum over F of T_{m_p + c} (x_i y_j + x_j y_i)."""
-    products = _products(x, y, edge_index)
-    columns = [(table.index_select(0, rows + c) * products).sum(dim=1) for c in range(num_weights)]
-    return torch.stack(columns, dim=1)
+def derivatives(
+    b: Tensor,
+    c: Tensor,
+    rows: Tensor,
+    T: Tensor,
+    V: Tensor,
+    x: Tensor,
+    g: Tensor,
+    U: Tensor,
+    edge_index: Tensor,
+    start: Tensor,
+    order: Tensor,
+    wanted: Wanted,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    r"""Derivatives of :math:`\langle A(c, T, x) + A(b, V, x), g \rangle + \langle A(b, T, U), g \rangle`.
 
+    A is :func:`aggregate`. Of A itself, with a cotangent y, the derivatives are those of the last term at U = y and
+    g = x. Those of these derivatives, with cotangents c of the weights', V of the table's and U of the features', are
+    those of all three terms.
 
-def table_gradient(weights: Tensor, rows: Tensor, x: Tensor, y: Tensor, edge_index: Tensor, num_rows: int) -> Tensor:
-    """Return (R, F), b_pc (x_i y_j + x_j y_i) of all pairs added up at row m_p + c."""
-    products = _products(x, y, edge_index)
-    total = x.new_zeros(num_rows, x.shape[1])
-    for c in range(weights.shape[1]):
-        total = total.index_add(0, rows + c, weights[:, c, None] * products)
-    return total
+    Args:
+        b: (P, C) weights.
+        c: (P, C), or (0, C) for none.
+        rows: (P,).
+        T: (R, F) table.
+        V: (R, F), or (0, F) for none.
+        x: (A, F); not read without ``c`` and ``V``.
+        g: (A, F).
+        U: (A, F), or (0, F) for none.
+        edge_index: as for A, and so are ``start`` and ``order``.
+        start: not needed here.
+        order: not needed here.
+        wanted: with respect to which of b, T, x and g.
+
+    Returns:
+        Derivatives by b (P, C), T (R, F), x (A, F) and g (A, F), each of length 0 where it is not wanted.
+    """
+    of_b, of_T, of_x, of_g = torch.zeros_like(b), torch.zeros_like(T), torch.zeros_like(g), torch.zeros_like(g)
+    C, edges = b.shape[1], (edge_index, start, order)
+    for weights, table, one, other, of_one in ((c, T, x, g, of_x), (b, V, x, g, of_x), (b, T, U, g, None)):
+        if len(weights) == 0 or len(table) == 0 or len(one) == 0:
+            continue
+        products = _products(one, other, edge_index)
+        for n in range(C):
+            if table is T:
+                of_T.index_add_(0, rows + n, weights[:, n, None] * products)
+            if weights is b:
+                of_b[:, n] += (table.index_select(0, rows + n) * products).sum(dim=1)
+        of_g += aggregate(weights, rows, table, one, *edges)
+        if of_one is not None:
+            of_one += aggregate(weights, rows, table, other, *edges)
+    every = of_b, of_T, of_x, of_g
+    found = [value if asked else value[:0] for value, asked in zip(every, wanted, strict=True)]
+    return found[0], found[1], found[2], found[3]
 
 
 def _molecule_pairs(start: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """The contract of a layer."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -26,6 +27,8 @@ class Layer(nn.Module):
         energy_terms: those of ``writes`` that are terms of the energy per atom and belong into the total energy.
         differentiates: fields with respect to which ``forward`` takes derivatives.
         prepends: classes of layers that are put in front of the whole potential where it has none of them.
+        reach: pairs that are farther apart do not matter to it [length]; all do by default. Only of layers that read
+            ``edge_index``, ``pair_index`` or ``Dij``: how far neighbors are searched for where no list is given.
         elementwise: each row of what it writes depends on the same row of what it reads, and on nothing else.
         functions: those of ``reads`` that ``forward`` takes as functions of ``Dij_sr``, so that it may evaluate them
             where there is no pair. If nothing elementwise writes a field from ``Dij_sr`` alone, it gets the tensor.
@@ -36,6 +39,7 @@ class Layer(nn.Module):
     energy_terms: tuple[str, ...] = ()
     differentiates: tuple[str, ...] = ()
     prepends: ClassVar[tuple[type["Layer"], ...]] = ()
+    reach: float = math.inf
     elementwise: ClassVar[bool] = False
     functions: ClassVar[tuple[str, ...]] = ()
 
@@ -45,8 +49,8 @@ class Layer(nn.Module):
     def refine(self, functions: Mapping[str, RadialFunction]) -> None:
         """Adapt what the layer approximates to the present values of its parameters.
 
-        Called before the first prediction, and before the first after each change between training and evaluation,
-        if parameters have changed meanwhile.
+        Called before a prediction if parameters have changed: at each in evaluation, but in training only at the first
+        and when it goes on after an evaluation.
 
         Args:
             functions: those of ``self.functions`` that ``forward`` gets as functions, here in double precision.

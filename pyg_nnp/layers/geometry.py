@@ -24,6 +24,8 @@ class Distance(Layer):
 
     reads = ("Ra", "edge_index")
     writes = ("pair_index", "Dij")
+    # it asks for no pair itself, but passes on what there is
+    reach = 0.0
 
     def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
         """Return pairs and distances."""
@@ -51,7 +53,7 @@ class RangeSeparation(Layer):
 
     def __init__(self, cutoff_sr: PositiveFloat) -> None:
         super().__init__()
-        self.cutoff_sr = cutoff_sr
+        self.cutoff_sr = self.reach = cutoff_sr
 
     def forward(self, pair_index: Tensor, Dij: Tensor) -> Fields:
         """Return edges and distances within the cutoff."""

@@ -2,7 +2,8 @@
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Literal, cast
 
@@ -13,7 +14,7 @@ from torch_geometric.nn import MessagePassing
 
 from pyg_nnp.functional.activation import shifted_softplus
 from pyg_nnp.functional.cutoff import cosine_cutoff, unclamped_cosine
-from pyg_nnp.functional.spline import DEGREE, spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
 from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, sort_edges
 from pyg_nnp.layers.base import Core, Fields, RadialFunction
 from pyg_nnp.layers.geometry import Distance
@@ -21,8 +22,8 @@ from pyg_nnp.layers.geometry import Distance
 log = logging.getLogger(__name__)
 
 # of the slopes of tabulated filters, relative and in the mean over distances; forces are sums of slopes
-TOLERANCE = 3e-7
-_NUMBERS_OF_ROWS: list[int] = [64, 96, 128, 192, 256, 320, 384, 448, *range(512, 1024, 64), *range(1024, 4097, 256)]
+TOLERANCE = 2e-7
+_FEWEST_ROWS, _MOST_ROWS = 64, 4096
 
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
@@ -126,7 +127,7 @@ class SchNetCore(Core):
 
     A filter :math:`W(r)` is a function of one number. With ``filters: table`` the networks are evaluated at some
     hundred distances only, and between them a quintic spline takes the place of the network, in training too. There are
-    as many nodes as let the slopes of the filters be right to 3e-7, whatever the weights.
+    as many nodes as let the slopes of the filters be right to 2e-7, whatever the weights.
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566.
 
@@ -172,6 +173,10 @@ class SchNetCore(Core):
         self.filters = filters
         # rows of the tables; 0: there are none
         self.num_rows = 0
+        # in evaluation they are made once
+        self._tables: list[Tensor] = []
+        # the radial basis at the nodes, if no parameter has a part in it
+        self._basis: Tensor | None = None
         self.interactions = nn.ModuleList(
             SchNetInteraction(dim_embedding, num_rbf, hidden_channels, generator) for _ in range(num_interactions)
         )
@@ -195,19 +200,32 @@ class SchNetCore(Core):
                 yield Filters(weights, rows, network(basis))
             return
         weights, rows = spline_weights(r, self.cutoff_sr, self.num_rows - DEGREE)
-        nodes = spline_nodes(self.cutoff_sr, self.num_rows, r.device, r.dtype)
-        cutoff, basis = unclamped_cosine(nodes, self.cutoff_sr)[:, None], rbf(nodes)
+        if self.training:
+            tables = self._made_tables(rbf, r)
+        else:
+            with torch.no_grad():
+                self._tables = self._tables or list(self._made_tables(rbf, r))
+            tables = iter(self._tables)
+        for table in tables:
+            yield Filters(weights, rows, table)
+
+    def _made_tables(self, rbf: RadialFunction, like: Tensor) -> Iterator[Tensor]:
+        nodes = spline_nodes(self.cutoff_sr, self.num_rows, like.device, like.dtype)
+        cutoff = unclamped_cosine(nodes, self.cutoff_sr)[:, None]
+        basis = rbf(nodes) if self._basis is None else self._basis
+        self._basis = None if basis.requires_grad else basis
         for network in self._networks():
-            yield Filters(weights, rows, spline_coefficients(network(basis) * cutoff))
+            yield spline_coefficients(network(basis) * cutoff)
 
     def refine(self, functions: Mapping[str, RadialFunction]) -> None:
         """Choose the number of nodes, or the exact filters where no table is good enough, and say so."""
+        self._tables, self._basis = [], None
         if self.filters == "exact":
             return
         before, reason = self.num_rows, "the radial basis is no elementwise function of Dij_sr alone"
         self.num_rows = 0
         if "rbf" in functions:
-            reason = f"no table with up to {_NUMBERS_OF_ROWS[-1]} rows is right to {TOLERANCE}"
+            reason = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
             networks = [copy.deepcopy(network).double() for network in self._networks()]
             self.num_rows = rows_needed(networks, functions["rbf"], self.cutoff_sr)
         if self.num_rows != before:
@@ -237,13 +255,33 @@ def rows_needed(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: 
         values: Tensor = network(rbf(places))
         return values * unclamped_cosine(places, cutoff)[:, None]
 
+    slopes = [_derivative(partial(filters, network), r) for network in networks]
     with torch.no_grad():
-        slopes = [torch.func.jvp(partial(filters, network), (r,), (torch.ones_like(r),))[1] for network in networks]
-        for rows in _NUMBERS_OF_ROWS:
+        rows, tried = 512, set[int]()
+        while 0 < rows <= _MOST_ROWS and rows not in tried:
+            tried.add(rows)
             nodes = spline_nodes(cutoff, rows, device, torch.float64)
             tables = [spline_coefficients(filters(network, nodes)) for network in networks]
             weights, first = spline_weights(r, cutoff, rows - DEGREE, order=1)
             found = [filters_of_pairs(weights, first, table) for table in tables]
-            if all(bool((a - b).norm() <= TOLERANCE * b.norm()) for a, b in zip(found, slopes, strict=True)):
+            error = max((float((a - b).norm() / b.norm()) for a, b in zip(found, slopes, strict=True)), default=0.0)
+            if not math.isfinite(error):
+                return 0
+            # the error goes with the fifth power of the distance of the nodes
+            guess = BLOCK * math.ceil(rows * (error / TOLERANCE) ** (1 / DEGREE) / BLOCK)
+            if error <= TOLERANCE and (len(tried) > 1 or guess >= rows):
                 return rows
+            rows = max(guess, _FEWEST_ROWS) if len(tried) == 1 else max(guess, rows + BLOCK)
     return 0
+
+
+def _derivative(function: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:
+    """Return (P, F) derivatives of functions of one number, each by its own argument."""
+    with torch.enable_grad():
+        r = r.clone().requires_grad_()
+        values = function(r)
+        # the transposed product with the Jacobian, transposed again
+        weights = torch.zeros_like(values, requires_grad=True)
+        (product,) = torch.autograd.grad((values * weights).sum(), r, create_graph=True)
+        (derivatives,) = torch.autograd.grad(product.sum(), weights)
+    return derivatives

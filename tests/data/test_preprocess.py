@@ -1,10 +1,12 @@
 import logging
 import os
 import re
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset, preprocess
+from pyg_nnp.data import MoleculeDataset, checks, preprocess
 from pyg_nnp.data.checks import any_closer_than
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
@@ -342,6 +344,45 @@ def test_overlap_far_from_the_origin_and_among_many_atoms() -> None:
     assert not any_closer_than(0.2, grid, frames)
     grid[7999] = grid[1] + [0.1, 0.1, 0.1]
     assert any_closer_than(0.2, grid, frames)
+
+
+def test_only_atoms_that_are_close_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    equal_pairs = checks._equal_pairs
+
+    def watched(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for pairs in equal_pairs(keys):
+            compared.append(len(pairs[0]))
+            yield pairs
+
+    monkeypatch.setattr(checks, "_equal_pairs", watched)
+    grid = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(-1, 3)
+    assert not any_closer_than(0.2, np.tile(grid, (1000, 1)), np.repeat(np.arange(1000), len(grid)))
+    assert sum(compared) == 0
+
+
+@pytest.mark.parametrize("data_format", ["npz", "hdf5"])
+def test_memory_does_not_grow_with_the_number_of_frames(
+    waters: list[Frame], make_config: MakeConfig, tmp_path: Path, out: Path, data_format: str
+) -> None:
+    peaks = []
+    for n in (5000, 40000):
+        path = tmp_path / f"{n}.{data_format}"
+        hub = make_config().Datahub
+        sources = {**hub.features, **hub.targets}
+        arrays = {sources[name]: np.array([water[name] for water in waters] * (n // 5)) for name in waters[0]}
+        if data_format == "npz":
+            np.savez(path, **arrays)
+        else:
+            with h5py.File(path, "w") as file:
+                for source, values in arrays.items():
+                    file[source] = values
+        tracemalloc.start()
+        preprocess(make_config(data_path=str(path), data_format=data_format), out)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # one number for each frame more would be 280 kB; what h5py leaves to the garbage collector is up to 150 kB
+    assert peaks[1] < peaks[0] + 200_000
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pickle
 import sqlite3
 import struct
 import tempfile
+import tracemalloc
 import zipfile
 from collections import OrderedDict, defaultdict
 from itertools import groupby
@@ -751,6 +752,135 @@ def test_objects_in_npz_are_not_read(tmp_path):
     assert len(read(path, "npz", TWO)["N"]) == 2  # what is not mapped does no harm
 
 
+def save_compressed(path, **arrays):
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize("save", [save_npz, save_compressed])
+def test_npz_is_read_in_slices(tmp_path, monkeypatch, save):
+    R = np.random.default_rng(0).normal(size=(50, 4, 3))
+    path = save(tmp_path / "a.npz", R=R, z=np.ones((50, 4)), E=np.arange(50.0))
+    flat = save(tmp_path / "b.npz", R=R.reshape(200, 3), z=np.ones(200), E=np.arange(50.0), N=np.full(50, 4))
+    sizes = []
+    get = zipfile.ZipExtFile.read
+
+    def watched(self, n=-1):
+        content = get(self, n)
+        sizes.append(len(content))
+        return content
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", watched)
+    for file, mapping in [(path, TWO | {"E": "E"}), (flat, TWO | {"E": "E", "N": "N"})]:
+        sizes.clear()
+        found = read(file, "npz", mapping, 5)
+        assert_array_equal(found["Ra"], R.reshape(200, 3))
+        assert_array_equal(found["E"], np.arange(50.0))
+        assert max(sizes) == 5 * 4 * 3 * 8
+        # all once and N twice, and a few headers
+        assert sum(sizes) < R.nbytes + 8 * (200 + 50 + 2 * 50) + 1000
+
+
+def save_chunked(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values, compression="gzip", chunks=(70, *(1,) * (values.ndim - 1)))
+    return path
+
+
+@pytest.mark.parametrize("concatenated", [False, True])
+@pytest.mark.parametrize("save", [save_npz, save_compressed, save_hdf5, save_chunked])
+def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, save, concatenated):
+    peaks = []
+    for n in (300, 3000):
+        columns = {"R": np.random.default_rng(0).normal(size=(n, 4, 3)), "z": np.ones((n, 4), int)}
+        if concatenated:
+            columns = {"R": columns["R"].reshape(-1, 3), "z": columns["z"].reshape(-1), "N": np.full(n, 4)}
+        path = save(tmp_path / f"{n}.npz", **columns)
+        mapping = TWO | ({"N": "N"} if concatenated else {})
+        data_format = "npz" if save in (save_npz, save_compressed) else "hdf5"
+        tracemalloc.start()
+        assert sum(block.num_frames for block in read_blocks(path, data_format, mapping, 50)) == n
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    # 3000 numbers of atoms in one piece would be 24 kB alone, all positions 288 kB
+    assert peaks[1] < peaks[0] + 24_000
+
+
+def save_member(path, header, content):
+    """Write an npz file with a header of choice for R."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, description, data in [("R", header, content), ("z", {"shape": (2,)}, np.array([6, 1.0]).tobytes())]:
+            with archive.open(f"{name}.npy", "w") as file:
+                full = {"descr": "<f8", "fortran_order": False} | description
+                np.lib.format.write_array_header_2_0(file, full)
+                file.write(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"shape": (3, 2, 3)},
+        {"shape": (1, 2, 3)},
+        {"shape": (2, 2, -3)},
+        {"shape": (2, -2, -3)},
+        {"shape": (10**9, 2, 3)},
+        {"shape": (2, 10**12, 3)},
+        {"shape": (2, 2, 3), "fortran_order": True, "descr": "<f4"},
+        {"shape": (10**12, 2, 3), "fortran_order": True},
+        {"shape": (2, 2), "descr": ("<f8", (3,))},
+    ],
+)
+def test_headers_that_lie(tmp_path, header):
+    path = save_member(tmp_path / "a.npz", header, R2.tobytes())
+    tracemalloc.start()
+    with pytest.raises(DataError, match=rf"^{path}: 'R' \(Ra\) is damaged \(shape .* is not what 96 bytes hold\)"):
+        read(path, "npz", TWO)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("descr", ["|O", [("a", "<f8"), ("b", "|O")]])
+def test_pickles_behind_a_header_are_not_loaded(tmp_path, descr):
+    payload = pickle.dumps([Call(os.system, f"touch {tmp_path / 'made'}")])
+    path = save_member(tmp_path / "a.npz", {"shape": (2, 2, 3), "descr": descr}, payload)
+    with pytest.raises(DataError, match=r"'R' \(Ra\) holds Python objects, which are not read"):
+        read(path, "npz", TWO)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_npz_of_another_layout(tmp_path):
+    fortran = np.asfortranarray(R2)
+    assert not fortran.flags.c_contiguous
+    path = save_npz(tmp_path / "a.npz", R=fortran, z=np.asfortranarray([[6, 1], [8, 1]]))
+    for frames_per_block in (1, 2):
+        found = read(path, "npz", TWO, frames_per_block)
+        assert_array_equal(found["Ra"], R2.reshape(-1, 3))
+        assert_array_equal(found["Za"], [6, 1, 8, 1])
+    # version 3 of the format, which numpy writes where names need it
+    content = save_member(tmp_path / "a.npz", {"shape": (2, 2, 3)}, R2.tobytes())
+    with zipfile.ZipFile(content) as archive:
+        members = {name: archive.read(name).replace(b"NUMPY\x02", b"NUMPY\x03") for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    assert_array_equal(read(path, "npz", TWO)["Ra"], R2.reshape(-1, 3))
+
+
+def test_damage_at_the_end_of_an_npz_is_found(tmp_path):
+    R = np.random.default_rng(0).normal(size=(50, 100, 3))
+    path = save_npz(tmp_path / "a.npz", R=R, z=np.ones(100, int))
+    content = bytearray(path.read_bytes())
+    content[content.index(R[49].tobytes())] ^= 1
+    path.write_bytes(content)
+    blocks = read_blocks(path, "npz", TWO, 5)
+    for _ in range(9):
+        next(blocks)
+    with pytest.raises(DataError, match=r"'R' \(Ra\) is damaged"):
+        next(blocks)
+
+
 # ------------------------------------------------------------------ pickles
 
 
@@ -1077,6 +1207,36 @@ def test_hdf5_is_read_in_slices(tmp_path, monkeypatch):
     sizes.clear()
     assert len(read(flat, "hdf5", TWO | {"E": "E", "N": "N"}, 5)["E"]) == 50
     assert max(sizes) == 5 * 4 * 3  # N, 50 numbers, is needed at once
+
+
+def test_chunks_are_read_once(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    columns = {"R": rng.normal(size=(150, 4, 3)), "z": np.full((150, 4), b"H"), "E": rng.normal(size=150)}
+    path = save_chunked(tmp_path / "a.h5", **columns)
+    sizes, starts = [], []
+    get = h5py.Dataset.__getitem__
+
+    def watched(self, *arguments):
+        values = get(self, *arguments)
+        sizes.append(np.size(values))
+        starts.append(arguments[0].start or 0 if isinstance(arguments[0], slice) else 0)
+        return values
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
+    for frames_per_block in (1, 9, 70, 100, 140, 1000):  # a chunk has 70
+        sizes.clear()
+        found = read(path, "hdf5", TWO | {"E": "E"}, frames_per_block)
+        assert_array_equal(found["Ra"], columns["R"].reshape(-1, 3))
+        assert_array_equal(found["E"], columns["E"])
+        assert_array_equal(found["Za"], np.ones(600))
+        assert sum(sizes) == 150 * (12 + 4 + 1)
+        assert set(starts) <= {0, 70, 140}
+
+
+def test_a_group_in_the_place_of_a_data_set(tmp_path):
+    path = save_hdf5(tmp_path / "a.h5", **{"a/R": R2, "a/z/numbers": [6, 1]})
+    with pytest.raises(DataError, match=r"group 'a': there is no 'z' \(Za\)"):
+        read(path, "hdf5", TWO)
 
 
 # ------------------------------------------------------------------ through ASE

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
 from pyg_nnp import kernels
-from pyg_nnp.kernels import Edges, Filters, operators, reference
+from pyg_nnp.kernels import Edges, Filters, reference
 from pyg_nnp.kernels.backend import backend
 
 SIZES = [5, 1, 3, 2]
@@ -44,19 +45,36 @@ def check_derivatives(function, *inputs: Tensor) -> None:
     assert torch.autograd.gradgradcheck(function, inputs)
 
 
-@pytest.mark.parametrize("C", [6, 1])
+@pytest.mark.parametrize("C", [6, 1, 2])
 def test_derivatives_over_pairs(C: int) -> None:
-    filters, x, edges = case(C, 3)
-    y, rows = random(*x.shape) + 0.5, filters.rows
-    check_derivatives(
-        lambda b, T, x: kernels.aggregate(Filters(b, rows, T), x, edges), filters.weights, filters.table, x
-    )
-    check_derivatives(
-        lambda T, x, y: kernels.weights_gradient(Filters(filters.weights, rows, T), x, y, edges), filters.table, x, y
-    )
-    check_derivatives(
-        lambda b, x, y: kernels.table_gradient(Filters(b, rows, filters.table), x, y, edges), filters.weights, x, y
-    )
+    """With respect to all arguments, and to some alone: what is not asked for is not computed."""
+    (weights, rows, table), x, edges = case(C, 3)
+
+    def function(b: Tensor, T: Tensor, x: Tensor) -> Tensor:
+        return kernels.aggregate(Filters(b, rows, T), x, edges)
+
+    check_derivatives(function, weights, table, x)
+    check_derivatives(lambda b: function(b, table, x), weights)
+    check_derivatives(lambda T: function(weights, T, x), table)
+    check_derivatives(lambda x: function(weights, table, x), x)
+    check_derivatives(lambda b, T: function(b, T, x), weights, table)
+
+
+@pytest.mark.parametrize("sizes", [[30, 30, 30], [90]])
+def test_derivatives_of_a_loss_on_forces(sizes: list[int]) -> None:
+    """As in training, where only some derivatives are asked for in each pass, against plain torch."""
+    (weights, rows, table), x, edges = case(6, 16, sizes=sizes)
+
+    def gradients(aggregate) -> list[Tensor]:
+        b, T, start = (value.clone().requires_grad_() for value in (weights, table, x))
+        first = aggregate(b * b, rows, T * T, start, *edges)
+        second = aggregate(b * b, rows, T, first.tanh(), *edges)
+        (force,) = torch.autograd.grad(second.square().sum(), b, create_graph=True)
+        return list(torch.autograd.grad(force.square().sum(), (T, start)))
+
+    fast = gradients(lambda b, m, T, x, *edges: kernels.aggregate(Filters(b, m, T), x, Edges(*edges)))
+    for found, right in zip(fast, gradients(reference.aggregate), strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-10, atol=1e-10 * float(right.abs().max()))
 
 
 def molecules(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,9 +116,13 @@ def test_numba_agrees_over_pairs(dtype: torch.dtype, C: int, F: int, sizes: list
         y = random(*x.shape, dtype=dtype) - 0.3
         assert_same(fast, "sort_edges", edges.edge_index, len(x))
         assert_same(fast, "aggregate", *filters, x, *edges)
-        weights, rows, table = filters
-        assert_same(fast, "weights_gradient", rows, table, x, y, edges.edge_index, C)
-        assert_same(fast, "table_gradient", weights, rows, x, y, edges.edge_index, len(table))
+        b, m, T = filters
+        c, V, U = random(*b.shape, dtype=dtype) + 0.1, random(*T.shape, dtype=dtype) + 0.1, y + 0.2
+        for wanted in product([True, False], repeat=4):
+            assert_same(fast, "derivatives", b, c, m, T, V, x, y, U, *edges, wanted)
+            assert_same(fast, "derivatives", b, c, m, T, V[:0], x, y, U, *edges, wanted)
+            assert_same(fast, "derivatives", b, c[:0], m, T, V[:0], x[:0], y, U, *edges, wanted)
+            assert_same(fast, "derivatives", b, c[:0], m, T, V, x, y, U[:0], *edges, wanted)
     finally:
         torch.set_num_threads(before)
 
@@ -125,10 +147,15 @@ def test_not_a_number_stays() -> None:
 
 def test_same_bits_each_time() -> None:
     filters, x, edges = case(6, 128, torch.float32, [30, 30])
-    results = [operators.table_gradient(filters, x, x, edges) for _ in range(5)]
-    results += [kernels.aggregate(filters, x, edges) for _ in range(5)]
-    assert all(torch.equal(result, results[0]) for result in results[:5])
-    assert all(torch.equal(result, results[5]) for result in results[5:])
+    b, m, T = filters
+    results = [
+        (
+            *backend("cpu", x.dtype).derivatives(b, b, m, T, T, x, x, x, *edges, (True,) * 4),
+            kernels.aggregate(filters, x, edges),
+        )
+        for _ in range(5)
+    ]
+    assert all(torch.equal(a, b) for result in results for a, b in zip(result, results[0], strict=True))
 
 
 def test_operators_are_sound() -> None:
@@ -140,8 +167,8 @@ def test_operators_are_sound() -> None:
     how = Ra, start, "PhysNet", 5.0, 1.0, 0.0
     for name, arguments in {
         "aggregate": (weights, rows, table, x, *edges),
-        "weights_gradient": (rows, table, x, x.detach(), *edges, 6),
-        "table_gradient": (weights, rows, x, x.detach(), *edges, len(table)),
+        "aggregate_backward": (x, weights, rows, table, x.detach(), *edges, True, True, False),
+        "aggregate_double_backward": (weights, table[:0], x[:0], x, weights, rows, table, x, *edges, *(True,) * 4),
         "coulomb_potential": (q.requires_grad_(), *how),
         "coulomb_gradient": (q, q.detach(), *how),
         "coulomb_gradient_backward": (Ra, q.detach(), q.detach(), *how, True),

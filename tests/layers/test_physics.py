@@ -17,6 +17,7 @@ from pyg_nnp.functional.coulomb import damped_coulomb, shifted_force
 from pyg_nnp.functional.cutoff import cosine_cutoff, polynomial_cutoff, smooth_switch
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.layers import AtomicCharge2Dipole, ChargeConservation, ElectrostaticEnergy, EnergyReduce
+from pyg_nnp.layers.base import Layer
 from pyg_nnp.model import Potential
 
 ELECTROSTATICS = [
@@ -342,3 +343,32 @@ def test_lone_atom_has_no_force() -> None:
     assert predicted["Fa"].shape == (1, 3)
     assert torch.equal(predicted["Fa"], torch.zeros(1, 3, dtype=torch.float64))
     assert predicted["E"].shape == (1,)
+
+
+def test_neighbors_are_searched_for_where_there_is_no_list() -> None:
+    """With and without a list of all pairs, together and alone."""
+    potential, batch = make_potential().eval(), Batch.from_data_list(some_molecules())
+    listed = potential(batch)
+    del batch.edge_index
+    found = potential(batch)
+    assert potential.reach == 4.0
+    for name, value in listed.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10)
+
+
+def test_a_layer_that_takes_all_pairs_gets_them() -> None:
+    class Far(Layer):
+        reads = ("Dij", "N", "batch")
+        writes = ("far",)
+
+        def forward(self, Dij: torch.Tensor, N: torch.Tensor, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+            assert len(Dij) == int((N * (N - 1) // 2).sum())
+            return {"far": Dij}
+
+    potential, batch = make_potential().eval(), Batch.from_data_list(some_molecules())
+    del batch.edge_index
+    layers = list(potential.layers)
+    layers.insert(1, Far())
+    together = Potential(layers).eval()
+    assert together.reach == math.inf
+    together(batch)

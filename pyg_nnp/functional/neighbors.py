@@ -1,0 +1,86 @@
+"""Neighbors of structures that come without a neighbor list."""
+
+from itertools import groupby
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from pyg_nnp.errors import DataError
+from pyg_nnp.functional.geometry import pair_distances
+
+# the number of atoms up to which all pairs of many molecules at once are faster than a tree, which takes one a call
+_FEW_ATOMS = 150
+# in units of the cutoff; covers the rounding of distances in single precision, 3e-7
+_MARGIN = 1e-6
+
+
+def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
+    """Return the pairs of atoms of the same molecule that are nearer than the cutoff, without periodic images.
+
+    Time and memory are proportional to the number of atoms. Molecules of more than 150 atoms are searched on the CPU,
+    by SciPy; positions on a GPU are copied there and the edges back.
+
+    Args:
+        Ra: (A, 3) positions [length], single or double precision, one molecule after the other.
+        N: (G,) int64 number of atoms of each molecule.
+        cutoff: greater than 0 [length]; ``inf`` for all pairs.
+
+    Returns:
+        (2, 2 P) int64 edges j -> i, ``j, i = edge_index``, on the device of the positions, with r < cutoff in the
+        precision of the positions. As in :func:`pyg_nnp.data.neighbors.full_neighbor_list`, first the P pairs i < j
+        in lexicographic order, atoms counted over all molecules, then the same pairs reversed.
+
+    Raises:
+        DataError: a position is NaN, infinite or too large to be squared, or N does not add up to the positions.
+    """
+    Ra = Ra.detach()
+    sizes: list[int] = N.tolist()
+    _check(Ra, sizes)
+    found = [torch.empty((2, 0), dtype=torch.int64, device=Ra.device)]
+    first = 0
+    # a large molecule by itself, all small ones up to the next large one together
+    for _, group in groupby(enumerate(sizes), lambda entry: entry[0] if entry[1] > _FEW_ATOMS else -1):
+        counts = [size for _, size in group]
+        positions = Ra[first : first + sum(counts)]
+        candidates = _search(positions, cutoff) if counts[0] > _FEW_ATOMS else _all_pairs(counts, Ra.device)
+        within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)
+        found.append(candidates.index_select(1, within) + first)
+        first += len(positions)
+    pairs = torch.cat(found, dim=1)
+    return torch.cat((pairs.flip(0), pairs), dim=1)
+
+
+def _check(Ra: Tensor, sizes: list[int]) -> None:
+    if sum(sizes) != len(Ra):
+        raise DataError(f"N adds up to {sum(sizes)} atoms, but Ra has {len(Ra)} positions. Give one for each atom.")
+    # farther out, squares of distances are infinite; a comparison with NaN is false
+    near = (Ra.abs() < torch.finfo(Ra.dtype).max ** 0.5).all(dim=1)
+    if not near.all():
+        atom = int(near.logical_not().nonzero()[0])
+        place = ", ".join(f"{x:g}" for x in Ra[atom].tolist())
+        raise DataError(
+            f"atom {atom} is at ({place}): its neighbors cannot be found. In a simulation, take a shorter time step, "
+            "or start from a structure that is more like the training data."
+        )
+
+
+def _all_pairs(sizes: list[int], device: torch.device) -> Tensor:
+    """Return (2, P) all pairs i < j of each molecule, in lexicographic order."""
+    N = torch.tensor(sizes, device=device)
+    atoms = torch.arange(sum(sizes), device=device)
+    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom
+    i = atoms.repeat_interleave(after)
+    before = after.cumsum(0) - after  # how many pairs precede the first one of an atom
+    j = torch.arange(len(i), device=device) + (atoms + 1 - before).repeat_interleave(after)
+    return torch.stack((i, j))
+
+
+def _search(Ra: Tensor, cutoff: float) -> Tensor:
+    """Return (2, P) pairs i < j of one molecule, in lexicographic order: all within the cutoff, and a few beyond it."""
+    tree = cKDTree(Ra.cpu().double().numpy())
+    # i < j, but in no particular order
+    pairs = tree.query_pairs((1 + _MARGIN) * cutoff, output_type="ndarray")
+    keys = np.sort(pairs[:, 0] * len(Ra) + pairs[:, 1])
+    return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)

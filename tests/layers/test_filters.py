@@ -1,0 +1,223 @@
+"""Filters from tables against the filter networks themselves."""
+
+import copy
+import logging
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from molecules import make_potential, some_molecules, with_options
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from pyg_nnp.functional.spline import spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.kernels import filters_of_pairs
+from pyg_nnp.layers import GaussianSmearing, RangeSeparation
+from pyg_nnp.layers.schnet import CFConv, SchNetCore
+from pyg_nnp.model import Potential
+
+SPECIFICATION = {"dim_embedding": 128, "num_rbf": 128, "cutoff_sr": 5.0}
+CORE_OPTIONS = {"num_interactions": 4, "hidden_channels": 128}
+
+
+def core_of(potential: Potential) -> SchNetCore:
+    return next(layer for layer in potential.layers if isinstance(layer, SchNetCore))
+
+
+@pytest.mark.parametrize("rows", [64, 96])
+def test_spline_goes_through_what_it_is_made_of(rows: int) -> None:
+    def function(r: Tensor) -> Tensor:
+        return torch.stack((torch.sin(1.7 * r), torch.exp(-((r - 2) ** 2)), r**5 - 2 * r), dim=1)
+
+    r = torch.linspace(0, 4, 101, dtype=torch.float64, requires_grad=True)
+    table = spline_coefficients(function(spline_nodes(4.0, rows, r.device, r.dtype)))
+    found = filters_of_pairs(*spline_weights(r, 4.0, rows - 5), table)
+    assert float((found - function(r)).detach().abs().max()) < 1e-7
+    by_r = [torch.autograd.grad(values(r)[:, k].sum(), r)[0] for k in range(3) for values in (function,)]
+    slopes = filters_of_pairs(*spline_weights(r, 4.0, rows - 5, order=1), table).T
+    for expected, slope in zip(by_r, slopes, strict=True):
+        assert float((slope - expected).detach().abs().max()) < 1e-5
+
+
+def test_spline_weights_can_be_differentiated_again_and_again() -> None:
+    r = torch.tensor([0.0, 0.3, 1.9, 3.99, 4.0], dtype=torch.float64)
+    weights, rows = spline_weights(r, 4.0, 8)
+    assert rows.tolist() == [0, 0, 3, 7, 7]
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(5, dtype=torch.float64))
+    inside = r[1:4].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda r: spline_weights(r, 4.0, 8)[0], inside)
+    assert torch.autograd.gradgradcheck(lambda r: spline_weights(r, 4.0, 8)[0], inside)
+    (slope,) = torch.autograd.grad(spline_weights(inside, 4.0, 8)[0][:, 2].sum(), inside)
+    torch.testing.assert_close(slope, 2.0 * spline_weights(inside, 4.0, 8, order=1)[0][:, 2] / 2.0)
+
+
+def roughen(potential: Potential, size: float) -> None:
+    """Change parameters as training does, where filters get rougher: the first layers of their networks."""
+    random = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for interaction in core_of(potential).interactions:
+            weight = interaction.filter_network.lin1.weight
+            weight += size * torch.randn(weight.shape, generator=random, dtype=weight.dtype)
+
+
+def results(potential: Potential, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return predictions, and the gradient of a loss on all of them with respect to each parameter."""
+    predicted = potential.train()(batch)
+    loss = sum((value.double() ** 2).sum() for value in predicted.values())
+    potential.zero_grad()
+    loss.backward(inputs=list(potential.parameters()))
+    gradients = {name: parameter.grad.clone() for name, parameter in potential.named_parameters()}
+    return {name: value.detach() for name, value in predicted.items()}, gradients
+
+
+def deviation(found: Tensor, right: Tensor) -> float:
+    return float((found - right).norm() / right.norm())
+
+
+@pytest.mark.parametrize("size", [0.0, 0.3, 1.0])
+def test_tables_give_what_the_networks_give(size: float) -> None:
+    """Energies, forces, charges, dipoles and every gradient, in double precision, for fresh and for rough filters."""
+    tables, exact = (
+        make_potential(with_options("Core", **CORE_OPTIONS, filters=filters), **SPECIFICATION)
+        for filters in ("table", "exact")
+    )
+    roughen(tables, size)
+    exact.load_state_dict(tables.state_dict())
+    batch = Batch.from_data_list(some_molecules())
+    (found, of_found), (right, of_right) = results(tables, batch), results(exact, batch)
+    assert core_of(tables).num_rows > 0
+    assert core_of(exact).num_rows == 0
+    for name, value in right.items():
+        assert deviation(found[name], value) < 1e-6, name
+    for name, value in of_right.items():
+        assert deviation(of_found[name], value) < 1e-6, name
+
+
+def test_rougher_filters_get_more_nodes_and_the_roughest_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    potential = make_potential()
+    data, numbers = some_molecules()[0], []
+    for factor in (1, 1e2, 1e8):
+        for interaction in core_of(potential).interactions:
+            with torch.no_grad():
+                interaction.filter_network.lin1.weight *= factor
+        potential.eval()(data)
+        numbers.append(core_of(potential).num_rows)
+    assert 0 < numbers[0] < numbers[1]
+    assert numbers[2] == 0
+    assert "filters are computed exactly" in caplog.text
+    assert potential(data)["Fa"].isfinite().all()
+
+
+def test_tables_follow_parameters_in_evaluation() -> None:
+    """Whoever writes their own training loop need not know of tables."""
+    potential, exact = make_potential(), make_potential(with_options("Core", filters="exact"))
+    data = some_molecules()[0]
+    optimizer = torch.optim.Adam(potential.parameters(), lr=0.1, fused=True)  # it does not count its changes
+    for _ in range(3):
+        potential.train()(data)["E"].sum().backward()
+        optimizer.step()
+        exact.load_state_dict(potential.state_dict())
+        assert same_results(potential.eval()(data), exact.eval()(data))
+    with torch.no_grad():
+        core_of(potential).interactions[0].filter_network.lin2.weight *= 2
+    exact.load_state_dict(potential.state_dict())
+    assert same_results(potential(data), exact(data))
+
+
+class Crowding(GaussianSmearing):
+    """Gaussians that depend on other pairs too."""
+
+    elementwise = False
+
+    def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
+        rbf = super().forward(Dij_sr)["rbf"]
+        return {"rbf": rbf / (1 + rbf.sum(dim=0))}
+
+
+class Stretched(RangeSeparation):
+    """Distances that are changed after the radial basis was computed."""
+
+    reads = ("edge_index_sr", "Dij_sr")
+
+    def forward(self, edge_index_sr: Tensor, Dij_sr: Tensor) -> dict[str, Tensor]:
+        return {"edge_index_sr": edge_index_sr, "Dij_sr": 0.9 * Dij_sr}
+
+
+def replaced(potential: Potential, change: Callable[[list], None]) -> Potential:
+    layers = list(copy.deepcopy(potential).layers)
+    change(layers)
+    return Potential(layers).eval()
+
+
+def same_results(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(deviation(one[name], value) < 1e-5 for name, value in other.items())
+
+
+@pytest.mark.parametrize("kind", ["a basis of all pairs", "distances that change", "another reader"])
+def test_tables_are_for_functions_of_the_distance_alone(kind: str) -> None:
+    def change(layers: list) -> None:
+        if kind == "a basis of all pairs":
+            layers[2] = Crowding(12, 4.0).double()
+        elif kind == "distances that change":
+            layers.insert(3, Stretched(4.0))
+        else:
+            layers.insert(3, Reader())
+
+    tables, exact = (
+        replaced(make_potential(with_options("Core", filters=filters)), change) for filters in ("table", "exact")
+    )
+    data = some_molecules()[0]
+    assert same_results(tables(data), exact(data))
+    assert (core_of(tables).num_rows > 0) == (kind == "another reader")
+
+
+class Reader(RangeSeparation):
+    """A layer that needs the radial basis at the pairs."""
+
+    reads = ("rbf", "Dij_sr")
+    writes = ("seen",)
+
+    def __init__(self) -> None:
+        super().__init__(4.0)
+
+    def forward(self, rbf: Tensor, Dij_sr: Tensor) -> dict[str, Tensor]:
+        assert rbf.shape == (len(Dij_sr), 12)
+        return {"seen": rbf.sum(dim=1)}
+
+
+class HalfConv(CFConv):
+    """A convolution with a message of its own."""
+
+    def message(self, x_j: Tensor, W: Tensor) -> Tensor:
+        return 0.5 * super().message(x_j, W)
+
+
+def test_a_convolution_with_its_own_message_is_used() -> None:
+    """It gives forces and their gradients as the fused operator does with half the filters."""
+    batch = Batch.from_data_list(some_molecules())
+    plain, halved = make_potential(), make_potential()
+    for interaction in core_of(plain).interactions:
+        for parameter in interaction.filter_network.lin2.parameters():
+            parameter.data *= 0.5
+    for interaction in core_of(halved).interactions:
+        interaction.conv.__class__ = HalfConv
+    (found, of_found), (right, of_right) = results(halved, batch), results(plain, batch)
+    for name, value in right.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-7)
+    for name, value in of_right.items():
+        factor = 0.5 if "filter_network.lin2" in name else 1.0
+        torch.testing.assert_close(of_found[name], factor * value, rtol=1e-6, atol=1e-7)
+
+
+def test_training_steps_give_the_same_bits() -> None:
+    batch = Batch.from_data_list(some_molecules(torch.float32))
+    states = []
+    for _ in range(2):
+        potential = make_potential(dtype=torch.float32)
+        optimizer = torch.optim.Adam(potential.parameters(), lr=1e-3)
+        for _ in range(5):
+            results(potential, batch)
+            optimizer.step()
+        states.append(potential.state_dict())
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())

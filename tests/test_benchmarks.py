@@ -1,0 +1,58 @@
+"""The benchmarks run, on systems too small to measure anything."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMES = {"contender", "median_ms", "q1_ms", "q3_ms", "PyG / this"}
+ALONE = {"first_ms", "peak_MB"}
+EXPECTED = {
+    "steps": TIMES | ALONE | {"batch", "task"},
+    "molecule": TIMES | ALONE | {"atoms"},
+    "scaling": TIMES | {"sweep", "size", "task", "us_per_atom"},
+    "epoch": TIMES | {"step_ms", "evaluation_ms", "not_steps", "neither_steps_nor_evaluations"},
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_benchmark(tmp_path: Path, name: str) -> None:
+    results, figure = tmp_path / "results.json", tmp_path / "figure.svg"
+    options = ["--small", "--repeats", "2", "--threads", "1", "--json", str(results)]
+    options += ["--plot", str(figure)] if name == "scaling" else []
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(results.read_text())
+    assert 0 < document["difference_of_atomic_energies"] < 1e-5  # float32, and not the same code twice
+    assert document["system"]["threads"] == document["settings"]["threads"] == 1
+    assert document["system"]["versions"]["torch"]
+    assert document["system"]["cpu"]
+    assert {"ours", "PyG"} <= {row["contender"] for row in document["rows"]}
+    for row in document["rows"]:
+        assert row.keys() == EXPECTED[name]
+        assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
+        assert row["PyG / this"] == 1 or row["contender"] != "PyG"
+        assert all(row[key] > 0 for key in ALONE & row.keys())
+    assert document["title"] in done.stdout
+    assert figure.exists() == (name == "scaling")
+    assert {path.name for path in tmp_path.iterdir()} <= {"results.json", "figure.svg"}
+
+
+@pytest.mark.parametrize("size", [64, 300])
+def test_clusters_are_what_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from frames import cluster
+    from scipy.spatial import cKDTree
+
+    one, again, other = cluster(size), cluster(size), cluster(size, seed=1)
+    assert len(one["coordinates"]) == len(one["atomic_numbers"]) == size
+    assert (one["coordinates"] == again["coordinates"]).all()
+    assert not (one["coordinates"] == other["coordinates"]).all()
+    distances, _ = cKDTree(one["coordinates"]).query(one["coordinates"], k=2)
+    assert distances[:, 1].min() > 0.9
+    radius = max(abs(one["coordinates"]).max(axis=0))
+    assert size / (4 / 3 * 3.1416 * radius**3) > 0.02  # atoms / Å³, of the ball around a cluster that is no ball
