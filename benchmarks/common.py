@@ -122,7 +122,7 @@ class Ours:
         config = configuration(**core)
         self.loss = config.Modelhub.internal_FFs["FF01"].loss
         self.potential = build_potential(config, "FF01").to(device)
-        self.optimizer = Adam(self.potential.parameters(), lr=config.Trainer.learning_rate)
+        self.optimizer = Adam(self.potential.parameters(), lr=config.Trainer.learning_rate, fused=True)
         self.schedule = LambdaLR(self.optimizer, lambda _: 1.0)
 
     def batch(self, frames: Sequence[Frame]) -> Batch:
@@ -148,7 +148,7 @@ class PyG:
         ours = Ours("cpu")
         self.loss = {"rmse": {name: ours.loss["rmse"][name] for name in ("E", "Fa")}}
         self.model = like(ours.potential, self._graph).to(device)
-        self.optimizer = Adam(self.model.parameters(), lr=ours.optimizer.param_groups[0]["lr"])
+        self.optimizer = Adam(self.model.parameters(), lr=ours.optimizer.param_groups[0]["lr"], fused=True)
 
     def batch(self, frames: Sequence[Frame]) -> Batch:
         return Batch.from_data_list([self.data(frame) for frame in frames]).to(self.device)

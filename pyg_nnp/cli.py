@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     train_command = commands.add_parser("train", help="train the models of a configuration")
     train_command.add_argument("config", type=Path, help="the configuration, a YAML file")
     train_command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
+    train_command.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
     return root
 
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(options.config)
         seed_everything(config.Trainer.seed)
-        train(config, options.out)
+        train(config, options.out, options.profile)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return USER_ERROR

@@ -4,7 +4,7 @@ import logging
 import os
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,19 @@ from pyg_nnp.errors import ConfigError, UserError, did_you_mean
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
+from pyg_nnp.stopwatch import UNTIMED, profiled
 from pyg_nnp.training import HISTORY, Best, claimed, fit, large_batch
 
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, out: Path) -> None:
+def train(config: Config, out: Path, profile: bool = False) -> None:
     """Train every active model of a configuration.
 
     Args:
         config: from :func:`pyg_nnp.load_config`.
         out: folder that everything is written to.
+        profile: log where the time of an epoch goes.
 
     Raises:
         ConfigError: something in the configuration is not right; all that can be known without data is checked first.
@@ -73,7 +75,7 @@ def train(config: Config, out: Path) -> None:
             _check_model(config, name, dataset)
         device = _device(config)
         for name in names:
-            train_model(config, name, dataset, parts, device, out, console)
+            train_model(config, name, dataset, parts, device, out, console, profile)
 
 
 def train_model(
@@ -84,6 +86,7 @@ def train_model(
     device: torch.device,
     out: Path,
     console: Console,
+    profile: bool = False,
 ) -> None:
     """Train one model and say how good it is on the test part."""
     model, trainer = config.Modelhub.internal_FFs[name], config.Trainer
@@ -97,7 +100,8 @@ def train_model(
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
-    with claimed(folder), progress.bar:
+    timing = profiled(potential, name) if profile else nullcontext(UNTIMED)
+    with claimed(folder), timing as stopwatch, progress.bar:
         best = fit(
             potential,
             dataset,
@@ -108,6 +112,7 @@ def train_model(
             folder,
             progress.on_step,
             progress.on_epoch,
+            stopwatch,
         )
     log.info("%s: the best epoch was %d; its potential is in %s.", name, best.epoch, folder / "best")
     _final_metrics(config, name, load_potential(folder / "best", device), best, dataset, parts, folder)

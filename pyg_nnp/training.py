@@ -22,6 +22,7 @@ from pyg_nnp.errors import UserError
 from pyg_nnp.loss import Weights, weighted_loss
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
+from pyg_nnp.stopwatch import UNTIMED, Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def train_epoch(
     optimizer: Optimizer,
     schedule: LRScheduler,
     on_step: Callable[[], None],
+    stopwatch: Stopwatch = UNTIMED,
 ) -> float:
     """Take one optimiser step for each batch.
 
@@ -130,16 +132,23 @@ def train_epoch(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     total, frames = torch.zeros((), dtype=torch.float64), 0
     for batch in batches:
-        loss = weighted_loss(potential(batch), batch, weights)
+        stopwatch.lap("data")
+        predicted = potential(batch)
+        stopwatch.lap("forward")
+        loss = weighted_loss(predicted, batch, weights)
         optimizer.zero_grad()
+        stopwatch.lap("rest")
         # only what the optimiser moves: the gradient with respect to the positions would cost as much again
         loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+        stopwatch.lap("backward")
         optimizer.step()
         schedule.step()
+        stopwatch.lap("optimiser")
         on_step()
         # kept as a tensor, so that a GPU is waited for once an epoch and not at each step
         total = total.to(loss.device) + loss.detach() * batch.num_graphs
         frames += batch.num_graphs
+        stopwatch.lap("rest")
     return float(total) / frames
 
 
@@ -153,6 +162,7 @@ def fit(
     folder: Path,
     on_step: Callable[[], None],
     on_epoch: Callable[[Epoch, Best], None],
+    stopwatch: Stopwatch = UNTIMED,
 ) -> Best:
     """Train a potential and save the best and the last state of it.
 
@@ -166,6 +176,7 @@ def fit(
         folder: where ``best``, ``last`` and ``history.csv`` go; it exists.
         on_step: called after each optimiser step.
         on_epoch: told of each epoch when it is over.
+        stopwatch: told of each part of an epoch when it is over.
 
     Returns:
         Which epoch was best.
@@ -181,14 +192,16 @@ def fit(
     schedule = LambdaLR(optimizer, share)
     order = torch.Generator().manual_seed(trainer.seed)
     best = Best(trainer.patience if validation is not None else None)
+    stopwatch.lap("rest")  # what all epochs need
     for number in range(1, trainer.max_epochs + 1):
         batches = (batch.to(device) for batch in dataset.batches(training, trainer.batch_size, order))
-        training_loss = train_epoch(potential, batches, loss, optimizer, schedule, on_step)
+        training_loss = train_epoch(potential, batches, loss, optimizer, schedule, on_step, stopwatch)
         epoch = Epoch(number, training_loss, trainer.learning_rate * share(number * steps - 1))
         # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
         seen = training[: trainer.batch_size] if validation is None else validation
         batches = (batch.to(device) for batch in dataset.batches(seen, large_batch(dataset, trainer.batch_size)))
         errors = evaluate(potential, batches, loss, metrics)
+        stopwatch.lap("validation")
         validation_loss, score = weighted_sum(errors, loss), weighted_sum(errors, metrics)
         if not math.isfinite(training_loss) or (validation is None and not math.isfinite(validation_loss)):
             raise TrainingError(
@@ -205,6 +218,7 @@ def fit(
         save_potential(potential, folder / "last", about)
         append_row(folder / HISTORY, epoch.row())
         on_epoch(epoch, best)
+        stopwatch.end_epoch()
         if best.exhausted(number):
             log.info("No better score for %d epochs: stopped early, after epoch %d.", trainer.patience, number)
             break

@@ -1,4 +1,4 @@
-"""Train the models of a configuration: python scripts/train.py train.yaml [-o OUT]."""
+"""Train the models of a configuration: python scripts/train.py train.yaml [-o OUT] [--profile]."""
 
 import sys
 

@@ -23,6 +23,7 @@ ORDER = [
     "loss",
     "build",
     "metrics",
+    "stopwatch",
     "checkpoint",
     "checks",
     "training",
