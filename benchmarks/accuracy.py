@@ -3,7 +3,7 @@
 python benchmarks/accuracy.py --json accuracy.json
 
 The specification's model on the example's frames. The trained one has seen all of them as often as ``--epochs`` says,
-in single precision and with tables. Predictions, and the gradient of the loss with respect to each parameter, of the same
+in single precision and with tables. Predictions, and the gradient of the loss by each parameter, of the same
 weights with ``filters: table`` and ``filters: exact``.
 """
 

@@ -42,6 +42,24 @@ def test_benchmark(tmp_path: Path, name: str) -> None:
     assert {path.name for path in tmp_path.iterdir()} <= {"results.json", "figure.svg"}
 
 
+def test_benchmark_of_neighbors(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "neighbors.py"), "--small", "--repeats", "2"]
+    command += ["--threads", "1", "--json", "results.json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["difference_of_edges"] < 1e-5
+    assert document["difference_of_sums"] < 1e-4
+    assert document["system"]["threads"] == 1
+    assert document["system"]["versions"]["scipy"]
+    assert {"find_edges", "SciPy", "plain torch", "sum_over_atoms"} <= {row["contender"] for row in document["rows"]}
+    for row in document["rows"]:
+        assert row.keys() == {"task", "molecules", "atoms", "contender", "median_ms", "q1_ms", "q3_ms"}
+        assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
+    assert document["title"] in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
 @pytest.mark.parametrize("size", [64, 300])
 def test_clusters_are_what_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")

@@ -60,8 +60,8 @@ class CFConv(MessagePassing):  # type: ignore[misc]
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566, eq. 1.
 
-    Messages are multiplied and added up in one operator and never stored. A subclass with a ``message`` of its own
-    gets the plain way of PyG: ``message(x_j, W)`` with (2 P, F) features and filters.
+    Messages are multiplied and added up in one operator and never stored. A subclass with a ``message``, ``aggregate``,
+    ``update`` or ``aggr`` of its own gets the plain way of PyG: ``message(x_j, W)`` with (2 P, F) features and filters.
 
     Args:
         dim_embedding: number of features.
@@ -83,12 +83,16 @@ class CFConv(MessagePassing):  # type: ignore[misc]
             filters: (P, F) filters of the pairs.
         """
         x = self.lin1(x)
-        if type(self).message is CFConv.message:
+        if self._is_plain_sum():
             return self.lin2(aggregate(filters, x, edges))  # type: ignore[no-any-return]
         W = filters_of_pairs(*filters)
         return self.lin2(  # type: ignore[no-any-return]
             self.propagate(edges.edge_index, x=x, W=torch.cat((W, W)), size=(len(x), len(x)))
         )
+
+    def _is_plain_sum(self) -> bool:
+        ours = all(getattr(type(self), name) is getattr(CFConv, name) for name in ("message", "aggregate", "update"))
+        return ours and self.aggr == "add"
 
     def message(self, x_j: Tensor, W: Tensor) -> Tensor:
         """Multiply (2 P, F) features with the filters."""
@@ -193,7 +197,7 @@ class SchNetCore(Core):
 
     def _filters(self, r: Tensor, rbf: Tensor | RadialFunction) -> Iterator[Filters]:
         """Yield the filters of each interaction."""
-        if isinstance(rbf, Tensor) or self.num_rows == 0:
+        if isinstance(rbf, Tensor) or self.num_rows == 0 or self.filters == "exact":
             weights, rows = cosine_cutoff(r, self.cutoff_sr)[:, None], torch.arange(len(r), device=r.device)
             basis = rbf if isinstance(rbf, Tensor) else rbf(r)
             for network in self._networks():

@@ -193,7 +193,21 @@ class HalfConv(CFConv):
         return 0.5 * super().message(x_j, W)
 
 
-def test_a_convolution_with_its_own_message_is_used() -> None:
+def halved_conv(conv: type[CFConv], of: CFConv) -> CFConv:
+    made = conv(of.lin1.in_features, of.lin1.out_features).double()
+    made.load_state_dict(of.state_dict())
+    return made
+
+
+class HalfSum(CFConv):
+    """A convolution with a sum of its own."""
+
+    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
+        return 0.5 * super().aggregate(inputs, index, dim_size=dim_size)
+
+
+@pytest.mark.parametrize("conv", [HalfConv, HalfSum])
+def test_a_convolution_with_its_own_message_is_used(conv: type[CFConv]) -> None:
     """It gives forces and their gradients as the fused operator does with half the filters."""
     batch = Batch.from_data_list(some_molecules())
     plain, halved = make_potential(), make_potential()
@@ -201,13 +215,22 @@ def test_a_convolution_with_its_own_message_is_used() -> None:
         for parameter in interaction.filter_network.lin2.parameters():
             parameter.data *= 0.5
     for interaction in core_of(halved).interactions:
-        interaction.conv.__class__ = HalfConv
+        interaction.conv = halved_conv(conv, interaction.conv)
     (found, of_found), (right, of_right) = results(halved, batch), results(plain, batch)
     for name, value in right.items():
         torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-7)
     for name, value in of_right.items():
         factor = 0.5 if "filter_network.lin2" in name else 1.0
         torch.testing.assert_close(of_found[name], factor * value, rtol=1e-6, atol=1e-7)
+
+
+def test_exact_filters_can_be_chosen_later() -> None:
+    potential, data = make_potential().eval(), some_molecules()[0]
+    tables = potential(data)["Ea"]
+    core_of(potential).filters = "exact"
+    exact = potential(data)["Ea"]
+    assert not torch.equal(exact, tables)
+    torch.testing.assert_close(exact, tables, rtol=1e-6, atol=1e-8)
 
 
 def test_training_steps_give_the_same_bits() -> None:
