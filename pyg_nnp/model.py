@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -98,7 +98,7 @@ class Potential(nn.Module):
         It happens by itself: in training when it begins, in evaluation whenever parameters were changed.
         """
         self._refine_next = False
-        present = tuple((value.data_ptr(), value._version) for value in (*self.parameters(), *self.buffers()))
+        present = tuple((value.data_ptr(), value._version) for value in _tensors(self.layers))
         if present == self._refined:
             return
         self._refined = present
@@ -201,6 +201,15 @@ class Potential(nn.Module):
         device = self.atomic_energies.device
         self.atomic_energies, self.energy_shift = (reference.to(device) for reference in references)
         return self
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters and buffers; ten times as fast as what gives them names, and needed in each evaluation."""
+    for of_module in (module._parameters, module._buffers):
+        yield from (value for value in of_module.values() if value is not None)
+    for child in module._modules.values():
+        if child is not None:
+            yield from _tensors(child)
 
 
 def _as_function(layer: Layer, name: str) -> RadialFunction:

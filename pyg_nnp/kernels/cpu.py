@@ -276,80 +276,78 @@ def _chi(
 _CHI = numba.njit(inline="always")(_chi)
 
 
-def _coulomb_potential(
-    q: Any, R: Any, start: Any, molecule: Any, spooky: bool, constants: Any, out: Any, threads: int
-) -> None:
-    cutoff_sr, shielding, cutoff_lr = constants
-    for i in prange(len(q)):
-        x, y, z = R[0, i], R[1, i], R[2, i]
-        total = q[i] - q[i]
-        # all before and all after the atom itself
-        for part in range(2):
-            low = start[molecule[i]] if part == 0 else i + 1
-            high = i if part == 0 else start[molecule[i] + 1]
-            for j in range(low, high):
-                dx, dy, dz = x - R[0, j], y - R[1, j], z - R[2, j]
-                r = np.sqrt(dx * dx + dy * dy + dz * dz)
-                total += q[j] * _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)[0]
-        out[i] = total
+def _coulomb(spooky: bool) -> tuple[_Kernel, _Kernel, _Kernel]:
+    """Return the Coulomb kernels of one damping; with a choice left in their loops, they are not vectorised."""
 
+    def potential(q: Any, R: Any, start: Any, molecule: Any, constants: Any, out: Any, threads: int) -> None:
+        cutoff_sr, shielding, cutoff_lr = constants
+        for i in prange(len(q)):
+            x, y, z = R[0, i], R[1, i], R[2, i]
+            total = q[i] - q[i]
+            # all before and all after the atom itself
+            for part in range(2):
+                low = start[molecule[i]] if part == 0 else i + 1
+                high = i if part == 0 else start[molecule[i] + 1]
+                for j in range(low, high):
+                    dx, dy, dz = x - R[0, j], y - R[1, j], z - R[2, j]
+                    r = np.sqrt(dx * dx + dy * dy + dz * dz)
+                    total += q[j] * _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)[0]
+            out[i] = total
 
-def _coulomb_gradient(
-    g: Any, q: Any, R: Any, start: Any, molecule: Any, spooky: bool, constants: Any, out: Any, threads: int
-) -> None:
-    cutoff_sr, shielding, cutoff_lr = constants
-    for i in prange(len(q)):
-        x, y, z, g_i, q_i = R[0, i], R[1, i], R[2, i], g[i], q[i]
-        fx = fy = fz = q_i - q_i
-        for part in range(2):
-            low = start[molecule[i]] if part == 0 else i + 1
-            high = i if part == 0 else start[molecule[i] + 1]
-            for j in range(low, high):
-                dx, dy, dz = x - R[0, j], y - R[1, j], z - R[2, j]
-                r = np.sqrt(dx * dx + dy * dy + dz * dz)
-                s = (g_i * q[j] + g[j] * q_i) * _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)[1] / r
-                fx += s * dx
-                fy += s * dy
-                fz += s * dz
-        out[i, 0], out[i, 1], out[i, 2] = fx, fy, fz
+    def gradient(g: Any, q: Any, R: Any, start: Any, molecule: Any, constants: Any, out: Any, threads: int) -> None:
+        cutoff_sr, shielding, cutoff_lr = constants
+        for i in prange(len(q)):
+            x, y, z, g_i, q_i = R[0, i], R[1, i], R[2, i], g[i], q[i]
+            fx = fy = fz = q_i - q_i
+            for part in range(2):
+                low = start[molecule[i]] if part == 0 else i + 1
+                high = i if part == 0 else start[molecule[i] + 1]
+                for j in range(low, high):
+                    dx, dy, dz = x - R[0, j], y - R[1, j], z - R[2, j]
+                    r = np.sqrt(dx * dx + dy * dy + dz * dz)
+                    s = (g_i * q[j] + g[j] * q_i) * _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)[1] / r
+                    fx += s * dx
+                    fy += s * dy
+                    fz += s * dz
+            out[i, 0], out[i, 1], out[i, 2] = fx, fy, fz
 
+    def gradient_backward(
+        u: Any, g: Any, q: Any, R: Any, start: Any, molecule: Any, constants: Any,
+        of_g: Any, of_q: Any, of_R: Any, threads: int,
+    ) -> None:  # fmt: skip
+        cutoff_sr, shielding, cutoff_lr = constants
+        curvature = len(of_R) > 0
+        for i in prange(len(q)):
+            x, y, z, g_i, q_i = R[0, i], R[1, i], R[2, i], g[i], q[i]
+            ux, uy, uz = u[0, i], u[1, i], u[2, i]
+            sum_g = sum_q = hx = hy = hz = q_i - q_i
+            for part in range(2):
+                low = start[molecule[i]] if part == 0 else i + 1
+                high = i if part == 0 else start[molecule[i] + 1]
+                for j in range(low, high):
+                    dx, dy, dz = x - R[0, j], y - R[1, j], z - R[2, j]
+                    vx, vy, vz = ux - u[0, j], uy - u[1, j], uz - u[2, j]
+                    r = np.sqrt(dx * dx + dy * dy + dz * dz)
+                    _, chi1, chi2 = _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)
+                    along = (dx * vx + dy * vy + dz * vz) / r
+                    sum_g += chi1 * q[j] * along
+                    sum_q += chi1 * g[j] * along
+                    if curvature:
+                        both = (g_i * q[j] + g[j] * q_i) / r
+                        radial, across = both * (chi2 - chi1 / r) * along, both * chi1
+                        hx += radial * dx + across * vx
+                        hy += radial * dy + across * vy
+                        hz += radial * dz + across * vz
+            of_g[i], of_q[i] = sum_g, sum_q
+            if curvature:
+                of_R[i, 0], of_R[i, 1], of_R[i, 2] = hx, hy, hz
 
-def _coulomb_gradient_backward(
-    u: Any, g: Any, q: Any, R: Any, start: Any, molecule: Any, spooky: bool, constants: Any,
-    of_g: Any, of_q: Any, of_R: Any, threads: int,
-) -> None:  # fmt: skip
-    cutoff_sr, shielding, cutoff_lr = constants
-    curvature = len(of_R) > 0
-    for i in prange(len(q)):
-        x, y, z, g_i, q_i = R[0, i], R[1, i], R[2, i], g[i], q[i]
-        ux, uy, uz = u[0, i], u[1, i], u[2, i]
-        sum_g = sum_q = hx = hy = hz = q_i - q_i
-        for part in range(2):
-            low = start[molecule[i]] if part == 0 else i + 1
-            high = i if part == 0 else start[molecule[i] + 1]
-            for j in range(low, high):
-                dx, dy, dz = x - R[0, j], y - R[1, j], z - R[2, j]
-                vx, vy, vz = ux - u[0, j], uy - u[1, j], uz - u[2, j]
-                r = np.sqrt(dx * dx + dy * dy + dz * dz)
-                _, chi1, chi2 = _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)
-                along = (dx * vx + dy * vy + dz * vz) / r
-                sum_g += chi1 * q[j] * along
-                sum_q += chi1 * g[j] * along
-                if curvature:
-                    both = (g_i * q[j] + g[j] * q_i) / r
-                    radial, across = both * (chi2 - chi1 / r) * along, both * chi1
-                    hx += radial * dx + across * vx
-                    hy += radial * dy + across * vy
-                    hz += radial * dz + across * vz
-        of_g[i], of_q[i] = sum_g, sum_q
-        if curvature:
-            of_R[i, 0], of_R[i, 1], of_R[i, 2] = hx, hy, hz
+    return _compiled(potential), _compiled(gradient), _compiled(gradient_backward)
 
 
 _SORT_EDGES, _AGGREGATE = _compiled(_sort_edges, parallel=False), _compiled(_aggregate)
 _DERIVATIVES = _compiled(_derivatives)
-_POTENTIAL, _GRADIENT = _compiled(_coulomb_potential), _compiled(_coulomb_gradient)
-_GRADIENT_BACKWARD = _compiled(_coulomb_gradient_backward)
+_COULOMB = {"PhysNet": _coulomb(spooky=False), "SpookyNet": _coulomb(spooky=True)}
 
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
@@ -393,11 +391,11 @@ def derivatives(
 
 
 def _interaction(
-    q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> tuple[Any, ...]:
+    q: Tensor, Ra: Tensor, start: Tensor, cutoff_sr: float, shielding: float, cutoff_lr: float
+) -> tuple[Tensor, ...]:
     """Return what the Coulomb kernels take: coordinates one after the other, the molecule of each atom, numbers."""
     molecule = torch.repeat_interleave(start.diff(), output_size=len(q))
-    return Ra.detach().T, start, molecule, flavor == "SpookyNet", q.new_tensor([cutoff_sr, shielding, cutoff_lr])
+    return Ra.detach().T, start, molecule, q.new_tensor([cutoff_sr, shielding, cutoff_lr])
 
 
 def coulomb_potential(
@@ -405,7 +403,7 @@ def coulomb_potential(
 ) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_potential`."""
     out = torch.empty_like(q)
-    _run(_POTENTIAL, q, *_interaction(q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr), out)
+    _run(_COULOMB[flavor][0], q, *_interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr), out)
     return out
 
 
@@ -414,7 +412,7 @@ def coulomb_gradient(
 ) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient`."""
     out = torch.empty_like(Ra, memory_format=torch.contiguous_format)
-    _run(_GRADIENT, g, q, *_interaction(q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr), out)
+    _run(_COULOMB[flavor][1], g, q, *_interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr), out)
     return out
 
 
@@ -432,6 +430,6 @@ def coulomb_gradient_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient_backward`."""
     of_g, of_q, of_R = torch.empty_like(g), torch.empty_like(q), q.new_empty(len(q) if curvature else 0, 3)
-    interaction = _interaction(q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr)
-    _run(_GRADIENT_BACKWARD, u.detach().T, g, q, *interaction, of_g, of_q, of_R)
+    interaction = _interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr)
+    _run(_COULOMB[flavor][2], u.detach().T, g, q, *interaction, of_g, of_q, of_R)
     return of_g, of_q, of_R
