@@ -4,11 +4,11 @@ Positions enter :func:`aggregate` through the weights alone. Its first and its s
 so that a pair's rows of the table are read once for all of it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.library import custom_op
 
 from pyg_nnp.functional.coulomb import Flavor
 from pyg_nnp.kernels import reference
@@ -43,6 +43,38 @@ class Edges(NamedTuple):
     order: Tensor
 
 
+_LIBRARY = torch.library.Library("pyg_nnp", "DEF")  # type: ignore[no-untyped-call]
+_Operator = Callable[..., Any]
+
+
+def _register(name: str, function: _Operator, fake: _Operator, backward: _Operator) -> _Operator:
+    """Make an operator of torch from a function, as ``torch.library.custom_op`` does, but cheap to call.
+
+    Args:
+        name: without the name space.
+        function: what it computes.
+        fake: shapes and types of what it returns.
+        backward: its derivative, as of ``torch.autograd.Function``.
+    """
+    library: Any = _LIBRARY
+    library.define(name + torch.library.infer_schema(function, mutates_args=()))
+    library.impl(name, function, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"pyg_nnp::{name}", fake, lib=_LIBRARY)
+    operator: _Operator = getattr(torch.ops.pyg_nnp, name).default
+
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        ctx.save_for_backward(*[value for value in inputs if isinstance(value, Tensor)])
+        ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
+        ctx.set_materialize_grads(False)
+        with torch._C._AutoDispatchBelowAutograd():
+            return operator(*inputs)
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    differentiable: Any = type(f"pyg_nnp_{name}", (torch.autograd.Function,), methods)
+    library.impl(name, differentiable.apply, "Autograd")
+    return operator
+
+
 def sort_edges(edge_index: Tensor, num_atoms: int, dtype: torch.dtype) -> Edges:
     """Sort edges by target; ``dtype`` is that of the numbers that will be aggregated."""
     return Edges(edge_index, *backend(edge_index.device.type, dtype).sort_edges(edge_index, num_atoms))
@@ -68,14 +100,12 @@ def _fast(x: Tensor) -> Any:
     return backend(x.device.type, x.dtype)
 
 
-@custom_op("pyg_nnp::aggregate", mutates_args=())
 def _aggregate(
     weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, edge_index: Tensor, start: Tensor, order: Tensor
 ) -> Tensor:
     return cast(Tensor, _fast(x).aggregate(weights, rows, table, x, edge_index, start, order))
 
 
-@custom_op("pyg_nnp::aggregate_backward", mutates_args=())
 def _aggregate_backward(
     y: Tensor,
     weights: Tensor,
@@ -96,7 +126,6 @@ def _aggregate_backward(
     return by_weights, by_table, by_x
 
 
-@custom_op("pyg_nnp::aggregate_double_backward", mutates_args=())
 def _aggregate_double_backward(
     of_weights: Tensor,
     of_table: Tensor,
@@ -136,11 +165,10 @@ def aggregate(filters: Filters, x: Tensor, edges: Edges) -> Tensor:
     """
     if _fast(x) is reference:  # plain torch has its own derivatives
         return reference.aggregate(*filters, x, *edges)
-    return _aggregate(*filters, x, *edges)  # type: ignore[no-any-return]
+    return cast(Tensor, _AGGREGATE(*filters, x, *edges))
 
 
-@_aggregate.register_fake
-def _(weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *_: Tensor) -> Tensor:
+def _fake_aggregate(weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *_: Tensor) -> Tensor:
     return torch.empty_like(x)
 
 
@@ -148,14 +176,14 @@ def _empty(values: tuple[Tensor, ...], wanted: tuple[bool, ...]) -> list[Tensor]
     return [torch.empty_like(value if asked else value[:0]) for value, asked in zip(values, wanted, strict=True)]
 
 
-@_aggregate_backward.register_fake
-def _(y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _fake_aggregate_backward(
+    y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor]:
     first, second, third = _empty((weights, table, x), rest[3:])
     return first, second, third
 
 
-@_aggregate_double_backward.register_fake
-def _(
+def _fake_aggregate_double_backward(
     c: Tensor, V: Tensor, U: Tensor, y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     by_y, by_weights, by_table, by_x = rest[3:]
@@ -163,17 +191,11 @@ def _(
     return first, second, third, fourth
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.save_for_backward(*[value for value in inputs if isinstance(value, Tensor)])
-    ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
-    ctx.set_materialize_grads(False)
-
-
 def _of_aggregate(ctx: Any, y: Tensor | None) -> tuple[Tensor | None, ...]:
     if y is None:
         return (None,) * 7
     of_weights, _, of_table, of_x, *_ = wanted = _wanted(ctx)
-    by_weights, by_table, by_x = _aggregate_backward(y, *ctx.saved_tensors, of_weights, of_table, of_x)
+    by_weights, by_table, by_x = _AGGREGATE_BACKWARD(y, *ctx.saved_tensors, of_weights, of_table, of_x)
     found = by_weights, None, by_table, by_x
     return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], None, None, None
 
@@ -184,30 +206,36 @@ def _of_aggregate_backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor
     absent = saved[1][:0], saved[3][:0], saved[4][:0]
     given = [none if cotangent is None else cotangent for cotangent, none in zip(cotangents, absent, strict=True)]
     by_y, by_weights, _, by_table, by_x, *_ = wanted = _wanted(ctx)
-    of_weights, of_table, of_x, of_y = _aggregate_double_backward(*given, *saved, by_y, by_weights, by_table, by_x)
+    of_weights, of_table, of_x, of_y = _AGGREGATE_DOUBLE_BACKWARD(*given, *saved, by_y, by_weights, by_table, by_x)
     found = of_y, of_weights, None, of_table, of_x
     return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], *[None] * 6
 
 
-_aggregate.register_autograd(_of_aggregate, setup_context=_save)
-_aggregate_backward.register_autograd(_of_aggregate_backward, setup_context=_save)
+def _refuse(ctx: Any, *_: Tensor | None) -> Any:
+    raise NotImplementedError("the operators of pyg_nnp have two derivatives, and a third was asked for")
 
 
-@custom_op("pyg_nnp::coulomb_potential", mutates_args=())
+_AGGREGATE_DOUBLE_BACKWARD = _register(
+    "aggregate_double_backward", _aggregate_double_backward, _fake_aggregate_double_backward, _refuse
+)
+_AGGREGATE_BACKWARD = _register(
+    "aggregate_backward", _aggregate_backward, _fake_aggregate_backward, _of_aggregate_backward
+)
+_AGGREGATE = _register("aggregate", _aggregate, _fake_aggregate, _of_aggregate)
+
+
 def _potential(
     q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> Tensor:
     return cast(Tensor, _fast(q).coulomb_potential(q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr))
 
 
-@custom_op("pyg_nnp::coulomb_gradient", mutates_args=())
 def _gradient(
     g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> Tensor:
     return cast(Tensor, _fast(q).coulomb_gradient(g, q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr))
 
 
-@custom_op("pyg_nnp::coulomb_gradient_backward", mutates_args=())
 def _gradient_backward(
     u: Tensor,
     g: Tensor,
@@ -255,21 +283,18 @@ def coulomb_potential(
     arguments = q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr or 0.0
     if _fast(q) is reference:
         return reference.coulomb_potential(*arguments)
-    return _potential(*arguments)  # type: ignore[no-any-return]
+    return cast(Tensor, _POTENTIAL(*arguments))
 
 
-@_potential.register_fake
-def _(q: Tensor, *_: Any) -> Tensor:
+def _fake_potential(q: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(q)
 
 
-@_gradient.register_fake
-def _(g: Tensor, q: Tensor, Ra: Tensor, *_: Any) -> Tensor:
+def _fake_gradient(g: Tensor, q: Tensor, Ra: Tensor, *_: Any) -> Tensor:
     return torch.empty_like(Ra)
 
 
-@_gradient_backward.register_fake
-def _(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _fake_gradient_backward(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(g), torch.empty_like(q), torch.empty_like(Ra) if rest[-1] else Ra.new_empty(0, 3)
 
 
@@ -279,8 +304,8 @@ def _of_potential(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
     q, Ra, start = ctx.saved_tensors
     of_q, of_Ra, *_ = _wanted(ctx)
     return (
-        _potential(g, Ra, start, *ctx.others) if of_q else None,
-        _gradient(g, q, Ra, start, *ctx.others) if of_Ra else None,
+        _POTENTIAL(g, Ra, start, *ctx.others) if of_q else None,
+        _GRADIENT(g, q, Ra, start, *ctx.others) if of_Ra else None,
         *[None] * 5,
     )
 
@@ -290,9 +315,10 @@ def _of_gradient(ctx: Any, u: Tensor | None) -> tuple[Tensor | None, ...]:
         return (None,) * 8
     g, q, Ra, start = ctx.saved_tensors
     of_g, of_q, of_Ra, *_ = _wanted(ctx)
-    by_g, by_q, by_Ra = _gradient_backward(u, g, q, Ra, start, *ctx.others, of_Ra)
+    by_g, by_q, by_Ra = _GRADIENT_BACKWARD(u, g, q, Ra, start, *ctx.others, of_Ra)
     return by_g if of_g else None, by_q if of_q else None, by_Ra if of_Ra else None, *[None] * 5
 
 
-_potential.register_autograd(_of_potential, setup_context=_save)
-_gradient.register_autograd(_of_gradient, setup_context=_save)
+_GRADIENT_BACKWARD = _register("coulomb_gradient_backward", _gradient_backward, _fake_gradient_backward, _refuse)
+_GRADIENT = _register("coulomb_gradient", _gradient, _fake_gradient, _of_gradient)
+_POTENTIAL = _register("coulomb_potential", _potential, _fake_potential, _of_potential)

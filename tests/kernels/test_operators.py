@@ -89,6 +89,16 @@ def test_derivatives_of_coulomb(flavor: str, cutoff_lr: float | None) -> None:
     check_derivatives(lambda q, Ra: kernels.coulomb_potential(q, Ra, start, flavor, 5.0, 1.0, cutoff_lr), q, Ra)
 
 
+def test_a_third_derivative_is_refused() -> None:
+    (weights, rows, table), x, edges = case(6, 3)
+    b, x = weights.requires_grad_(), x.requires_grad_()
+    value = kernels.aggregate(Filters(b, rows, table), x, edges).pow(3).sum()
+    (first,) = torch.autograd.grad(value, b, create_graph=True)
+    (second,) = torch.autograd.grad(first.pow(2).sum(), x, create_graph=True)
+    with pytest.raises(NotImplementedError, match="two derivatives"):
+        torch.autograd.grad(second.pow(2).sum(), b)
+
+
 def assert_same(fast, name: str, *arguments: object) -> None:
     """Compare with plain torch; sums of many terms differ by rounding, relative to the largest."""
     found, right = (getattr(module, name)(*arguments) for module in (fast, reference))
