@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.geometry import offsets
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Frames:
             return Selection(frames.to(self.device), self.sizes.expand(count), ptr, None)
         frames = frames.cpu()
         sizes = self.sizes.index_select(0, frames)
-        ptr = _offsets(sizes)
+        ptr = offsets(sizes)
         first = self._first_atoms.index_select(0, frames)
         atoms = torch.repeat_interleave(first - ptr[:-1], sizes, output_size=int(ptr[-1])) + torch.arange(int(ptr[-1]))
         return Selection(frames.to(self.device), sizes, ptr.to(self.device), atoms.to(self.device))
@@ -92,7 +93,7 @@ class Frames:
             return edge_index, chosen.ptr * (self.size - 1)
         lists, first_edges = self._flat_neighbor_lists
         counts = chosen.sizes * (chosen.sizes - 1)
-        ptr = _offsets(counts)
+        ptr = offsets(counts)
         total, repeats = int(ptr[-1]), counts.to(self.device)
         first = (first_edges.index_select(0, chosen.sizes) - ptr[:-1]).to(self.device)
         edges = first.repeat_interleave(repeats, output_size=total).add_(torch.arange(total, device=self.device))
@@ -119,19 +120,14 @@ class Frames:
 
     @cached_property
     def _first_atoms(self) -> Tensor:
-        return _offsets(self.sizes)[:-1]
+        return offsets(self.sizes)[:-1]
 
     @cached_property
     def _flat_neighbor_lists(self) -> tuple[Tensor, Tensor]:
         """All neighbor lists in a row, (2, L), and by number of atoms where its list begins, on the CPU."""
         first_edges = torch.zeros(max(self.neighbor_lists) + 1, dtype=torch.int64)
-        first_edges[list(self.neighbor_lists)] = _offsets(_lengths(self.neighbor_lists.values()))[:-1]
+        first_edges[list(self.neighbor_lists)] = offsets(_lengths(self.neighbor_lists.values()))[:-1]
         return torch.cat(list(self.neighbor_lists.values()), dim=1), first_edges
-
-
-def _offsets(counts: Tensor) -> Tensor:
-    """Return (n + 1,) running sums that begin with 0."""
-    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
 
 
 def _lengths(lists: Iterable[Tensor]) -> Tensor:

@@ -19,9 +19,19 @@ def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
     return delta.square().sum(dim=1).sqrt()
 
 
-def first_atoms(N: Tensor) -> Tensor:
-    """Return (G + 1,) the first atom of each molecule, and the number of all atoms, from (G,) numbers of atoms."""
-    return torch.cat((N.new_zeros(1), N.cumsum(0)))
+def offsets(counts: Tensor) -> Tensor:
+    """Return (n + 1,) running sums that begin with 0: of numbers of atoms, the first atom of each molecule."""
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+
+
+def all_pairs(N: Tensor) -> Tensor:
+    """Return (2, P) all pairs i < j of each molecule, in lexicographic order, from (G,) numbers of atoms."""
+    atoms = torch.arange(int(N.sum()), device=N.device)
+    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom
+    i = atoms.repeat_interleave(after)
+    # what precedes the first pair of an atom
+    j = torch.arange(len(i), device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)
+    return torch.stack((i, j))
 
 
 def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pyg_nnp.errors import DataError
-from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.geometry import all_pairs, pair_distances
 
 # the number of atoms up to which all pairs of many molecules at once are faster than a tree, which takes one a call
 _FEW_ATOMS = 150
@@ -44,7 +44,8 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
     for _, group in groupby(enumerate(sizes), lambda entry: entry[0] if entry[1] > _FEW_ATOMS else -1):
         counts = [size for _, size in group]
         positions = Ra[first : first + sum(counts)]
-        candidates = _search(positions, cutoff) if counts[0] > _FEW_ATOMS else _all_pairs(counts, Ra.device)
+        few = counts[0] <= _FEW_ATOMS
+        candidates = all_pairs(torch.tensor(counts, device=Ra.device)) if few else _search(positions, cutoff)
         within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)
         found.append(candidates.index_select(1, within) + first)
         first += len(positions)
@@ -64,17 +65,6 @@ def _check(Ra: Tensor, sizes: list[int]) -> None:
             f"atom {atom} is at ({place}): its neighbors cannot be found. In a simulation, take a shorter time step, "
             "or start from a structure that is more like the training data."
         )
-
-
-def _all_pairs(sizes: list[int], device: torch.device) -> Tensor:
-    """Return (2, P) all pairs i < j of each molecule, in lexicographic order."""
-    N = torch.tensor(sizes, device=device)
-    atoms = torch.arange(sum(sizes), device=device)
-    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom
-    i = atoms.repeat_interleave(after)
-    before = after.cumsum(0) - after  # how many pairs precede the first one of an atom
-    j = torch.arange(len(i), device=device) + (atoms + 1 - before).repeat_interleave(after)
-    return torch.stack((i, j))
 
 
 def _search(Ra: Tensor, cutoff: float) -> Tensor:

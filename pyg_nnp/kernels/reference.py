@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.functional.coulomb import Flavor, damped_coulomb, shifted_force
+from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
 
 # which derivatives are asked for
 Wanted = tuple[bool, bool, bool, bool]
@@ -16,8 +17,7 @@ Wanted = tuple[bool, bool, bool, bool]
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
     """Return (A + 1,) where the edges of each target begin in (2 P,), the edges ordered by target."""
     order = torch.argsort(edge_index[1], stable=True)
-    counts = torch.bincount(edge_index[1], minlength=num_atoms)
-    return torch.cat((counts.new_zeros(1), counts.cumsum(0))), order
+    return offsets(torch.bincount(edge_index[1], minlength=num_atoms)), order
 
 
 def filters_of_pairs(weights: Tensor, rows: Tensor, table: Tensor) -> Tensor:
@@ -100,23 +100,12 @@ def derivatives(
     return found[0], found[1], found[2], found[3]
 
 
-def _molecule_pairs(start: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the (P,) first and second atoms of all pairs i < j of each molecule."""
-    sizes = start.diff()
-    atoms = torch.arange(int(start[-1]), device=start.device)
-    # an atom is the second of as many pairs as there are atoms before it in its molecule
-    before = atoms - torch.repeat_interleave(start[:-1], sizes)
-    second = torch.repeat_interleave(atoms, before)
-    number = torch.arange(len(second), device=start.device) - torch.repeat_interleave(before.cumsum(0) - before, before)
-    return second - torch.repeat_interleave(before, before) + number, second
-
-
 def coulomb_potential(
     q: Tensor, Ra: Tensor, start: Tensor, flavor: Flavor, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> Tensor:
     """Return (A,), V_i = sum over the other atoms of its molecule of q_j chi(r_ij); no cutoff_lr if that is 0."""
-    i, j = _molecule_pairs(start)
-    r = (Ra.index_select(0, i) - Ra.index_select(0, j)).square().sum(dim=1).sqrt()
+    pairs = all_pairs(start.diff())
+    (i, j), r = pairs, pair_distances(Ra, pairs)
     chi = damped_coulomb(r, cutoff_sr, shielding, flavor)
     if cutoff_lr > 0:
         chi = shifted_force(r, chi, cutoff_lr)

@@ -29,7 +29,8 @@ class Layer(nn.Module):
         prepends: classes of layers that are put in front of the whole potential where it has none of them.
         reach: pairs that are farther apart do not matter to it [length]; all do by default. Only of layers that read
             ``edge_index``, ``pair_index`` or ``Dij``: how far neighbors are searched for where no list is given.
-        elementwise: each row of what it writes depends on the same row of what it reads, and on nothing else.
+        elementwise: each row of what it writes depends on the same row of what it reads, and on nothing else. As a
+            function of ``Dij_sr`` it must be finite and smooth, also at 0, below, and half as far again as the cutoff.
         functions: those of ``reads`` that ``forward`` takes as functions of ``Dij_sr``, so that it may evaluate them
             where there is no pair. If nothing elementwise writes a field from ``Dij_sr`` alone, it gets the tensor.
     """

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.coulomb import Flavor
-from pyg_nnp.functional.geometry import first_atoms
+from pyg_nnp.functional.geometry import offsets
 from pyg_nnp.kernels import coulomb_potential
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -64,7 +64,5 @@ class ElectrostaticEnergy(Layer):
 
     def forward(self, Qa: Tensor, Ra: Tensor, N: Tensor) -> Fields:
         """Return the electrostatic energy of each atom."""
-        potential = coulomb_potential(
-            Qa, Ra, first_atoms(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr
-        )
+        potential = coulomb_potential(Qa, Ra, offsets(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr)
         return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}

@@ -175,12 +175,10 @@ class SchNetCore(Core):
         super().__init__()
         self.cutoff_sr = cutoff_sr
         self.filters = filters
-        # rows of the tables; 0: there are none
-        self.num_rows = 0
+        # rows of the tables; 0: none is good enough; None: not known yet
+        self.num_rows: int | None = None
         # in evaluation they are made once
         self._tables: list[Tensor] = []
-        # the radial basis at the nodes, if no parameter has a part in it
-        self._basis: Tensor | None = None
         self.interactions = nn.ModuleList(
             SchNetInteraction(dim_embedding, num_rbf, hidden_channels, generator) for _ in range(num_interactions)
         )
@@ -197,33 +195,26 @@ class SchNetCore(Core):
 
     def _filters(self, r: Tensor, rbf: Tensor | RadialFunction) -> Iterator[Filters]:
         """Yield the filters of each interaction."""
-        if isinstance(rbf, Tensor) or self.num_rows == 0 or self.filters == "exact":
+        if isinstance(rbf, Tensor) or not self.num_rows or self.filters == "exact":
             weights, rows = cosine_cutoff(r, self.cutoff_sr)[:, None], torch.arange(len(r), device=r.device)
             basis = rbf if isinstance(rbf, Tensor) else rbf(r)
             for network in self._networks():
                 yield Filters(weights, rows, network(basis))
             return
         weights, rows = spline_weights(r, self.cutoff_sr, self.num_rows - DEGREE)
+        nodes = spline_nodes(self.cutoff_sr, self.num_rows, r.device, r.dtype)
         if self.training:
-            tables = self._made_tables(rbf, r)
+            tables = _tables(self._networks(), rbf, self.cutoff_sr, nodes)
         else:
             with torch.no_grad():
-                self._tables = self._tables or list(self._made_tables(rbf, r))
+                self._tables = self._tables or list(_tables(self._networks(), rbf, self.cutoff_sr, nodes))
             tables = iter(self._tables)
         for table in tables:
             yield Filters(weights, rows, table)
 
-    def _made_tables(self, rbf: RadialFunction, like: Tensor) -> Iterator[Tensor]:
-        nodes = spline_nodes(self.cutoff_sr, self.num_rows, like.device, like.dtype)
-        cutoff = unclamped_cosine(nodes, self.cutoff_sr)[:, None]
-        basis = rbf(nodes) if self._basis is None else self._basis
-        self._basis = None if basis.requires_grad else basis
-        for network in self._networks():
-            yield spline_coefficients(network(basis) * cutoff)
-
     def refine(self, functions: Mapping[str, RadialFunction]) -> None:
         """Choose the number of nodes, or the exact filters where no table is good enough, and say so."""
-        self._tables, self._basis = [], None
+        self._tables = []
         if self.filters == "exact":
             return
         before, reason = self.num_rows, "the radial basis is no elementwise function of Dij_sr alone"
@@ -232,13 +223,26 @@ class SchNetCore(Core):
             reason = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
             networks = [copy.deepcopy(network).double() for network in self._networks()]
             self.num_rows = rows_needed(networks, functions["rbf"], self.cutoff_sr)
-        if self.num_rows != before:
+        if self.num_rows and self.num_rows != before:
             log.debug("Tables of filters have %d rows.", self.num_rows)
-        if self.num_rows == 0 and self.interactions and (before or self.training):
+        elif self.num_rows != before:
             log.info("The filters are computed exactly, which takes longer: %s.", reason)
 
     def _networks(self) -> list[FilterNetwork]:
         return [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]
+
+
+def _tables(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: float, nodes: Tensor) -> Iterator[Tensor]:
+    """Yield the (R, F) table of each filter network."""
+    # one for all networks
+    basis = rbf(nodes)
+    for network in networks:
+        yield spline_coefficients(_filter(network, basis, cutoff, nodes))
+
+
+def _filter(network: FilterNetwork, basis: Tensor, cutoff: float, r: Tensor) -> Tensor:
+    values: Tensor = network(basis)
+    return values * unclamped_cosine(r, cutoff)[:, None]
 
 
 def rows_needed(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: float) -> int:
@@ -256,27 +260,32 @@ def rows_needed(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: 
     r = (torch.rand(256, generator=random, dtype=torch.float64) * cutoff).to(device)
 
     def filters(network: FilterNetwork, places: Tensor) -> Tensor:
-        values: Tensor = network(rbf(places))
-        return values * unclamped_cosine(places, cutoff)[:, None]
+        return _filter(network, rbf(places), cutoff, places)
 
     slopes = [_derivative(partial(filters, network), r) for network in networks]
+
+    def error_of(rows: int) -> float:
+        weights, first = spline_weights(r, cutoff, rows - DEGREE, order=1)
+        nodes = spline_nodes(cutoff, rows, device, torch.float64)
+        largest = 0.0
+        for table, slope in zip(_tables(networks, rbf, cutoff, nodes), slopes, strict=True):
+            error = float((filters_of_pairs(weights, first, table) - slope).norm() / slope.norm())
+            # a pole of the radial functions spoils rows that no distance may have met
+            if not (math.isfinite(error) and table.isfinite().all()):
+                return math.inf
+            largest = max(largest, error)
+        return largest
+
+    def guess(rows: int, error: float) -> int:
+        # the error goes with the fifth power of the distance of the nodes
+        needed = rows * (error / TOLERANCE) ** (1 / DEGREE)
+        return BLOCK * math.ceil(needed / BLOCK) if math.isfinite(error) else _MOST_ROWS + 1
+
     with torch.no_grad():
-        rows, tried = 512, set[int]()
-        while 0 < rows <= _MOST_ROWS and rows not in tried:
-            tried.add(rows)
-            nodes = spline_nodes(cutoff, rows, device, torch.float64)
-            tables = [spline_coefficients(filters(network, nodes)) for network in networks]
-            weights, first = spline_weights(r, cutoff, rows - DEGREE, order=1)
-            found = [filters_of_pairs(weights, first, table) for table in tables]
-            error = max((float((a - b).norm() / b.norm()) for a, b in zip(found, slopes, strict=True)), default=0.0)
-            if not math.isfinite(error):
-                return 0
-            # the error goes with the fifth power of the distance of the nodes
-            guess = BLOCK * math.ceil(rows * (error / TOLERANCE) ** (1 / DEGREE) / BLOCK)
-            if error <= TOLERANCE and (len(tried) > 1 or guess >= rows):
-                return rows
-            rows = max(guess, _FEWEST_ROWS) if len(tried) == 1 else max(guess, rows + BLOCK)
-    return 0
+        rows = max(guess(512, error_of(512)), _FEWEST_ROWS)
+        while rows <= _MOST_ROWS and (error := error_of(rows)) > TOLERANCE:
+            rows = max(guess(rows, error), rows + BLOCK)
+    return rows if rows <= _MOST_ROWS else 0
 
 
 def _derivative(function: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:

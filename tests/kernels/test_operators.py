@@ -89,6 +89,13 @@ def test_derivatives_of_coulomb(flavor: str, cutoff_lr: float | None) -> None:
     check_derivatives(lambda q, Ra: kernels.coulomb_potential(q, Ra, start, flavor, 5.0, 1.0, cutoff_lr), q, Ra)
 
 
+def test_all_derivatives_are_right_where_the_engine_does_not_tell_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch._C, "_will_engine_execute_node")
+    test_derivatives_over_pairs(6)
+    test_derivatives_of_a_loss_on_forces([30, 30, 30])
+    test_derivatives_of_coulomb("PhysNet", None)
+
+
 def test_a_third_derivative_is_refused() -> None:
     (weights, rows, table), x, edges = case(6, 3)
     b, x = weights.requires_grad_(), x.requires_grad_()
@@ -194,8 +201,7 @@ def run_program(program: str) -> str:
 
 
 PREPARE = """
-import sys, os, logging, torch
-sys.path.insert(0, "tests/kernels")
+import logging, os, sys, torch
 logging.basicConfig(level=logging.INFO)
 """
 USE = """
