@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RUN := $(CURDIR)/runs/alanine_dipeptide-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: train test clean
+.PHONY: train test torture clean
 
 train: $(VENV)/installed
 	@# for batches this small one thread is as fast as two, and other programs do not slow it down
@@ -15,6 +15,10 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# long: random stops, faults at every write, damaged and malicious files; prints what it found
+torture: $(VENV)/installed-dev
+	$(BIN)/python -m pytest tests/torture -s
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,8 +1,6 @@
 """What is saved of a potential: its parameters as safetensors, and JSON that is enough to build it again."""
 
 import json
-import math
-import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,34 +12,11 @@ from safetensors.torch import load_file, save
 
 from pyg_nnp.build import build_layers
 from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.files import write_durably, write_json
 from pyg_nnp.model import Potential
 
 FORMAT = 1
 PARAMETERS, DESCRIPTION = "potential.safetensors", "potential.json"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at any moment the old one or the whole new one is there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read, atomically; what is not finite becomes null."""
-    write_atomically(path, (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode())
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_potential(potential: Potential, folder: Path, about: Mapping[str, Any]) -> None:
@@ -61,7 +36,7 @@ def save_potential(potential: Potential, folder: Path, about: Mapping[str, Any])
         **about,
     }
     parameters = {name: value.contiguous().cpu() for name, value in potential.state_dict().items()}
-    write_atomically(folder / PARAMETERS, save(parameters))
+    write_durably(folder / PARAMETERS, save(parameters))
     write_json(folder / DESCRIPTION, description)
 
 

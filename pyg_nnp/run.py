@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from pyg_nnp.build import build_potential
-from pyg_nnp.checkpoint import DESCRIPTION, load_potential, write_atomically, write_json
+from pyg_nnp.checkpoint import DESCRIPTION, load_potential
 from pyg_nnp.checks import (
     check_batch_size,
     check_cutoff,
@@ -27,6 +27,7 @@ from pyg_nnp.checks import (
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
 from pyg_nnp.errors import ConfigError, UserError, did_you_mean
+from pyg_nnp.files import write_durably, write_json
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
@@ -246,7 +247,7 @@ def _save_config(config: Config, path: Path) -> None:
         number = next(n for n in range(1, 10**6) if not path.with_name(f"config.{n}.yaml").exists())
         kept = path.rename(path.with_name(f"config.{number}.yaml"))
         log.info("Kept the config.yaml that was there as %s.", kept.name)
-    write_atomically(path, text)
+    write_durably(path, text)
 
 
 def seed_everything(seed: int) -> None:

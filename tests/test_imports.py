@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyg_nnp"
 # a module may import from those before it, and from its own folder
 ORDER = [
     "errors",
+    "files",
     "units",
     "fields",
     "yaml_loader",
