@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pyg_nnp.training import Best, Epoch
+from pyg_nnp.resume import Best
+from pyg_nnp.training import Epoch
 
 ROOT = logging.getLogger("pyg_nnp")
 VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
@@ -101,9 +102,9 @@ class EpochProgress:
         )
         self.task = self.bar.add_task(name, total=max_epochs * steps, epoch=f"0/{max_epochs}", state="")
 
-    def on_step(self) -> None:
-        """Advance by one optimiser step."""
-        self.bar.advance(self.task)
+    def on_step(self, taken: int) -> None:
+        """Advance to the optimiser steps that were taken."""
+        self.bar.update(self.task, completed=taken)
 
     def on_epoch(self, epoch: Epoch, best: Best) -> None:
         """Show and log what the epoch came to."""

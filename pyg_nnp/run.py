@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from pyg_nnp.build import build_potential
-from pyg_nnp.checkpoint import DESCRIPTION, load_potential
+from pyg_nnp.checkpoint import BEST, LAST, load_potential
 from pyg_nnp.checks import (
     check_batch_size,
     check_cutoff,
@@ -27,28 +27,32 @@ from pyg_nnp.checks import (
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
 from pyg_nnp.errors import ConfigError, UserError, did_you_mean
-from pyg_nnp.files import write_durably, write_json
+from pyg_nnp.files import finite, write_durably, write_json
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
+from pyg_nnp.resume import Best
 from pyg_nnp.stopwatch import UNTIMED, profiled
-from pyg_nnp.training import HISTORY, Best, claimed, fit, large_batch
+from pyg_nnp.training import HISTORY, claimed, fit, large_batch
 
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, out: Path, profile: bool = False) -> None:
+def train(config: Config, out: Path, profile: bool = False, resume: bool = False) -> None:
     """Train every active model of a configuration.
 
     Args:
         config: from :func:`pyg_nnp.load_config`.
         out: folder that everything is written to.
         profile: log where the time of an epoch goes.
+        resume: go on with trainings that were stopped, as with ``Trainer.resume``.
 
     Raises:
         ConfigError: something in the configuration is not right; all that can be known without data is checked first.
         DataError: something in the data is not right.
     """
+    as_given, config = config, config.model_copy(deep=True)
+    config.Trainer.resume = config.Trainer.resume or resume
     names = [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
     # built once now so that a mistake in the last model does not show after the first was trained for days
     for name in names:
@@ -59,7 +63,7 @@ def train(config: Config, out: Path, profile: bool = False) -> None:
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
-        _save_config(config, out / "config.yaml")
+        _save_config(as_given, out / "config.yaml")
         with _named(config.source):
             dataset = MoleculeDataset.from_config(config, out)
         log.info("Data set:\n%s", "\n".join(dataset.summary()))
@@ -114,9 +118,29 @@ def train_model(
             progress.on_step,
             progress.on_epoch,
             stopwatch,
+            protocol_of(config, name, dataset),
+            config.source,
         )
-    log.info("%s: the best epoch was %d; its potential is in %s.", name, best.epoch, folder / "best")
-    _final_metrics(config, name, load_potential(folder / "best", device), best, dataset, parts, folder)
+        log.info("%s: the best epoch was %d; its potential is %s.", name, best.epoch, folder / BEST)
+        _final_metrics(config, name, load_potential(folder, device), best, dataset, parts, folder)
+
+
+def protocol_of(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, Any]:
+    """Return all of configuration and data that the result of a training depends on, as nested JSON-like dicts."""
+    document = config.model_dump(mode="json")
+    model, trainer = document["Modelhub"]["internal_FFs"][name], document["Trainer"]
+    for key in ("active", "suffix"):
+        del model[key]
+    for key in ("cuda", "num_workers", "resume"):
+        del trainer[key]
+    for key in ("save", "preload"):
+        del trainer["Splitter"][key]
+    kept = {"Modelhub": {name: model}, "Trainer": trainer, "Metrics": document["Metrics"]}
+    transforms = document["Datahub"]["transforms"]
+    # the hash covers content, mapping and options of the data; normalization is done after it
+    kept["Datahub"] = {"transforms": transforms, "content and options": dataset.hash}
+    result: dict[str, Any] = finite(kept)
+    return result
 
 
 def _final_metrics(
@@ -230,12 +254,12 @@ def _check_not_trained(config: Config, name: str, out: Path) -> None:
     folder = out / config.folder_name(name)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: this is a file, where the folder of {name} has to be. Move it away.")
-    for mark in (HISTORY, f"best/{DESCRIPTION}", f"last/{DESCRIPTION}"):
-        if (folder / mark).exists():
-            raise ConfigError(
-                f"{config.source}: Modelhub.{name}: {folder} holds a trained potential already. "
-                "Give another output folder with -o, set a suffix for the model, or move that folder away."
-            )
+    if not config.Trainer.resume and any((folder / mark).exists() for mark in (HISTORY, BEST, LAST)):
+        raise ConfigError(
+            f"{config.source}: Modelhub.{name}: {folder} holds a trained potential already. Give another output folder "
+            "with -o, set a suffix for the model, or move that folder away. To go on with a training that was stopped: "
+            "--resume."
+        )
 
 
 def _save_config(config: Config, path: Path) -> None:

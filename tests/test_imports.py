@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyg_nnp"
 ORDER = [
     "errors",
     "files",
+    "signals",
     "units",
     "fields",
     "yaml_loader",
@@ -27,6 +28,8 @@ ORDER = [
     "stopwatch",
     "checkpoint",
     "checks",
+    "resume",
+    "steps",
     "training",
     "logs",
     "run",

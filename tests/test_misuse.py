@@ -142,8 +142,8 @@ def read_only(folder: Path) -> None:
 
 
 def trained_before(folder: Path) -> None:
-    (folder / "out/FF01-SchNet/best").mkdir(parents=True)
-    (folder / "out/FF01-SchNet/best/potential.json").write_text("{}")
+    (folder / "out/FF01-SchNet").mkdir(parents=True)
+    (folder / "out/FF01-SchNet/best.safetensors").write_text("{}")
 
 
 FF = r"ConfigError: train.yaml: Modelhub\.FF01"

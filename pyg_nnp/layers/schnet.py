@@ -228,6 +228,14 @@ class SchNetCore(Core):
         elif self.num_rows != before:
             log.info("The filters are computed exactly, which takes longer: %s.", reason)
 
+    def get_extra_state(self) -> Tensor:
+        """Return the number of rows, which a training that goes on within an epoch needs."""
+        return torch.tensor(-1 if self.num_rows is None else self.num_rows)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the number of rows from what was saved."""
+        self.num_rows = None if int(state) < 0 else int(state)
+
     def _networks(self) -> list[FilterNetwork]:
         return [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]
 
