@@ -78,12 +78,53 @@ class Training:
         optimizer: of its parameters.
         progress: how far it is.
         protocol: all of configuration and data that must be the same for a run to go on, as nested dicts.
+        random: states of the global generators after the last step; a step that is interrupted draws from them, too.
     """
 
     potential: Potential
     optimizer: Optimizer
     progress: Progress
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    random: "RandomState" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.remember_random_state()
+
+    def remember_random_state(self) -> None:
+        """Note that a step, or what comes between two, is over."""
+        self.random = RandomState.now(self.potential.energy_shift.device)
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """States of python's, numpy's and PyTorch's generators, which layers of users may draw from."""
+
+    python: Any
+    numpy: Any
+    pytorch: Tensor
+    cuda: Tensor | None
+
+    @classmethod
+    def now(cls, device: torch.device) -> "RandomState":
+        """Return the present states."""
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state(), cuda)
+
+    def to_save(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return what goes into JSON, and tensors."""
+        keys = {**self.numpy["state"], "key": self.numpy["state"]["key"].tolist()}
+        tensors = {"training.random": self.pytorch} | ({} if self.cuda is None else {"training.random_cuda": self.cuda})
+        return {"python": self.python, "numpy": {**self.numpy, "state": keys}}, tensors
+
+    @staticmethod
+    def set_saved(saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Set the generators to what :meth:`to_save` returned."""
+        version_, numbers, gauss = saved["python"]
+        random.setstate((version_, tuple(numbers), gauss))
+        np.random.set_state(saved["numpy"])
+        torch.set_rng_state(tensors["training.random"])
+        if "training.random_cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["training.random_cuda"])
 
 
 def save_training(training: Training, path: Path, about: Mapping[str, Any]) -> None:
@@ -98,7 +139,7 @@ def save_training(training: Training, path: Path, about: Mapping[str, Any]) -> N
         OSError: it cannot be written; a file that was there is as it was.
     """
     progress = training.progress
-    known, tensors = _random_state(training.potential.energy_shift.device)
+    known, tensors = training.random.to_save()
     tensors["training.order"] = progress.order
     for index, state in training.optimizer.state_dict()["state"].items():
         tensors |= {f"training.optimizer.{index}.{name}": value for name, value in state.items()}
@@ -147,7 +188,8 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
         progress.best.epoch = saved["best"]["epoch"]
         progress.best.score = math.inf if saved["best"]["score"] is None else saved["best"]["score"]
         progress.order = tensors["training.order"]
-        _set_random_state(saved["random"], tensors)
+        RandomState.set_saved(saved["random"], tensors)
+        training.remember_random_state()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: this holds no training to go on with: {error!r}. Start a new one.") from error
     now = _environment(training.potential)
@@ -161,25 +203,6 @@ def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
             index, _, what = name.removeprefix("training.optimizer.").partition(".")
             states.setdefault(int(index), {})[what] = value
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _random_state(device: torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the states of python's, numpy's and PyTorch's generators, which layers of users may draw from."""
-    numpy_state: Any = np.random.get_state(legacy=False)
-    numpy_state["state"] = {**numpy_state["state"], "key": numpy_state["state"]["key"].tolist()}
-    tensors = {"training.random": torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["training.random_cuda"] = torch.cuda.get_rng_state(device)
-    return {"python": random.getstate(), "numpy": numpy_state}, tensors
-
-
-def _set_random_state(saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    version_, numbers, gauss = saved["python"]
-    random.setstate((version_, tuple(numbers), gauss))
-    np.random.set_state(saved["numpy"])
-    torch.set_rng_state(tensors["training.random"])
-    if "training.random_cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["training.random_cuda"])
 
 
 def _environment(potential: Potential) -> dict[str, Any]:

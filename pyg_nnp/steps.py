@@ -122,7 +122,8 @@ def train_epoch(
     device = potential.energy_shift.device
     remaining = frames[progress.step * trainer.batch_size :]
     batches = dataset.batches(remaining, trainer.batch_size)
-    for numbers, batch in zip(torch.split(remaining, trainer.batch_size), batches, strict=True):
+    for batch in batches:
+        numbers = frames[progress.step * trainer.batch_size :][: batch.num_graphs]
         batch = batch.to(device)
         stopwatch.lap("data")
         try:
@@ -139,6 +140,7 @@ def train_epoch(
             optimizer.step()
             progress.step += 1
             progress.loss += loss * len(numbers)
+            training.remember_random_state()
         stopwatch.lap("optimiser")
         on_step(progress.taken)
         stopwatch.lap("rest")

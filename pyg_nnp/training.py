@@ -228,6 +228,7 @@ def end_epoch(training: Training, epoch: Epoch, order: Tensor, folder: Path) -> 
         save_potential(training.potential, folder / BEST, about)
     write_history(folder / HISTORY, epoch.row())
     progress.order, progress.epoch, progress.step, progress.loss = order, epoch.number + 1, 0, 0.0
+    training.remember_random_state()
     save_training(training, folder / LAST, about)
 
 

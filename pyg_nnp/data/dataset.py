@@ -144,8 +144,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]
-        for chosen in torch.split(indices, batch_size):
-            yield self.batch(chosen)
+        for first in range(0, len(indices), batch_size):
+            yield self.batch(indices[first : first + batch_size])
 
     def index_select(self, idx: Any) -> "MoleculeDataset":
         """Return the subset that slices, lists, index arrays or boolean masks select; memory is shared with it."""
