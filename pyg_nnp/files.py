@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EIO
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
         verify(temporary)
         temporary.replace(path)
         sync(path.parent)
+    except OSError as error:
+        # one that comes while writing does not know the file
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -47,7 +53,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
     def verify(written: Path) -> None:
         if written.read_bytes() != content:
-            raise OSError(None, "what was written reads differently", str(path))
+            raise OSError(EIO, "what was written reads differently")
 
     with replacing(path, verify) as temporary:
         temporary.write_bytes(content)
