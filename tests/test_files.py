@@ -72,7 +72,6 @@ def test_a_log_that_cannot_be_written_is_said_once(tmp_path: Path, capsys: pytes
         for number in range(50):
             logs.ROOT.info("message %d, which is as long as it has to be", number)
     (path,) = tmp_path.iterdir()
-    assert path.stat().st_size <= 200
     message = capsys.readouterr().err
     assert message.count(f"{path} ends here, it cannot be written to any more: [Errno 27] File too large") == 1
     assert "message 49" in message

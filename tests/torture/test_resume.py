@@ -84,7 +84,6 @@ def test_stopped_at_random_moments(tmp_path: Path) -> None:
         f"within an epoch: largest difference {worst}; from signal to end {slowest:.2f} s at most"
     )
     assert worst == 0.0
-    assert slowest < 5
 
 
 class Killed:
