@@ -28,6 +28,7 @@ ORDER = [
     "stopwatch",
     "checkpoint",
     "checks",
+    "ase",
     "resume",
     "steps",
     "training",
