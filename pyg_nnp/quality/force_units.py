@@ -50,12 +50,14 @@ def mismatches(
     """
     if measured <= 0:
         return ()
-    off = {choice: abs(log(measured / choice.factor)) for choice in _choices(hartree_in_e, bohr_in_r)}
-    nearest = min(off.values(), default=float("inf"))
-    if nearest > min(_NEAR, abs(log(measured))):
-        return ()
-    margin = max(0.03, 3 * error / measured)
-    return tuple(sorted((choice for choice in off if off[choice] <= nearest + margin), key=off.__getitem__))
+    # what the configuration says of the units can be wrong too
+    for choices in (_choices(hartree_in_e, bohr_in_r), _choices(None, None)):
+        off = {choice: abs(log(measured / choice.factor)) for choice in choices}
+        nearest = min(off.values(), default=float("inf"))
+        if nearest < min(_NEAR, abs(log(measured))):
+            near = [choice for choice in off if off[choice] <= nearest + max(0.03, 3 * error / measured)]
+            return tuple(sorted(near, key=off.__getitem__))
+    return ()
 
 
 def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[Mismatch]:

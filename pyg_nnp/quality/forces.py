@@ -36,17 +36,15 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
         near = _from_near_frames(dataset, survey)
         if near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope):
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
-            how = f"{near.slope:.3g} times the energy difference of near frames ({near.number} pairs, correlation " + (
-                f"{abs(near.correlation):.2g})"
-            )
-            return _verdict(source, near.slope < 0, names, f"work is {how}", is_set)
+            how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
+            how = f"{how}, correlation {abs(near.correlation):.2g})"
+            return _verdict(source, near.slope < 0, names, how, is_set)
     element, bond = _from_bonds(dataset)
     if element not in _STIFFNESS or bond.number < 30 or abs(bond.correlation) < 0.8:
         return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen")
     names = ()
-    how = f"bonds of hydrogen have a force constant of {bond.slope:.3g} ({bond.number} bonds, correlation " + (
-        f"{abs(bond.correlation):.2g})"
-    )
+    how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
+    how = f"{how}, correlation {abs(bond.correlation):.2g})"
     if hartree and bohr:
         factor = abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
         names = mismatches(factor, 0.0, hartree, bohr)[:1]

@@ -44,7 +44,7 @@ def judge_outlying_forces(source: Source, survey: Survey) -> Verdict:
         return Verdict("Fa", "outliers not judged: too few frames")
     middle = float(np.median(largest[some]))
     spread = SIGMA_OF_MAD * float(np.median(abs(np.log(largest[some] / middle))))
-    found = outliers(largest, middle * np.exp(_FORCE_LIMIT * max(spread, 0.1)))
+    found = outliers(largest, middle * np.exp(_FORCE_LIMIT * max(spread, 0.1)), factor=2.5)
     rest = np.delete(largest, found).max()
     if len(found):
         text = (

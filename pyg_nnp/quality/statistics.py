@@ -15,6 +15,9 @@ SIGMA_OF_MAD = 1.4826
 """Standard deviation of a normal distribution in units of its median absolute deviation."""
 
 
+_FEW = 20
+
+
 @dataclass(frozen=True)
 class Slope:
     """A line through the origin, y = slope · x.
@@ -76,9 +79,9 @@ def energy_deviations(E: Array, counts: Array, Q: Array, molecules: Array) -> Ar
     r"""Say how far each energy is from what is to be expected, in robust standard deviations.
 
     Where a molecule has at least five frames, their median is expected; the standard deviation is that of all such
-    frames about their medians, or that of the molecule's own if it is larger. Else
-    :math:`E = \sum_Z n_Z e_Z + a Q + b Q^2` is expected, fitted to all such frames by iterated least squares with
-    Tukey's biweight.
+    frames about their medians, or that of the molecule's own if it is larger. Else, or if there are fewer than 20 such frames,
+    :math:`E = \sum_Z n_Z e_Z + a Q + b Q^2` is expected, fitted to the other frames by iterated least squares with Tukey's
+    biweight, if there are five for each term.
 
     Args:
         E: (n,) energies.
@@ -91,13 +94,15 @@ def energy_deviations(E: Array, counts: Array, Q: Array, molecules: Array) -> Ar
     """
     _, group, sizes = np.unique(molecules, return_inverse=True, return_counts=True)
     common = sizes[group] >= 5
+    # a standard deviation from fewer frames says little
+    common &= common.sum() >= _FEW
     rare = ~common
     deviations = np.zeros(len(E))
     residuals = E - _medians(E, group, sizes)[group]
     own = SIGMA_OF_MAD * _medians(abs(residuals), group, sizes)[group]
     deviations[common] = _over(residuals[common], np.maximum(own[common], _sigma(residuals[common])))
     terms = np.column_stack((counts[rare], Q[rare], Q[rare] ** 2)).astype(np.float64)
-    if rare.sum() > 3 * terms.shape[1]:
+    if rare.sum() >= max(_FEW, 5 * terms.shape[1]):
         residuals = _robust_residuals(terms, E[rare])
         deviations[rare] = _over(residuals, _sigma(residuals))
     return deviations
@@ -112,8 +117,15 @@ def _medians(values: Array, group: Array, sizes: Array) -> Array:
 
 
 def _sigma(residuals: Array) -> float:
-    """Return the standard deviation about 0 by the median; 0 for fewer than 20 numbers."""
-    return SIGMA_OF_MAD * float(np.median(abs(residuals))) if len(residuals) >= 20 else 0.0
+    """Return a robust standard deviation about 0.
+
+    It is that of a normal distribution with the same median, or nine tenths, of absolute values, whichever is larger:
+    the former alone is small where half of the molecules are much alike.
+    """
+    if not len(residuals):
+        return 0.0
+    median, most = np.quantile(abs(residuals), (0.5, 0.9))
+    return max(SIGMA_OF_MAD * float(median), float(most) / 1.645)
 
 
 def _over(residuals: Array, sigma: Array | float) -> Array:

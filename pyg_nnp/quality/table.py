@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pyg_nnp.quality.survey import Survey
 
-_WIDTH = 180
+_WIDTH = 150
 
 
 def summary_table(
