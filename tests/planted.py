@@ -1,12 +1,18 @@
 """Mistakes planted in right data. Each function changes frames in place and returns what the message must contain."""
 
 import copy
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import yaml
 from ase.data import atomic_masses
 from scipy.spatial.transform import Rotation
+
+from pyg_nnp import cli
 
 Frame = dict[str, Any]  # under standard names
 Plant = Callable[[list[Frame], np.random.Generator], str]
@@ -23,6 +29,9 @@ FACTORS = {
     "kcal/mol as Hartree": 1 / 627.509474,
     "kcal/mol as eV": 1 / 23.060548,
 }
+# mistakes of all frames, in which there is nothing random
+ENTIRE = {"sign", "Bohr", "Q of all", "dipole: sign", "dipole: Debye", "dipole: e Bohr", "ions about centre"}
+ENTIRE |= {f"unit: {name}" for name in FACTORS}
 
 
 def sign(frames: list[Frame], rng: np.random.Generator) -> str:
@@ -182,3 +191,24 @@ def plants(fields: set[str], ions: bool, hartree: float) -> dict[str, Plant]:
         if ions:
             found |= {"ions moved": moved_ions, "ions about centre": center_of_mass}
     return found
+
+
+def report(
+    document: dict[str, Any], frames: list[Frame], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
+    """Write frames and configuration, and return what the command says."""
+    hub = document["Datahub"]
+    names = hub["features"] | hub["targets"]
+    data = [{names[field]: value for field, value in frame.items() if field in names} for frame in frames]
+    (folder / "planted.pkl").write_bytes(pickle.dumps(data))
+    features = {field: name for field, name in hub["features"].items() if field != "N"}
+    hub = hub | {
+        "data_path": str(folder / "planted.pkl"),
+        "data_format": "pickle",
+        "features": features,
+        "preload": False,
+    }
+    (folder / "train.yaml").write_text(yaml.safe_dump(document | {"Datahub": hub}))
+    capsys.readouterr()
+    code = cli.main(["check", str(folder / "train.yaml"), "-o", str(folder / "out")])
+    return code, capsys.readouterr().err

@@ -152,7 +152,10 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     # the command line
     "no arguments": (command(), r"error: the following arguments are required: command"),
     "no configuration": (command("train"), r"error: the following arguments are required: config"),
-    "unknown command": (command("trian", "train.yaml"), r"invalid choice: 'trian' \(choose from '?train'?\)"),
+    "unknown command": (
+        command("trian", "train.yaml"),
+        r"invalid choice: 'trian' \(choose from '?train'?, '?check'?\)",
+    ),
     "unknown option": (command("train", "train.yaml", "--epochs", "3"), r"unrecognized arguments: --epochs 3"),
     "misspelt file": (
         command("train", "trian.yaml"),

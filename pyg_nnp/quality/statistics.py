@@ -78,10 +78,10 @@ def outliers(values: Array, limit: float, factor: float = 2.0) -> Array:
 def energy_deviations(E: Array, counts: Array, Q: Array, molecules: Array) -> Array:
     r"""Say how far each energy is from what is to be expected, in robust standard deviations.
 
-    Where a molecule has at least five frames, their median is expected; the standard deviation is that of all such
-    frames about their medians, or that of the molecule's own if it is larger. Else, or if there are fewer than 20 such frames,
-    :math:`E = \sum_Z n_Z e_Z + a Q + b Q^2` is expected, fitted to the other frames by iterated least squares with Tukey's
-    biweight, if there are five for each term.
+    Where a molecule has at least five frames, and there are 20 such frames, their median is expected; the standard
+    deviation is that of all such frames about their medians, or that of the molecule's own if it is larger. Else
+    :math:`E = \sum_Z n_Z e_Z + a Q + b Q^2` is expected, fitted to these other frames by iterated least squares with
+    Tukey's biweight, if there are five for each term.
 
     Args:
         E: (n,) energies.
