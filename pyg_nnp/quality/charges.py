@@ -134,7 +134,7 @@ def _best_origin(dipoles: Dipoles, charged: Array) -> int:
 def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: Array, origin: int) -> Verdict | None:
     """Return what is wrong with sign or unit, or None."""
     x, y = dipoles.about(origin, chosen), dipoles.given[chosen]
-    if min(_rms(x), _rms(y)) < 0.02 * dipoles.size:
+    if min(_rms(x), _rms(y)) <= 0.02 * dipoles.size:
         return None
     correlation = float((x * y).sum()) / (np.square(x).sum() * np.square(y).sum()) ** 0.5
     # with errors on both sides the ratio of the sizes, not a line of regression, is right

@@ -121,7 +121,8 @@ def _from_bonds(dataset: MoleculeDataset) -> tuple[int, Slope]:
         outwards = (batch.Ra[edges[1]] - batch.Ra[edges[0]]).double() / lengths[:, None]
         forces = (batch.Fa[edges[1]].double() * outwards).sum(dim=1)
         rows.append(torch.stack((batch.Za[edges[0]].double(), lengths, forces), dim=1).numpy())
-    found = np.concatenate(rows)
+    # a frame that is there many times says no more than once
+    found = np.unique(np.concatenate(rows), axis=0)
     if not len(found):
         return 0, slope_of(found[:, 0], found[:, 0])
     element = int(np.bincount(found[:, 0].astype(int)).argmax())

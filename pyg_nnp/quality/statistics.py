@@ -149,6 +149,8 @@ def _robust_residuals(terms: Array, E: Array) -> Array:
 def clusters(points: Array, tolerance: float) -> Array:
     """Put points into clusters; each but a lone one is within ``tolerance`` of another of its cluster.
 
+    Meant for clusters that are much smaller than ``tolerance``; larger ones may be cut.
+
     Args:
         points: (n, d).
         tolerance: the largest distance.
@@ -159,15 +161,16 @@ def clusters(points: Array, tolerance: float) -> Array:
     # equal ones first, so that the tree has no heaps of them
     unique, group = np.unique(points, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    if len(unique) < 2:
-        return group
-    _, near = cKDTree(unique).query(unique, k=2, distance_upper_bound=tolerance)
-    i = np.repeat(np.arange(len(unique)), 2)
-    j = near.reshape(-1)
-    found = j < len(unique)
-    links = coo_array((np.ones(found.sum()), (i[found], j[found])), shape=(len(unique), len(unique)))
-    labels: Array = connected_components(links, directed=False)[1][group]
-    return labels
+    while len(unique) > 1:
+        _, near = cKDTree(unique).query(unique, k=2, distance_upper_bound=tolerance)
+        found = near < len(unique)
+        links = coo_array((found[found], (np.nonzero(found)[0], near[found])), shape=(len(unique), len(unique)))
+        number, labels = connected_components(links, directed=False)
+        if number == len(unique):
+            break
+        # one point of each cluster, since nearest neighbors alone need not connect all of it
+        group, unique = labels[group], unique[np.unique(labels, return_index=True)[1]]
+    return group
 
 
 def nearest_frames(Ra: Array, max_distances: int = 300) -> Array:

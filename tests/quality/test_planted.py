@@ -154,3 +154,31 @@ def test_training_warns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["train", str(tmp_path / "train.yaml"), "-o", str(tmp_path / "trained")]) == 0
     assert re.search(r"frame 3: 'atomic_charges' \(Qa\) does not add up to", capsys.readouterr().err)
     assert (tmp_path / "trained/FF01-SchNet/metrics.json").exists()
+
+
+def lone(element: int) -> Frame:
+    nothing = np.zeros((1, 3))
+    return {"Ra": nothing, "Za": np.array([element]), "Q": 0.0, "E": -2.0, "Fa": nothing, "Qa": nothing[0, :1]} | {
+        "M2": nothing[0]
+    }
+
+
+@pytest.mark.parametrize(
+    ("frames", "duplicates"),
+    [
+        (FRAMES[:3], 0),
+        ([*FRAMES, lone(2)], 0),
+        ([FRAMES[0]] * 30, 29),
+        ([lone(2) | {"Ra": np.full((1, 3), 0.1 * i)} for i in range(30)], 29),
+        ([one | {"Fa": 0 * one["Fa"], "M2": 0 * one["M2"], "E": 0.0} for one in FRAMES], 0),
+    ],
+    ids=["three frames", "with a lone atom", "one frame", "lone atoms", "zeros"],
+)
+def test_odd_data_sets(
+    frames: list[Frame], duplicates: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = config()
+    document["Trainer"] |= {"batch_size": 1, "Splitter": {"parts": ["training", "validation"], "ratios": [0.5, 0.5]}}
+    _, said = report(document, frames, tmp_path, capsys)
+    found = re.findall(r"planted\.pkl: (\d+ frames repeat others|.*?'\w+' \()", said)
+    assert found == ([f"{duplicates} frames repeat others"] if duplicates else []), said

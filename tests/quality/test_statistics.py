@@ -71,6 +71,10 @@ def test_clusters_are_chains_of_near_points() -> None:
     assert labels[0] == labels[2] == labels[3]
     assert labels[1] == labels[4]
     assert len(set(labels.tolist())) == 3
+    # rounding apart, where nearest neighbors make pairs only
+    noisy = np.repeat(np.eye(3), 50, axis=0) + 1e-12 * np.random.default_rng(0).normal(size=(150, 3))
+    assert clusters(noisy, 1e-5).reshape(3, 50).std(axis=1).tolist() == [0, 0, 0]
+    assert len(set(clusters(noisy, 1e-5).tolist())) == 3
     assert clusters(np.zeros((4, 2)), 0.1).tolist() == [0, 0, 0, 0]
 
 
