@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -37,13 +38,13 @@ class Source:
         """Return a field as the file and as this package name it."""
         return f"'{self.names[name]}' ({name})" if name in self.names else f"{name}, which is not in the file,"
 
-    def warning(self, name: str, found: str, frames: "Sequence[int] | NDArray | None" = None) -> str:  # type: ignore[type-arg]
+    def warning(self, name: str, found: str, frames: Sequence[int] | NDArray[Any] | None = None) -> str:
         """Return a message: file, frames, field, what was found and what to do."""
         place = self.file if frames is None else f"{self.file}: {in_words(frames)}"
         return f"{place}: {self.field(name)} {found}"
 
 
-def in_words(frames: "Sequence[int] | NDArray") -> str:  # type: ignore[type-arg]
+def in_words(frames: Sequence[int] | NDArray[Any]) -> str:
     """Name the first five frames and how many more there are."""
     shown = ", ".join(str(int(frame)) for frame in frames[:5])
     more = f" and {len(frames) - 5} more" if len(frames) > 5 else ""
