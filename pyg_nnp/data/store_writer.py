@@ -1,5 +1,6 @@
 """Writing the store of a preprocessed data set."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,10 +24,49 @@ _CHUNK_ROWS = (1024, 32768)
 _ROWS_AT_ONCE = 1 << 20
 
 
+class Disk(io.FileIO):
+    """A new file that HDF5 writes to without being told when the disk is full, since it then ends the process.
+
+    Attributes:
+        error: the first one; all that was to be written since then is lost.
+    """
+
+    error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all bytes, if there was no error yet."""
+        remaining = memoryview(content).cast("B")
+        written = len(remaining)
+        try:
+            while len(remaining) and self.error is None:
+                remaining = remaining[super().write(remaining) :]
+        except OSError as error:
+            self.error = error
+        return written
+
+    def truncate(self, size: int | None = None) -> int:
+        """Change the size of the file, if there was no error yet."""
+        try:
+            return super().truncate(size) if self.error is None else 0
+        except OSError as error:
+            self.error = error
+            return 0
+
+    def check(self) -> None:
+        """Raise the error, if there was one.
+
+        Raises:
+            OSError: there was.
+        """
+        if self.error is not None:
+            raise OSError(self.error.errno, self.error.strerror, self.name)
+
+
 class StoreWriter:
     """Appends frames to an open file; memory does not grow with their number."""
 
-    def __init__(self, file: h5py.File, *, share: bool) -> None:
+    def __init__(self, disk: Disk, file: h5py.File, *, share: bool) -> None:
+        self._disk = disk
         self._file = file
         self._fields = file.create_group("fields")
         self._may_share = SHAREABLE if share else ()
@@ -43,6 +83,7 @@ class StoreWriter:
 
         Raises:
             DataError: if the fields are others than those of the frames before.
+            OSError: if the disk is full.
         """
         self.names = self.names or frozenset(arrays)
         if self.names != frozenset(arrays):
@@ -55,6 +96,7 @@ class StoreWriter:
                 self._write(name, rows)
         self._sizes.update(np.unique(sizes).tolist())
         self.num_frames += len(sizes)
+        self._disk.check()
 
     def finish(self, atomic_energies: Mapping[int, float] | None) -> None:
         """Write what is known only at the end: shared values, neighbor lists, reference energies."""
@@ -145,11 +187,17 @@ def write_store(
     folder.mkdir(parents=True, exist_ok=True)
     sync(folder.parent)
     with replacing(folder / FILE_NAME, verify) as partial:
-        with h5py.File(partial, "w") as file:
-            file.attrs.update(hash=store_hash, sources=json.dumps(dict(sources)), options=json.dumps(dict(options)))
-            writer = StoreWriter(file, share=share)
-            yield writer
-            writer.finish(atomic_energies)
+        with Disk(partial, "x+") as disk:
+            try:
+                with h5py.File(disk, "w") as file:
+                    file.attrs.update(hash=store_hash)
+                    file.attrs.update(sources=json.dumps(dict(sources)), options=json.dumps(dict(options)))
+                    writer = StoreWriter(disk, file, share=share)
+                    yield writer
+                    writer.finish(atomic_energies)
+            finally:
+                # HDF5's own errors may come from what was lost
+                disk.check()
         seal(partial)
 
 
