@@ -67,7 +67,6 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         with _named(config.source):
             dataset = MoleculeDataset.from_config(config, out)
         log.info("Data set:\n%s", "\n".join(dataset.summary()))
-        log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
         with _named(config.source):
             parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
         log.info("Split: %s.", ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()))

@@ -103,6 +103,7 @@ Datahub:
     M2: M2
   compression: false
   preload: true
+  in_memory: null
   transforms:
     atomic_energy: atomic_energy.csv
     negative_gradient: false
@@ -180,7 +181,7 @@ def read(changes: dict[str, Any]) -> Config:
 
 FF01 = parse_yaml(BASE, "base")["Modelhub"]["internal_FFs"]["FF01"]
 SPLITTER_KEYS = "It takes: method, parts, ratios, seed, save, preload."
-DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression, preload, transforms."
+DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression, preload, in_memory, transforms."
 MODEL_KEYS = (
     "It takes: suffix, architecture, active, build_params, layers, loss. Hyperparameters go under build_params."
 )
@@ -532,6 +533,7 @@ def test_file_of_the_manual_becomes_canonical():
     assert model["loss"] == printed["Modelhub"]["FF01"]["loss"]
     assert model["build_params"] == printed["Modelhub"]["FF01"]["build_params"]
     printed["Datahub"]["transforms"]["total_energy_normalization"] = False
+    printed["Datahub"]["in_memory"] = None
     assert canonical["Datahub"] == printed["Datahub"]
 
 
