@@ -21,6 +21,7 @@ ORDER = [
     "kernels",
     "layers",
     "data",
+    "quality",
     "model",
     "loss",
     "build",
@@ -32,6 +33,7 @@ ORDER = [
     "steps",
     "training",
     "logs",
+    "prepare",
     "run",
     "cli",
 ]

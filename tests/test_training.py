@@ -106,7 +106,7 @@ def test_a_run_leaves_everything(folder: Path) -> None:
         "torch 2.",
         "frames",
         "Fa",
-        "'forces'",
+        "energy/length",
         "epoch 3",
         "patience",
         "test part: rmse of E",
