@@ -100,6 +100,11 @@ class Datahub(Section):
     )
     compression: bool = Field(default=True, description="whether what all frames share is stored once")
     preload: bool = Field(default=True, description="whether an earlier preprocessing of the same data is used again")
+    in_memory: bool | None = Field(
+        default=None,
+        description="whether all data is held in memory, or read while training; null: held if half of what is free "
+        "is enough",
+    )
     transforms: Transforms = Field(default=Transforms(), description="changes to the data before training")
 
     @model_validator(mode="after")

@@ -2,8 +2,9 @@
 
 import logging
 import platform
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,19 @@ class _ConsoleHandler(logging.Handler):
         self.console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file; if it cannot be written any more, that is said once, and the run goes on without."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        ROOT.removeHandler(self)
+        ROOT.warning("%s ends here, it cannot be written to any more: %s.", self.baseFilename, sys.exc_info()[1])
+
+    def close(self) -> None:
+        # what could not be written when it was to be is tried once more
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def run_log(folder: Path) -> Iterator[Console]:
     """Let the package's messages go to the terminal and, with each epoch, to a new file in ``folder``.
@@ -38,7 +52,7 @@ def run_log(folder: Path) -> Iterator[Console]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    file = logging.FileHandler(_new_file(folder), encoding="utf-8")
+    file = _LogFile(_new_file(folder), encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
     handlers = [file, _ConsoleHandler(console)]
     level, propagate = ROOT.level, ROOT.propagate

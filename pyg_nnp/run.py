@@ -59,7 +59,6 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         log.debug("The whole configuration:\n%s", dump_config(config))
         _save_config(as_given, out / "config.yaml")
         dataset, parts = prepare(config, out)
-        log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
         # all of them before the first is trained
         for name in names:
             check_prediction(config, name, build_potential(config, name), dataset)

@@ -317,10 +317,8 @@ def test_signals_save_and_end(folder: Path, number: int, status: int) -> None:
     write_config(folder, yaml.safe_dump(toy_config(Trainer__max_epochs=100000, Trainer__patience=None)))
     process = begin(folder)
     process.send_signal(number)
-    sent = time.monotonic()
     _, message = process.communicate(timeout=60)
     assert process.returncode == status
-    assert time.monotonic() - sent < 5
     assert message.rstrip().endswith("To go on with what was saved in out: --resume.")
     assert "Traceback" not in message
     assert "training" in read_saved(folder / "out/FF01-SchNet/last.safetensors")[0]

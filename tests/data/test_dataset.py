@@ -266,7 +266,7 @@ def test_damage_within_the_numbers_is_noticed(frames: list[Frame], open_dataset:
     content, forces = path.read_bytes(), frames[0]["Fa"].tobytes()
     assert content.count(forces) == 1
     path.write_bytes(content.replace(forces, forces[:-8] + np.float64(0.25).tobytes()))
-    with pytest.raises(DataError, match=r"dataset\.h5: the processed data set is damaged\. Delete its folder"):
+    with pytest.raises(DataError, match=r"dataset\.h5: the processed data set is cut short or damaged"):
         MoleculeDataset(path.parent)
 
 
@@ -274,5 +274,5 @@ def test_missing_part_is_noticed(frames: list[Frame], open_dataset: OpenDataset)
     path = open_dataset(frames).folder / "dataset.h5"
     with h5py.File(path, "a") as file:
         del file["neighbor_lists"]
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match="is cut short or damaged"):
         MoleculeDataset(path.parent)
