@@ -341,7 +341,10 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     ),
     "unknown precision": (config(Trainer__dtype="float23"), r"Trainer.dtype: .*Did you mean 'float32'\?"),
     "device for cuda": (config(Trainer__cuda="cuda:0"), r"Trainer.cuda: expects true or false, found 'cuda:0'"),
-    "learning rate diverges": (config(Trainer__learning_rate=1e30), r"TrainingError: epoch 1, step .*smaller learning_rate"),
+    "learning rate diverges": (
+        config(Trainer__learning_rate=1e30),
+        r"TrainingError: epoch 1, step .*smaller learning_rate",
+    ),
     "batch too large": (config(Trainer__batch_size=13), r"batch_size: 13 is more than the 12 frames.*at most 12"),
     "typo in Splitter": (text("ratios:", "rations:"), r"Trainer.Splitter: unknown key .*Did you mean 'ratios'\?"),
     "train for training": (text("[training,", "[train,"), r"Splitter.parts: 'training' is missing among train"),
