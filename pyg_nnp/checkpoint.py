@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from pyg_nnp.build import build_layers
 from pyg_nnp.errors import ConfigError, DataError
@@ -16,6 +17,7 @@ from pyg_nnp.files import write_durably, write_json
 from pyg_nnp.model import Potential
 
 FORMAT = 1
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 PARAMETERS, DESCRIPTION = "potential.safetensors", "potential.json"
 
 
@@ -67,8 +69,10 @@ def load_potential(folder: str | Path, device: str | torch.device = "cpu") -> Po
                 f"{folder}: format {description['format']} of a potential is not known to this version of pyg_nnp, "
                 f"which reads format {FORMAT}. Use a version like that which wrote it, {description.get('version')}."
             )
-        potential = potential_from_spec(description)
-        potential.to(getattr(torch, description["dtype"])).load_state_dict(load_file(folder / PARAMETERS))
+        parameters = load_file(folder / PARAMETERS)
+        _check_shapes(description, parameters)
+        potential = potential_from_spec(description, torch.Generator())
+        potential.to(_DTYPES[description["dtype"]]).load_state_dict(parameters)
     except ConfigError as error:
         raise ConfigError(f"{folder / DESCRIPTION}: {error}") from error
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
@@ -76,13 +80,28 @@ def load_potential(folder: str | Path, device: str | torch.device = "cpu") -> Po
     return potential.to(device).eval()
 
 
-def potential_from_spec(spec: Mapping[str, Any]) -> Potential:
+def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a description that asks for other parameters than there are, before memory is taken for them.
+
+    A potential with layers of the user's own is built without this check: they need not work without memory.
+    """
+    names = [description["architecture"], *(entry["name"] for entry in description["layers"])]
+    if any(":" in name and not name.startswith("pyg_nnp.") for name in names):
+        return
+    with torch.device("meta"):
+        expected = potential_from_spec(description, None).state_dict()
+    for name in expected.keys() | parameters.keys():
+        if name not in expected or name not in parameters or expected[name].shape != parameters[name].shape:
+            raise ValueError(f"description and parameters do not fit together at {name}")
+
+
+def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | None) -> Potential:
     """Build the potential that a saved description stands for, with parameters that are still to be loaded."""
     layers, built = build_layers(
         spec["architecture"],
         {},
         [(entry["name"], entry["params"]) for entry in spec["layers"]],
-        torch.Generator(),
+        generator,
         may_import=False,
     )
     return Potential(layers, {**spec, "layers": built})

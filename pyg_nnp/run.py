@@ -3,7 +3,7 @@
 import logging
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ def train(config: Config, out: Path, profile: bool = False) -> None:
         build_potential(config, name)
         _check_not_trained(config, name, out)
     _make_folder(out)
+    _check_stays_inside(config, out, names)
     with run_log(out / "logs") as console, _last_words():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
@@ -223,6 +224,16 @@ def _make_folder(out: Path) -> None:
         ) from error
     if not os.access(out, os.W_OK):
         raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
+
+
+def _check_stays_inside(config: Config, out: Path, names: Iterable[str]) -> None:
+    """Refuse links out of the output folder: what is written would land elsewhere, perhaps over something."""
+    folders = [out / config.folder_name(name) for name in names]
+    places = [*folders, *(folder / part for folder in folders for part in ("best", "last"))]
+    for place in (*places, out / "logs", *out.glob("processed_dataset_*")):
+        target = Path(os.path.realpath(place))
+        if not target.is_relative_to(os.path.realpath(out)):
+            raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")
 
 
 def _check_not_trained(config: Config, name: str, out: Path) -> None:

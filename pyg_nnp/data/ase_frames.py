@@ -103,7 +103,7 @@ def _row_fields(row: AtomsRow) -> dict[str, Any]:
 
 def _check_database(path: Path) -> None:
     """Look without writing: ASE would add its tables to a database that has none."""
-    instead = "Write one with _connect('dataset.db'), or set another data_format"
+    instead = "Write one with ase.db.connect('dataset.db'), or set another data_format"
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             # a view or a computed column (a hidden one) is a program

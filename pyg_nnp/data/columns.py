@@ -61,7 +61,7 @@ def frame_columns(origin: Origin, frames: Sequence[Mapping[str, Any]]) -> dict[s
     for name, source in origin.sources.items():
         lacking = [i for i, frame in enumerate(frames) if source not in frame]
         if lacking:
-            what = origin.missing(name, [str(key) for key in frames[lacking[0]]])
+            what = origin.missing(name, [key for key in frames[lacking[0]] if isinstance(key, str)])
             nowhere = origin.first == 0 and len(lacking) == len(frames)
             raise origin.error(what) if nowhere else origin.frame_error(lacking[0], what)
         columns[name] = [frame[source] for frame in frames]

@@ -75,13 +75,13 @@ def open_column(origin: Origin, name: str, group: h5py.Group, frames_per_block: 
 
 
 def _check_links(path: Path, file: h5py.File) -> None:
-    def check(link: bytes, info: Any) -> None:
+    def fault(link: bytes, info: Any) -> str | None:
         if info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
-            raise DataError(f"{path}: '{link.decode(errors='replace')}' is a link to another file, which is not read.")
-        if link.count(b"/") > _DEEPEST:
-            raise DataError(f"{path}: groups are nested more than {_DEEPEST} deep.")
+            return f"'{link.decode(errors='replace')}' is a link to another file, which is not read"
+        return f"groups are nested more than {_DEEPEST} deep" if link.count(b"/") > _DEEPEST else None
 
-    file.id.links.visit(check, info=True)
+    if found := file.id.links.visit(fault, info=True):  # which ends at the first
+        raise DataError(f"{path}: {found}.")
 
 
 def _check_stored(origin: Origin, name: str, column: h5py.Dataset, frames_per_block: int) -> None:

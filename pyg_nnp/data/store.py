@@ -215,7 +215,7 @@ def open_store(folder: Path, store_hash: str | None = None) -> Iterator[tuple[St
         _verify(file, path, store_hash or folder.name.partition("processed_dataset_")[2])
         try:
             info = _read_info(file)
-        except (KeyError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise _unusable(path, "is damaged") from error
         yield info, file
 
@@ -228,9 +228,11 @@ def read_rows(file: h5py.File, name: str, dtype: type[np.generic]) -> Array:
     """
     try:
         dataset = file["fields"][name]
+        if dataset.external or dataset.is_virtual or dataset.file.filename != file.filename:
+            raise ValueError("values in another file")
         rows: Array = np.empty(dataset.shape, dtype=dtype)
         dataset.read_direct(rows)
-    except (KeyError, OSError) as error:
+    except (AttributeError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
         raise _unusable(Path(file.filename), "is damaged") from error
     return rows
 
@@ -243,7 +245,7 @@ def read_neighbor_lists(file: h5py.File) -> dict[int, Array]:
     """
     try:
         return {int(size): edges[()].astype(np.int64) for size, edges in file["neighbor_lists"].items()}
-    except (KeyError, OSError) as error:
+    except (AttributeError, KeyError, MemoryError, OSError, TypeError, ValueError) as error:
         raise _unusable(Path(file.filename), "is damaged") from error
 
 
