@@ -132,7 +132,7 @@ class _Unpickler(_PYTHON):  # type: ignore[misc]
             raise RefusedError(f"the pickle asks for much more memory than the {self._size} bytes that it has.")
 
     def load_unneeded(self) -> None:
-        raise RefusedError("the pickle has instructions that arrays, numbers and containers do not need.")
+        raise ValueError("an instruction that arrays, numbers and containers do not need")
 
 
 for _name in ("reduce", "build", "setitem", "setitems", "additems", "frozenset", "bytearray8"):
