@@ -1,9 +1,13 @@
 """Some of the malicious files of ``tests/torture``, of each kind."""
 
+import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from torture.hostile_checks import faults, open_all
+from torture.hostile_pickles import MARK, pickles
 
 NAMES = {
     "pickle: os.system": "asks for os.system, which is not run",
@@ -56,3 +60,11 @@ def test_what_counts_as_a_fault() -> None:
     assert not faults({"good": good})
     for change in bad:
         assert faults({"bad": good | change})
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "numpy.f2py.crackfortran.myeval"])
+def test_the_payloads_work_where_they_are_let(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with suppress(ValueError):  # myeval runs the code, and then wants a number
+        pickle.loads(pickles()[name])
+    assert (tmp_path / MARK).exists()
