@@ -159,8 +159,8 @@ class ForceField(Section):
 
 
 def _check_folder_part(text: str, *where: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
-        allowed = "letters, digits, '_', '-' and '.', and does not start with '.'"
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", text):
+        allowed = "up to 100 letters, digits, '_', '-' and '.', and does not start with '.'"
         raise problem(f"{text[:60]!r} becomes part of a folder's name, which has {allowed}", *where)
 
 

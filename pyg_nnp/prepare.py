@@ -36,7 +36,7 @@ def check(config: Config, out: Path) -> int:
     """
     for name in active_models(config):
         build_potential(config, name)
-    make_folder(out)
+    make_folder(config, out)
     with run_log(out / "logs"), last_words():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         warnings = _Collector()
@@ -95,11 +95,12 @@ def active_models(config: Config) -> list[str]:
     return [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
 
 
-def make_folder(out: Path) -> None:
+def make_folder(config: Config, out: Path) -> None:
     """Make the output folder.
 
     Raises:
-        ConfigError: it cannot be made or written to.
+        ConfigError: it cannot be made or written to, or something in it is a link out of it, so that what is written
+            would land elsewhere, perhaps over something.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -109,6 +110,11 @@ def make_folder(out: Path) -> None:
         ) from error
     if not os.access(out, os.W_OK):
         raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
+    models = [out / config.folder_name(name) for name in active_models(config)]
+    for place in (*models, out / "logs", *out.glob("processed_dataset_*")):
+        target = Path(os.path.realpath(place))
+        if not target.is_relative_to(os.path.realpath(out)):
+            raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     for name in names:
         build_potential(config, name)
         _check_not_trained(config, name, out)
-    make_folder(out)
+    make_folder(config, out)
     with run_log(out / "logs") as console, last_words():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())

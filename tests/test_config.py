@@ -185,7 +185,10 @@ DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression
 MODEL_KEYS = (
     "It takes: suffix, architecture, active, build_params, layers, loss. Hyperparameters go under build_params."
 )
-FOLDER = "becomes part of a folder's name, which has letters, digits, '_', '-' and '.', and does not start with '.'."
+FOLDER = (
+    "becomes part of a folder's name, which has up to 100 letters, digits, '_', '-' and '.', "
+    "and does not start with '.'."
+)
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     # unknown keys, at every level

@@ -141,6 +141,11 @@ def read_only(folder: Path) -> None:
     (folder / "out").mkdir(mode=0o500)
 
 
+def linked(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/FF01-SchNet").symlink_to(folder / "elsewhere")
+
+
 def trained_before(folder: Path) -> None:
     (folder / "out/FF01-SchNet").mkdir(parents=True)
     (folder / "out/FF01-SchNet/best.safetensors").write_text("{}")
@@ -171,6 +176,7 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     "output read-only": (read_only, r"-o out: cannot be written to. Name another output folder"),
     "model folder is a file": (file("out/FF01-SchNet", ""), r"out/FF01-SchNet: this is a file.*Move it away"),
     "logs is a file": (file("out/logs", ""), r"OSError: out/logs: File exists. Look at permissions"),
+    "model folder is a link": (linked, r"FF01-SchNet: leads to .*elsewhere, outside of out. Name that folder with -o"),
     "trained already": (trained_before, FF + r": out/FF01-SchNet holds a trained potential already. Give another"),
     # the file as a whole
     "empty file": (file("train.yaml", ""), r"the file is empty; it needs the sections Datahub and Modelhub"),
