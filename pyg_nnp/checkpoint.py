@@ -19,6 +19,7 @@ from pyg_nnp.model import Potential
 
 FORMAT = 1
 _KEY = "potential"
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 BEST, LAST = "best.safetensors", "last.safetensors"
 
 
@@ -47,10 +48,14 @@ def save_potential(
     }
     tensors = {**potential.state_dict(), **(more or {})}
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    write_durably(path, sealed(finite(description), tensors))
+
+
+def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """Return the file of a potential with its digest."""
     # one entry alone: safetensors writes several in any order, and the same potential would not be the same bytes
-    without = {_KEY: json.dumps(finite(description), allow_nan=False)}
-    sealed = finite(description) | {"sha256": _digest(save(tensors, without))}
-    write_durably(path, save(tensors, {_KEY: json.dumps(sealed, allow_nan=False)}))
+    digest = _digest(save(tensors, {_KEY: json.dumps(description)}))
+    return save(tensors, {_KEY: json.dumps({**description, "sha256": digest})})
 
 
 def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -101,8 +106,10 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     path = path / BEST if path.is_dir() else path
     description, tensors = read_saved(path)
     try:
-        potential = potential_from_spec({key: value for key, value in description.items() if key != "training"})
-        potential.to(getattr(torch, description["dtype"]))
+        spec = {key: value for key, value in description.items() if key != "training"}
+        _check_shapes(spec, tensors)
+        potential = potential_from_spec(spec, torch.Generator())
+        potential.to(_DTYPES[description["dtype"]])
         load_parameters(potential, tensors)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -121,13 +128,28 @@ def load_parameters(potential: Potential, tensors: Mapping[str, Tensor]) -> None
     potential.load_state_dict({name: tensors[name] for name in potential.state_dict()})
 
 
-def potential_from_spec(spec: Mapping[str, Any]) -> Potential:
+def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a description that asks for other parameters than there are, before memory is taken for them.
+
+    A potential with layers of the user's own is built without this check: they need not work without memory.
+    """
+    names = [description["architecture"], *(entry["name"] for entry in description["layers"])]
+    if any(":" in name and not name.startswith("pyg_nnp.") for name in names):
+        return
+    with torch.device("meta"):
+        expected = potential_from_spec(description, None).state_dict()
+    for name in expected:
+        if name not in parameters or expected[name].shape != parameters[name].shape:
+            raise ValueError(f"description and parameters do not fit together at {name}")
+
+
+def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | None) -> Potential:
     """Build the potential that a saved description stands for, with parameters that are still to be loaded."""
     layers, built = build_layers(
         spec["architecture"],
         {},
         [(entry["name"], entry["params"]) for entry in spec["layers"]],
-        torch.Generator(),
+        generator,
         may_import=False,
     )
     return Potential(layers, {**spec, "layers": built})

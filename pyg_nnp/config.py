@@ -100,6 +100,11 @@ class Datahub(Section):
     )
     compression: bool = Field(default=True, description="whether what all frames share is stored once")
     preload: bool = Field(default=True, description="whether an earlier preprocessing of the same data is used again")
+    in_memory: bool | None = Field(
+        default=None,
+        description="whether all data is held in memory, or read while training; null: held if half of what is free "
+        "is enough",
+    )
     transforms: Transforms = Field(default=Transforms(), description="changes to the data before training")
 
     @model_validator(mode="after")
@@ -154,8 +159,8 @@ class ForceField(Section):
 
 
 def _check_folder_part(text: str, *where: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
-        allowed = "letters, digits, '_', '-' and '.', and does not start with '.'"
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", text):
+        allowed = "up to 100 letters, digits, '_', '-' and '.', and does not start with '.'"
         raise problem(f"{text[:60]!r} becomes part of a folder's name, which has {allowed}", *where)
 
 

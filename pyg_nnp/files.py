@@ -1,17 +1,25 @@
 """Files that are whole or not there: written beside, synced, verified, renamed."""
 
+import hashlib
 import json
+import logging
 import math
 import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import EIO
+from errno import EAGAIN, EIO
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+logger = logging.getLogger(__name__)
+
 # how the names of files end that are not whole yet; what a killed process leaves behind can be removed by it
 PARTIAL = ".partial"
+LOCK = ".lock"
+_PIECE = 1 << 17  # bytes
 
 
 @contextmanager
@@ -78,3 +86,53 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def digest(path: Path, leave: int = 0) -> str:
+    """Return the SHA-256 of a file, its last ``leave`` bytes not included, in hexadecimal digits."""
+    remaining, sha = path.stat().st_size - leave, hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(max(0, min(remaining, _PIECE))):
+            sha.update(piece)
+            remaining -= len(piece)
+    return sha.hexdigest()
+
+
+@contextmanager
+def alone_in(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -> Iterator[None]:
+    """Let no other process in here with the same folder; wait until those that are have left, or do not.
+
+    The folder is made if it is not there. What a killed process left half-written in it is removed, and the folder too
+    if nothing else is in it at the end.
+
+    Raises:
+        BlockingIOError: another process is there, and is not to be waited for.
+        OSError: the folder cannot be made, or nothing can be written to it.
+    """
+    lock = FileLock(folder / LOCK)
+    _acquire(lock, folder, log, wait)
+    try:
+        for left_by_a_kill in folder.glob(f".*{PARTIAL}"):
+            left_by_a_kill.unlink()
+        yield
+    finally:
+        # before others are let in: a lock that is taken away later would be theirs
+        if [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+            folder.rmdir()
+        lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, log: logging.Logger, wait: bool) -> None:
+    waiting = False
+    while not lock.is_locked:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=waiting)
+        except Timeout as error:
+            if not wait:
+                raise BlockingIOError(EAGAIN, "another process is writing here", str(folder)) from error
+            log.info("%s: another process is writing here; waiting for it", folder)
+            waiting = True
+        except FileNotFoundError:
+            continue  # that process failed and took the folder away

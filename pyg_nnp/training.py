@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.optim import Adam
 
@@ -17,7 +16,7 @@ from pyg_nnp.checkpoint import BEST, LAST, read_saved, save_potential
 from pyg_nnp.config import Trainer
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
-from pyg_nnp.files import PARTIAL, write_durably
+from pyg_nnp.files import alone_in, write_durably
 from pyg_nnp.loss import Weights
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
@@ -29,7 +28,6 @@ from pyg_nnp.stopwatch import UNTIMED, Stopwatch
 log = logging.getLogger(__name__)
 
 HISTORY = "history.csv"
-_LOCK = ".lock"
 # an evaluation takes as much memory as a training step of 0.4 times as many atoms (benchmarks/steps.py)
 _ATOMS_TO_EVALUATE = 8192
 
@@ -239,21 +237,11 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         TrainingError: another run was quicker.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK, timeout=0)
     try:
-        lock.acquire()
-    except Timeout as error:
+        with alone_in(folder, wait=False):
+            yield
+    except BlockingIOError as error:
         raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error
-    try:
-        for left_by_a_kill in folder.glob(f".*{PARTIAL}"):
-            left_by_a_kill.unlink()
-        yield
-    finally:
-        lock.release()
-        if [path.name for path in folder.iterdir()] == [_LOCK]:
-            (folder / _LOCK).unlink()
-            folder.rmdir()
 
 
 def write_history(path: Path, row: Mapping[str, float]) -> None:

@@ -3,7 +3,6 @@
 import warnings
 from pathlib import Path
 
-import ase.units
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from molecules import make_data
 from toy import toy_config
 
 import pyg_nnp
+from pyg_nnp import units
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.build import build_potential
 from pyg_nnp.config import config_from_dict
@@ -22,7 +22,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.functional import neighbors
 from pyg_nnp.model import Potential
 
-BOHR, HARTREE = ase.units.Bohr, ase.units.Hartree
+BOHR, HARTREE = units.BOHR_IN_ANGSTROM, units.HARTREE_IN_EV
 
 
 def potential_in(Hartree_in_E: float, Bohr_in_R: float, dtype: str = "float64") -> Potential:
@@ -41,16 +41,16 @@ def water(scale: float = 0.0) -> Atoms:
 UNITS = {
     "Hartree, Å": (1.0, 0.5291772108, HARTREE, 1.0),
     "eV, Å": (27.2114, 0.529177, 1.0, 1.0),
-    "kcal/mol, Å": (627.509, 0.5291772, ase.units.kcal / ase.units.mol, 1.0),
-    "kJ/mol, nm": (2625.5, 0.05291772, ase.units.kJ / ase.units.mol, ase.units.nm),
+    "kcal/mol, Å": (627.509, 0.5291772, HARTREE / units.HARTREE_IN_KCAL_PER_MOL, 1.0),
+    "kJ/mol, nm": (2625.5, 0.05291772, HARTREE / units.HARTREE_IN_KJ_PER_MOL, 10.0),
     "Hartree, Bohr": (1.0, 1.0, HARTREE, BOHR),
     "unnamed": (3.0, 2.0, HARTREE / 3, BOHR / 2),
 }
 
 
-@pytest.mark.parametrize("units", UNITS)
-def test_properties_are_those_of_the_potential(units: str) -> None:
-    hartree, bohr, energy, length = UNITS[units]
+@pytest.mark.parametrize("name", UNITS)
+def test_properties_are_those_of_the_potential(name: str) -> None:
+    hartree, bohr, energy, length = UNITS[name]
     potential = potential_in(hartree, bohr)
     atoms = water(0.1)
     atoms.calc = PotentialCalculator(potential)
@@ -62,11 +62,11 @@ def test_properties_are_those_of_the_potential(units: str) -> None:
     np.testing.assert_allclose(atoms.get_dipole_moment(), predicted["M2"][0].numpy() * length, rtol=1e-12)
 
 
-@pytest.mark.parametrize("units", ["Hartree, Å", "kJ/mol, nm", "unnamed"])
-def test_forces_are_the_slope_of_the_energy(units: str) -> None:
+@pytest.mark.parametrize("name", ["Hartree, Å", "kJ/mol, nm", "unnamed"])
+def test_forces_are_the_slope_of_the_energy(name: str) -> None:
     """By ASE's own numerical forces."""
     atoms = water(0.1)
-    atoms.calc = PotentialCalculator(potential_in(*UNITS[units][:2]))
+    atoms.calc = PotentialCalculator(potential_in(*UNITS[name][:2]))
     np.testing.assert_allclose(calculate_numerical_forces(atoms, eps=1e-4), atoms.get_forces(), rtol=1e-5, atol=1e-6)
 
 

@@ -103,6 +103,7 @@ Datahub:
     M2: M2
   compression: false
   preload: true
+  in_memory: null
   transforms:
     atomic_energy: atomic_energy.csv
     negative_gradient: false
@@ -180,11 +181,14 @@ def read(changes: dict[str, Any]) -> Config:
 
 FF01 = parse_yaml(BASE, "base")["Modelhub"]["internal_FFs"]["FF01"]
 SPLITTER_KEYS = "It takes: method, parts, ratios, seed, save, preload."
-DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression, preload, transforms."
+DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression, preload, in_memory, transforms."
 MODEL_KEYS = (
     "It takes: suffix, architecture, active, build_params, layers, loss. Hyperparameters go under build_params."
 )
-FOLDER = "becomes part of a folder's name, which has letters, digits, '_', '-' and '.', and does not start with '.'."
+FOLDER = (
+    "becomes part of a folder's name, which has up to 100 letters, digits, '_', '-' and '.', "
+    "and does not start with '.'."
+)
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     # unknown keys, at every level
@@ -532,6 +536,7 @@ def test_file_of_the_manual_becomes_canonical():
     assert model["loss"] == printed["Modelhub"]["FF01"]["loss"]
     assert model["build_params"] == printed["Modelhub"]["FF01"]["build_params"]
     printed["Datahub"]["transforms"]["total_energy_normalization"] = False
+    printed["Datahub"]["in_memory"] = None
     assert canonical["Datahub"] == printed["Datahub"]
 
 

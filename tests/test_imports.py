@@ -21,6 +21,7 @@ ORDER = [
     "kernels",
     "layers",
     "data",
+    "quality",
     "model",
     "loss",
     "build",
@@ -33,6 +34,7 @@ ORDER = [
     "steps",
     "training",
     "logs",
+    "prepare",
     "run",
     "cli",
 ]

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import pickle
 from importlib.metadata import version
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_a_run_leaves_everything(folder: Path) -> None:
         "torch 2.",
         "frames",
         "Fa",
-        "'forces'",
+        "energy/length",
         "epoch 3",
         "patience",
         "test part: rmse of E",
@@ -292,6 +293,15 @@ def test_elements_never_seen_are_refused(folder: Path) -> None:
     data = make_data([6, 1], np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.1]]), dtype=torch.float32)
     with pytest.raises(DataError, match="this potential was not trained on C, only on H, O"):
         potential(data)
+
+
+def test_a_potential_knows_the_charges_of_its_training(folder: Path) -> None:
+    frames = write_toy(folder)
+    for frame, charge in zip(frames, [0, 1, -2] * 8, strict=True):
+        frame["total_charge"] = charge
+        frame["atomic_charges"] = frame["atomic_charges"] + charge / 3
+    (folder / "dataset.pkl").write_bytes(pickle.dumps(frames))
+    assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["charges"] == [-2.0, 0.0, 1.0]
 
 
 def test_inference_mode_predicts_forces_too(folder: Path) -> None:

@@ -1,42 +1,44 @@
-"""The data set in memory: PyG's ``InMemoryDataset`` over flat tensors, and its fast batches."""
+"""The data set: PyG's ``InMemoryDataset`` over flat rows, and its fast batches."""
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_nnp.data.frames import Frames
+from pyg_nnp.data.batches import made_by_processes, make_batch
+from pyg_nnp.data.load import load_frames
 from pyg_nnp.data.preprocess import preprocess
-from pyg_nnp.data.store import StoreInfo, open_store, read_neighbor_lists, read_rows
-from pyg_nnp.data.summary import summarize
-from pyg_nnp.fields import FIELDS
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
 
-_NUMPY: dict[torch.dtype, type[np.generic]] = {
-    torch.float32: np.float32,
-    torch.float64: np.float64,
-    torch.int64: np.int64,
-}
+logger = logging.getLogger(__name__)
+
+# rows that are looked at together where all are
+_ATOMS_AT_ONCE = 1 << 18
 
 
 class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
-    """Molecules with their properties, read from a store and held in memory.
+    """Molecules with their properties, read from a store, which they may also stay in.
 
     ``dataset[i]`` is a ``Data`` with ``N`` (1,), ``Ra`` (N, 3), ``Za`` (N,), ``Q`` (1,), those of ``E`` (1,),
     ``Fa`` (N, 3), ``Qa`` (N,), ``M2`` (1, 3) that the data set has, ``edge_index`` (2, N (N - 1)) and ``num_nodes``,
     in the units of the data. ``E`` is float64 whatever ``dtype``. What is taken out never shares memory with the data
-    set. ``dataset.Ra`` and so on are the rows of all frames, one after the other.
+    set. ``dataset.Ra`` and so on are the rows of all frames, one after the other, always in memory; ``blocks`` yields
+    them piece by piece.
 
     Args:
         store_folder: what ``preprocess`` returned.
         dtype: of positions, charges, forces, dipoles.
+        in_memory: whether all frames are read now, or each from the store whenever it is asked for; None: now if they
+            take at most half of the memory that is left.
+        num_workers: processes that make batches which are read from the store; 0: this one does.
+        verify: whether the whole store is read to see that it is not damaged; False where it was just now.
         transform: called on each ``Data`` before it is handed out, as in every data set of PyG. A data set with a
             transform batches frame by frame.
 
@@ -49,14 +51,18 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         store_folder: Path | str,
         dtype: torch.dtype = torch.float32,
         transform: Callable[[Any], Any] | None = None,
+        in_memory: bool | None = None,
+        num_workers: int = 0,
+        verify: bool = True,
     ) -> None:
         folder = Path(store_folder)
         super().__init__(root=str(folder), transform=transform)
         # PyG's own place for values, which cannot express that frames share some
         self._data = Data()
         self.folder = folder
-        self._frames, self.info = _load(folder, dtype)
+        self._frames, self.info = load_frames(folder, dtype, in_memory, verify)
         self._subset: Tensor | None = None
+        self.num_workers = 0 if self._frames.in_memory else num_workers
 
     @classmethod
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
@@ -70,7 +76,22 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             ConfigError: if the options contradict each other or name missing files.
             DataError: if the data file does not hold what it must.
         """
-        return cls(preprocess(config, Path(out)), dtype=getattr(torch, config.Trainer.dtype))
+        dataset = cls(
+            preprocess(config, Path(out)),
+            dtype=getattr(torch, config.Trainer.dtype),
+            in_memory=config.Datahub.in_memory,
+            num_workers=config.Trainer.num_workers,
+            verify=False,
+        )
+        logger.info("%s", dataset._how_read())
+        return dataset
+
+    def _how_read(self) -> str:
+        if self._frames.in_memory:
+            return "Batches are made in the training process, from data in memory; no loader processes are needed."
+        makers = f"{self.num_workers} loader processes" if self.num_workers else "the training process"
+        size = f"{self._frames.stored_bytes / 1e9:.3g} GB in memory"
+        return f"Batches are made by {makers}, from data in {self.folder}, which would take {size}."
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -90,8 +111,18 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @property
     def elements(self) -> list[int]:
         """The atomic numbers that occur, in ascending order."""
-        elements: list[int] = torch.unique(self.Za).tolist()
-        return elements
+        found: set[int] = set()
+        for block in self.blocks(["Za"]):
+            found.update(torch.unique(block["Za"]).tolist())
+        return sorted(found)
+
+    @property
+    def charges(self) -> list[float]:
+        """The total charges that occur, in ascending order."""
+        found: set[float] = set()
+        for block in self.blocks(["Q"]):
+            found.update(torch.unique(block["Q"]).tolist())
+        return sorted(found)
 
     @property
     def max_atoms(self) -> int:
@@ -104,11 +135,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return self.info.hash
 
     def len(self) -> int:
-        """Return the number of frames in memory, those outside a subset included."""
+        """Return the number of frames, those outside a subset included."""
         return self._frames.num_frames
 
     def get(self, idx: int) -> Data:
-        """Return frame ``idx``, counted over all frames in memory."""
+        """Return frame ``idx``, counted over all frames, those outside a subset included."""
         chosen = self._frames.select(torch.tensor([idx]))
         data = Data()
         for name in self.fields:
@@ -132,7 +163,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             raise IndexError(f"a batch takes one or more frames from 0 to {len(self) - 1}, got {indices.tolist()}")
         if self.transform is not None:
             return Batch.from_data_list([self[i] for i in indices.tolist()])
-        return _make_batch(self._frames, self._in_memory(indices), self.fields)
+        return make_batch(self._frames, self._of_all(indices), self.fields)
 
     def batches(self, indices: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """Yield all of ``indices`` in batches, the last of which may be smaller.
@@ -144,8 +175,27 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]
-        for first in range(0, len(indices), batch_size):
-            yield self.batch(indices[first : first + batch_size])
+        parts = [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
+        if self.num_workers and self._frames.device.type == "cpu":
+            yield from made_by_processes(self.batch, parts, self.num_workers)
+        else:
+            yield from map(self.batch, parts)
+
+    def blocks(self, names: Sequence[str], indices: Tensor | None = None) -> Iterator[dict[str, Tensor]]:
+        """Yield the rows of some fields piece by piece, for what looks at all frames without having them in memory.
+
+        Args:
+            names: of the fields.
+            indices: (n,) which frames, in this order; None: all.
+
+        Yields:
+            Field -> its rows of some consecutive ``indices``, as in a batch; transforms are not applied.
+        """
+        indices = torch.arange(len(self)) if indices is None else indices
+        at_once = max(1, _ATOMS_AT_ONCE // self.max_atoms)
+        for first in range(0, len(indices), at_once):
+            chosen = self._frames.select(self._of_all(indices[first : first + at_once]))
+            yield {name: self._frames.gather(name, chosen) for name in names}
 
     def index_select(self, idx: Any) -> "MoleculeDataset":
         """Return the subset that slices, lists, index arrays or boolean masks select; memory is shared with it."""
@@ -154,10 +204,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return part
 
     def copy(self, idx: Any = None) -> "MoleculeDataset":
-        """Return a deep copy of the data set, or of the part of it that ``idx`` selects."""
+        """Return a deep copy of the data set, or of the part of it that ``idx`` selects, which is then in memory."""
         part = copy.copy(self) if idx is None else self.index_select(idx)
-        part._frames = part._frames.subset(part._in_memory(torch.arange(len(part))))
+        part._frames = part._frames.subset(part._of_all(torch.arange(len(part))))
         part._indices = part._subset = None
+        part.num_workers = 0
         return part
 
     def to(self, device: Any) -> "MoleculeDataset":
@@ -175,53 +226,12 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Not available: a data set is opened from its store."""
         raise NotImplementedError("open a MoleculeDataset from the folder of its store")
 
-    def summary(self) -> list[str]:
-        """Describe the data set in lines for the log: counts, elements, and each field's source, range and mean."""
-        return summarize(self)
-
     def __getattr__(self, key: str) -> Any:
         frames = self.__dict__.get("_frames")
         if frames is not None and key in frames.values:
-            return frames.gather(key, frames.select(self._in_memory(torch.arange(len(self)))))
+            return frames.gather(key, frames.select(self._of_all(torch.arange(len(self)))))
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{key}'")
 
-    def _in_memory(self, indices: Tensor) -> Tensor:
-        """Turn indices of a subset into those of all frames in memory."""
+    def _of_all(self, indices: Tensor) -> Tensor:
+        """Turn indices of a subset into those of all frames."""
         return indices if self._subset is None else self._subset[indices.cpu()]
-
-
-def _load(folder: Path, dtype: torch.dtype) -> tuple[Frames, StoreInfo]:
-    types = {"int": torch.int64, "float": dtype, "float64": torch.float64}
-    with open_store(folder) as (info, file):
-        values = {n: torch.from_numpy(read_rows(file, n, _NUMPY[types[FIELDS[n].dtype]])) for n in info.fields}
-        lists = {size: torch.from_numpy(edges) for size, edges in read_neighbor_lists(file).items()}
-    shared, sizes = set(info.shared), values["N"]
-    if len(lists) == 1:
-        # all frames have one size, whether or not the store was told to look
-        shared.add("N")
-        values["N"] = sizes = sizes[:1].clone()
-    return Frames(values, frozenset(shared), sizes, info.num_frames, lists), info
-
-
-def _make_batch(frames: Frames, indices: Tensor, fields: Sequence[str]) -> Batch:
-    chosen = frames.select(indices)
-    count = len(indices)
-    graph_ptr = torch.arange(count + 1, device=frames.device)
-    no_shift = torch.zeros(count, dtype=torch.int64, device=frames.device)
-    batch = Batch(_base_cls=Data)
-    slices: dict[str, Tensor] = {}
-    shifts: dict[str, Tensor] = {}
-    for name in fields:
-        batch[name] = frames.gather(name, chosen)
-        slices[name] = chosen.ptr if FIELDS[name].level == "atom" else graph_ptr
-        shifts[name] = no_shift
-    batch.edge_index, slices["edge_index"] = frames.edges(chosen)
-    shifts["edge_index"] = chosen.ptr[:-1]
-    sizes = chosen.sizes.tolist()
-    batch.num_nodes = sum(sizes)
-    batch.batch = graph_ptr[:-1].repeat_interleave(chosen.ptr.diff(), output_size=sum(sizes))
-    batch.ptr = chosen.ptr
-    # what Batch.from_data_list leaves behind for to_data_list and get_example
-    batch._num_nodes = sizes
-    batch._num_graphs, batch._slice_dict, batch._inc_dict = count, slices, shifts
-    return batch

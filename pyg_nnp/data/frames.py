@@ -1,4 +1,4 @@
-"""All frames of a data set as flat tensors, from which any of them are gathered without a loop over frames."""
+"""All frames of a data set as flat rows, in memory or in a file, from which any frames are gathered."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pyg_nnp.data.rows import StoredRows
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import offsets
 
@@ -30,17 +31,18 @@ class Selection:
 
 @dataclass(frozen=True)
 class Frames:
-    """Flat tensors of n frames.
+    """Flat rows of n frames.
 
     Attributes:
-        values: field -> its rows: (n, ...) of molecules, (A, ...) of atoms, or those of one frame where shared.
+        values: field -> its rows: (n, ...) of molecules, (A, ...) of atoms, or those of one frame where shared, which
+            are always in memory, as ``N`` is.
         shared: the fields of which one frame's rows hold for all.
         sizes: (n,) int64 number of atoms of each frame, or (1,) where all have the same; always on the CPU.
         num_frames: n.
         neighbor_lists: number of atoms -> (2, E) int64 full neighbor list.
     """
 
-    values: dict[str, Tensor]
+    values: dict[str, Tensor | StoredRows]
     shared: frozenset[str]
     sizes: Tensor
     num_frames: int
@@ -55,6 +57,16 @@ class Frames:
     def device(self) -> torch.device:
         """Where the values are."""
         return self.values["Ra"].device
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no rows stay in a file."""
+        return self.stored_bytes == 0
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of memory that the rows in a file would take."""
+        return sum(value.nbytes for value in self.values.values() if isinstance(value, StoredRows))
 
     def select(self, frames: Tensor) -> Selection:
         """Prepare to gather ``frames``, (G,) int64, each from 0 to n - 1."""
@@ -72,6 +84,8 @@ class Frames:
     def gather(self, name: str, chosen: Selection) -> Tensor:
         """Return the rows of a field, one frame after the other, in memory of their own."""
         value = self.values[name]
+        if isinstance(value, StoredRows):
+            return value.read(*self._runs(name, chosen))
         if name in self.shared:
             return value.repeat(len(chosen.frames), *(1,) * (value.dim() - 1))
         if FIELDS[name].level == "graph":
@@ -80,6 +94,13 @@ class Frames:
             return value.index_select(0, chosen.atoms)
         by_frame = value.view(self.num_frames, self.size or 0, *value.shape[1:])
         return by_frame.index_select(0, chosen.frames).flatten(0, 1)
+
+    def _runs(self, name: str, chosen: Selection) -> tuple[Tensor, Tensor]:
+        """Return the first row of each frame, and how many rows it has."""
+        frames = chosen.frames.cpu()
+        if FIELDS[name].level == "graph":
+            return frames, torch.ones_like(frames)
+        return frames * self.size if self.size is not None else self._first_atoms[frames], chosen.sizes
 
     def edges(self, chosen: Selection) -> tuple[Tensor, Tensor]:
         """Return the neighbor lists one frame after the other, atoms counted over the selection.
@@ -105,9 +126,11 @@ class Frames:
         return edge_index, ptr.to(self.device)
 
     def subset(self, frames: Tensor) -> "Frames":
-        """Return some frames, in memory of their own; what all frames share stays shared."""
+        """Return some frames, in memory and of their own; what all frames share stays shared."""
         chosen = self.select(frames)
-        values = {n: v.clone() if n in self.shared else self.gather(n, chosen) for n, v in self.values.items()}
+        one = self.select(torch.tensor([0]))
+        values: dict[str, Tensor | StoredRows] = {}
+        values |= {name: self.gather(name, one if name in self.shared else chosen) for name in self.values}
         sizes = self.sizes if self.size is not None else chosen.sizes
         lists = {size: self.neighbor_lists[size] for size in torch.unique(sizes).tolist()}
         return replace(self, values=values, sizes=sizes, num_frames=len(frames), neighbor_lists=lists)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
@@ -15,9 +16,11 @@ from pyg_nnp.data.block import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.readers import file_names, read_blocks
 from pyg_nnp.data.references import read_atomic_energies
-from pyg_nnp.data.store import LAYOUT, open_store, write_store
+from pyg_nnp.data.store import FILE_NAME, LAYOUT, open_store
+from pyg_nnp.data.store_writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
+from pyg_nnp.files import alone_in, digest
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub
@@ -51,26 +54,38 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
     _check_options(hub)
     csv_path = _csv_path(hub)
     energies = read_atomic_energies(csv_path) if csv_path else None
+    files = [path, csv_path] if csv_path else [path]
+    status = _status(files)
     options = _options(hub, _bohr_in_r(config))
     store_hash = _hash(path, csv_path, sources, options)
     folder = Path(out) / f"processed_dataset_{store_hash}"
-    if hub.preload and _is_usable(folder, store_hash, log):
+    if hub.preload and _damage(folder, store_hash) is None:
         log.info("%s: preprocessed before, loading %s", path, folder)
         return folder
-    log.info("%s: preprocessing into %s", path, folder)
-    start = perf_counter()
     prepare = _Preparation(hub, sources, options, energies, log)
-    with write_store(
-        folder,
-        store_hash=store_hash,
-        sources=sources,
-        options=options,
-        share=hub.compression,
-        atomic_energies=energies,
-    ) as writer:
-        for block in read_blocks(path, hub.data_format, sources):
-            writer.append(prepare(block))
-    log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
+    with alone_in(folder, log):
+        # another process may have been here first
+        if hub.preload and (folder / FILE_NAME).exists():
+            damage = _damage(folder, store_hash)
+            if damage is None:
+                log.info("%s: preprocessed by another process, loading %s", path, folder)
+                return folder
+            log.warning("%s Preprocessing again.", damage)
+        log.info("%s: preprocessing into %s", path, folder)
+        start = perf_counter()
+        with write_store(
+            folder,
+            store_hash=store_hash,
+            sources=sources,
+            options=options,
+            share=hub.compression,
+            atomic_energies=energies,
+        ) as writer:
+            for block in read_blocks(path, hub.data_format, sources):
+                writer.append(prepare(block))
+            if _status(files) != status:
+                raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
+        log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
     return folder
 
 
@@ -118,8 +133,8 @@ class _Preparation:
 
 def _check_options(hub: "Datahub") -> None:
     path = Path(hub.data_path)
-    if not path.is_file():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
+        beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         raise ConfigError(f"Datahub.data_path: there is no file '{path}'.{did_you_mean(path.name, beside)}")
     for name in ("Ra", "Za"):
         if name not in hub.features:
@@ -169,28 +184,27 @@ def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
 def _hash(path: Path, csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
     covered = {
         "layout": LAYOUT,
-        "data": _digest(path),
-        "atomic_energies": _digest(csv_path) if csv_path else None,
+        "data": digest(path),
+        "atomic_energies": digest(csv_path) if csv_path else None,
         "sources": dict(sources),
         "options": dict(options),
     }
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_usable(folder: Path, store_hash: str, log: logging.Logger) -> bool:
-    if not folder.exists():
-        return False
+def _damage(folder: Path, store_hash: str) -> str | None:
+    """Say what is wrong with a store, if anything is; that there is none, too."""
     try:
         with open_store(folder, store_hash):
-            return True
+            return None
     except DataError as error:
-        log.warning("%s Preprocessing again.", error)
-        return False
+        return str(error)
+
+
+def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
+    """Return what changes when somebody writes to a file."""
+    found = [path.stat() for path in paths]
+    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
 
 
 def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Reference energies of atoms: read from a CSV file, or fitted."""
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -48,7 +49,7 @@ def read_atomic_energies(path: Path) -> dict[int, float]:
         ConfigError: if there is no such file.
         DataError: if the file is not as described, with the line at fault.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
         raise ConfigError(f"Datahub.transforms.atomic_energy: there is no file '{path}'.")
     energies: dict[int, float] = {}
     try:
@@ -97,15 +98,14 @@ def reference_energies(
         raise ConfigError(
             f"Datahub.transforms.{'atomic_energy: fit' if fit else 'total_energy_normalization'} needs E."
         )
-    elements, counts = _count_elements(dataset)
-    E = dataset.E.cpu().numpy()
-    if training_indices is not None:
-        chosen = training_indices.cpu().numpy()
-        counts, E = counts[chosen], E[chosen]
+    elements = dataset.elements
+    mean, triangle, num_frames = _summed_up(dataset, elements, training_indices)
     if fit:
-        _check_all_occur(elements, counts)
-        energies[elements] = np.linalg.lstsq(counts, E, rcond=None)[0]
-    shift = float(np.mean(E - counts @ energies[elements])) if normalize else 0.0
+        _check_all_occur(elements, mean[:-1])
+        # numpy's own tolerance for all rows: those of the triangle are few, but have the rounding errors of all
+        rcond = np.finfo(np.float64).eps * max(num_frames, len(elements))
+        energies[elements] = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=rcond)[0]
+    shift = float(mean[-1] - mean[:-1] @ energies[elements]) if normalize else 0.0
     return References(torch.from_numpy(energies), shift)
 
 
@@ -129,16 +129,30 @@ def _read_row(where: str, row: dict[str, str | None]) -> tuple[int, float]:
     return _SYMBOLS[symbol], energy
 
 
-def _count_elements(dataset: "MoleculeDataset") -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the atomic numbers that occur, (K,), and how many of each are in each frame, (n, K)."""
-    elements, columns = np.unique(dataset.Za.cpu().numpy(), return_inverse=True)
-    frames = np.repeat(np.arange(len(dataset)), dataset.N.cpu().numpy())
-    cells = np.bincount(frames * len(elements) + columns, minlength=len(dataset) * len(elements))
-    return elements, cells.reshape(len(dataset), len(elements)).astype(np.float64)
+def _summed_up(
+    dataset: "MoleculeDataset", elements: list[int], indices: Tensor | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Go through the rows (number of atoms of each of K elements, E) of frames, in memory that does not grow with them.
+
+    Returns:
+        The mean of the rows, (K + 1,); the triangular matrix of their QR decomposition, (at most K + 1, K + 1), which
+        has the same least squares as they; and how many there are.
+    """
+    total, num_frames = np.zeros(len(elements) + 1), 0
+    triangle: NDArray[np.float64] = np.zeros((0, len(elements) + 1))
+    for block in dataset.blocks(["N", "Za", "E"], indices):
+        N, columns = block["N"].cpu().numpy(), np.searchsorted(elements, block["Za"].cpu().numpy())
+        cells = np.repeat(np.arange(len(N)), N) * len(elements) + columns
+        counts = np.bincount(cells, minlength=len(N) * len(elements)).reshape(len(N), -1)
+        rows = np.column_stack((counts, block["E"].cpu().numpy()))
+        total += rows.sum(axis=0)
+        triangle = np.asarray(np.linalg.qr(np.vstack((triangle, rows)), mode="r"))
+        num_frames += len(N)
+    return total / num_frames, triangle, num_frames
 
 
-def _check_all_occur(elements: NDArray[np.int64], counts: NDArray[np.float64]) -> None:
-    missing = [chemical_symbols[Z] for Z in elements[counts.sum(axis=0) == 0]]
+def _check_all_occur(elements: list[int], mean_counts: NDArray[np.float64]) -> None:
+    missing = [chemical_symbols[Z] for Z, count in zip(elements, mean_counts, strict=True) if count == 0]
     if missing:
         raise DataError(
             f"Datahub.transforms.atomic_energy: fit: no frame of the training part has {', '.join(missing)}, but other "

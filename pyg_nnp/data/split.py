@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import uuid
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.files import alone_in, write_durably
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Splitter
 
-LAYOUT = 1
+LAYOUT = 2
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ def split_dataset(
     drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
     parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
     if splitter.save:
-        _save(path, parts, description)
+        with alone_in(path.parent, log):
+            write_durably(path, save(parts, metadata={"split": _stamp(description, parts)}))
         log.info("split saved to %s", path)
     return parts
 
@@ -122,12 +123,12 @@ def _load(
 ) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
-            matches = (file.metadata() or {}).get("split") == description
+            stamp = (file.metadata() or {}).get("split")
             parts = {part: file.get_tensor(part) for part in counts}
     except (SafetensorError, OSError) as error:
         log.warning("%s is damaged (%s); the split is drawn again", path, error)
         return None
-    if not matches or not _is_valid(parts, counts, num_frames):
+    if stamp != _stamp(description, parts) or not _is_valid(parts, counts, num_frames):
         log.warning("%s does not hold the split it should; the split is drawn again", path)
         return None
     return parts
@@ -140,8 +141,9 @@ def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int)
     return bool(((frames >= 0) & (frames < num_frames)).all()) and len(torch.unique(frames)) == len(frames)
 
 
-def _save(path: Path, parts: dict[str, Tensor], description: str) -> None:
-    # never half a file: written beside it, then renamed
-    partial = path.with_name(f"{path.name}.partial-{uuid.uuid4().hex[:8]}")
-    partial.write_bytes(save(parts, metadata={"split": description}))
-    partial.replace(path)
+def _stamp(description: str, parts: dict[str, Tensor]) -> str:
+    """Return the one text that goes with a split; several would be saved in any order."""
+    sha = hashlib.sha256(description.encode())
+    for frames in parts.values():
+        sha.update(frames.numpy().tobytes())
+    return f"{description} sha256 {sha.hexdigest()}"

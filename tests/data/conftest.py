@@ -11,7 +11,7 @@ import torch
 
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.store import write_store
+from pyg_nnp.data.store_writer import write_store
 
 Frame = dict[str, Any]
 HASH = "0123456789abcdef"
@@ -62,13 +62,14 @@ def waters() -> list[Frame]:
     return [make_frame([8, 1, 1], seed=seed) for seed in range(5)]
 
 
-@pytest.fixture
-def open_dataset(tmp_path: Path) -> Callable[..., MoleculeDataset]:
+@pytest.fixture(params=[True, False], ids=["in memory", "from the store"])
+def open_dataset(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., MoleculeDataset]:
     """Make a data set of frames."""
 
     def open_it(frames: list[Frame], dtype: torch.dtype = torch.float32, **options: Any) -> MoleculeDataset:
         number = len(list(tmp_path.iterdir()))
-        return MoleculeDataset(save_store(tmp_path / f"store_{number}", frames, **options), dtype)
+        folder = save_store(tmp_path / f"store_{number}", frames, **options)
+        return MoleculeDataset(folder, dtype, in_memory=request.param)
 
     return open_it
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from pyg_nnp.config import Splitter
 from pyg_nnp.data import split_dataset
-from pyg_nnp.data.split import count_frames
+from pyg_nnp.data.split import _stamp, count_frames
 from pyg_nnp.errors import ConfigError
 
 PARTS = ["training", "validation", "test"]
@@ -108,12 +108,12 @@ def test_seed_decides(tmp_path: Path) -> None:
 def test_saved_split_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     drawn = split_dataset(make_splitter(), 10, STORE, tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("split_*")
     assert "split saved to" in caplog.text
     caplog.clear()
     # a mark of ours, to see that the file is what is used
     swapped = drawn | {"validation": drawn["test"][:1], "test": torch.cat((drawn["validation"], drawn["test"][1:]))}
-    save_file(swapped, path, metadata=metadata_of(path))
+    save_file(swapped, path, metadata={"split": _stamp(metadata_of(path)["split"].partition(" sha256 ")[0], swapped)})
     assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), swapped)
     assert "split loaded from" in caplog.text
     assert same(split_dataset(make_splitter(preload=False), 10, STORE, tmp_path), drawn)
@@ -147,12 +147,12 @@ def test_saved_split_of_anything_else_is_not_used(
     again = split_dataset(make_splitter(**changed), num_frames, store, tmp_path)
     fresh = split_dataset(make_splitter(**changed, preload=False), num_frames, store, tmp_path)
     assert same(again, fresh)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("split_*"))) == 2
 
 
 def test_damaged_split_is_drawn_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     drawn = split_dataset(make_splitter(), 10, STORE, tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("split_*")
     whole, metadata = path.read_bytes(), metadata_of(path)
     path.write_bytes(whole[:-8])
     assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), drawn)
@@ -164,7 +164,8 @@ def test_damaged_split_is_drawn_again(tmp_path: Path, caplog: pytest.LogCaptureF
     outside = saved | {"validation": torch.tensor([10])}
     too_few = saved | {"training": saved["training"][:-1]}
     missing = {part: frames for part, frames in saved.items() if part != "test"}
-    for wrong in (twice, outside, too_few, missing):
+    another = saved | {"validation": saved["test"][:1], "test": torch.cat((saved["validation"], saved["test"][1:]))}
+    for wrong in (twice, outside, too_few, missing, another):
         caplog.clear()
         save_file(wrong, path, metadata=metadata)
         assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), drawn)
@@ -173,3 +174,18 @@ def test_damaged_split_is_drawn_again(tmp_path: Path, caplog: pytest.LogCaptureF
     caplog.clear()
     assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), drawn)
     assert "does not hold the split it should" in caplog.text
+
+
+def test_failing_to_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split_dataset(make_splitter(), 10, STORE, tmp_path)
+    (path,) = tmp_path.glob("split_*")
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        split_dataset(make_splitter(preload=False), 10, STORE, tmp_path)
+    assert path.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / ".lock", path])

@@ -7,10 +7,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyg_nnp.data.store import FILE_NAME, open_store, read_rows, write_store
+from pyg_nnp.data.store import FILE_NAME, open_store, read_shared, seal, stored_rows
+from pyg_nnp.data.store_writer import write_store
 from pyg_nnp.errors import DataError
 
 HASH = "0123456789abcdef"
@@ -28,7 +30,9 @@ def write(folder: Path, blocks: Iterable[Arrays], share: bool = True, **options:
 
 def read(folder: Path) -> tuple[frozenset[str], Arrays, list[str]]:
     with open_store(folder, HASH) as (info, file):
-        arrays = {name: read_rows(file, name, np.float64) for name in info.fields}
+        stored = stored_rows(file, info, dict.fromkeys(info.fields, torch.float64))
+        arrays = {name: rows.read_all().numpy() for name, rows in stored.items()}
+        arrays |= {name: read_shared(file, name, torch.float64).numpy() for name in info.shared}
         return info.shared, arrays, sorted(file["neighbor_lists"], key=int)
 
 
@@ -128,12 +132,12 @@ def test_blocks_with_other_fields_are_refused(tmp_path: Path) -> None:
 def test_failure_on_the_way_leaves_nothing(tmp_path: Path) -> None:
     def blocks() -> Iterator[Arrays]:
         yield block(WATER)
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list((tmp_path / "store").iterdir())) == 1
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "store", blocks())
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 def test_old_store_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
@@ -149,19 +153,19 @@ def test_old_store_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def incomplete(path: Path) -> None:
-    with h5py.File(path, "a") as file:
-        del file.attrs["complete"]
+def without_seal(path: Path) -> None:
+    path.write_bytes(path.read_bytes().partition(b"\npyg_nnp store")[0])
 
 
 def other_layout(path: Path) -> None:
-    with h5py.File(path, "a") as file:
-        file.attrs["layout"] = 0
+    path.write_bytes(path.read_bytes().replace(b"layout 002", b"layout 001"))
 
 
 def other_hash(path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["hash"] = "f" * 16
+    without_seal(path)
+    seal(path)
 
 
 def without_fields(path: Path) -> None:
@@ -178,15 +182,23 @@ def something_else(path: Path) -> None:
     path.write_text("no store")
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGED = "is cut short or damaged"
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (incomplete, "is incomplete"),
-        (other_layout, "has layout 0, but this version of pyg_nnp reads 1"),
+        (without_seal, DAMAGED),
+        (other_layout, "has layout 1, but this version of pyg_nnp reads 2"),
         (other_hash, f"has the hash {'f' * 16}, but {HASH} is asked for"),
-        (without_fields, "is damaged"),
-        (truncated, "is damaged"),
-        (something_else, "is damaged"),
+        (without_fields, DAMAGED),
+        (truncated, DAMAGED),
+        (something_else, DAMAGED),
+        (empty, DAMAGED),
     ],
 )
 def test_unusable_stores_are_not_opened(tmp_path: Path, harm: Callable[[Path], None], message: str) -> None:
