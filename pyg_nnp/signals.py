@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C: what was begun is finished or undone, then the program ends."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +23,23 @@ class Stopped(KeyboardInterrupt):
         self.exit_status = 128 + number
 
 
+# Python ignores exceptions in some of its callbacks (when it forks, or frees something): this one may have been
+_raised: Stopped | None = None
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
+    global _raised
     # the first signal is answered by saving; a second Ctrl-C ends at once, a second SIGTERM changes nothing
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped(number)
+    _raised = Stopped(number)
+    raise _raised
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C raise :class:`Stopped` in the main thread; a signal that is ignored stays so."""
+    global _raised
     previous = {number: signal.getsignal(number) for number in STOPPING}
     try:
         for number, handler in previous.items():
@@ -39,6 +47,7 @@ def stoppable() -> Iterator[None]:
                 signal.signal(number, _stop)
         yield
     finally:
+        _raised = None
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -47,7 +56,7 @@ def stoppable() -> Iterator[None]:
 def deferred() -> Iterator[None]:
     """Do something that no signal may cut in two: those that come meanwhile are delivered when it is over.
 
-    A second Ctrl-C is not waited for.
+    So is one before, whose exception was lost. A second Ctrl-C is not waited for.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are handled in the main thread alone
@@ -69,5 +78,7 @@ def deferred() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        if received:
-            signal.raise_signal(received[0])
+    if received:
+        signal.raise_signal(received[0])
+    if _raised is not None and sys.exception() is not _raised:
+        raise _raised

@@ -340,6 +340,45 @@ def test_signals_wait_for_what_must_not_be_cut() -> None:
     assert raised.value.exit_status == 143
 
 
+def test_a_signal_that_python_swallowed_is_not_lost() -> None:
+    """An exception in a callback of the interpreter goes nowhere."""
+
+    class Freed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "unraisablehook", lambda unraisable: lost.append(unraisable.exc_value))
+            Freed()
+        lost.append("goes on")
+        with deferred():
+            lost.append("a step")
+
+    lost: list[Any] = []
+    with stoppable(), pytest.raises(Stopped) as raised:
+        work()
+    assert lost == [raised.value, "goes on", "a step"]
+    with deferred():
+        pass
+
+
+def test_saving_after_a_signal_does_not_raise_it_again() -> None:
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            with deferred():
+                saved.append("saved")
+            saved.append("said")
+            raise
+
+    saved: list[str] = []
+    with stoppable(), pytest.raises(Stopped):
+        work()
+    assert saved == ["saved", "said"]
+
+
 def test_signal_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Stopped), stoppable():
