@@ -113,7 +113,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def elements(self) -> list[int]:
         """The atomic numbers that occur, in ascending order."""
         found: set[int] = set()
-        for block in self.blocks(["Za"]):
+        # in the order of the store, which is read faster
+        for block in self.blocks(["Za"], None if self._subset is None else self._subset.argsort()):
             found.update(torch.unique(block["Za"]).tolist())
         return sorted(found)
 

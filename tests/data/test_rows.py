@@ -22,7 +22,7 @@ def stored(path: Path, values: np.ndarray, chunk: int, order: list[int], dtype: 
         rows = values[number * chunk : (number + 1) * chunk]
         content += rows.tobytes() + bytes((chunk - len(rows)) * values[:1].nbytes)
     path.write_bytes(content)
-    return StoredRows(StoredFile(path), len(values), values.shape[1:], values.dtype, dtype, chunk, tuple(offsets))
+    return StoredRows(StoredFile(path), len(values), values.shape[1:], values.dtype, dtype, chunk, np.array(offsets))
 
 
 @st.composite
