@@ -21,7 +21,6 @@ from torch import Tensor
 
 from pyg_nnp.layers.schnet import SchNetCore
 from pyg_nnp.loss import weighted_loss
-from pyg_nnp.training import train_epoch
 
 
 def results(state: dict[str, Tensor], filters: str, batch) -> tuple[dict[str, Tensor], int]:
@@ -52,8 +51,7 @@ def main() -> None:
         batch = dataset.batch(every[:: max(len(every) // BATCH_SIZE, 1)][:BATCH_SIZE])
         for epochs in (0, arguments.epochs):
             for _ in range(epochs):
-                batches = dataset.batches(every, BATCH_SIZE // 2, order)
-                loss = train_epoch(ours.potential, batches, ours.loss, ours.optimizer, ours.schedule, lambda: None)
+                losses = [ours.step(batch) for batch in dataset.batches(every, BATCH_SIZE // 2, order)]
                 ours.potential.eval()  # as a validation does
             state = {name: value.double() for name, value in ours.potential.state_dict().items()}
             (found, num_rows), (right, _) = results(state, "table", batch), results(state, "exact", batch)
@@ -61,7 +59,9 @@ def main() -> None:
             gradients = {name: error for name, error in errors.items() if name.startswith("gradient")}
             shown = {name: error for name, error in errors.items() if name not in gradients}
             shown["largest of the gradients"] = max(gradients.values())
-            rows.append({"epochs": epochs, "loss": loss if epochs else None, "rows": num_rows, **shown})
+            rows.append(
+                {"epochs": epochs, "loss": sum(losses) / len(losses) if epochs else None, "rows": num_rows, **shown}
+            )
     table = Table(
         "epochs", "rows", *list(rows[0])[3:], title="Tables against exact filters, relative, in double precision"
     )

@@ -33,7 +33,6 @@ from rich.table import Table
 from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.optim import Adam
-from torch.optim.lr_scheduler import LambdaLR
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn.models import SchNet
 
@@ -44,7 +43,7 @@ from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.schnet import SchNetCore
 from pyg_nnp.loss import weighted_loss
 from pyg_nnp.model import Potential
-from pyg_nnp.training import train_epoch
+from pyg_nnp.steps import compute_gradients
 
 CUTOFF = 5.0  # Å
 BATCH_SIZE = 64
@@ -123,15 +122,17 @@ class Ours:
         self.loss = config.Modelhub.internal_FFs["FF01"].loss
         self.potential = build_potential(config, "FF01").to(device)
         self.optimizer = Adam(self.potential.parameters(), lr=config.Trainer.learning_rate, fused=True)
-        self.schedule = LambdaLR(self.optimizer, lambda _: 1.0)
 
     def batch(self, frames: Sequence[Frame]) -> Batch:
         with tempfile.TemporaryDirectory() as folder:
             dataset = make_dataset(frames, Path(folder))
             return dataset.batch(torch.arange(len(dataset))).to(self.device)
 
-    def step(self, batch: Batch) -> None:
-        train_epoch(self.potential, [batch], self.loss, self.optimizer, self.schedule, lambda: None)
+    def step(self, batch: Batch) -> float:
+        self.potential.train()
+        loss = compute_gradients(self.potential, batch, self.loss, list(self.potential.parameters()))
+        self.optimizer.step()
+        return loss
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         return self.potential.eval()(batch)  # type: ignore[no-any-return]

@@ -101,7 +101,7 @@ def measure_epochs(
         parts = split_dataset(trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
         usual = UsualLoop(device, frames, parts, batch_size)
         start = perf_counter()
-        fit(ours.potential, dataset, parts, trainer, ours.loss, config.Metrics, Path(folder), lambda: None, on_epoch)
+        fit(ours.potential, dataset, parts, trainer, ours.loss, config.Metrics, Path(folder), on_epoch=on_epoch)
     return times, {name: len(part) for name, part in parts.items()}, difference
 
 

@@ -1,5 +1,6 @@
-"""What is saved of a potential: its parameters as safetensors, and JSON that is enough to build it again."""
+"""The file of a potential: parameters, and the JSON that it is rebuilt from, in one safetensors file with a digest."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -8,81 +9,166 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
+from torch import Tensor
 
 from pyg_nnp.build import build_layers
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.files import write_durably, write_json
+from pyg_nnp.files import finite, write_durably
 from pyg_nnp.model import Potential
 
 FORMAT = 1
-PARAMETERS, DESCRIPTION = "potential.safetensors", "potential.json"
+_KEY = "potential"
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+BEST, LAST = "best.safetensors", "last.safetensors"
 
 
-def save_potential(potential: Potential, folder: Path, about: Mapping[str, Any]) -> None:
-    """Save a potential.
+def save_potential(
+    potential: Potential, path: Path, about: Mapping[str, Any], more: Mapping[str, Tensor] | None = None
+) -> None:
+    """Save a potential, durably.
 
     Args:
         potential: built by :func:`pyg_nnp.build_potential`.
-        folder: made where it is missing.
+        path: of the file.
         about: more to be written into the JSON, such as the epoch.
+        more: other tensors to be kept in the same file, with names that no parameter has.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is as it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     description = {
         **potential.spec,
         "format": FORMAT,
         "version": version("pyg-nnp"),
         "dtype": str(potential.dtype).removeprefix("torch."),
+        # by it a file that was put in the place of another is noticed
+        "name": path.name,
         **about,
     }
-    parameters = {name: value.contiguous().cpu() for name, value in potential.state_dict().items()}
-    write_durably(folder / PARAMETERS, save(parameters))
-    write_json(folder / DESCRIPTION, description)
+    tensors = {**potential.state_dict(), **(more or {})}
+    tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    write_durably(path, sealed(finite(description), tensors))
 
 
-def load_potential(folder: str | Path, device: str | torch.device = "cpu") -> Potential:
+def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """Return the file of a potential with its digest."""
+    # one entry alone: safetensors writes several in any order, and the same potential would not be the same bytes
+    digest = _digest(save(tensors, {_KEY: json.dumps(description)}))
+    return save(tensors, {_KEY: json.dumps({**description, "sha256": digest})})
+
+
+def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a file that :func:`save_potential` wrote.
+
+    Returns:
+        The description, and all tensors by name.
+
+    Raises:
+        DataError: there is no such file, or it is damaged, or another one than its name says, or of another format.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no potential here. Name the folder of a trained model, such as FF01-SchNet, or a file in it."
+        )
+    content = path.read_bytes()
+    try:
+        description: dict[str, Any] = json.loads(_header(content)["__metadata__"][_KEY])
+        damaged = description.pop("sha256") != _digest(content)
+        found, name = description["format"], description["name"]
+        tensors = load(content)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if damaged:
+        raise _damaged(path, "its content is not what was written")
+    if found != FORMAT:
+        raise DataError(
+            f"{path}: format {found} of a potential is not known to this version of pyg_nnp, which reads format "
+            f"{FORMAT}. Use a version like that which wrote it, {description.get('version')}."
+        )
+    if path.name in (BEST, LAST) and path.name != name:
+        raise DataError(f"{path}: this was saved as {name}. Put the right file in its place.")
+    return description, tensors
+
+
+def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Potential:
     """Load a potential that training has saved, in evaluation mode.
 
     Args:
-        folder: a model's folder, of which the best potential is taken, or its ``best`` or ``last`` folder.
+        path: the folder of a model, of which the best potential is taken, or a file.
         device: where to.
 
     Raises:
-        DataError: the folder holds no potential, or a damaged one.
+        DataError: there is no potential, or a damaged one.
         ConfigError: a layer is a class of the user's own whose module is not imported yet.
     """
-    folder = Path(folder)
-    if not (folder / DESCRIPTION).exists() and (folder / "best").is_dir():
-        folder = folder / "best"
-    for file in (DESCRIPTION, PARAMETERS):
-        if not (folder / file).is_file():
-            raise DataError(
-                f"{folder}: no potential here ({file} is missing). "
-                "Name the folder of a trained model, such as FF01-SchNet."
-            )
+    path = Path(path)
+    path = path / BEST if path.is_dir() else path
+    description, tensors = read_saved(path)
     try:
-        description = json.loads((folder / DESCRIPTION).read_text())
-        if description["format"] != FORMAT:
-            raise DataError(
-                f"{folder}: format {description['format']} of a potential is not known to this version of pyg_nnp, "
-                f"which reads format {FORMAT}. Use a version like that which wrote it, {description.get('version')}."
-            )
-        potential = potential_from_spec(description)
-        potential.to(getattr(torch, description["dtype"])).load_state_dict(load_file(folder / PARAMETERS))
+        spec = {key: value for key, value in description.items() if key != "training"}
+        _check_shapes(spec, tensors)
+        potential = potential_from_spec(spec, torch.Generator())
+        potential.to(_DTYPES[description["dtype"]])
+        load_parameters(potential, tensors)
     except ConfigError as error:
-        raise ConfigError(f"{folder / DESCRIPTION}: {error}") from error
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
-        raise DataError(f"{folder}: the saved potential is damaged: {error}. Use another copy of it.") from error
+        raise ConfigError(f"{path}: {error}") from error
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
     return potential.to(device).eval()
 
 
-def potential_from_spec(spec: Mapping[str, Any]) -> Potential:
+def load_parameters(potential: Potential, tensors: Mapping[str, Tensor]) -> None:
+    """Copy all parameters and buffers of a potential from the tensors of a file.
+
+    Raises:
+        KeyError: one is missing.
+        RuntimeError: one has another shape.
+    """
+    potential.load_state_dict({name: tensors[name] for name in potential.state_dict()})
+
+
+def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a description that asks for other parameters than there are, before memory is taken for them.
+
+    A potential with layers of the user's own is built without this check: they need not work without memory.
+    """
+    names = [description["architecture"], *(entry["name"] for entry in description["layers"])]
+    if any(":" in name and not name.startswith("pyg_nnp.") for name in names):
+        return
+    with torch.device("meta"):
+        expected = potential_from_spec(description, None).state_dict()
+    for name in expected:
+        if name not in parameters or expected[name].shape != parameters[name].shape:
+            raise ValueError(f"description and parameters do not fit together at {name}")
+
+
+def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | None) -> Potential:
     """Build the potential that a saved description stands for, with parameters that are still to be loaded."""
     layers, built = build_layers(
         spec["architecture"],
         {},
         [(entry["name"], entry["params"]) for entry in spec["layers"]],
-        torch.Generator(),
+        generator,
         may_import=False,
     )
     return Potential(layers, {**spec, "layers": built})
+
+
+def _header(content: bytes) -> Any:
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
+
+def _digest(content: bytes) -> str:
+    """Return the hash of all that the file says, but for the hash itself."""
+    header = _header(content)
+    description = json.loads(header["__metadata__"][_KEY])
+    description.pop("sha256", None)
+    header["__metadata__"] = description
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest.update(memoryview(content)[8 + int.from_bytes(content[:8], "little") :])
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: the saved potential is damaged: {reason}. Use another copy of it.")

@@ -1,7 +1,6 @@
 """Whether data, split and model fit each other: asked once, before training."""
 
 import logging
-import math
 from collections.abc import Mapping
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError, FieldError
-from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.geometry import bonds_of_hydrogen, pair_distances
 from pyg_nnp.layers import RangeSeparation
 from pyg_nnp.loss import difference
 from pyg_nnp.model import INPUTS, Potential
@@ -22,6 +21,7 @@ log = logging.getLogger(__name__)
 _SAMPLE, _SAMPLED_PAIRS = 200, 1_000_000
 # bonds of hydrogen to C, N and O are from 0.95 to 1.2 Å long; those to other elements say little about the unit
 _HYDROGEN_BOND = (0.7, 1.5)  # Å
+_SHORT_CUTOFF = 3.5  # Å
 # root mean square of forces in sets of molecules far from their minima: below 0.2
 _LARGEST_FORCE = 0.5  # Hartree/Bohr
 # at 300 K around 0.02; less only where all frames are near their minima
@@ -58,7 +58,7 @@ def check_elements(config: Config, name: str, potential: Potential, dataset: Mol
 
 
 def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
-    """Refuse ``Bohr_in_R`` and ``Hartree_in_E`` where the data cannot be in those units.
+    """Refuse ``Bohr_in_R`` and ``Hartree_in_E`` where the data cannot be in those units; ask about lengths in Bohr.
 
     Raises:
         ConfigError: bonds of hydrogen would have an impossible length, or forces would be impossibly large.
@@ -66,10 +66,11 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
     units = config.Modelhub.internal_FFs[name].build_params
     place = f"{config.source}: Modelhub.{name}.build_params"
     bohr, hartree = units.get("Bohr_in_R"), units.get("Hartree_in_E")
-    if bohr is None:
-        return
     sample = dataset.batch(_some_frames(dataset))
     bond = _bond_of_hydrogen(sample.Ra.double(), sample.Za, sample.edge_index)
+    if bohr is None:
+        _warn_of_bohr(place, units.get("cutoff_sr"), bond)
+        return
     low, high = _HYDROGEN_BOND
     if bond is not None and not low < bond / bohr * BOHR_IN_ANGSTROM < high:
         raise ConfigError(
@@ -92,6 +93,22 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
             place,
             hartree,
             rms * bohr / hartree,
+        )
+
+
+def _warn_of_bohr(place: str, cutoff: float | None, bond: float | None) -> None:
+    """Ask about a cutoff that is short if the positions are in Bohr, as bonds of hydrogen say they are."""
+    high = _HYDROGEN_BOND[1]
+    if bond is None or cutoff is None or not high < bond < high / BOHR_IN_ANGSTROM:
+        return
+    if cutoff * BOHR_IN_ANGSTROM < _SHORT_CUTOFF:
+        log.warning(
+            "%s.cutoff_sr: the positions look like Bohr: bonds of hydrogen to C, N and O are around %.3g. %g is "
+            "then only %.2g Å. Give cutoff_sr in Bohr, or positions in Å.",
+            place,
+            bond,
+            cutoff,
+            cutoff * BOHR_IN_ANGSTROM,
         )
 
 
@@ -180,8 +197,5 @@ def _some_frames(dataset: MoleculeDataset) -> Tensor:
 
 def _bond_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> float | None:
     """Return the median length of bonds of H to C, N and O, or None if there are hardly any."""
-    edges = edge_index[:, (Za[edge_index[1]] == 1)]
-    distances = pair_distances(Ra, edges)
-    shortest = Ra.new_full((len(Ra),), math.inf).scatter_reduce(0, edges[1], distances, "amin")
-    bonded = (distances == shortest[edges[1]]) & torch.isin(Za[edges[0]], torch.tensor([6, 7, 8]))
-    return float(distances[bonded].median()) if int(bonded.sum()) > 0.1 * int((Za == 1).sum()) else None
+    _, lengths = bonds_of_hydrogen(Ra, Za, edge_index)
+    return float(lengths.median()) if len(lengths) > 0.1 * int((Za == 1).sum()) else None

@@ -10,9 +10,11 @@ import torch
 
 from pyg_nnp.config import load_config
 from pyg_nnp.errors import UserError
+from pyg_nnp.prepare import check
 from pyg_nnp.run import seed_everything, train
+from pyg_nnp.signals import Stopped, stoppable
 
-USER_ERROR, INTERRUPTED = 2, 130
+WARNED, USER_ERROR, INTERRUPTED = 1, 2, 130
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
 
 
@@ -22,9 +24,12 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=version("pyg-nnp"))
     commands = root.add_subparsers(dest="command", required=True)
     train_command = commands.add_parser("train", help="train the models of a configuration")
-    train_command.add_argument("config", type=Path, help="the configuration, a YAML file")
-    train_command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
+    check_command = commands.add_parser("check", help="look for mistakes in the data of a configuration")
+    for command in (train_command, check_command):
+        command.add_argument("config", type=Path, help="the configuration, a YAML file")
+        command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     train_command.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
+    train_command.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
     return root
 
 
@@ -37,15 +42,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0, or 2 after a user's mistake, 130 after Ctrl-C.
+        0, or 1 after warnings of ``check``, 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
     """
     options = parser().parse_args(arguments)
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))
     try:
-        config = load_config(options.config)
-        seed_everything(config.Trainer.seed)
-        train(config, options.out, options.profile)
+        with stoppable():
+            config = load_config(options.config)
+            seed_everything(config.Trainer.seed)
+            if options.command == "check":
+                return WARNED if check(config, options.out) else 0
+            train(config, options.out, options.profile, options.resume)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return USER_ERROR
@@ -58,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"MemoryError: out of memory. {OUT_OF_MEMORY} ({str(error).partition(chr(10))[0]})", file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
-        print("Interrupted. The states that were saved so far are in the output folder.", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        print(f"Stopped. To go on with what was saved in {options.out}: --resume.", file=sys.stderr)
+        return stopped.exit_status if isinstance(stopped, Stopped) else INTERRUPTED
     return 0

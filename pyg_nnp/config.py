@@ -159,8 +159,8 @@ class ForceField(Section):
 
 
 def _check_folder_part(text: str, *where: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
-        allowed = "letters, digits, '_', '-' and '.', and does not start with '.'"
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}", text):
+        allowed = "up to 100 letters, digits, '_', '-' and '.', and does not start with '.'"
         raise problem(f"{text[:60]!r} becomes part of a folder's name, which has {allowed}", *where)
 
 
@@ -274,11 +274,17 @@ class Trainer(Section):
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="largest learning rate of Adam")
     max_epochs: int = Field(default=1000, gt=0, description="epochs at most")
+    max_norm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="gradients whose norm, of all together, is larger are scaled down to it; null: never"
+    )
     num_workers: int = Field(
         default=0, ge=0, description="processes that read data from disk; 0: the training process does"
     )
     patience: Annotated[int, Field(gt=0)] | None = Field(
         default=50, description="epochs without a better validation score before training stops; null: never"
+    )
+    resume: bool = Field(
+        default=False, description="whether a training that was stopped goes on, if its output folder has one"
     )
     seed: Seed = Field(default=42, description="seed of initial weights and of the order of frames")
     warmup_ratio: float = Field(

@@ -3,9 +3,16 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST = 5000  # characters of a message
+
 
 class UserError(Exception):
     """Base of every error that a user can mend; the command line prints its text alone."""
+
+    def __str__(self) -> str:
+        # names in a file from elsewhere may be long, or hold what a terminal obeys or a log file cannot store
+        text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in super().__str__()[: _LONGEST + 1])
+        return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 
 class ConfigError(UserError):

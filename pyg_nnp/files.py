@@ -8,6 +8,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EAGAIN, EIO
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
         verify(temporary)
         temporary.replace(path)
         sync(path.parent)
+    except OSError as error:
+        # one that comes while writing does not know the file
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -55,7 +61,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
     def verify(written: Path) -> None:
         if written.read_bytes() != content:
-            raise OSError(None, "what was written reads differently", str(path))
+            raise OSError(EIO, "what was written reads differently")
 
     with replacing(path, verify) as temporary:
         temporary.write_bytes(content)
@@ -93,17 +99,18 @@ def digest(path: Path, leave: int = 0) -> str:
 
 
 @contextmanager
-def alone_in(folder: Path, log: logging.Logger = logger) -> Iterator[None]:
-    """Let no other process in here with the same folder; wait until those that are have left.
+def alone_in(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -> Iterator[None]:
+    """Let no other process in here with the same folder; wait until those that are have left, or do not.
 
     The folder is made if it is not there. What a killed process left half-written in it is removed, and the folder too
     if nothing else is in it at the end.
 
     Raises:
+        BlockingIOError: another process is there, and is not to be waited for.
         OSError: the folder cannot be made, or nothing can be written to it.
     """
     lock = FileLock(folder / LOCK)
-    _acquire(lock, folder, log)
+    _acquire(lock, folder, log, wait)
     try:
         for left_by_a_kill in folder.glob(f".*{PARTIAL}"):
             left_by_a_kill.unlink()
@@ -116,13 +123,15 @@ def alone_in(folder: Path, log: logging.Logger = logger) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(lock: FileLock, folder: Path, log: logging.Logger) -> None:
+def _acquire(lock: FileLock, folder: Path, log: logging.Logger, wait: bool) -> None:
     waiting = False
     while not lock.is_locked:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(blocking=waiting)
-        except Timeout:
+        except Timeout as error:
+            if not wait:
+                raise BlockingIOError(EAGAIN, "another process is writing here", str(folder)) from error
             log.info("%s: another process is writing here; waiting for it", folder)
             waiting = True
         except FileNotFoundError:

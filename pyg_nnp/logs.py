@@ -2,8 +2,9 @@
 
 import logging
 import platform
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pyg_nnp.training import Best, Epoch
+from pyg_nnp.resume import Best
+from pyg_nnp.training import Epoch
 
 ROOT = logging.getLogger("pyg_nnp")
 VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
@@ -28,6 +30,19 @@ class _ConsoleHandler(logging.Handler):
         self.console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file; if it cannot be written any more, that is said once, and the run goes on without."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        ROOT.removeHandler(self)
+        ROOT.warning("%s ends here, it cannot be written to any more: %s.", self.baseFilename, sys.exc_info()[1])
+
+    def close(self) -> None:
+        # what could not be written when it was to be is tried once more
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def run_log(folder: Path) -> Iterator[Console]:
     """Let the package's messages go to the terminal and, with each epoch, to a new file in ``folder``.
@@ -37,7 +52,7 @@ def run_log(folder: Path) -> Iterator[Console]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    file = logging.FileHandler(_new_file(folder), encoding="utf-8")
+    file = _LogFile(_new_file(folder), encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
     handlers = [file, _ConsoleHandler(console)]
     level, propagate = ROOT.level, ROOT.propagate
@@ -101,9 +116,9 @@ class EpochProgress:
         )
         self.task = self.bar.add_task(name, total=max_epochs * steps, epoch=f"0/{max_epochs}", state="")
 
-    def on_step(self) -> None:
-        """Advance by one optimiser step."""
-        self.bar.advance(self.task)
+    def on_step(self, taken: int) -> None:
+        """Advance to the optimiser steps that were taken."""
+        self.bar.update(self.task, completed=taken)
 
     def on_epoch(self, epoch: Epoch, best: Best) -> None:
         """Show and log what the epoch came to."""

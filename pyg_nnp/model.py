@@ -108,6 +108,10 @@ class Potential(nn.Module):
                 sources = self._functions.get(number, {})
                 layer.refine({name: _as_function(self._copy(source), name) for name, source in sources.items()})
 
+    def keep_refinement(self) -> None:
+        """Go on in the middle of an epoch of training with what was adapted at its beginning, and saved."""
+        self._refine_next = False
+
     def _copy(self, source: int) -> Layer:
         return copy.deepcopy(cast(Layer, self.layers[source])).double()
 

@@ -1,78 +1,67 @@
 """The training command: everything that happens between a configuration and a trained potential."""
 
 import logging
-import os
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
 from rich.console import Console
 from torch import Tensor
 
 from pyg_nnp.build import build_potential
-from pyg_nnp.checkpoint import DESCRIPTION, load_potential
+from pyg_nnp.checkpoint import BEST, LAST, load_potential
 from pyg_nnp.checks import (
-    check_batch_size,
-    check_cutoff,
-    check_elements,
     check_prediction,
-    check_references,
-    check_units,
 )
 from pyg_nnp.config import Config, dump_config
-from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
-from pyg_nnp.errors import ConfigError, UserError, did_you_mean
-from pyg_nnp.files import write_durably, write_json
+from pyg_nnp.data import MoleculeDataset, reference_energies
+from pyg_nnp.errors import ConfigError
+from pyg_nnp.files import finite, write_durably, write_json
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
+from pyg_nnp.prepare import active_models, last_words, make_folder, prepare
+from pyg_nnp.resume import Best
 from pyg_nnp.stopwatch import UNTIMED, profiled
-from pyg_nnp.training import HISTORY, Best, claimed, fit, large_batch
+from pyg_nnp.training import HISTORY, claimed, fit, large_batch
 
 log = logging.getLogger(__name__)
 
 
-def train(config: Config, out: Path, profile: bool = False) -> None:
+def train(config: Config, out: Path, profile: bool = False, resume: bool = False) -> None:
     """Train every active model of a configuration.
 
     Args:
         config: from :func:`pyg_nnp.load_config`.
         out: folder that everything is written to.
         profile: log where the time of an epoch goes.
+        resume: go on with trainings that were stopped, as with ``Trainer.resume``.
 
     Raises:
         ConfigError: something in the configuration is not right; all that can be known without data is checked first.
         DataError: something in the data is not right.
     """
-    names = [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
+    as_given, config = config, config.model_copy(deep=True)
+    config.Trainer.resume = config.Trainer.resume or resume
+    names = active_models(config)
     # built once now so that a mistake in the last model does not show after the first was trained for days
     for name in names:
         build_potential(config, name)
         _check_not_trained(config, name, out)
-    _make_folder(out)
-    with run_log(out / "logs") as console, _last_words():
+    make_folder(config, out)
+    with run_log(out / "logs") as console, last_words():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
-        _save_config(config, out / "config.yaml")
-        with _named(config.source):
-            dataset = MoleculeDataset.from_config(config, out)
-        log.info("Data set:\n%s", "\n".join(dataset.summary()))
-        with _named(config.source):
-            parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
-        log.info("Split: %s.", ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()))
-        _warn_of_parts(parts)
-        _warn_of_elements(dataset, parts["training"])
-        check_batch_size(config, parts)
-        check_references(config, dataset)
+        _save_config(as_given, out / "config.yaml")
+        dataset, parts = prepare(config, out)
         # all of them before the first is trained
         for name in names:
-            _check_model(config, name, dataset)
+            check_prediction(config, name, build_potential(config, name), dataset)
         device = _device(config)
         for name in names:
             train_model(config, name, dataset, parts, device, out, console, profile)
@@ -95,6 +84,7 @@ def train_model(
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
+    potential.spec["charges"] = dataset.charges
     potential.to(device)
     _warn_of_untrained(config, name, potential)
     count = sum(parameter.numel() for parameter in potential.parameters())
@@ -113,9 +103,29 @@ def train_model(
             progress.on_step,
             progress.on_epoch,
             stopwatch,
+            protocol_of(config, name, dataset),
+            config.source,
         )
-    log.info("%s: the best epoch was %d; its potential is in %s.", name, best.epoch, folder / "best")
-    _final_metrics(config, name, load_potential(folder / "best", device), best, dataset, parts, folder)
+        log.info("%s: the best epoch was %d; its potential is %s.", name, best.epoch, folder / BEST)
+        _final_metrics(config, name, load_potential(folder, device), best, dataset, parts, folder)
+
+
+def protocol_of(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, Any]:
+    """Return all of configuration and data that the result of a training depends on, as nested JSON-like dicts."""
+    document = config.model_dump(mode="json")
+    model, trainer = document["Modelhub"]["internal_FFs"][name], document["Trainer"]
+    for key in ("active", "suffix"):
+        del model[key]
+    for key in ("cuda", "num_workers", "resume"):
+        del trainer[key]
+    for key in ("save", "preload"):
+        del trainer["Splitter"][key]
+    kept = {"Modelhub": {name: model}, "Trainer": trainer, "Metrics": document["Metrics"]}
+    transforms = document["Datahub"]["transforms"]
+    # the hash covers content, mapping and options of the data; normalization is done after it
+    kept["Datahub"] = {"transforms": transforms, "content and options": dataset.hash}
+    result: dict[str, Any] = finite(kept)
+    return result
 
 
 def _final_metrics(
@@ -152,22 +162,6 @@ def _device(config: Config) -> torch.device:
     return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
 
 
-def _check_model(config: Config, name: str, dataset: MoleculeDataset) -> None:
-    potential = build_potential(config, name)
-    check_elements(config, name, potential, dataset)
-    check_units(config, name, dataset)
-    check_cutoff(config, name, potential, dataset)
-    check_prediction(config, name, potential, dataset)
-
-
-def _warn_of_elements(dataset: MoleculeDataset, training: Tensor) -> None:
-    """Say which elements nothing is learned of."""
-    missing = set(dataset.elements) - set(dataset[training].elements)
-    if missing:
-        names = ", ".join(chemical_symbols[Z] for Z in sorted(missing))
-        log.warning("No frame of the training part has %s: predictions for molecules with it mean nothing.", names)
-
-
 def _warn_of_untrained(config: Config, name: str, potential: Potential) -> None:
     """Say which predictions mean nothing, since no label was there to learn them from."""
     trained = {field for of in config.Modelhub.internal_FFs[name].loss.values() for field, w in of.items() if w > 0}
@@ -177,64 +171,17 @@ def _warn_of_untrained(config: Config, name: str, potential: Potential) -> None:
         log.warning("%s: %s is no part of the loss: what the potential predicts for it is not trained.", name, fields)
 
 
-def _warn_of_parts(parts: Mapping[str, Tensor]) -> None:
-    """Say what a missing validation part means, and which names may be misspelt."""
-    roles = ("validation", "test")
-    for part in parts:
-        near = did_you_mean(part, [role for role in roles if role not in parts])
-        if near and part not in (*roles, "training"):
-            log.warning("Part '%s' has no role in training.%s", part, near)
-    if "validation" not in parts:
-        log.warning("No part is called 'validation': nothing stops early, and the last potential is the best.")
-
-
-@contextmanager
-def _named(source: str) -> Iterator[None]:
-    """Put the name of the configuration file before messages about it."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from error
-
-
-@contextmanager
-def _last_words() -> Iterator[None]:
-    """Let the log file end with why a run did."""
-    try:
-        yield
-    except UserError as error:
-        log.debug("Stopped: %s: %s", type(error).__name__, error)
-        raise
-    except KeyboardInterrupt:
-        log.debug("Stopped: interrupted.")
-        raise
-    except BaseException:
-        log.debug("Stopped by an error outside of the configuration and the data:", exc_info=True)
-        raise
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"-o {out}: cannot be made: {error.strerror}. Name a folder that can be written to."
-        ) from error
-    if not os.access(out, os.W_OK):
-        raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
-
-
 def _check_not_trained(config: Config, name: str, out: Path) -> None:
     """Refuse to write over a potential that somebody may have waited days for."""
     folder = out / config.folder_name(name)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: this is a file, where the folder of {name} has to be. Move it away.")
-    for mark in (HISTORY, f"best/{DESCRIPTION}", f"last/{DESCRIPTION}"):
-        if (folder / mark).exists():
-            raise ConfigError(
-                f"{config.source}: Modelhub.{name}: {folder} holds a trained potential already. "
-                "Give another output folder with -o, set a suffix for the model, or move that folder away."
-            )
+    if not config.Trainer.resume and any((folder / mark).exists() for mark in (HISTORY, BEST, LAST)):
+        raise ConfigError(
+            f"{config.source}: Modelhub.{name}: {folder} holds a trained potential already. Give another output folder "
+            "with -o, set a suffix for the model, or move that folder away. To go on with a training that was stopped: "
+            "--resume."
+        )
 
 
 def _save_config(config: Config, path: Path) -> None:

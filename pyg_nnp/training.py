@@ -1,9 +1,8 @@
 """The training loop, in functions that read downwards."""
 
-import csv
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,17 +10,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from torch_geometric.data import Batch
+from torch.optim import Adam
 
-from pyg_nnp.checkpoint import save_potential
+from pyg_nnp.checkpoint import BEST, LAST, read_saved, save_potential
 from pyg_nnp.config import Trainer
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.errors import UserError
-from pyg_nnp.loss import Weights, weighted_loss
+from pyg_nnp.errors import DataError
+from pyg_nnp.files import alone_in, write_durably
+from pyg_nnp.loss import Weights
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
+from pyg_nnp.resume import Best, Progress, Training, restore_training, save_training
+from pyg_nnp.signals import deferred
+from pyg_nnp.steps import TrainingError, rate_schedule, train_epoch
 from pyg_nnp.stopwatch import UNTIMED, Stopwatch
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,6 @@ log = logging.getLogger(__name__)
 HISTORY = "history.csv"
 # an evaluation takes as much memory as a training step of 0.4 times as many atoms (benchmarks/steps.py)
 _ATOMS_TO_EVALUATE = 8192
-
-
-class TrainingError(UserError):
-    """Training cannot go on."""
 
 
 @dataclass(frozen=True)
@@ -63,93 +60,9 @@ class Epoch:
         return row | {f"{kind}_{name}": value for kind, of in self.errors.items() for name, value in of.items()}
 
 
-@dataclass
-class Best:
-    """Early stopping: the best score so far and how long ago that was.
-
-    A score that is not finite is never an improvement.
-    """
-
-    patience: int | None
-    score: float = math.inf
-    epoch: int = 0
-
-    def improves(self, score: float, epoch: int) -> bool:
-        """Say whether this score is the best so far, and remember it if so."""
-        better = math.isfinite(score) and score < self.score
-        if better:
-            self.score, self.epoch = score, epoch
-        return better
-
-    def exhausted(self, epoch: int) -> bool:
-        """Say whether there was no improvement for ``patience`` epochs."""
-        return self.patience is not None and epoch - self.epoch >= self.patience
-
-
-def rate_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[int], float]:
-    """Return the share of the learning rate at each optimiser step, counted from 0.
-
-    Before the first step it is 0, after the warm-up 1, and at the last step 0 again (if not ``constant``). The first
-    step has a share of the warm-up already: with 0 it would be no step.
-
-    Args:
-        name: ``linear`` (to 0 at the last step), ``cosine`` (to 0 along half a cosine) or ``constant``.
-        num_steps: number T of all planned steps.
-        warmup_ratio: over this share of them the rate rises linearly from 0.
-    """
-    # the rate must have a step to be 1 at, and one to end at
-    warmup = min(round(warmup_ratio * num_steps), max(num_steps - 2, 0))
-
-    def share(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        done = min((step - warmup) / max(num_steps - 1 - warmup, 1), 1.0)
-        return {"linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}[name]
-
-    return share
-
-
 def large_batch(dataset: MoleculeDataset, at_least: int) -> int:
     """Return a number of frames to evaluate at once: some thousand atoms, which keep all processors busy."""
     return max(at_least, _ATOMS_TO_EVALUATE // dataset.max_atoms)
-
-
-def train_epoch(
-    potential: Potential,
-    batches: Iterable[Batch],
-    weights: Weights,
-    optimizer: Optimizer,
-    schedule: LRScheduler,
-    on_step: Callable[[], None],
-    stopwatch: Stopwatch = UNTIMED,
-) -> float:
-    """Take one optimiser step for each batch.
-
-    Returns:
-        The mean loss over all frames.
-    """
-    potential.train()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    total, frames = torch.zeros((), dtype=torch.float64), 0
-    for batch in batches:
-        stopwatch.lap("data")
-        predicted = potential(batch)
-        stopwatch.lap("forward")
-        loss = weighted_loss(predicted, batch, weights)
-        optimizer.zero_grad()
-        stopwatch.lap("rest")
-        # only what the optimiser moves: the gradient with respect to the positions would cost as much again
-        loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-        stopwatch.lap("backward")
-        optimizer.step()
-        schedule.step()
-        stopwatch.lap("optimiser")
-        on_step()
-        # kept as a tensor, so that a GPU is waited for once an epoch and not at each step
-        total = total.to(loss.device) + loss.detach() * batch.num_graphs
-        frames += batch.num_graphs
-        stopwatch.lap("rest")
-    return float(total) / frames
 
 
 def fit(
@@ -160,68 +73,77 @@ def fit(
     loss: Weights,
     metrics: Weights,
     folder: Path,
-    on_step: Callable[[], None],
-    on_epoch: Callable[[Epoch, Best], None],
+    on_step: Callable[[int], None] = lambda taken: None,
+    on_epoch: Callable[[Epoch, Best], None] = lambda epoch, best: None,
     stopwatch: Stopwatch = UNTIMED,
+    protocol: Mapping[str, Any] | None = None,
+    place: str = "configuration",
 ) -> Best:
-    """Train a potential and save the best and the last state of it.
+    """Train a potential, and save the best and the last state of it.
+
+    With ``trainer.resume`` it goes on from ``last.safetensors``, if there is one. When Ctrl-C, or a signal that raises
+    :class:`pyg_nnp.signals.Stopped`, ends it, the state after the last step is saved.
 
     Args:
         potential: on the device and in the precision to train in.
         dataset: all frames.
         parts: the frames of ``training`` and, where there is one, ``validation``.
-        trainer: the protocol.
+        trainer: how to train.
         loss: weights of the loss.
         metrics: weights of the score.
-        folder: where ``best``, ``last`` and ``history.csv`` go; it exists.
-        on_step: called after each optimiser step.
+        folder: where ``best.safetensors``, ``last.safetensors`` and ``history.csv`` go; it exists.
+        on_step: told how many optimiser steps were taken, at the beginning and after each.
         on_epoch: told of each epoch when it is over.
         stopwatch: told of each part of an epoch when it is over.
+        protocol: all of configuration and data that must be the same when a training goes on.
+        place: what to call the configuration in messages.
 
     Returns:
         Which epoch was best.
 
     Raises:
-        TrainingError: the training loss, or every score, is not finite.
+        TrainingError: the loss, a gradient, or every score, is not finite.
+        ConfigError: it cannot go on since configuration or data changed.
     """
-    device = potential.energy_shift.device
-    training, validation = parts["training"], parts.get("validation")
-    steps = -(-len(training) // trainer.batch_size)
+    validation = parts.get("validation")
+    steps = -(-len(parts["training"]) // trainer.batch_size)
     share = rate_schedule(trainer.schedule, steps * trainer.max_epochs, trainer.warmup_ratio)
-    optimizer = Adam(potential.parameters(), lr=trainer.learning_rate, fused=True)
-    schedule = LambdaLR(optimizer, share)
     order = torch.Generator().manual_seed(trainer.seed)
     best = Best(trainer.patience if validation is not None else None)
-    stopwatch.lap("rest")  # what all epochs need
-    for number in range(1, trainer.max_epochs + 1):
-        batches = (batch.to(device) for batch in dataset.batches(training, trainer.batch_size, order))
-        training_loss = train_epoch(potential, batches, loss, optimizer, schedule, on_step, stopwatch)
-        epoch = Epoch(number, training_loss, trainer.learning_rate * share(number * steps - 1))
-        # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
-        seen = training[: trainer.batch_size] if validation is None else validation
-        batches = (batch.to(device) for batch in dataset.batches(seen, large_batch(dataset, trainer.batch_size)))
-        errors = evaluate(potential, batches, loss, metrics)
-        stopwatch.lap("validation")
-        validation_loss, score = weighted_sum(errors, loss), weighted_sum(errors, metrics)
-        if not math.isfinite(training_loss) or (validation is None and not math.isfinite(validation_loss)):
-            raise TrainingError(
-                f"epoch {number}: the training loss is {training_loss}, and {validation_loss} after its last step. "
-                f"The best state so far, if any, is in {folder}. "
-                "Choose a smaller learning_rate, and look for outliers in the data."
-            )
-        if validation is not None:
-            epoch = replace(epoch, errors=errors, validation_loss=validation_loss, score=score)
-        about: dict[str, Any] = {"epoch": number, "score": epoch.score}
-        # without a validation part the last state is the best
-        if best.improves(-number if epoch.score is None else epoch.score, number):
-            save_potential(potential, folder / "best", about)
-        save_potential(potential, folder / "last", about)
-        append_row(folder / HISTORY, epoch.row())
-        on_epoch(epoch, best)
-        stopwatch.end_epoch()
-        if best.exhausted(number):
-            log.info("No better score for %d epochs: stopped early, after epoch %d.", trainer.patience, number)
-            break
+    training = Training(
+        potential,
+        Adam(potential.parameters(), lr=trainer.learning_rate, fused=True),
+        Progress(best, order.get_state(), steps),
+        protocol or {},
+    )
+    if trainer.resume:
+        go_on(training, folder, place)
+    progress = training.progress
+
+    def rate(step: int) -> float:
+        return trainer.learning_rate * share(step)
+
+    stopwatch.lap("rest")
+    try:
+        while progress.epoch <= trainer.max_epochs and not best.exhausted(progress.epoch - 1):
+            on_step(progress.taken)
+            order.set_state(progress.order)
+            frames = parts["training"][torch.randperm(len(parts["training"]), generator=order)]
+            training_loss = train_epoch(training, dataset, frames, trainer, loss, rate, on_step, stopwatch)
+            epoch = Epoch(progress.epoch, training_loss, rate(progress.taken - 1))
+            epoch = validate(epoch, potential, dataset, parts, trainer, loss, metrics)
+            stopwatch.lap("validation")
+            with deferred():
+                end_epoch(training, epoch, order.get_state(), folder)
+            on_epoch(epoch, best)
+            stopwatch.end_epoch()
+    except KeyboardInterrupt:
+        with deferred():
+            save_training(training, folder / LAST, {})
+        log.info("Stopped in epoch %d after %d of %d steps; saved in %s.", progress.epoch, progress.step, steps, folder)
+        raise
+    if best.exhausted(progress.epoch - 1):
+        log.info("No better score for %d epochs: stopped early, after epoch %d.", best.patience, progress.epoch - 1)
     if best.epoch == 0:
         raise TrainingError(
             f"no epoch had a finite validation score, so there is no best potential; the last one is in {folder}. "
@@ -230,34 +152,102 @@ def fit(
     return best
 
 
+def go_on(training: Training, folder: Path, place: str) -> None:
+    """Restore a training from its folder, if there is something to go on from, and say what was restored.
+
+    Raises:
+        ConfigError: configuration or data changed.
+        DataError: what was saved is damaged, or is not of one training.
+    """
+    if not (folder / LAST).exists() and not (folder / BEST).exists():
+        log.info("There is nothing in %s to go on from: a new training.", folder)
+        return
+    changed = restore_training(training, folder / LAST, place)
+    progress = training.progress
+    if progress.best.epoch:
+        description, _ = read_saved(folder / BEST)
+        # it is saved before the last, which a kill may have come between
+        if description["epoch"] not in (progress.best.epoch, progress.epoch):
+            raise DataError(
+                f"{folder / BEST}: this is of epoch {description['epoch']}, but the best one was "
+                f"{progress.best.epoch}. Put the right file in its place, or start a new training."
+            )
+    if progress.step:
+        training.potential.keep_refinement()
+    log.info(
+        "Going on in epoch %d after %d steps: restored parameters, optimiser, learning rate, random generators, order "
+        "of frames, and the best score %g of epoch %d.",
+        progress.epoch,
+        progress.step,
+        progress.best.score,
+        progress.best.epoch,
+    )
+    if changed:
+        log.warning("The last bits may differ from those of a run that was not stopped: %s.", "; ".join(changed))
+
+
+def validate(
+    epoch: Epoch,
+    potential: Potential,
+    dataset: MoleculeDataset,
+    parts: Mapping[str, Tensor],
+    trainer: Trainer,
+    loss: Weights,
+    metrics: Weights,
+) -> Epoch:
+    """Return what the epoch comes to with the errors on the validation part.
+
+    Raises:
+        TrainingError: there is none, and the last step spoiled the potential.
+    """
+    device = potential.energy_shift.device
+    validation = parts.get("validation")
+    # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
+    seen = parts["training"][: trainer.batch_size] if validation is None else validation
+    batches = (batch.to(device) for batch in dataset.batches(seen, large_batch(dataset, trainer.batch_size)))
+    errors = evaluate(potential, batches, loss, metrics)
+    validation_loss, score = weighted_sum(errors, loss), weighted_sum(errors, metrics)
+    if validation is not None:
+        return replace(epoch, errors=errors, validation_loss=validation_loss, score=score)
+    if not math.isfinite(validation_loss):
+        raise TrainingError(
+            f"epoch {epoch.number}: after its last step the loss is {validation_loss}. Choose a smaller learning_rate, "
+            "and look for outliers in the data."
+        )
+    return epoch
+
+
+def end_epoch(training: Training, epoch: Epoch, order: Tensor, folder: Path) -> None:
+    """Save an epoch: the best state, the history and, when these are there, the state to go on from."""
+    progress = training.progress
+    about: dict[str, Any] = {"epoch": epoch.number, "score": epoch.score}
+    # without a validation part the last state is the best
+    if progress.best.improves(-epoch.number if epoch.score is None else epoch.score, epoch.number):
+        save_potential(training.potential, folder / BEST, about)
+    write_history(folder / HISTORY, epoch.row())
+    progress.order, progress.epoch, progress.step, progress.loss = order, epoch.number + 1, 0, 0.0
+    training.remember_random_state()
+    save_training(training, folder / LAST, about)
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Make the folder of a model this run's own: its first mark there is an empty history.
-
-    If nothing comes after it, it is taken away again.
+    """Make the folder of a model this run's own; if nothing comes into it, it is taken away again.
 
     Raises:
         TrainingError: another run was quicker.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    history = folder / HISTORY
     try:
-        history.touch(exist_ok=False)
-    except FileExistsError as error:
+        with alone_in(folder, wait=False):
+            yield
+    except BlockingIOError as error:
         raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error
-    try:
-        yield
-    finally:
-        if history.stat().st_size == 0 and len(list(folder.iterdir())) == 1:
-            history.unlink()
-            folder.rmdir()
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append a line to a CSV file, and its header when the file is empty or new."""
-    new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+def write_history(path: Path, row: Mapping[str, float]) -> None:
+    """Add the line of an epoch to a CSV file; lines of it and of later epochs, which a kill may have left, go."""
+    header = ",".join(row)
+    lines = path.read_text().splitlines()[1:] if path.exists() else []
+    lines = [line for line in lines if int(line.partition(",")[0]) < row["epoch"]]
+    lines.append(",".join(map(repr, row.values())))
+    write_durably(path, "\n".join((header, *lines, "")).encode())

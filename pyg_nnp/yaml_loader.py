@@ -16,6 +16,9 @@ _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}
 # YAML 1.1 as PyYAML has it wants a point and a signed exponent, and no sign before a leading point.
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$|[-+]\.[0-9][0-9_]*$")
+_LONGEST_NUMBER = 5000
+# what the escapes of YAML can write but UTF-8 cannot
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _HINTS = {
     r"'\t'": "indent with spaces, not with tabs",
     "mapping values are not allowed": "a ':' too many, a line indented too far, or no space after the ':' before",
@@ -31,14 +34,19 @@ class _Loader(yaml.SafeLoader):
     """Safe loader that also refuses numbers that are not finite or too large for 64 bits."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag in (_TAG + "int", _TAG + "float") and len(node.value) > _LONGEST_NUMBER:
+            # in base 60 (1:30) it would take minutes to find out how large it is
+            raise _error(f"this number has more than {_LONGEST_NUMBER} characters", node)
         try:
             value = super().construct_object(node, deep=deep)
-        except (ValueError, KeyError) as error:
+        except (ValueError, LookupError, ArithmeticError) as error:
             raise _error(f"'{node.value:.40}' cannot be read as {node.tag.removeprefix(_TAG)}", node) from error
         if isinstance(value, float) and not math.isfinite(value):
             raise _error(f"{node.value} is not a finite number", node)
         if isinstance(value, int) and abs(value) >= 2**63:
             raise _error("this number has more than 64 bits", node)
+        if isinstance(value, str) and _HALF_CHARACTER.search(value):
+            raise _error("this text has half a character in it", node)
         return value
 
 
@@ -80,11 +88,13 @@ def read_yaml(path: Path) -> Any:
     try:
         if path.is_dir():
             raise ConfigError(f"{path}: this is a folder; name the YAML file in it.")
-        if path.stat().st_size > MAX_SIZE:
+        with path.open("rb") as file:
+            content = file.read(MAX_SIZE + 1)
+        if len(content) > MAX_SIZE:
             raise ConfigError(
                 f"{path}: the file has more than {MAX_SIZE:,} bytes; a configuration is a short YAML file."
             )
-        return parse_yaml(path.read_bytes().decode("utf-8"), str(path))
+        return parse_yaml(content.decode("utf-8"), str(path))
     except FileNotFoundError as error:
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.y*ml")])
         raise ConfigError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}") from error
@@ -119,6 +129,8 @@ def parse_yaml(text: str, source: str) -> Any:
         ) from error
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{source}: {_explained(error)}") from error
+    except (ValueError, OverflowError) as error:  # of the scanner: the code of a character, the version of YAML
+        raise ConfigError(f"{source}: line {loader.line + 1}: this is not YAML ({error}).") from error
     except RecursionError as error:
         raise ConfigError(f"{source}: lists and mappings are nested too deeply.") from error
 

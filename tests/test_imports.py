@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pyg_nnp"
 ORDER = [
     "errors",
     "files",
+    "signals",
     "units",
     "fields",
     "yaml_loader",
@@ -20,6 +21,7 @@ ORDER = [
     "kernels",
     "layers",
     "data",
+    "quality",
     "model",
     "loss",
     "build",
@@ -27,8 +29,12 @@ ORDER = [
     "stopwatch",
     "checkpoint",
     "checks",
+    "ase",
+    "resume",
+    "steps",
     "training",
     "logs",
+    "prepare",
     "run",
     "cli",
 ]

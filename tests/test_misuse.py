@@ -141,9 +141,14 @@ def read_only(folder: Path) -> None:
     (folder / "out").mkdir(mode=0o500)
 
 
+def linked(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/FF01-SchNet").symlink_to(folder / "elsewhere")
+
+
 def trained_before(folder: Path) -> None:
-    (folder / "out/FF01-SchNet/best").mkdir(parents=True)
-    (folder / "out/FF01-SchNet/best/potential.json").write_text("{}")
+    (folder / "out/FF01-SchNet").mkdir(parents=True)
+    (folder / "out/FF01-SchNet/best.safetensors").write_text("{}")
 
 
 FF = r"ConfigError: train.yaml: Modelhub\.FF01"
@@ -152,7 +157,10 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     # the command line
     "no arguments": (command(), r"error: the following arguments are required: command"),
     "no configuration": (command("train"), r"error: the following arguments are required: config"),
-    "unknown command": (command("trian", "train.yaml"), r"invalid choice: 'trian' \(choose from '?train'?\)"),
+    "unknown command": (
+        command("trian", "train.yaml"),
+        r"invalid choice: 'trian' \(choose from '?train'?, '?check'?\)",
+    ),
     "unknown option": (command("train", "train.yaml", "--epochs", "3"), r"unrecognized arguments: --epochs 3"),
     "misspelt file": (
         command("train", "trian.yaml"),
@@ -168,6 +176,7 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     "output read-only": (read_only, r"-o out: cannot be written to. Name another output folder"),
     "model folder is a file": (file("out/FF01-SchNet", ""), r"out/FF01-SchNet: this is a file.*Move it away"),
     "logs is a file": (file("out/logs", ""), r"OSError: out/logs: File exists. Look at permissions"),
+    "model folder is a link": (linked, r"FF01-SchNet: leads to .*elsewhere, outside of out. Name that folder with -o"),
     "trained already": (trained_before, FF + r": out/FF01-SchNet holds a trained potential already. Give another"),
     # the file as a whole
     "empty file": (file("train.yaml", ""), r"the file is empty; it needs the sections Datahub and Modelhub"),
@@ -338,7 +347,10 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     ),
     "unknown precision": (config(Trainer__dtype="float23"), r"Trainer.dtype: .*Did you mean 'float32'\?"),
     "device for cuda": (config(Trainer__cuda="cuda:0"), r"Trainer.cuda: expects true or false, found 'cuda:0'"),
-    "learning rate diverges": (config(Trainer__learning_rate=1e30), r"TrainingError: epoch 1: .*smaller learning_rate"),
+    "learning rate diverges": (
+        config(Trainer__learning_rate=1e30),
+        r"TrainingError: epoch 1, step .*smaller learning_rate",
+    ),
     "batch too large": (config(Trainer__batch_size=13), r"batch_size: 13 is more than the 12 frames.*at most 12"),
     "typo in Splitter": (text("ratios:", "rations:"), r"Trainer.Splitter: unknown key .*Did you mean 'ratios'\?"),
     "train for training": (text("[training,", "[train,"), r"Splitter.parts: 'training' is missing among train"),

@@ -71,7 +71,7 @@ def test_results_are_the_same_bits(folder: Path) -> None:
     assert table(train(folder, "with", "--profile"))
     for state in ("best", "last"):
         ours, theirs = (
-            (folder / out / "FF01-SchNet" / state / "potential.safetensors").read_bytes() for out in ("with", "without")
+            (folder / out / "FF01-SchNet" / f"{state}.safetensors").read_bytes() for out in ("with", "without")
         )
         assert ours == theirs
     ours, theirs = ((folder / out / "FF01-SchNet" / "history.csv").read_bytes() for out in ("with", "without"))

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import pickle
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
 from pyg_nnp import cli, run, training
+from pyg_nnp.checkpoint import read_saved, save_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
 from pyg_nnp.metrics import evaluate, weighted_sum
-from pyg_nnp.training import Best, TrainingError, rate_schedule
+from pyg_nnp.resume import Best, Progress, Training
+from pyg_nnp.steps import TrainingError, rate_schedule, train_epoch
 
 
 def test_linear_schedule_by_hand() -> None:
@@ -89,7 +92,13 @@ def test_a_run_leaves_everything(folder: Path) -> None:
     assert cli.main(["train", str(write_config(folder)), "-o", "out"]) == 0
     out = folder / "out"
     model = out / "FF01-SchNet"
-    assert {path.name for path in model.iterdir()} == {"best", "last", "history.csv", "metrics.json"}
+    assert {path.name for path in model.iterdir()} == {
+        "best.safetensors",
+        "last.safetensors",
+        "history.csv",
+        "metrics.json",
+        ".lock",
+    }
     assert pyg_nnp.load_config(out / "config.yaml") == pyg_nnp.load_config(folder / "train.yaml")
     assert len(list(out.glob("processed_dataset_*/dataset.h5"))) == 1
     (log,) = (out / "logs").iterdir()
@@ -98,7 +107,7 @@ def test_a_run_leaves_everything(folder: Path) -> None:
         "torch 2.",
         "frames",
         "Fa",
-        "'forces'",
+        "energy/length",
         "epoch 3",
         "patience",
         "test part: rmse of E",
@@ -143,7 +152,7 @@ def test_training_learns(folder: Path) -> None:
 
 def test_two_runs_with_one_seed_give_the_same_bits(folder: Path) -> None:
     first, second, other = (
-        (run_toy(Path(name), Trainer__seed=seed) / "last" / "potential.safetensors").read_bytes()
+        (run_toy(Path(name), Trainer__seed=seed) / "last.safetensors").read_bytes()
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert first == second
@@ -160,8 +169,8 @@ def orders(monkeypatch: pytest.MonkeyPatch, out: str, **changes: object) -> list
     """Return the energies of the training frames in the order in which each epoch takes them."""
     epochs: list[list[float]] = []
 
-    def train_epoch(potential, batches, *args) -> float:
-        epochs.append([float(energy) for batch in batches for energy in batch.E])
+    def train_epoch(training, dataset, frames, trainer, *args) -> float:
+        epochs.append([float(energy) for batch in dataset.batches(frames, trainer.batch_size) for energy in batch.E])
         return 1.0
 
     monkeypatch.setattr(training, "train_epoch", train_epoch)
@@ -213,8 +222,8 @@ def test_without_validation_the_last_is_the_best(folder: Path) -> None:
     model = run_toy(Path("out"), Trainer__Splitter=parts, Trainer__patience=1, Trainer__max_epochs=4)
     assert len(history(model)) == 4
     assert "score" not in history(model)[0]
-    best, last = ((model / state / "potential.safetensors").read_bytes() for state in ("best", "last"))
-    assert best == last
+    best, last = (pyg_nnp.load_potential(model / f"{state}.safetensors").state_dict() for state in ("best", "last"))
+    assert all(torch.equal(best[name], last[name]) for name in best)
 
 
 def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +234,7 @@ def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(training, "evaluate", lambda *args: (value.__setitem__(0, next(scores)), original(*args))[1])
     model = run_toy(Path("out"), Trainer__patience=3, Trainer__max_epochs=6)
     assert len(history(model)) == 5
-    assert json.loads((model / "best" / "potential.json").read_text())["epoch"] == 2
+    assert pyg_nnp.load_potential(model).spec["epoch"] == 2
 
 
 def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,14 +242,15 @@ def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pyt
     with pytest.raises(TrainingError, match="no epoch had a finite validation score"):
         run_toy(Path("out"))
     model = folder / "out" / "FF01-SchNet"
-    assert json.loads((model / "last" / "potential.json").read_text())["score"] is None
-    assert not (model / "best").exists()
-    assert (model / "last").exists()
+    assert pyg_nnp.load_potential(model / "last.safetensors").spec["score"] is None
+    assert not (model / "best.safetensors").exists()
     assert not (model / "metrics.json").exists()
 
 
 def test_divergence_is_an_error(folder: Path) -> None:
-    with pytest.raises(TrainingError, match=r"epoch \d+: the training loss is (nan|inf).*smaller learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"epoch 1, step \d: the loss is (nan|inf).*are as they were.*smaller learning_rate"
+    ):
         run_toy(Path("out"), Trainer__learning_rate=1e30)
     assert not (folder / "out" / "FF01-SchNet").exists()  # nothing that would stand in the way of the next try
 
@@ -250,7 +260,7 @@ def test_broken_parameters_are_never_the_best(folder: Path, parts: list[str]) ->
     """A single step can break them after the only loss was computed."""
     with pytest.raises(
         TrainingError,
-        match=r"epoch 1: .* (nan|inf) after its last|no epoch had a finite",
+        match=r"epoch 1: after its last step the loss is (nan|inf)|no epoch had a finite",
     ):
         run_toy(
             Path("out"),
@@ -259,7 +269,7 @@ def test_broken_parameters_are_never_the_best(folder: Path, parts: list[str]) ->
             Trainer__max_epochs=1,
             Trainer__learning_rate=1e25,
         )
-    assert not list((folder / "out").glob("FF01-SchNet/best"))
+    assert not list((folder / "out").glob("FF01-SchNet/best*"))
 
 
 def test_an_untrained_potential_is_never_the_best(folder: Path) -> None:
@@ -274,7 +284,7 @@ def test_two_runs_in_one_folder_do_not_mix(folder: Path) -> None:
     with training.claimed(model):
         with pytest.raises(TrainingError, match="in use by another run"), training.claimed(model):
             pass
-        assert (model / "history.csv").exists()
+        assert model.exists()
     assert not model.exists()
 
 
@@ -283,6 +293,15 @@ def test_elements_never_seen_are_refused(folder: Path) -> None:
     data = make_data([6, 1], np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.1]]), dtype=torch.float32)
     with pytest.raises(DataError, match="this potential was not trained on C, only on H, O"):
         potential(data)
+
+
+def test_a_potential_knows_the_charges_of_its_training(folder: Path) -> None:
+    frames = write_toy(folder)
+    for frame, charge in zip(frames, [0, 1, -2] * 8, strict=True):
+        frame["total_charge"] = charge
+        frame["atomic_charges"] = frame["atomic_charges"] + charge / 3
+    (folder / "dataset.pkl").write_bytes(pickle.dumps(frames))
+    assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["charges"] == [-2.0, 0.0, 1.0]
 
 
 def test_inference_mode_predicts_forces_too(folder: Path) -> None:
@@ -294,21 +313,40 @@ def test_inference_mode_predicts_forces_too(folder: Path) -> None:
     assert torch.equal(predicted["Fa"], expected["Fa"])
 
 
+def rewritten(path: Path, **changes: object) -> None:
+    """Write a potential anew with another description, whose digest is right."""
+    potential = pyg_nnp.load_potential(path)
+    save_potential(potential, path, changes)
+
+
 def test_damaged_or_foreign_potentials_are_refused(folder: Path) -> None:
-    model = run_toy(Path("out")) / "best"
-    description = json.loads((model / "potential.json").read_text())
-    assert description["version"] == version("pyg-nnp")
-    (model / "potential.json").write_text(json.dumps({**description, "format": 2}))
+    path = run_toy(Path("out")) / "best.safetensors"
+    assert pyg_nnp.load_potential(path).spec["version"] == version("pyg-nnp")
+    content = path.read_bytes()
+    rewritten(path, format=2)
     with pytest.raises(DataError, match="format 2 of a potential is not known"):
-        pyg_nnp.load_potential(model)
-    (model / "potential.json").write_text(json.dumps(description))
-    weights = (model / "potential.safetensors").read_bytes()
-    (model / "potential.safetensors").write_bytes(weights[:-100])
+        pyg_nnp.load_potential(path)
+    path.write_bytes(content[:-100])
     with pytest.raises(DataError, match="the saved potential is damaged"):
-        pyg_nnp.load_potential(model)
-    (model / "potential.safetensors").unlink()
-    with pytest.raises(DataError, match=r"no potential here \(potential.safetensors is missing\)"):
-        pyg_nnp.load_potential(model)
+        pyg_nnp.load_potential(path)
+    path.write_bytes((path.parent / "last.safetensors").read_bytes())
+    with pytest.raises(DataError, match=r"this was saved as last.safetensors"):
+        pyg_nnp.load_potential(path.parent)
+    path.unlink()
+    with pytest.raises(DataError, match=r"best.safetensors: no potential here"):
+        pyg_nnp.load_potential(path.parent)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors"])
+def test_every_flipped_bit_is_noticed(folder: Path, name: str) -> None:
+    path = run_toy(Path("out")) / name
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(len(content) * 8, size=100).tolist():
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=name):
+            read_saved(path)
 
 
 def test_metrics_do_not_depend_on_batches(folder: Path) -> None:
@@ -333,10 +371,13 @@ def test_training_loss_is_the_mean_over_frames(folder: Path) -> None:
     config = config_from_dict(toy_config())
     dataset = MoleculeDataset.from_config(config, ".")
     potential = pyg_nnp.build_potential(config, "FF01")
-    optimizer = torch.optim.SGD(potential.parameters(), lr=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    batches = dataset.batches(torch.arange(len(dataset)), 5)
-    loss = training.train_epoch(potential, batches, {"mae": {"E": 1.0}}, optimizer, schedule, lambda: None)
+    optimizer = torch.optim.SGD(potential.parameters())
+    state = Training(potential, optimizer, Progress(Best(None), torch.get_rng_state(), 5))
+    taken: list[int] = []
+    loss = train_epoch(
+        state, dataset, torch.arange(len(dataset)), config.Trainer, {"mae": {"E": 1.0}}, lambda step: 0.0, taken.append
+    )
+    assert taken == [1, 2, 3, 4, 5]
     whole = evaluate(potential, [dataset.batch(torch.arange(len(dataset)))], {"mae": {"E": 1.0}})
     assert loss == pytest.approx(whole["mae"]["E"], rel=1e-6)
 
@@ -361,8 +402,7 @@ def test_several_models_one_after_the_other(folder: Path) -> None:
     assert {path.name for path in (folder / "out").glob("FF*")} == {"FF01-SchNet", "FF02-SchNet-second"}
     # each from the seed
     first, second = (
-        (folder / "out" / name / "last" / "potential.safetensors").read_bytes()
-        for name in ("FF01-SchNet", "FF02-SchNet-second")
+        (folder / "out" / name / "best.safetensors").read_bytes() for name in ("FF01-SchNet", "FF02-SchNet-second")
     )
     assert first == second
 
@@ -383,11 +423,11 @@ def test_references_from_the_training_part(folder: Path, transform: dict) -> Non
 def test_a_trained_potential_is_not_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_config(folder)
     assert cli.main(["train", str(path), "-o", "out"]) == 0
-    before = (folder / "out/FF01-SchNet/best/potential.safetensors").read_bytes()
+    before = (folder / "out/FF01-SchNet/best.safetensors").read_bytes()
     capsys.readouterr()
     assert cli.main(["train", str(path), "-o", "out"]) == 2
     assert "holds a trained potential already. Give another output folder with -o" in capsys.readouterr().err
-    assert (folder / "out/FF01-SchNet/best/potential.safetensors").read_bytes() == before
+    assert (folder / "out/FF01-SchNet/best.safetensors").read_bytes() == before
 
 
 def test_a_different_configuration_is_kept(folder: Path) -> None:

@@ -1,6 +1,9 @@
 """Frames of extended XYZ files and of ASE databases, read by ASE, as dicts of whatever they hold."""
 
 import io
+import json
+import math
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -9,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import ase.db
+import numpy as np
 from ase import Atoms
+from ase.db.core import bytes_to_object
 from ase.db.row import AtomsRow
+from ase.io import jsonio
 from ase.io.extxyz import read_xyz
 
+from pyg_nnp.data.values import Origin, check_sizes
 from pyg_nnp.errors import DataError
 
-_connect: Any = ase.db.connect  # which has no types
+_connect: Any = ase.db.connect  # neither has types
+_from_json: Any = jsonio.decode
+_COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type
 _ROWS = 1000  # rows of a database held in memory at a time
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
 
@@ -33,13 +42,18 @@ def xyz_frames(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8", errors="replace") as lines:
         headers = (line for line in lines if line.strip())
         for frame, header in enumerate(headers):
-            if not header.strip().isdecimal():
+            if not re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
                 what = f"expected the number of atoms, found '{header.strip()[:40]}'"
                 raise DataError(f"{path}: frame {frame}: {what}.")
             num_atoms = int(header)
+            check_sizes(Origin(str(path), {}, first=frame), np.array([num_atoms]))
             body = list(islice(lines, num_atoms + 1))
             if len(body) <= num_atoms:
                 raise DataError(f"{path}: frame {frame}: the file ends before the last of {num_atoms} atoms.")
+            columns, values = sum(map(float, _COLUMNS.findall(body[0]))), len(body[1].split())
+            if columns > values:  # ASE makes them all before it looks
+                what = f"Properties names {columns:g} columns, but the first atom has {values} values"
+                raise DataError(f"{path}: frame {frame}: {what}.")
             yield _xyz_fields(path, frame, header + "".join(body))
 
 
@@ -55,6 +69,7 @@ def database_frames(path: Path) -> Iterator[dict[str, Any]]:
     _check_database(path)
     frame, last_id = 0, 0
     with _connect(path, type="db", create_indices=False, use_lock_file=False) as database:
+        database.decode = _decode
         while True:
             try:
                 rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
@@ -88,14 +103,31 @@ def _row_fields(row: AtomsRow) -> dict[str, Any]:
 
 def _check_database(path: Path) -> None:
     """Look without writing: ASE would add its tables to a database that has none."""
-    instead = "Write one with _connect('dataset.db'), or set another data_format"
+    instead = "Write one with ase.db.connect('dataset.db'), or set another data_format"
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            query = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'systems'"
-            has_systems = bool(connection.execute(query).fetchone()[0])
+            # a view or a computed column (a hidden one) is a program
+            tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'systems' AND type = 'table'"
+            computed = "SELECT COUNT(*) FROM pragma_table_xinfo('systems') WHERE hidden <> 0"
+            counts = [connection.execute(query).fetchone()[0] for query in (tables, computed)]
     except sqlite3.Error as error:
         raise DataError(
             f"{path}: this is not an ASE database (SQLite), or it is damaged ({error}). {instead}."
         ) from error
-    if not has_systems:
+    if counts != [1, 0]:
         raise DataError(f"{path}: this SQLite database is not one of ASE. {instead}.")
+
+
+def _decode(text: str | bytes, lazy: bool = False) -> Any:
+    """Decode what ASE keeps as JSON; an array is not made before it is known that its numbers are there."""
+    if isinstance(text, bytes):
+        return bytes_to_object(text)
+    json.loads(text, object_hook=_check_array)
+    return _from_json(text)
+
+
+def _check_array(found: dict[str, Any]) -> None:
+    if "__ndarray__" in found:
+        shape, _, numbers = found["__ndarray__"]
+        if math.prod(shape) > len(numbers):
+            raise ValueError(f"an array of shape {shape} with {len(numbers)} numbers")

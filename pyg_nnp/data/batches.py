@@ -1,5 +1,6 @@
 """Batches of frames, made here or in processes of their own."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -62,6 +63,7 @@ def made_by_processes(make: Callable[[Tensor], Batch], parts: Sequence[Tensor], 
         collate_fn=_unchanged,
         num_workers=num_workers,
         generator=torch.Generator(),
+        worker_init_fn=_leave_signals_to_the_parent,
     )
     for made in loader:
         if isinstance(made, Exception):
@@ -79,6 +81,12 @@ class _Parts(Dataset[Batch | Exception]):
         except (UserError, OSError) as error:
             # raised here, the process's traceback would become part of its message
             return error
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Go on where Ctrl-C, or a batch system, signals all processes at once: the parent saves first, then ends this."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _unchanged(made: Batch | Exception) -> Batch | Exception:

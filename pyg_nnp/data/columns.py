@@ -11,7 +11,17 @@ from typing import Any, Literal
 import numpy as np
 
 from pyg_nnp.data.block import Block
-from pyg_nnp.data.values import Array, Origin, count_atoms, fits, one_value, shape_text, to_numbers, without_padding
+from pyg_nnp.data.values import (
+    Array,
+    Origin,
+    check_sizes,
+    count_atoms,
+    fits,
+    one_value,
+    shape_text,
+    to_numbers,
+    without_padding,
+)
 from pyg_nnp.fields import FIELDS
 
 Layout = Literal["stacked", "concatenated", "single", "ragged"]
@@ -51,7 +61,7 @@ def frame_columns(origin: Origin, frames: Sequence[Mapping[str, Any]]) -> dict[s
     for name, source in origin.sources.items():
         lacking = [i for i, frame in enumerate(frames) if source not in frame]
         if lacking:
-            what = origin.missing(name, [str(key) for key in frames[lacking[0]]])
+            what = origin.missing(name, [key for key in frames[lacking[0]] if isinstance(key, str)])
             nowhere = origin.first == 0 and len(lacking) == len(frames)
             raise origin.error(what) if nowhere else origin.frame_error(lacking[0], what)
         columns[name] = [frame[source] for frame in frames]
@@ -111,11 +121,14 @@ class Table:
     def _block(self, start: int, stop: int, row: int) -> Block:
         """Return frames ``start`` to ``stop`` (not included), which begin with ``row`` of concatenated columns."""
         origin = replace(self._origin, first=self._origin.first + start)
-        N = self._graph_rows("N", start, stop) if "N" in self._columns else None
+        N = None
+        if "N" in self._columns:
+            N = self._graph_rows("N", start, stop)
+            check_sizes(origin, N)  # before as many rows are read
         Za, capacities = self._atom_rows("Za", start, stop, row, N)
-        N = count_atoms(origin, Za, capacities) if N is None else N
-        if (N < 1).any():
-            raise origin.frame_error(int(np.argmax(N < 1)), "there are no atoms.")
+        if N is None:
+            N = count_atoms(origin, Za, capacities)
+            check_sizes(origin, N)
         arrays = {"N": N, "Za": without_padding(origin, "Za", Za, capacities, N, capacities > 0)}
         for name in [name for name in self._columns if name not in arrays]:
             if FIELDS[name].level == "graph":
@@ -146,8 +159,7 @@ class Table:
         self._layouts["N"] = self._layout("N")
         for start in range(0, self.num_frames, _COUNTS_AT_ONCE):
             N = self._graph_rows("N", start, min(start + _COUNTS_AT_ONCE, self.num_frames))
-            if (N < 1).any():
-                raise origin.frame_error(start + int(np.argmax(N < 1)), "there are no atoms.")
+            check_sizes(replace(origin, first=origin.first + start), N)
             total += int(N.sum())
         if total != num_rows:
             what = f"{origin.named('N')} adds up to {total} atoms, but {origin.named('Ra')} has {num_rows} rows."
@@ -162,12 +174,16 @@ class Table:
         shape = column.shape
         own_axes = 1 if FIELDS[name].level == "atom" else 0  # axes of one frame before those of the field
         has_frames = len(shape) > own_axes and fits(shape[1 + own_axes :], row)
+        if own_axes and has_frames:
+            check_sizes(self._origin, np.array([shape[1]]), least=0)
         if own_axes and self._num_rows is not None and shape[:1] == (self._num_rows,) and fits(shape[1:], row):
             return "concatenated"
         if has_frames and shape[0] == n:
             return "stacked"
         is_one = (has_frames and shape[0] == 1) or (len(shape) >= own_axes and fits(shape[own_axes:], row))
         if is_one and (name in SHARED or n == 1):
+            if own_axes:
+                check_sizes(self._origin, np.array([shape[1] if has_frames else shape[0]]), least=0)
             return "single"
         if own_axes and self._num_rows is not None and fits(shape[1:], row):
             what = f"{self._origin.named(name)} has {shape[0]} rows, but {self._origin.named('Ra')} {self._num_rows}."

@@ -13,7 +13,6 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from pyg_nnp.data.batches import made_by_processes, make_batch
 from pyg_nnp.data.load import load_frames
 from pyg_nnp.data.preprocess import preprocess
-from pyg_nnp.data.summary import summarize
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -116,6 +115,14 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         # in the order of the store, which is read faster
         for block in self.blocks(["Za"], None if self._subset is None else self._subset.argsort()):
             found.update(torch.unique(block["Za"]).tolist())
+        return sorted(found)
+
+    @property
+    def charges(self) -> list[float]:
+        """The total charges that occur, in ascending order."""
+        found: set[float] = set()
+        for block in self.blocks(["Q"]):
+            found.update(torch.unique(block["Q"]).tolist())
         return sorted(found)
 
     @property
@@ -224,10 +231,6 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def load(self, path: str, data_cls: type[Data] = Data) -> NoReturn:
         """Not available: a data set is opened from its store."""
         raise NotImplementedError("open a MoleculeDataset from the folder of its store")
-
-    def summary(self) -> list[str]:
-        """Describe the data set in lines for the log: counts, elements, and each field's source, range and mean."""
-        return summarize(self)
 
     def __getattr__(self, key: str) -> Any:
         frames = self.__dict__.get("_frames")

@@ -1,16 +1,17 @@
 """Arrays in npz files, read piece by piece."""
 
+import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import numpy as np
 from numpy.lib import format as npy
 
-from pyg_nnp.data.values import Array, Origin
+from pyg_nnp.data.values import Array, Origin, check_packed
 from pyg_nnp.errors import DataError
 
 _HEADERS = {
@@ -19,6 +20,9 @@ _HEADERS = {
     # which only encodes the names of records otherwise, and records are refused
     (3, 0): npy.read_array_header_2_0,
 }
+_LONGEST_HEADER = 10_000  # as in numpy, which reads it before it compares
+_MOST_OF_NOTHING = 1 << 20  # rows without a byte, which any file has room for
+_COMPRESSIONS = (ZIP_STORED, ZIP_DEFLATED)  # those of numpy; for another a file may ask for gigabytes
 
 
 @contextmanager
@@ -84,11 +88,15 @@ class NpzColumn:
         self._member = npz_members(archive)[origin.sources[name]]
         with self._named_errors():
             self._begin()
-            header, total = self._stream.tell(), archive.getinfo(self._member).file_size
+            info = archive.getinfo(self._member)
+            header, total = self._stream.tell(), info.file_size
             # before anything is read: memory is taken for what there is, not for what the header claims
             expected = header + math.prod(self.shape) * self.dtype.itemsize
             if min(self.shape, default=0) < 0 or self.dtype.subdtype or expected != total:
                 raise ValueError(f"shape {self.shape} of {self.dtype} is not what {total - header} bytes hold")
+            if expected == header and math.prod(length or 1 for length in self.shape) > _MOST_OF_NOTHING:
+                raise ValueError(f"shape {self.shape} of {self.dtype} takes no bytes")
+        check_packed(origin, name, total, info.compress_size, is_whole=self.is_fortran)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -119,6 +127,8 @@ class NpzColumn:
     def _begin(self) -> None:
         """Open the array and read its header."""
         self._next_row = 0
+        if (compression := self._archive.getinfo(self._member).compress_type) not in _COMPRESSIONS:
+            raise ValueError(f"its compression, method {compression}, is not one of numpy")
         self._stream = self._archive.open(self._member)
         if self._stream.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
             raise self._error("is not an array")
@@ -126,7 +136,11 @@ class NpzColumn:
         version = npy.read_magic(self._stream)
         if version not in _HEADERS:
             raise ValueError(f"there is no version {version} of its format")
-        self.shape, self.is_fortran, self.dtype = _HEADERS[version](self._stream)
+        length = self._stream.read(2 if version == (1, 0) else 4)
+        if (size := int.from_bytes(length, "little")) > _LONGEST_HEADER:
+            raise ValueError(f"a header of {size} bytes")
+        header = io.BytesIO(length + self._stream.read(size))
+        self.shape, self.is_fortran, self.dtype = _HEADERS[version](header)
         if self.dtype.hasobject:
             what = "holds Python objects, which are not read, since that can run code"
             instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"

@@ -1,29 +1,31 @@
 """Pickles read without running what they contain.
 
-A pickle is a program: it may call anything that can be imported. Here only the names listed below can be called, and
-numpy's own constructors are replaced, because they trust the pickle: an array of objects made from raw bytes, or a
-dtype with forged flags, reads memory that is not its own.
+A pickle is a program: it may call anything that can be imported. Here it calls the functions of ``stand_ins`` and
+nothing else, and what it makes stays in proportion to the file.
 """
 
 import math
 import pickle
-import re
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pyg_nnp.data.stand_ins import ALLOWED, Array, Dtype, RefusedError, plain_keys
 from pyg_nnp.errors import DataError
 
-_DTYPE = re.compile(r"[biufcSUO]\d*")
 _ADVICE = {
     "torch": "Store tensors as numpy arrays: tensor.numpy().",
     "pandas": "Store the table as a dict of lists: frame.to_dict('list').",
     "ase": "Write the structures with ase.io.write('dataset.extxyz', ...) and set data_format: extxyz.",
 }
+# Bytes for each byte of the file, beyond _SPARE: what calls make, and what the content is without shared parts.
+# Whoever refers to one array from every frame stores others with each.
+_MOST_MADE, _MOST_WRITTEN_OUT, _SPARE = 2, 16, 1 << 20
+_DEEPEST = 100
+_PYTHON: Any = pickle._Unpickler
 
 
 def load_pickle(path: Path) -> Any:
@@ -33,17 +35,20 @@ def load_pickle(path: Path) -> Any:
         path: the file.
 
     Returns:
-        What the file holds; arrays may be of a subclass of ``numpy.ndarray``.
+        What the file holds; arrays may be of a subclass of ``numpy.ndarray``, and each mapping is a dict.
 
     Raises:
-        DataError: if the file is no pickle, is damaged, holds more than one object, or asks for anything else than
-            numbers, texts, numpy arrays and containers. Nothing that it asks for is run.
+        DataError: if the file is no pickle, is damaged, holds more than one object, asks for anything else than
+            numbers, texts, numpy arrays and containers, or would take far more memory than it has bytes. Nothing that
+            it asks for is run.
     """
+    size = path.stat().st_size
     try:
         with path.open("rb") as file:
-            content = _Unpickler(file, encoding="latin1").load()
+            content = _Unpickler(file, size).load()
             has_more = bool(file.read(1))
-    except _RefusedError as error:
+        _check_written_out(content, _MOST_WRITTEN_OUT * size + _SPARE)
+    except RefusedError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:  # what a damaged pickle raises is anything
         raise DataError(f"{path}: this is not a pickle, or it is damaged ({type(error).__name__}: {error}).") from error
@@ -52,96 +57,109 @@ def load_pickle(path: Path) -> Any:
     return content
 
 
-class _RefusedError(Exception):
-    """The pickle asks for something that is not on the list."""
+class _Unpickler(_PYTHON):  # type: ignore[misc]
+    """The unpickler in Python.
 
+    The one in C fills up to 64 GB for an index of 4 bytes, and ends the process for keys that are nested deeply, before
+    anything here is asked.
 
-class _Unpickler(pickle.Unpickler):
+    Args:
+        file: open.
+        size: bytes in it.
+    """
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_PYTHON.dispatch)
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self._size = size
+        self._left = _MOST_MADE * size + _SPARE
+
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _ALLOWED:
-            return _ALLOWED[module, name]
+        if (module, name) in ALLOWED:
+            return ALLOWED[module, name]
         advice = _ADVICE.get(module.partition(".")[0], "Store numbers, texts, lists, dicts and numpy arrays only.")
-        raise _RefusedError(f"the pickle asks for {module}.{name}, which is not run. {advice}")
+        raise RefusedError(f"the pickle asks for {module}.{name}, which is not run. {advice}")
+
+    def load_reduce(self) -> None:
+        arguments = self.stack.pop()
+        made = self.stack[-1](*arguments)
+        self._count(made)
+        self.stack[-1] = made
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if not isinstance(target, Array | Dtype):
+            raise RefusedError(f"the pickle changes an object of type {type(target).__name__}, which is not done.")
+        target.__setstate__(state)
+        self._count(target)
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set_items([key, value])
+
+    def load_setitems(self) -> None:
+        self._set_items(self.pop_mark())
+
+    def load_additems(self) -> None:
+        items = plain_keys(self.pop_mark())
+        self.stack[-1].update(items)
+
+    def load_frozenset(self) -> None:
+        self.append(frozenset(plain_keys(self.pop_mark())))
+
+    def load_bytearray8(self) -> None:
+        length = int.from_bytes(self.read(8), "little")
+        if length > self._size:
+            raise ValueError(f"{length} bytes in a file of {self._size}")
+        self.append(bytearray(self.read(length)))
+
+    def _set_items(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if type(target) is not dict:
+            raise ValueError(f"items of a {type(target).__name__}")
+        target.update(zip(plain_keys(items[::2]), items[1::2], strict=True))
+
+    def _count(self, made: Any) -> None:
+        """Refuse what takes much more memory than the file that made it."""
+        if isinstance(made, np.ndarray | np.generic):
+            # an array may have many rows of no bytes
+            self._left -= max(made.nbytes, math.prod(length or 1 for length in made.shape))
+        elif isinstance(made, bytes | bytearray | dict | frozenset | range | set):
+            self._left -= len(made)
+        if self._left < 0:
+            raise RefusedError(f"the pickle asks for much more memory than the {self._size} bytes that it has.")
+
+    def load_unneeded(self) -> None:
+        raise ValueError("an instruction that arrays, numbers and containers do not need")
 
 
-class _Dtype:
-    """Stands for a ``numpy.dtype``, whose state could forge its flags."""
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-            raise _RefusedError(f"the pickle has an array of type {code!r}. Store arrays of numbers or text only.")
-        self._code = code
-        self.dtype = np.dtype(code)
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order = state[1]  # all else in the state follows from the code
-        if order not in ("<", ">", "|", "="):
-            raise ValueError(f"a byte order {order!r}")
-        self.dtype = np.dtype(order + self._code)
+for _name in ("reduce", "build", "setitem", "setitems", "additems", "frozenset", "bytearray8"):
+    _Unpickler.dispatch[getattr(pickle, _name.upper())[0]] = getattr(_Unpickler, f"load_{_name}")
+# other ways to call something, or to get at objects of the process
+for _name in ("inst", "obj", "newobj", "newobj_ex", "persid", "binpersid", "ext1", "ext2", "ext4", "next_buffer"):
+    _Unpickler.dispatch[getattr(pickle, _name.upper())[0]] = _Unpickler.load_unneeded
 
 
-class _Array(np.ndarray[Any, Any]):
-    """An array that checks what it is filled with."""
+def _check_written_out(content: Any, most: float) -> None:
+    """Refuse content whose shared parts amount to too much where each is written out, or never end."""
+    sizes: dict[int, float] = {}
 
-    __slots__ = ()  # without a dict of its own it costs no more than an ndarray
+    def size_of(value: Any, depth: int) -> float:
+        if isinstance(value, np.ndarray) and value.dtype != object:
+            return value.nbytes + 1
+        if isinstance(value, str | bytes | bytearray | range):
+            return len(value) + 1
+        if not isinstance(value, list | tuple | dict | set | frozenset | np.ndarray):
+            return 1
+        if depth > _DEEPEST:
+            raise RefusedError(f"the pickle is nested more than {_DEEPEST} deep, or holds itself.")
+        if id(value) not in sizes:
+            parts: Iterable[Any] = value.flat if isinstance(value, np.ndarray) else value
+            parts = chain(value, value.values()) if isinstance(value, dict) else parts
+            sizes[id(value)] = 1 + sum(size_of(part, depth + 1) for part in parts)
+        return sizes[id(value)]
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        if self.size:
-            raise ValueError("an array that is filled twice")
-        _, shape, stand_in, is_fortran, content = state
-        dtype: np.dtype[Any] = stand_in.dtype
-        if min(shape, default=0) < 0:
-            raise ValueError(f"an array of shape {shape}")
-        if dtype.kind == "O":
-            if not isinstance(content, list) or len(content) != math.prod(shape):
-                raise ValueError("an array of objects that does not match its shape")
-        elif not isinstance(content, bytes | str):
-            raise ValueError("an array of numbers without its bytes")
-        checked: Any = (1, shape, dtype, bool(is_fortran), content)
-        super().__setstate__(checked)
-
-
-def _reconstruct(subtype: object, shape: object, code: object) -> _Array:
-    """Stand in for numpy's function of this name: an empty array, which its state then fills."""
-    return _Array((0,), "b")
-
-
-def _from_buffer(
-    buffer: bytes | bytearray, dtype: _Dtype, shape: tuple[int, ...], order: str, axes: tuple[int, ...] | None = None
-) -> NDArray[Any]:
-    """Stand in for numpy's ``_frombuffer``; ``frombuffer`` itself refuses objects."""
-    array = np.frombuffer(buffer, dtype.dtype)
-    if order == "K" and axes is not None:
-        return array.reshape(shape).transpose(axes)
-    return array.reshape(shape, order="F" if order == "F" else "C")
-
-
-def _scalar(dtype: _Dtype, content: bytes | str) -> Any:
-    """Stand in for numpy's function of this name."""
-    real = dtype.dtype
-    raw = content.encode("latin1") if isinstance(content, str) else content
-    return np.frombuffer(raw, real, count=1)[0] if real.itemsize else real.type()
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Stand in for ``_codecs.encode``, with which old protocols write bytes."""
-    if encoding != "latin1":
-        raise _RefusedError(f"the pickle asks for the text encoding {encoding!r}, which is not run.")
-    return text.encode("latin1")
-
-
-_CONTAINERS = (set, frozenset, list, dict, bytes, bytearray, complex, float, int, range)
-_ALLOWED: dict[tuple[str, str], Callable[..., Any] | str] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("collections", "defaultdict"): defaultdict,
-    ("_codecs", "encode"): _encode,
-    ("numpy", "ndarray"): "numpy.ndarray",  # only ever the first argument of _reconstruct: not to be called
-    ("numpy", "dtype"): _Dtype,
-}
-for _module in ("builtins", "__builtin__"):  # the second in protocols below 3
-    _ALLOWED |= {(_module, kind.__name__): kind for kind in _CONTAINERS}
-_ALLOWED["__builtin__", "xrange"] = range
-for _module in ("numpy.core", "numpy._core"):  # numpy 1 and 2
-    _ALLOWED[f"{_module}.multiarray", "_reconstruct"] = _reconstruct
-    _ALLOWED[f"{_module}.multiarray", "scalar"] = _scalar
-    _ALLOWED[f"{_module}.numeric", "_frombuffer"] = _from_buffer
+    if size_of(content, 0) > most:
+        raise RefusedError("the pickle refers to the same parts so often that they do not fit in memory.")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
@@ -134,8 +135,8 @@ class _Preparation:
 
 def _check_options(hub: "Datahub") -> None:
     path = Path(hub.data_path)
-    if not path.is_file():
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
+        beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         raise ConfigError(f"Datahub.data_path: there is no file '{path}'.{did_you_mean(path.name, beside)}")
     for name in ("Ra", "Za"):
         if name not in hub.features:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from pyg_nnp.data.ase_frames import database_frames, xyz_frames
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.columns import Table, as_column, frame_columns, require
+from pyg_nnp.data.hdf5 import open_column, open_hdf5, visit_datasets
 from pyg_nnp.data.npz import npz_column, npz_members, open_npz
 from pyg_nnp.data.pickles import load_pickle
 from pyg_nnp.data.values import Origin
@@ -29,8 +29,6 @@ _MAGIC: tuple[tuple[bytes, str, str | None], ...] = (
     (rb"\x1f\x8b|BZh|\xfd7zXZ", "a compressed file; unpack it first", None),
     (rb"[ \t]*\d+[ \t]*\r?\n", "an XYZ file", "extxyz"),
 )
-
-_METADATA_CACHE = 1 << 20  # bytes
 
 
 def read_blocks(
@@ -163,42 +161,18 @@ def _npz_names(path: Path) -> list[str]:
 
 def _read_hdf5(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read arrays of frames, at the top level or in groups of any depth, each group with its own."""
-    with _open_hdf5(path) as file:
+    with open_hdf5(path) as file:
         yield from _joined(_group_blocks(path, file, mapping, frames_per_block), frames_per_block)
 
 
 def _hdf5_names(path: Path) -> list[str]:
-    with _open_hdf5(path) as file:
+    with open_hdf5(path) as file:
         return _dataset_names(file)
-
-
-@contextmanager
-def _open_hdf5(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path, "r", rdcc_nbytes=0) as file:  # for chunks see _ChunkedColumn
-            # by default what is kept of groups, for the next time they are opened, grows to hundreds of MB
-            cache = file.id.get_mdc_config()
-            cache.max_size = cache.min_size = cache.initial_size = _METADATA_CACHE
-            cache.set_initial_size = True
-            file.id.set_mdc_config(cache)
-            yield file
-    except OSError as error:
-        raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
-
-
-def _visit_datasets(file: h5py.File, visit: Callable[[str], None]) -> None:
-    """Call ``visit`` with the path of each data set; unlike h5py's ``visititems`` without opening them."""
-
-    def visit_object(path: bytes, info: Any) -> None:
-        if info.type == h5py.h5o.TYPE_DATASET:
-            visit(path.decode(errors="surrogateescape"))
-
-    h5py.h5o.visit(file.id, visit_object, info=True)
 
 
 def _dataset_names(file: h5py.File) -> list[str]:
     names: dict[str, None] = {}
-    _visit_datasets(file, lambda path: names.setdefault(path.rpartition("/")[2]))
+    visit_datasets(file, lambda path: names.setdefault(path.rpartition("/")[2]))
     return list(names)
 
 
@@ -211,7 +185,7 @@ def _group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frame
             if f"/{dataset}".endswith(end):
                 groups.setdefault(f"/{dataset}".removesuffix(end))
 
-    _visit_datasets(file, visit)
+    visit_datasets(file, visit)
     if not groups:
         require(Origin(str(path), mapping), _dataset_names(file))
     first = 0
@@ -225,16 +199,9 @@ def _group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frame
 
 def _group_columns(origin: Origin, group: h5py.Group, frames_per_block: int) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    for name, source in origin.sources.items():
-        try:
-            # group[source] takes twice as long, which counts where each frame has a group
-            column = h5py.Dataset(h5py.h5d.open(group.id, source.encode()))
-        except KeyError:
-            raise origin.error(origin.missing(name, list(group))) from None
-        shape = column.shape
-        if shape is None:
-            raise origin.error(f"{origin.named(name)} is empty.")
-        if shape[:1] <= (frames_per_block,):
+    for name in origin.sources:
+        column = open_column(origin, name, group, frames_per_block)
+        if column.shape[:1] <= (frames_per_block,):
             # one block needs it all, and an array answers every question several times faster than a data set
             columns[name] = np.asarray(column[()])
         else:

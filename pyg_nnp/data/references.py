@@ -1,6 +1,7 @@
 """Reference energies of atoms: read from a CSV file, or fitted."""
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -48,7 +49,7 @@ def read_atomic_energies(path: Path) -> dict[int, float]:
         ConfigError: if there is no such file.
         DataError: if the file is not as described, with the line at fault.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
         raise ConfigError(f"Datahub.transforms.atomic_energy: there is no file '{path}'.")
     energies: dict[int, float] = {}
     try:

@@ -109,11 +109,15 @@ def open_store(
     if verify:
         check_seal(path)
     asked = store_hash or folder.name.partition("processed_dataset_")[2]
-    with h5py.File(path, "r") as file:
-        info = _read_info(file)
-        if asked and info.hash != asked:
-            raise _unusable(path, f"has the hash {info.hash}, but {asked} is asked for")
-        yield info, file
+    try:
+        with h5py.File(path, "r") as file:
+            info = _read_info(file)
+            if asked and info.hash != asked:
+                raise _unusable(path, f"has the hash {info.hash}, but {asked} is asked for")
+            yield info, file
+    except (AttributeError, IndexError, KeyError, MemoryError, TypeError, ValueError) as error:
+        # its seal is right, so somebody else wrote it
+        raise _unusable(path, f"does not hold what a processed data set does ({error!r})") from error
 
 
 def stored_rows(file: h5py.File, info: StoreInfo, types: dict[str, torch.dtype]) -> dict[str, StoredRows]:

@@ -14,6 +14,12 @@ from pyg_nnp.fields import FIELDS
 Array = NDArray[Any]
 
 _MAX_WHOLE = 2.0**53  # beyond it a float no longer tells neighbouring whole numbers apart
+MAX_ATOMS = 10_000
+"""Atoms that a molecule of a data set may have; all their pairs are kept, which takes 1.6 GB for this many."""
+
+# Positions have digits that no compression shortens: more is a file that was made to fill memory and disk.
+# Padding with zeros can be compressed 1000 times, but is rarely most of an array.
+_MOST_TO_ONE, _MOST_WHOLE_BYTES = 200, 1 << 30
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
 _NAMES_SHOWN = 20
 
@@ -177,6 +183,43 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
         what = f"{origin.named(name)} goes on after the frame's {N[i]} atoms; padding must be 0."
         raise origin.frame_error(i, what)
     return rows[is_atom]
+
+
+def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole: bool) -> None:
+    """Refuse arrays that grow without measure when they are unpacked.
+
+    Args:
+        origin: where the array comes from.
+        name: the field.
+        size: bytes of the array, or of what is unpacked at once.
+        stored: bytes that the file has for it.
+        is_whole: whether memory holds all of it at once.
+
+    Raises:
+        DataError: if positions, or more than a gigabyte at once, are some hundred times larger than what is stored.
+    """
+    too_large = size > _MOST_WHOLE_BYTES if is_whole else name == "Ra" and size > 1 << 20
+    if too_large and size > _MOST_TO_ONE * stored:
+        what = f"{origin.named(name)} would take {size:,} bytes, for which the file has {stored:,}"
+        raise origin.error(f"{what}; no data are packed so well.")
+
+
+def check_sizes(origin: Origin, N: Array, least: int = 1) -> None:
+    """Refuse molecules without atoms, and those with more than ``MAX_ATOMS``.
+
+    Args:
+        origin: where the frames come from.
+        N: (n,) number of atoms of each, or rows of the first frame.
+        least: smallest number.
+
+    Raises:
+        DataError: there is one.
+    """
+    wrong = ~((least <= N) & (N <= MAX_ATOMS))
+    if wrong.any():
+        frame = int(np.argmax(wrong))
+        many = f"it has {N[frame]} atoms; at most {MAX_ATOMS} are possible, since all pairs are kept"
+        raise origin.frame_error(frame, f"{'there are no atoms' if N[frame] < least else many}.")
 
 
 def fits(shape: tuple[int, ...], row: tuple[int | str, ...]) -> bool:

@@ -19,6 +19,24 @@ def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
     return delta.square().sum(dim=1).sqrt()
 
 
+def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the bonds of hydrogen to C, N and O: from each H to its nearest atom, if that is one of them.
+
+    Args:
+        Ra: (A, 3) positions.
+        Za: (A,) atomic numbers.
+        edge_index: (2, E) full neighbor list.
+
+    Returns:
+        (2, B) atoms, the hydrogen second, and (B,) lengths.
+    """
+    edges = edge_index[:, Za[edge_index[1]] == 1]
+    distances = pair_distances(Ra, edges)
+    shortest = Ra.new_full((len(Ra),), torch.inf).scatter_reduce(0, edges[1], distances, "amin")
+    bonded = (distances == shortest[edges[1]]) & torch.isin(Za[edges[0]], torch.tensor([6, 7, 8]))
+    return edges[:, bonded], distances[bonded]
+
+
 def offsets(counts: Tensor) -> Tensor:
     """Return (n + 1,) running sums that begin with 0: of numbers of atoms, the first atom of each molecule."""
     return torch.cat((counts.new_zeros(1), counts.cumsum(0)))

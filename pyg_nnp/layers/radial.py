@@ -34,7 +34,7 @@ class GaussianSmearing(Layer):
     elementwise = True
     centers: Tensor
 
-    def __init__(self, num_rbf: Annotated[int, Field(ge=2)], cutoff_sr: PositiveFloat) -> None:
+    def __init__(self, num_rbf: Annotated[int, Field(ge=2, le=10_000)], cutoff_sr: PositiveFloat) -> None:
         super().__init__()
         self.width = cutoff_sr / (num_rbf - 1)
         self.register_buffer("centers", torch.linspace(0, cutoff_sr, num_rbf, dtype=torch.float64), persistent=False)

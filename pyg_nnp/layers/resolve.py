@@ -35,7 +35,7 @@ def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer]
     if not may_import and module_name not in sys.modules:
         raise ConfigError(f"'{name}' is a class of your own. Import the module '{module_name}' before you load this.")
     module = _import(module_name, name)
-    found = getattr(module, class_name, None)
+    found = vars(module).get(class_name)  # getattr may import, too
     if found is None:
         raise ConfigError(
             f"module '{module_name}' has no class '{class_name}'.{did_you_mean(class_name, vars(module))}"

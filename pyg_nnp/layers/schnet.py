@@ -5,10 +5,10 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
@@ -29,7 +29,7 @@ _FEWEST_ROWS, _MOST_ROWS = 64, 4096
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
     """Return a linear layer with Xavier's uniform weights, drawn from ``generator``, and no bias at first."""
     # made without values first: PyTorch's own initialisation would draw from the global generator
-    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device="cpu")
+    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device=torch.get_default_device())
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     if bias:
         nn.init.zeros_(layer.bias)
@@ -167,7 +167,7 @@ class SchNetCore(Core):
         dim_embedding: PositiveInt,
         num_rbf: PositiveInt,
         cutoff_sr: PositiveFloat,
-        num_interactions: NonNegativeInt = 6,
+        num_interactions: Annotated[int, Field(ge=0, le=100)] = 6,
         hidden_channels: PositiveInt = 128,
         filters: Literal["table", "exact"] = "table",
         generator: torch.Generator | None = None,
@@ -227,6 +227,14 @@ class SchNetCore(Core):
             log.debug("Tables of filters have %d rows.", self.num_rows)
         elif self.num_rows != before:
             log.info("The filters are computed exactly, which takes longer: %s.", reason)
+
+    def get_extra_state(self) -> Tensor:
+        """Return the number of rows, which a training that goes on within an epoch needs."""
+        return torch.tensor(-1 if self.num_rows is None else self.num_rows)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the number of rows from what was saved."""
+        self.num_rows = None if int(state) < 0 else int(state)
 
     def _networks(self) -> list[FilterNetwork]:
         return [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]

@@ -256,17 +256,6 @@ def test_information_from_the_store(frames: list[Frame], open_dataset: OpenDatas
     assert dataset.elements == [1, 2, 8, 11]
 
 
-def test_summary_by_hand(frames: list[Frame], open_dataset: OpenDataset) -> None:
-    chosen = [frame | {"E": E} for frame, E in zip(frames, (-4.0, -1.0, 0.0, 1.0), strict=True)]
-    lines = open_dataset(chosen).summary()
-    assert lines[0].split() == ["frames", "4"]
-    assert lines[1].split(maxsplit=1) == ["atoms", "7, 1 to 3 in a frame"]
-    assert lines[2].split(maxsplit=1) == ["elements", "H 3, He 1, O 2, Na 1"]
-    (energy,) = (line for line in lines if line.startswith("E "))
-    assert energy.split(maxsplit=1)[1] == "total energy, 'energy', [energy]: min -4, max 1, mean -1"
-    assert len(lines) == 9
-
-
 def test_no_store(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no processed data set here"):
         MoleculeDataset(tmp_path)

@@ -1,0 +1,139 @@
+"""The calculator for ASE: a trained potential in eV and Å, whatever the units of its training."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_nnp.checkpoint import load_potential
+from pyg_nnp.errors import DataError
+from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.model import Potential
+from pyg_nnp.units import unit_of_energy, unit_of_length
+
+# the number of atoms from which on searching for neighbors takes long enough to be saved
+_MANY_ATOMS = 150
+PROPERTIES = {"energy": "E", "free_energy": "E", "forces": "Fa", "charges": "Qa", "dipole": "M2"}
+
+
+class PotentialCalculator(Calculator):
+    """Energies [eV], forces [eV/Å], charges [e] and dipole moments [e Å] of a trained potential.
+
+    All properties come from one evaluation, which is kept until the atoms or their charge change. Molecules of more
+    than 150 atoms keep their neighbor list until an atom has moved by half of ``skin``; results are the same without.
+
+    Args:
+        potential: the folder of a trained model, its file, or a loaded potential.
+        charge: total charge [e]; None takes ``atoms.info["charge"]``, and 0 where there is none.
+        device: where to evaluate.
+        dtype: ``float32`` or ``float64``; None takes that of the training.
+        skin: how much farther than the cutoff pairs are listed [Å]; 0 for a new list at each evaluation.
+        Hartree_in_E: one Hartree in the unit of energy of the training data; needed where the model does not say.
+        Bohr_in_R: one Bohr in its unit of length; needed where the model does not say.
+
+    Raises:
+        DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, or an
+            element that the potential was not trained on.
+    """
+
+    implemented_properties = list(PROPERTIES)  # noqa: RUF012, as ASE has it
+
+    def __init__(
+        self,
+        potential: str | Path | Potential,
+        *,
+        charge: float | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        skin: float = 1.0,
+        Hartree_in_E: float | None = None,
+        Bohr_in_R: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        if not isinstance(potential, Potential):
+            potential = load_potential(potential)
+        self.potential = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
+        units = {"Hartree_in_E": Hartree_in_E, "Bohr_in_R": Bohr_in_R}
+        known = self.potential.spec.get("build_params", {}) | {k: v for k, v in units.items() if v is not None}
+        for name in units:
+            if name not in known:
+                raise DataError(f"the potential does not say its units. Give the calculator {name}.")
+        self.energy_unit, self.length_unit = unit_of_energy(known["Hartree_in_E"]), unit_of_length(known["Bohr_in_R"])
+        self.implemented_properties = [name for name, field in PROPERTIES.items() if field in self.potential.outputs]
+        self.charge = charge
+        self.skin = skin
+        self._charge: float | None = None  # that the results belong to
+        self._listed: tuple[Tensor, Tensor] | None = None  # positions, and edges within cutoff and skin
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """Say what changed since the last evaluation, the charge included."""
+        changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
+        return changes + (["charge"] if self._charge_of(atoms) != self._charge else [])
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Evaluate all properties."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        present: Atoms = self.atoms  # type: ignore[assignment]
+        predicted = self.potential(self._data(present))
+        in_ase = {
+            "E": self.energy_unit,
+            "Fa": self.energy_unit / self.length_unit,
+            "Qa": 1.0,
+            "M2": self.length_unit,
+        }
+        values = {name: predicted[name].detach().double().cpu() * in_ase[name] for name in in_ase if name in predicted}
+        energy = float(values["E"])
+        self.results = {"energy": energy, "free_energy": energy}
+        for name, field in (("forces", "Fa"), ("charges", "Qa")):
+            if field in values:
+                self.results[name] = values[field].numpy()
+        if "M2" in values:
+            self.results["dipole"] = values["M2"][0].numpy()
+        self._charge = self._charge_of(present)
+
+    def _charge_of(self, atoms: Atoms) -> float:
+        return float(atoms.info.get("charge", 0.0)) if self.charge is None else float(self.charge)
+
+    def _data(self, atoms: Atoms) -> Data:
+        if atoms.pbc.any():
+            raise DataError("periodic cells are not supported: the potential knows molecules. Set atoms.pbc = False.")
+        if not len(atoms):
+            raise DataError("there are no atoms. Give at least one.")
+        device, charge = self.potential.energy_shift.device, self._charge_of(atoms)
+        seen = self.potential.spec.get("charges")
+        if seen is not None and charge not in seen:
+            known = ", ".join(f"{Q:g}" for Q in seen)
+            warnings.warn(
+                f"the potential was trained on total charges {known}, not on {charge:g}: predictions may mean nothing.",
+                stacklevel=2,
+            )
+        data = Data(
+            Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
+            Za=torch.tensor(atoms.numbers, device=device),
+            N=torch.tensor([len(atoms)], device=device),
+            Q=torch.tensor([charge], device=device, dtype=self.potential.dtype),
+            num_nodes=len(atoms),
+        )
+        if self.skin > 0 and len(atoms) > _MANY_ATOMS and self.potential.reach < float("inf"):
+            data.edge_index = self._edges(data.Ra, data.N)
+        return data
+
+    def _edges(self, Ra: Tensor, N: Tensor) -> Tensor:
+        """Return the edges within the cutoff and the skin, from the last search where no atom has left its skin."""
+        skin = self.skin / self.length_unit
+        if self._listed is not None:
+            there, edges = self._listed
+            if len(there) == len(Ra) and float((Ra - there).norm(dim=1).max()) < 0.499 * skin:
+                return edges
+        edges = find_edges(Ra, N, self.potential.reach + skin)
+        self._listed = (Ra, edges)
+        return edges

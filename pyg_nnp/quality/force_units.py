@@ -1,0 +1,82 @@
+"""Names for the factor by which forces are off, if their unit does not go with energies and positions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import log
+
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PER_MOL
+
+HARTREE_IN = {"Hartree": 1.0, "eV": HARTREE_IN_EV, "kcal/mol": HARTREE_IN_KCAL_PER_MOL, "kJ/mol": HARTREE_IN_KJ_PER_MOL}
+BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
+
+_NEAR = 0.35
+"""Largest logarithm of the ratio of a measured to a named factor."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Units that do not go together.
+
+    Attributes:
+        factor: how many times too large the numbers of the forces are.
+        meaning: the unit that forces would have, and those of energies and positions.
+    """
+
+    factor: float
+    meaning: str
+
+
+def mismatches(
+    measured: float, error: float, hartree_in_e: float | None, bohr_in_r: float | None
+) -> tuple[Mismatch, ...]:
+    r"""Name the units that explain a measured factor between forces and the slope of the energy.
+
+    With :math:`E_h[e]` one Hartree in the unit e, :math:`a_0[l]` one Bohr in the unit l, and the unit of forces
+    :math:`e_F / l_F`, the factor is
+
+    .. math:: s = \frac{E_h[e_F]}{E_h[e]} \frac{a_0[l]}{a_0[l_F]}
+
+    27.2 for eV with Hartree, 0.529 for forces per Bohr with positions in Å, and so on.
+
+    Args:
+        measured: the factor, without its sign.
+        error: its standard error.
+        hartree_in_e: one Hartree in the unit of energies, if it is known.
+        bohr_in_r: one Bohr in the unit of positions, if it is known.
+
+    Returns:
+        The nearest, and those that cannot be told from it; none if 1 is nearer, or no factor is near.
+    """
+    if measured <= 0:
+        return ()
+    # what the configuration says of the units can be wrong too
+    for choices in (_choices(hartree_in_e, bohr_in_r), _choices(None, None)):
+        off = {choice: abs(log(measured / choice.factor)) for choice in choices}
+        nearest = min(off.values(), default=float("inf"))
+        if nearest < min(_NEAR, abs(log(measured))):
+            near = [choice for choice in off if off[choice] <= nearest + max(0.03, 3 * error / measured)]
+            return tuple(sorted(near, key=off.__getitem__))
+    return ()
+
+
+def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[Mismatch]:
+    energies = [unit for unit in HARTREE_IN if _is(HARTREE_IN[unit], hartree_in_e)]
+    lengths = [unit for unit in BOHR_IN if _is(BOHR_IN[unit], bohr_in_r)]
+    seen = set()
+    for e, e_force, length, length_force in product(energies, HARTREE_IN, lengths, BOHR_IN):
+        same_energy, same_length = e == e_force, length == length_force
+        # kJ/mol goes with nm or Å, hardly ever with Bohr
+        if (same_energy and same_length) or ("kJ/mol" in (e, e_force) and not same_energy and not same_length):
+            continue
+        factor = HARTREE_IN[e_force] / HARTREE_IN[e] * BOHR_IN[length] / BOHR_IN[length_force]
+        per_energy = "" if same_energy else f"in {e_force} where energies are in {e}"
+        per_length = "" if same_length else f"per {length_force} where positions are in {length}"
+        choice = Mismatch(factor, ", and ".join(filter(None, (per_energy, per_length))))
+        if choice.meaning not in seen:
+            seen.add(choice.meaning)
+            yield choice
+
+
+def _is(unit: float, configured: float | None) -> bool:
+    return configured is None or abs(log(configured / unit)) < 0.01

@@ -1,0 +1,130 @@
+"""Whether forces are the negative slope of the energy, with the sign and in the unit that go with it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.functional.geometry import bonds_of_hydrogen
+from pyg_nnp.quality.force_units import Mismatch, mismatches
+from pyg_nnp.quality.statistics import Array, Slope, nearest_frames, slope_of, stiffness, work_between
+from pyg_nnp.quality.survey import Survey, in_batches
+from pyg_nnp.quality.verdict import Source, Verdict
+
+if TYPE_CHECKING:
+    from pyg_nnp.config import Config
+
+_FRAMES = 2000
+"""Frames that are compared at most."""
+_RUN = 10
+"""Consecutive frames that are taken together, since those of a trajectory are near each other."""
+_BONDS = 500
+"""Frames whose bonds are looked at."""
+
+# Harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
+_STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
+
+
+def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, survey: Survey) -> Verdict:
+    """Compare forces with energies of near frames; without such frames, with the stretching of bonds of hydrogen."""
+    units = next((m.build_params for m in config.Modelhub.internal_FFs.values() if m.active), {})
+    hartree, bohr = units.get("Hartree_in_E"), units.get("Bohr_in_R")
+    is_set = config.Datahub.transforms.negative_gradient
+    if "E" in dataset.fields:
+        near = _from_near_frames(dataset, survey)
+        if near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope):
+            names = mismatches(abs(near.slope), near.error, hartree, bohr)
+            how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
+            how = f"{how}, correlation {abs(near.correlation):.2g})"
+            return _verdict(source, near.slope < 0, names, how, is_set)
+    element, bond = _from_bonds(dataset)
+    if element not in _STIFFNESS or bond.number < 30 or abs(bond.correlation) < 0.8:
+        return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen")
+    names = ()
+    how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
+    how = f"{how}, correlation {abs(bond.correlation):.2g})"
+    if hartree and bohr:
+        factor = abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
+        names = mismatches(factor, 0.0, hartree, bohr)[:1]
+        how = f"{how}, {factor:.3g} times the usual"
+    return _verdict(source, bond.slope < 0, names, how, is_set)
+
+
+def _verdict(source: Source, opposite: bool, names: tuple[Mismatch, ...], how: str, is_set: bool) -> Verdict:
+    warnings = []
+    if opposite:
+        found, advice = (
+            ("forces, which negative_gradient turns into gradients", "Leave Datahub.transforms.negative_gradient out.")
+            if is_set
+            else ("gradients, not forces", "Set Datahub.transforms.negative_gradient: true.")
+        )
+        warnings.append(source.warning("Fa", f"looks like {found}: {how}. {advice}"))
+    if names:
+        meaning = "; or ".join(f"{name.meaning} (factor {name.factor:.4g})" for name in names)
+        advice = f"Give all in units that go together: divide the forces by {names[0].factor:.6g}."
+        warnings.append(source.warning("Fa", f"looks like forces {meaning}: {how}. {advice}"))
+    return Verdict("Fa", how, tuple(warnings))
+
+
+def _from_near_frames(dataset: MoleculeDataset, survey: Survey) -> Slope:
+    """Fit the work between near frames against the difference of their energies."""
+    work, apart, energy = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset, survey), strict=True))
+    distinct = apart > 10 * survey.precision
+    work, apart, energy = work[distinct], apart[distinct], energy[distinct]
+    # the error of the work grows with the third power of the distance
+    nearest = np.argsort(apart)[: max(30, len(apart) // 10)]
+    return slope_of(energy[nearest], work[nearest])
+
+
+def _near_pairs(dataset: MoleculeDataset, survey: Survey) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield work, displacement and energy difference of each frame and the nearest, molecule by molecule."""
+    yield np.zeros(0), np.zeros(0), np.zeros(0)
+    for frames in _groups(survey):
+        batches = list(in_batches(dataset, torch.from_numpy(frames)))
+        shape = (len(frames), -1, 3)
+        Ra, Fa = (torch.cat([b[name] for b in batches]).double().numpy().reshape(shape) for name in ("Ra", "Fa"))
+        E = torch.cat([b.E for b in batches]).double().numpy()
+        i, j = np.arange(len(frames)), nearest_frames(Ra)
+        # of two frames that are nearest to each other once
+        once = (j[j] != i) | (i < j)
+        i, j = i[once], j[once]
+        yield *work_between(Ra, Fa, i, j), E[j] - E[i]
+
+
+def _groups(survey: Survey) -> Iterator[Array]:
+    """Yield some frames of each molecule that has several, in runs of consecutive ones, evenly spread."""
+    molecules = survey.molecules
+    sizes = np.bincount(molecules)
+    order = np.argsort(molecules, kind="stable")
+    chosen = np.argsort(-sizes, kind="stable")[: _FRAMES // _RUN]
+    first = np.cumsum(sizes) - sizes
+    each = max(_RUN, _FRAMES // max(1, len(chosen)))
+    for number in chosen:
+        frames = order[first[number] : first[number] + sizes[number]]
+        atoms = survey.sizes[frames[0]]
+        if len(frames) < 2 or atoms < 2:
+            continue
+        if len(frames) > each:
+            starts = np.linspace(0, len(frames) - _RUN, each // _RUN).astype(int)
+            frames = frames[np.unique(starts[:, None] + np.arange(_RUN))]
+        yield frames
+
+
+def _from_bonds(dataset: MoleculeDataset) -> tuple[int, Slope]:
+    """Fit the force constant of bonds of hydrogen to the most common of C, N and O."""
+    rows = []
+    some = torch.linspace(0, len(dataset) - 1, min(_BONDS, len(dataset))).long()
+    for batch in in_batches(dataset, some):
+        edges, lengths = bonds_of_hydrogen(batch.Ra.double(), batch.Za, batch.edge_index)
+        outwards = (batch.Ra[edges[1]] - batch.Ra[edges[0]]).double() / lengths[:, None]
+        forces = (batch.Fa[edges[1]].double() * outwards).sum(dim=1)
+        rows.append(torch.stack((batch.Za[edges[0]].double(), lengths, forces), dim=1).numpy())
+    # a frame that is there many times says no more than once
+    found = np.unique(np.concatenate(rows), axis=0)
+    if not len(found):
+        return 0, slope_of(found[:, 0], found[:, 0])
+    element = int(np.bincount(found[:, 0].astype(int)).argmax())
+    of_element = found[found[:, 0] == element]
+    return element, stiffness(of_element[:, 1], of_element[:, 2])

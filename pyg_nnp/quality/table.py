@@ -1,0 +1,46 @@
+"""The table of a data set that a run begins with."""
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from ase.data import chemical_symbols
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.quality.verdict import Verdict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pyg_nnp.quality.survey import Survey
+
+_WIDTH = 150
+
+
+def summary_table(
+    survey: "Survey", sources: Mapping[str, str], parts: "Mapping[str, Tensor]", verdicts: Sequence[Verdict]
+) -> str:
+    """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found."""
+    sizes = survey.sizes
+    low, high = int(sizes.min()), int(sizes.max())
+    per_frame = f"{low} in each frame" if low == high else f"{low} to {high} in a frame"
+    counts = zip(survey.elements, survey.counts.sum(axis=0, dtype=int), strict=True)
+    lines = [
+        f"{len(sizes)} frames: " + ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()),
+        f"{int(sizes.sum())} atoms, {per_frame}: " + ", ".join(f"{chemical_symbols[Z]} {count}" for Z, count in counts),
+    ]
+    table = Table("field", "", "in the file", "unit", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in ("minimum", "maximum", "mean"):
+        table.add_column(heading, justify="right")
+    table.add_column("checks")
+    for name, numbers in survey.ranges.items():
+        if name not in ("N", "Za"):
+            found = "; ".join(verdict.summary for verdict in verdicts if verdict.field == name)
+            meaning, source = FIELDS[name].meaning.partition(";")[0], sources.get(name, "no: set to 0")
+            table.add_row(name, meaning, source, FIELDS[name].unit, *(f"{number:.6g}" for number in numbers), found)
+    text = StringIO()
+    Console(file=text, width=_WIDTH, color_system=None, markup=False, emoji=False, highlight=False).print(table)
+    return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])

@@ -1,0 +1,73 @@
+"""SIGTERM and Ctrl-C: what was begun is finished or undone, then the program ends."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to end.
+
+    Attributes:
+        exit_status: 130 for Ctrl-C, 143 for SIGTERM, as shells have it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_status = 128 + number
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # the first signal is answered by saving; a second Ctrl-C ends at once, a second SIGTERM changes nothing
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped(number)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C raise :class:`Stopped` in the main thread; a signal that is ignored stays so."""
+    previous = {number: signal.getsignal(number) for number in STOPPING}
+    try:
+        for number, handler in previous.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, _stop)
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Do something that no signal may cut in two: those that come meanwhile are delivered when it is over.
+
+    A second Ctrl-C is not waited for.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are handled in the main thread alone
+        return
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in received:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        received.append(number)
+
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in STOPPING}
+    previous = {number: handler for number, handler in previous.items() if callable(handler)}
+    for number in previous:
+        signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if received:
+            signal.raise_signal(received[0])

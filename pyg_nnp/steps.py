@@ -1,0 +1,163 @@
+"""Optimiser steps: their learning rates, their gradients, and what is said when they fail."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch_geometric.data import Batch
+
+from pyg_nnp.config import Trainer
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.errors import UserError
+from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.loss import Weights, weighted_loss
+from pyg_nnp.model import Potential
+from pyg_nnp.resume import Training
+from pyg_nnp.signals import deferred
+from pyg_nnp.stopwatch import UNTIMED, Stopwatch
+
+
+class TrainingError(UserError):
+    """Training cannot go on."""
+
+
+def rate_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[int], float]:
+    """Return the share of the learning rate at each optimiser step, counted from 0.
+
+    Before the first step it is 0, after the warm-up 1, and at the last step 0 again (if not ``constant``). The first
+    step has a share of the warm-up already: with 0 it would be no step.
+
+    Args:
+        name: ``linear`` (to 0 at the last step), ``cosine`` (to 0 along half a cosine) or ``constant``.
+        num_steps: number T of all planned steps.
+        warmup_ratio: over this share of them the rate rises linearly from 0.
+    """
+    # the rate must have a step to be 1 at, and one to end at
+    warmup = min(round(warmup_ratio * num_steps), max(num_steps - 2, 0))
+
+    def share(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        done = min((step - warmup) / max(num_steps - 1 - warmup, 1), 1.0)
+        return {"linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * done)), "constant": 1.0}[name]
+
+    return share
+
+
+def compute_gradients(
+    potential: Potential,
+    batch: Batch,
+    weights: Weights,
+    parameters: Sequence[Tensor],
+    max_norm: float | None = None,
+    stopwatch: Stopwatch = UNTIMED,
+) -> float:
+    """Let each parameter have its gradient of the loss of a batch.
+
+    Args:
+        potential: in training mode.
+        batch: with true values.
+        weights: of the loss.
+        parameters: those that are to be moved.
+        max_norm: the gradients are scaled down to this norm of all of them together, if theirs is larger.
+        stopwatch: told of each part when it is over.
+
+    Returns:
+        The loss.
+
+    Raises:
+        FloatingPointError: the loss, or the norm of the gradients, is not finite.
+    """
+    predicted = potential(batch)
+    stopwatch.lap("forward")
+    loss = weighted_loss(predicted, batch, weights)
+    for parameter in parameters:
+        parameter.grad = None
+    stopwatch.lap("rest")
+    # only what the optimiser moves: the gradient with respect to the positions would cost as much again
+    loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    value, size = torch.stack((loss.detach(), norm.double())).tolist()
+    if not math.isfinite(value + size):
+        raise FloatingPointError(f"the loss is {value}, the norm of its gradient {size}")
+    if max_norm is not None:
+        clip_grads_with_norm_(parameters, max_norm, norm)
+    stopwatch.lap("backward")
+    return float(value)
+
+
+def train_epoch(
+    training: Training,
+    dataset: MoleculeDataset,
+    frames: Tensor,
+    trainer: Trainer,
+    weights: Weights,
+    rate: Callable[[int], float],
+    on_step: Callable[[int], None],
+    stopwatch: Stopwatch = UNTIMED,
+) -> float:
+    """Take one optimiser step for each batch, beginning after those that were taken already.
+
+    Args:
+        training: its progress is counted on with each step, so that it can be saved after any.
+        dataset: all frames.
+        frames: (n,) those of the epoch, in the order in which they are taken.
+        trainer: the protocol.
+        weights: of the loss.
+        rate: learning rate of each step of the training, counted from 0.
+        on_step: told after each step how many were taken since the training began.
+        stopwatch: told of each part of a step when it is over.
+
+    Returns:
+        The mean loss over all frames.
+
+    Raises:
+        TrainingError: the loss or a gradient is not finite; the step was not taken.
+    """
+    potential, optimizer, progress = training.potential, training.optimizer, training.progress
+    potential.train()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    device = potential.energy_shift.device
+    remaining = frames[progress.step * trainer.batch_size :]
+    batches = dataset.batches(remaining, trainer.batch_size)
+    for batch in batches:
+        numbers = frames[progress.step * trainer.batch_size :][: batch.num_graphs]
+        batch = batch.to(device)
+        stopwatch.lap("data")
+        try:
+            loss = compute_gradients(potential, batch, weights, parameters, trainer.max_norm, stopwatch)
+        except FloatingPointError as error:
+            raise TrainingError(
+                f"epoch {progress.epoch}, step {progress.step + 1}: {error}. The step was not taken, and the weights "
+                f"are as they were before it. {describe_batch(numbers, batch)} Look at these frames, choose a smaller "
+                "learning_rate, or set max_norm."
+            ) from error
+        with deferred():
+            for group in optimizer.param_groups:
+                group["lr"] = rate(progress.taken)
+            optimizer.step()
+            progress.step += 1
+            progress.loss += loss * len(numbers)
+            training.remember_random_state()
+        stopwatch.lap("optimiser")
+        on_step(progress.taken)
+        stopwatch.lap("rest")
+    return progress.loss / len(frames)
+
+
+def describe_batch(frames: Tensor, batch: Batch) -> str:
+    """Say which frames are in a batch, which has the largest force, and which the shortest distance."""
+    graph, numbers = batch.batch.cpu(), frames.tolist()
+    text = f"Its frames are {', '.join(map(str, numbers))}."
+    if "Fa" in batch:
+        force = batch.Fa.norm(dim=1).cpu()
+        atom = int(force.argmax())
+        text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {numbers[graph[atom]]}."
+    if batch.edge_index.shape[1]:
+        distances = pair_distances(batch.Ra, batch.edge_index).cpu()
+        edge = int(distances.argmin())
+        frame = numbers[graph[batch.edge_index[0, edge].cpu()]]
+        text += f" The shortest distance is {float(distances[edge]):.6g}, in frame {frame}."
+    return text

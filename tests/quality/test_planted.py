@@ -1,0 +1,184 @@
+"""Each mistake is reported in a small data set, and the data set without it is not."""
+
+import copy
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import Frame, plants, report
+from scipy.spatial.transform import Rotation
+from toy import frame, toy_config, write_config
+
+from pyg_nnp import cli
+
+PLANTS = plants({"Ra", "Za", "Q", "E", "Fa", "Qa", "M2"}, ions=True, hartree=1.0)
+STANDARD = {
+    "coordinates": "Ra",
+    "atomic_numbers": "Za",
+    "energy": "E",
+    "forces": "Fa",
+    "atomic_charges": "Qa",
+    "dipole": "M2",
+}
+
+
+def small_set() -> list[Frame]:
+    """Return water, methanol and an ion with the shape of methanol, each turned at random."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for i in range(90):
+        Q = float(i % 3 == 2)
+        toy = frame(("H2O", "CH3OH", "CH3OH")[i % 3], rng, 0.03)
+        one = {name: toy[source] for source, name in STANDARD.items()} | {"Q": Q}
+        one["Qa"] = one["Qa"] + Q / len(one["Za"])
+        turn = Rotation.random(rng=rng)
+        one["Ra"], one["Fa"] = turn.apply(one["Ra"]), turn.apply(one["Fa"])
+        one["M2"] = one["Qa"] @ one["Ra"]
+        frames.append(one)
+    return frames
+
+
+FRAMES = small_set()
+
+
+def config() -> dict:
+    document = toy_config()
+    document["Datahub"]["transforms"].pop("atomic_energy")
+    return document
+
+
+def test_right_data_are_not_called_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = report(config(), FRAMES, tmp_path, capsys)
+    assert code == 0, said
+    assert "Warnings: none" in said
+
+
+@pytest.mark.parametrize("mistake", list(PLANTS))
+def test_planted_mistake_is_reported(mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    planted = copy.deepcopy(FRAMES)
+    expected = PLANTS[mistake](planted, np.random.default_rng(1))
+    code, said = report(config(), planted, tmp_path, capsys)
+    assert code == (2 if "ConfigError: " in said else 1), said
+    assert re.search(expected, said), said
+
+
+def test_advice_on_the_sign_depends_on_the_transform(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = config()
+    document["Datahub"]["transforms"]["negative_gradient"] = False
+    _, said = report(document, FRAMES, tmp_path, capsys)
+    assert re.search(
+        r"\(Fa\) looks like gradients, not forces: .* Set Datahub.transforms.negative_gradient: true", said
+    )
+    document["Datahub"]["transforms"]["negative_gradient"] = True
+    planted = [one | {"Fa": -one["Fa"]} for one in FRAMES]
+    _, said = report(document, planted, tmp_path, capsys)
+    assert re.search(r"looks like forces, which negative_gradient turns .* Leave .*negative_gradient out", said)
+
+
+def test_sign_and_unit_show_without_near_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bonds of hydrogen tell where each molecule is there once."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for i in range(40):
+        # as many lone neon atoms far away as make it another molecule
+        n = i + 1
+        one = copy.deepcopy(FRAMES[0])
+        stretch = rng.normal(scale=0.04, size=(2, 1))
+        bond = np.array([[0.76, 0.0, 0.59], [-0.76, 0.0, 0.59]]) / 0.962
+        # 0.44 Hartree/Bohr^2
+        force = -0.44 / 0.529177**2 * stretch * bond
+        far = np.arange(n)[:, None] * [0.0, 5.0, 0.0] + [0.0, 20.0, 0.0]
+        one["Ra"] = np.concatenate(([[0.0, 0.0, 0.0]], (0.96 + stretch) * bond, far))
+        one["Fa"] = -np.concatenate((-force.sum(axis=0, keepdims=True), force, np.zeros((n, 3))))  # gradients
+        one |= {"Za": np.array([8, 1, 1] + n * [10]), "Qa": np.zeros(n + 3), "M2": np.zeros(3), "E": -76.0 - n}
+        frames.append(one)
+    code, said = report(config(), frames, tmp_path, capsys)
+    assert "force constant of bonds of hydrogen" in said
+    assert code == 0, said
+    for factor, expected in ((-1, "looks like forces, which"), (0.529177, "per Bohr where positions are in Å")):
+        planted = [one | {"Fa": factor * one["Fa"]} for one in frames]
+        code, said = report(config(), planted, tmp_path, capsys)
+        assert code == 1
+        assert re.search(expected, said), said
+
+
+def test_positions_in_bohr_without_a_unit_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = config()
+    params = document["Modelhub"]["FF01"]["build_params"]
+    for name in ("Hartree_in_E", "Bohr_in_R"):
+        del params[name]
+    layers = document["Modelhub"]["FF01"]["layers"]
+    document["Modelhub"]["FF01"]["layers"] = [entry for entry in layers if entry["name"] != "ElectrostaticEnergy"]
+    moved = [
+        one | {"Ra": one["Ra"] / 0.529177, "Fa": one["Fa"] * 0.529177, "M2": one["M2"] / 0.529177} for one in FRAMES
+    ]
+    code, said = report(document, moved, tmp_path, capsys)
+    assert code == 1, said
+    assert "cutoff_sr: the positions look like Bohr" in said
+    params["cutoff_sr"] = 8.0
+    code, said = report(document, moved, tmp_path, capsys)
+    assert code == 0, said
+
+
+def test_an_error_of_the_configuration_comes_after_the_warnings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planted = [one | {"Fa": 27.211386 * one["Fa"]} for one in FRAMES]
+    code, said = report(config(), planted, tmp_path, capsys)
+    assert code == 2
+    assert said.index("in eV where energies are in Hartree") < said.index("ConfigError: ")
+
+
+def test_check_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(config(), FRAMES, tmp_path, capsys)
+    out = tmp_path / "out"
+    assert {path.name.partition("_")[0] for path in out.iterdir()} == {"logs", "processed"}
+
+
+def test_check_of_a_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path)
+    assert cli.main(["check", "train.yaml"]) == 2
+    assert "ConfigError: " in capsys.readouterr().err
+
+
+def test_training_warns_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = config()
+    document["Trainer"] |= {"max_epochs": 1}
+    planted = copy.deepcopy(FRAMES)
+    planted[3]["Q"] = 1.0
+    report(document, planted, tmp_path, capsys)
+    assert cli.main(["train", str(tmp_path / "train.yaml"), "-o", str(tmp_path / "trained")]) == 0
+    assert re.search(r"frame 3: 'atomic_charges' \(Qa\) does not add up to", capsys.readouterr().err)
+    assert (tmp_path / "trained/FF01-SchNet/metrics.json").exists()
+
+
+def lone(element: int) -> Frame:
+    nothing = np.zeros((1, 3))
+    return {"Ra": nothing, "Za": np.array([element]), "Q": 0.0, "E": -2.0, "Fa": nothing, "Qa": nothing[0, :1]} | {
+        "M2": nothing[0]
+    }
+
+
+@pytest.mark.parametrize(
+    ("frames", "duplicates"),
+    [
+        (FRAMES[:3], 0),
+        ([*FRAMES, lone(2)], 0),
+        ([FRAMES[0]] * 30, 29),
+        ([lone(2) | {"Ra": np.full((1, 3), 0.1 * i)} for i in range(30)], 29),
+        ([one | {"Fa": 0 * one["Fa"], "M2": 0 * one["M2"], "E": 0.0} for one in FRAMES], 0),
+    ],
+    ids=["three frames", "with a lone atom", "one frame", "lone atoms", "zeros"],
+)
+def test_odd_data_sets(
+    frames: list[Frame], duplicates: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = config()
+    document["Trainer"] |= {"batch_size": 1, "Splitter": {"parts": ["training", "validation"], "ratios": [0.5, 0.5]}}
+    _, said = report(document, frames, tmp_path, capsys)
+    found = re.findall(r"planted\.pkl: (\d+ frames repeat others|.*?'\w+' \()", said)
+    assert found == ([f"{duplicates} frames repeat others"] if duplicates else []), said
