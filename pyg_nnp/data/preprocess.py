@@ -20,7 +20,7 @@ from pyg_nnp.data.store import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store_writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.files import alone_in, digest
+from pyg_nnp.files import PARTIAL, alone_in, digest
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub
@@ -59,8 +59,10 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
     options = _options(hub, _bohr_in_r(config))
     store_hash = _hash(path, csv_path, sources, options)
     folder = Path(out) / f"processed_dataset_{store_hash}"
-    if hub.preload and _damage(folder, store_hash) is None:
-        log.info("%s: preprocessed before, loading %s", path, folder)
+    found = f"{path}: preprocessed before, loading {folder}"
+    # what a killed process left behind is taken away below
+    if hub.preload and not any(folder.glob(f".*{PARTIAL}")) and _damage(folder, store_hash) is None:
+        log.info(found)
         return folder
     prepare = _Preparation(hub, sources, options, energies, log)
     with alone_in(folder, log):
@@ -68,7 +70,7 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
         if hub.preload and (folder / FILE_NAME).exists():
             damage = _damage(folder, store_hash)
             if damage is None:
-                log.info("%s: preprocessed by another process, loading %s", path, folder)
+                log.info(found)
                 return folder
             log.warning("%s Preprocessing again.", damage)
         log.info("%s: preprocessing into %s", path, folder)

@@ -1,8 +1,9 @@
 """Rows of a field that stay in the file of a store and are read from it where they lie."""
 
+import math
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import DataError
 
+Rows = NDArray[np.int64]
 CPU = torch.device("cpu")
 
 
@@ -36,14 +38,18 @@ class StoredFile:
         self._descriptor: int | None = None
         self._open()
 
-    def read_into(self, target: NDArray[Any], offset: int) -> None:
-        """Fill a contiguous array with the bytes from ``offset`` on.
+    def read_into(self, target: memoryview, pieces: Iterable[tuple[int, int]]) -> None:
+        """Fill a buffer with pieces of the file, given by their first bytes and lengths, one after the other.
 
         Raises:
             DataError: the file ends before, or is not the one that it was.
+            OSError: it cannot be read.
         """
-        if os.preadv(self._open(), [target.data], offset) != target.nbytes:
-            raise DataError(f"{self._path}: the processed data set was cut short while it was read. Start again.")
+        descriptor, done = self._open(), 0
+        for offset, size in pieces:
+            if os.preadv(descriptor, [target[done : done + size]], offset) != size:
+                raise DataError(f"{self._path}: the processed data set was cut short while it was read. Start again.")
+            done += size
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -69,7 +75,7 @@ class StoredRows:
         stored: type of the numbers in the file.
         dtype: type of the numbers that are returned.
         chunk: rows in a chunk.
-        offsets: where each chunk begins in the file.
+        offsets: (chunks,) where each chunk begins in the file.
         device: where rows are put.
     """
 
@@ -79,21 +85,25 @@ class StoredRows:
     stored: np.dtype[Any]
     dtype: np.dtype[Any]
     chunk: int
-    offsets: tuple[int, ...]
+    offsets: NDArray[np.int64]
     device: torch.device = CPU
 
     @property
     def nbytes(self) -> int:
         """Bytes that all rows take in memory."""
-        return self.num_rows * int(np.prod(self.shape)) * self.dtype.itemsize
+        return self.num_rows * math.prod(self.shape) * self.dtype.itemsize
 
     def to(self, device: torch.device) -> "StoredRows":
         """Return the same rows, to be put on a device."""
         return replace(self, device=device)
 
     def read_all(self) -> Tensor:
-        """Return all rows, (num_rows, ...)."""
-        return self.read(torch.tensor([0]), torch.tensor([self.num_rows]))
+        """Return all rows, (num_rows, ...); only some are held in memory twice."""
+        rows = torch.from_numpy(np.empty((self.num_rows, *self.shape), dtype=self.dtype)).to(self.device)
+        for first in range(0, self.num_rows, self.chunk):
+            count = min(self.chunk, self.num_rows - first)
+            rows[first : first + count] = self.read(torch.tensor([first]), torch.tensor([count]))
+        return rows
 
     def read(self, firsts: Tensor, counts: Tensor) -> Tensor:
         """Return runs of rows, one after the other.
@@ -106,40 +116,34 @@ class StoredRows:
             DataError: the file is not the one that it was.
             OSError: the file cannot be read.
         """
-        rows: NDArray[Any] = np.empty((int(counts.sum()), *self.shape), dtype=self.dtype)
-        done = 0
+        rows: NDArray[Any] = np.empty((int(counts.sum()), *self.shape), dtype=self.stored)
+        row_bytes = math.prod(self.shape) * self.stored.itemsize
+        chunks, begins, ends = _cut(*_joined(firsts.numpy(), counts.numpy()), self.chunk)
+        offsets = self.offsets[chunks] + (begins - chunks * self.chunk) * row_bytes
+        sizes = (ends - begins) * row_bytes
+        self.file.read_into(rows.data.cast("B"), zip(offsets.tolist(), sizes.tolist(), strict=True))
         with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, as in torch
-            for first, count in _joined(firsts.numpy(), counts.numpy()):
-                for offset, some in self._pieces(first, count):
-                    self._fill(rows[done : done + some], offset)
-                    done += some
-        return torch.from_numpy(rows).to(self.device)
-
-    def _pieces(self, first: int, count: int) -> Iterator[tuple[int, int]]:
-        """Yield where the parts of a run lie that are in one chunk each, and how many rows they have."""
-        row_bytes = int(np.prod(self.shape)) * self.stored.itemsize
-        while count:
-            chunk, row = divmod(first, self.chunk)
-            some = min(count, self.chunk - row)
-            yield self.offsets[chunk] + row * row_bytes, some
-            first, count = first + some, count - some
-
-    def _fill(self, target: NDArray[Any], offset: int) -> None:
-        if self.stored == self.dtype:
-            self.file.read_into(target, offset)
-            return
-        numbers: NDArray[Any] = np.empty(target.shape, dtype=self.stored)
-        self.file.read_into(numbers, offset)
-        target[...] = numbers
+            return torch.from_numpy(rows.astype(self.dtype, copy=False)).to(self.device)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _joined(firsts: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield first row and number of rows of each run, those that follow each other as one."""
+def _joined(firsts: Rows, counts: Rows) -> tuple[Rows, Rows]:
+    """Return first and last row (not included) of each run, those that follow each other as one."""
     new = np.ones(len(firsts), dtype=bool)
     new[1:] = firsts[1:] != (firsts + counts)[:-1]
     starts = np.flatnonzero(new)
-    return zip(firsts[starts].tolist(), np.add.reduceat(counts, starts).tolist(), strict=True)
+    begins = firsts[starts]
+    return begins, begins + np.add.reduceat(counts, starts)
+
+
+def _cut(begins: Rows, ends: Rows, chunk: int) -> tuple[Rows, Rows, Rows]:
+    """Cut runs where chunks end; return for each piece its chunk, first and last row (not included)."""
+    first_chunks = begins // chunk
+    pieces = (ends - 1) // chunk - first_chunks + 1
+    number = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    chunks = np.repeat(first_chunks, pieces) + number
+    begins, ends = np.repeat(begins, pieces), np.repeat(ends, pieces)
+    return chunks, np.maximum(begins, chunks * chunk), np.minimum(ends, (chunks + 1) * chunk)

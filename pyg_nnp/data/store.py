@@ -138,7 +138,7 @@ def stored_rows(file: h5py.File, info: StoreInfo, types: dict[str, torch.dtype])
         chunk = dataset.chunks[0]
         places = (dataset.id.get_chunk_info_by_coord((first, *(0 for _ in row))) for first in range(0, rows, chunk))
         dtype = torch.empty(0, dtype=types[name]).numpy().dtype
-        offsets = tuple(place.byte_offset for place in places)
+        offsets = np.array([place.byte_offset for place in places], dtype=np.int64)
         found[name] = StoredRows(content, rows, tuple(row), dataset.dtype, dtype, chunk, offsets)
     return found
 

@@ -25,41 +25,39 @@ _ROWS_AT_ONCE = 1 << 20
 
 
 class Disk(io.FileIO):
-    """A new file that HDF5 writes to without being told when the disk is full, since it then ends the process.
+    """A new file for HDF5, which is told of no error: if a write fails, as on a full disk, it may end the process.
 
     Attributes:
-        error: the first one; all that was to be written since then is lost.
+        error: the first one, also what a signal raised; all that was to be written since then is lost.
     """
 
-    error: OSError | None = None
+    error: BaseException | None = None
 
     def write(self, content: Any) -> int:
         """Write all bytes, if there was no error yet."""
         remaining = memoryview(content).cast("B")
-        written = len(remaining)
+        size = len(remaining)
         try:
             while len(remaining) and self.error is None:
                 remaining = remaining[super().write(remaining) :]
-        except OSError as error:
+        except BaseException as error:
             self.error = error
-        return written
+        return size
 
     def truncate(self, size: int | None = None) -> int:
         """Change the size of the file, if there was no error yet."""
         try:
             return super().truncate(size) if self.error is None else 0
-        except OSError as error:
+        except BaseException as error:
             self.error = error
             return 0
 
     def check(self) -> None:
-        """Raise the error, if there was one.
-
-        Raises:
-            OSError: there was.
-        """
+        """Raise the error, if there was one."""
+        if isinstance(self.error, OSError):
+            raise OSError(self.error.errno, self.error.strerror, str(self.name))
         if self.error is not None:
-            raise OSError(self.error.errno, self.error.strerror, self.name)
+            raise self.error
 
 
 class StoreWriter:

@@ -62,14 +62,22 @@ def waters() -> list[Frame]:
     return [make_frame([8, 1, 1], seed=seed) for seed in range(5)]
 
 
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., Path]:
+    """Make a store of frames."""
+
+    def make(frames: list[Frame], **options: Any) -> Path:
+        return save_store(tmp_path / f"store_{len(list(tmp_path.iterdir()))}", frames, **options)
+
+    return make
+
+
 @pytest.fixture(params=[True, False], ids=["in memory", "from the store"])
-def open_dataset(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., MoleculeDataset]:
+def open_dataset(make_store: Callable[..., Path], request: pytest.FixtureRequest) -> Callable[..., MoleculeDataset]:
     """Make a data set of frames."""
 
     def open_it(frames: list[Frame], dtype: torch.dtype = torch.float32, **options: Any) -> MoleculeDataset:
-        number = len(list(tmp_path.iterdir()))
-        folder = save_store(tmp_path / f"store_{number}", frames, **options)
-        return MoleculeDataset(folder, dtype, in_memory=request.param)
+        return MoleculeDataset(make_store(frames, **options), dtype, in_memory=request.param)
 
     return open_it
 

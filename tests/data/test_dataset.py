@@ -16,6 +16,7 @@ from pyg_nnp.errors import DataError
 
 Frame = dict[str, Any]
 OpenDataset = Callable[..., MoleculeDataset]
+MakeStore = Callable[..., Path]
 
 
 def assert_equal_data(one: Data, other: Data) -> None:
@@ -276,3 +277,74 @@ def test_missing_part_is_noticed(frames: list[Frame], open_dataset: OpenDataset)
         del file["neighbor_lists"]
     with pytest.raises(DataError, match="is cut short or damaged"):
         MoleculeDataset(path.parent)
+
+
+def test_frames_stay_in_the_store_where_memory_is_short(
+    frames: list[Frame], make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_store(frames)
+    rows = 7 * (3 + 3 + 1) * 4 + 4 * (3 + 1) * 4 + 7 * 8 + 4 * 8  # Ra, Fa, Qa; M2, Q; Za; E
+    for available, in_memory in ((2 * rows, True), (2 * rows - 2, False)):
+        monkeypatch.setattr("pyg_nnp.data.load.available_memory", lambda available=available: available)
+        dataset = MoleculeDataset(folder)
+        assert dataset.in_memory == in_memory
+        assert dataset.copy([0]).in_memory
+        assert MoleculeDataset(folder, in_memory=True).in_memory
+        assert not MoleculeDataset(folder, in_memory=False).in_memory
+
+
+def test_both_ways_give_the_same_bits(frames: list[Frame], waters: list[Frame], make_store: MakeStore) -> None:
+    # more atoms than a chunk has rows
+    for number, some in enumerate((frames * 500, waters * 200)):
+        folder = make_store(some)
+        one, other = (MoleculeDataset(folder, in_memory=in_memory) for in_memory in (True, False))
+        indices = torch.randperm(len(one), generator=torch.Generator().manual_seed(number))
+        for mine, theirs in zip(one.batches(indices, 300), other.batches(indices, 300), strict=True):
+            assert_equal_batches(mine, theirs)
+        assert all(torch.equal(getattr(one, name), getattr(other, name)) for name in one.fields)
+        assert one.elements == other.elements
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_processes_make_the_same_batches(frames: list[Frame], make_store: MakeStore, num_workers: int) -> None:
+    folder = make_store(frames * 10)
+    alone = MoleculeDataset(folder, in_memory=False)
+    dataset = MoleculeDataset(folder, in_memory=False, num_workers=num_workers)
+    state = torch.get_rng_state()
+    for chosen in (dataset, dataset[5:31]):
+        indices = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))
+        expected = alone.batches(indices, 7) if chosen is dataset else alone[5:31].batches(indices, 7)
+        for batch, other in zip(chosen.batches(indices, 7), expected, strict=True):
+            assert_equal_data(batch, other)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert MoleculeDataset(folder, in_memory=True, num_workers=num_workers).num_workers == 0
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_store_that_is_cut_short_while_it_is_read(frames: list[Frame], make_store: MakeStore, num_workers: int) -> None:
+    folder = make_store(frames * 10)
+    dataset = MoleculeDataset(folder, in_memory=False, num_workers=num_workers)
+    with (folder / "dataset.h5").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(DataError, match=r"^.*dataset\.h5: the processed data set was cut short .* Start again\.$"):
+        list(dataset.batches(torch.arange(40), 8))
+
+
+def test_blocks_are_the_rows_piece_by_piece(
+    frames: list[Frame], open_dataset: OpenDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 3 atoms in the largest frame: two frames at a time
+    monkeypatch.setattr("pyg_nnp.data.dataset._ATOMS_AT_ONCE", 6)
+    dataset = open_dataset(frames * 2)
+    chosen = torch.tensor([7, 0, 2, 5, 5])
+    for part, indices, sizes in (
+        (dataset, None, [2, 2, 2, 2]),
+        (dataset, chosen, [2, 2, 1]),
+        (dataset[1:4], None, [2, 1]),
+    ):
+        blocks = list(part.blocks(["Za", "E", "N"], indices))
+        assert [len(block["N"]) for block in blocks] == sizes
+        assert [list(block) for block in blocks] == [["Za", "E", "N"]] * len(sizes)
+        batch = part.batch(torch.arange(len(part)) if indices is None else indices)
+        for name in ("Za", "E", "N"):
+            assert torch.equal(torch.cat([block[name] for block in blocks]), batch[name])

@@ -1,6 +1,10 @@
 import logging
+import multiprocessing
 import os
 import re
+import resource
+import sys
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +14,15 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, checks, preprocess
 from pyg_nnp.data.checks import any_closer_than
+from pyg_nnp.data.readers import read_blocks
+from pyg_nnp.data.store_writer import Disk
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 
@@ -434,3 +441,139 @@ def test_real_values_to_the_last_digit(make_config: MakeConfig, out: Path) -> No
         np.testing.assert_array_equal(dataset.E.numpy(), file["E"].ravel())
         np.testing.assert_array_equal(dataset[1234].Fa.numpy(), file["F"][1234].astype(np.float32))
         assert dataset[1234].Za.tolist() == file["z"].tolist()
+
+
+def built_in(config: Config, out: Path) -> int:
+    """Return how often the store was built for this call."""
+    log, built = logging.Logger("of one process"), []
+    log.addFilter(lambda record: built.append("preprocessing into" in record.getMessage()) or False)
+    preprocess(config, out, log)
+    return sum(built)
+
+
+def test_processes_at_once_build_once(
+    waters: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path
+) -> None:
+    write_pickle(waters * 400)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        builds = pool.starmap(built_in, [(make_config(), out)] * 4, chunksize=1)
+    assert sum(builds) == 1
+    assert len(list(out.iterdir())) == 1
+
+
+def test_another_process_is_waited_for(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    write_pickle(frames)
+    folder = preprocess(make_config(), out)
+    store = (folder / "dataset.h5").read_bytes()
+    (folder / "dataset.h5").unlink()
+    fork = multiprocessing.get_context("fork")
+    is_here = fork.Event()
+
+    def other_process() -> None:
+        with FileLock(folder / ".lock"):
+            is_here.set()
+            time.sleep(1)
+            (folder / "dataset.h5").write_bytes(store)
+
+    process = fork.Process(target=other_process)
+    process.start()
+    is_here.wait()
+    caplog.clear()
+    assert preprocess(make_config(), out) == folder
+    process.join()
+    assert "another process is writing here; waiting for it" in caplog.text
+    assert "preprocessing into" not in caplog.text
+
+
+@pytest.mark.parametrize("store_is_there", [True, False])
+def test_what_a_killed_process_left_is_taken_away(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, store_is_there: bool
+) -> None:
+    write_pickle(frames)
+    folder = preprocess(make_config(), out)
+    if not store_is_there:
+        (folder / "dataset.h5").unlink()
+    (folder / ".dataset.h5.0123abcd.partial").write_text("half")
+    (folder / "of the user.partial").write_text("kept")
+    assert built_in(make_config(), out) == (0 if store_is_there else 1)
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "dataset.h5", "of the user.partial"]
+
+
+def test_file_that_changes_while_it_is_read(
+    waters: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_pickle(waters)
+
+    def blocks(*arguments: Any) -> Iterator[Any]:
+        yield from read_blocks(*arguments)
+        write_pickle(waters[:4])
+
+    monkeypatch.setattr(sys.modules["pyg_nnp.data.preprocess"], "read_blocks", blocks)
+    with pytest.raises(DataError, match=re.escape(f"{path}: the file was changed while it was read. Start again")):
+        preprocess(make_config(), out)
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3000, 20_000, 250_000])
+def test_full_disk_leaves_the_old_store(
+    waters: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, limit: int
+) -> None:
+    write_pickle(waters * 400)
+    store = preprocess(make_config(), out) / "dataset.h5"
+    before = store.read_bytes()
+    assert len(before) > 250_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            preprocess(make_config(preload=False), out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert store.read_bytes() == before
+    assert sorted(path.name for path in store.parent.iterdir()) == [".lock", "dataset.h5"]
+
+
+def test_stopped_at_each_step_of_saving(
+    frames: list[Frame], make_config: MakeConfig, write_pickle: WritePickle, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left, or the old store, or the new one."""
+    write_pickle(frames)
+    calls, stop = 0, 0
+
+    def step() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop:
+            raise KeyboardInterrupt
+
+    def stopped(action: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: (step(), action(*arguments))[1]
+
+    write = Disk.write
+
+    def stopped_write(disk: Disk, content: Any) -> int:
+        try:
+            step()
+        except KeyboardInterrupt as error:
+            disk.error = error
+        return write(disk, content)
+
+    for name in ("fsync", "replace", "mkdir"):
+        monkeypatch.setattr(os, name, stopped(getattr(os, name)))
+    monkeypatch.setattr(Disk, "write", stopped_write)
+    for preload in (True, False):
+        for stop in range(1, 100):  # noqa: B007
+            calls = 0
+            try:
+                folder = preprocess(make_config(preload=preload), out)
+                break
+            except KeyboardInterrupt:
+                there = [path.parent for path in out.rglob("dataset.h5")]
+                assert all(len(MoleculeDataset(path)) == 4 for path in there)
+                assert preload or there
+                assert not list(out.rglob("*.partial"))
+        assert 10 < stop < 99
+        assert len(MoleculeDataset(folder)) == 4
