@@ -13,10 +13,10 @@ from pyg_nnp import run
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.resume import Best
 
-# as many as the example has in 10 hours of 2 s each
-EPOCHS = 18000
-WARM_UP = 2000
-EVERY = 250
+# as many as 10 hours have of 7 s each
+EPOCHS = 5000
+WARM_UP = 1000
+EVERY = 100
 PAGE = resource.getpagesize()
 
 

@@ -24,7 +24,7 @@ from pyg_nnp.training import HISTORY, Epoch, end_epoch
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STOPS = 50
 # long enough for some stops
-CHANGES = {"Trainer__max_epochs": 150, "Trainer__patience": None, "Trainer__warmup_ratio": 0.1}
+CHANGES = {"Trainer__max_epochs": 400, "Trainer__patience": None, "Trainer__warmup_ratio": 0.1}
 
 
 def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
@@ -61,7 +61,7 @@ def test_stopped_at_random_moments(tmp_path: Path) -> None:
             number = dice.choice(list(stops))
             process = start(tmp_path, f"out{runs}")
             try:
-                process.wait(dice.uniform(0.2, 0.9) * duration)
+                process.wait(dice.uniform(0.15, 0.5) * duration)
             except subprocess.TimeoutExpired:
                 process.send_signal(number)
             sent = time.monotonic()
