@@ -2,7 +2,9 @@
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch_geometric.data import Batch
 from pyg_nnp.functional.spline import spline_coefficients, spline_nodes, spline_weights
 from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation
-from pyg_nnp.layers.schnet import CFConv, SchNetCore
+from pyg_nnp.layers.schnet import CFConv, FilterNetwork, SchNetCore, rows_needed
 from pyg_nnp.model import Potential
 
 SPECIFICATION = {"dim_embedding": 128, "num_rbf": 128, "cutoff_sr": 5.0}
@@ -162,6 +164,23 @@ def test_a_pole_leads_to_exact_filters(place: float, caplog: pytest.LogCaptureFi
     # also where nothing is trained; and once
     tables(data)
     assert caplog.text.count("filters are computed exactly") == 1
+
+
+def test_no_table_with_a_hole_is_good_enough() -> None:
+    """Wherever in the largest tables the one node lies at which the radial functions are not finite."""
+    network = FilterNetwork(12, 4, torch.Generator().manual_seed(0)).double()
+    network.lin1.weight.data *= 225
+    gaussians = GaussianSmearing(12, 4.0).double()
+
+    def basis(r: Tensor, hole: float = math.inf) -> Tensor:
+        return gaussians(Dij_sr=r)["rbf"].where(r[:, None] != hole, math.nan)
+
+    rows = rows_needed([network], basis, 4.0)
+    assert rows > 3800
+    nodes = spline_nodes(4.0, rows, torch.device("cpu"), torch.float64)
+    # the last 20 are there to fill up a block, and are not used
+    for hole in nodes[:-20:16].tolist():
+        assert rows_needed([network], partial(basis, hole=hole), 4.0) == 0
 
 
 def test_tables_follow_parameters_in_evaluation() -> None:
