@@ -2,12 +2,14 @@ import builtins
 import gzip
 import os
 import pickle
+import re
 import sqlite3
 import struct
 import tempfile
 import tracemalloc
 import zipfile
 from collections import OrderedDict, defaultdict
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.lib import format as npy
 from numpy.testing import assert_array_equal
 
 from pyg_nnp.data.pickles import load_pickle
@@ -737,6 +740,28 @@ def test_damage_within_an_npz(tmp_path):
         archive.writestr("R", "words")
         archive.writestr("z", "words")
     with pytest.raises(DataError, match=r"'R' \(Ra\) is not an array"):
+        read(path, "npz", TWO)
+
+
+@pytest.mark.parametrize(
+    ("shape", "type_"),
+    [
+        ((3, 2, 3), "<f8"),
+        ((1, 2, 3), "<f8"),
+        ((10**12, 2, 3), "<f8"),
+        ((-2, -2, 3), "<f8"),
+        ((-1, 2, 3), "<f8"),
+        ((1, 2, 3), ("<f8", (2,))),  # would be an array of another shape
+    ],
+)
+def test_an_npz_has_as_many_bytes_as_its_shape_says(tmp_path, shape, type_):
+    header = BytesIO()
+    npy.write_array_header_1_0(header, {"descr": type_, "fortran_order": False, "shape": shape})
+    path = save_npz(tmp_path / "a.npz", z=[6, 1])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("R.npy", header.getvalue() + R2.tobytes())
+    what = f"'R' (Ra) is damaged (shape {shape} of {np.dtype(type_)} is not what 96 bytes hold)."
+    with pytest.raises(DataError, match=re.escape(what)):
         read(path, "npz", TWO)
 
 

@@ -200,13 +200,22 @@ def test_tables_follow_parameters_in_evaluation() -> None:
 
 
 class Crowding(GaussianSmearing):
-    """Gaussians that depend on other pairs too."""
+    """Gaussians that depend on other pairs too: on their number, up to 60, which is that of no small molecule."""
 
     elementwise = False
 
     def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
-        rbf = super().forward(Dij_sr)["rbf"]
-        return {"rbf": rbf / (1 + rbf.sum(dim=0))}
+        return {"rbf": super().forward(Dij_sr)["rbf"] * (60 / min(len(Dij_sr), 60))}
+
+
+class Directed(GaussianSmearing):
+    """Gaussians that depend on more than the distance."""
+
+    reads = ("Dij_sr", "edge_index_sr")
+
+    def forward(self, Dij_sr: Tensor, edge_index_sr: Tensor) -> dict[str, Tensor]:
+        j, i = edge_index_sr[:, : len(Dij_sr)]
+        return {"rbf": super().forward(Dij_sr)["rbf"] * (1 + 0.1 * (i - j).abs())[:, None]}
 
 
 class Stretched(RangeSeparation):
@@ -228,11 +237,15 @@ def same_results(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool
     return all(deviation(one[name], value) < 1e-5 for name, value in other.items())
 
 
-@pytest.mark.parametrize("kind", ["a basis of all pairs", "distances that change", "another reader"])
+@pytest.mark.parametrize(
+    "kind", ["a basis of all pairs", "a basis of atoms", "distances that change", "another reader"]
+)
 def test_tables_are_for_functions_of_the_distance_alone(kind: str) -> None:
     def change(layers: list) -> None:
         if kind == "a basis of all pairs":
             layers[2] = Crowding(12, 4.0).double()
+        elif kind == "a basis of atoms":
+            layers[2] = Directed(12, 4.0).double()
         elif kind == "distances that change":
             layers.insert(3, Stretched(4.0))
         else:
@@ -258,6 +271,26 @@ class Reader(RangeSeparation):
     def forward(self, rbf: Tensor, Dij_sr: Tensor) -> dict[str, Tensor]:
         assert rbf.shape == (len(Dij_sr), 12)
         return {"seen": rbf.sum(dim=1)}
+
+
+def test_a_basis_is_computed_at_the_pairs_only_where_it_is_read() -> None:
+    lengths = []
+
+    class Noted(GaussianSmearing):
+        def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
+            lengths.append(len(Dij_sr))
+            return super().forward(Dij_sr)
+
+    def change(layers: list) -> None:
+        layers[2] = Noted(12, 4.0).double()
+
+    potential, data = replaced(make_potential(), change), some_molecules()[2]
+    potential(data)
+    assert 3 not in lengths
+    core_of(potential).filters = "exact"
+    lengths.clear()
+    potential(data)
+    assert lengths == [3]
 
 
 class HalfConv(CFConv):
