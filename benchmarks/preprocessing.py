@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 import h5py
 import numpy as np
@@ -84,11 +84,12 @@ def measure(path: Path, data_format: str) -> dict[str, float]:
     config = config_from_dict(document)
     # the peak so far may be that of the imports, and ru_maxrss that of the process which started this one
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    idle, start = memory("VmRSS"), perf_counter()
+    idle, start, start_of_process = memory("VmRSS"), perf_counter(), process_time()
     preprocess(config, path.parent)
-    seconds = perf_counter() - start
+    seconds, of_process = perf_counter() - start, process_time() - start_of_process
     size = path.stat().st_size / 1e6
-    return {"seconds": seconds, "source_MB": size, "MB_per_s": size / seconds, "peak_MB": memory("VmHWM") - idle}
+    speed, peak = size / seconds, memory("VmHWM") - idle
+    return {"seconds": seconds, "cpu_seconds": of_process, "source_MB": size, "MB_per_s": speed, "peak_MB": peak}
 
 
 def main() -> None:
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="OUT")
     arguments = parser.parse_args()
     results = []
-    table = Table("source", "frames", "seconds", "source MB", "MB/s", "peak MB above idle")
+    table = Table("source", "frames", "seconds", "CPU seconds", "source MB", "MB/s", "peak MB above idle")
     spawn = multiprocessing.get_context("spawn")
     for source in arguments.sources:
         data_format, save = SOURCES[source]

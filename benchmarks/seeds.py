@@ -21,13 +21,15 @@ from pyg_nnp import load_config, run
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "alanine_dipeptide"
 
 
-def errors_of(filters: str, seed: int, epochs: int) -> dict[str, float]:
+def errors_of(filters: str, seed: int, epochs: int, small: bool) -> dict[str, float]:
     """Train once and return the root mean square errors on the test part."""
     config = load_config(EXAMPLE / "train.yaml")
     ((name, model),) = config.Modelhub.internal_FFs.items()
     (core,) = (layer for layer in model.layers if layer.name == "Core")
     core.params["filters"] = filters
-    trainer = config.Trainer.model_copy(update={"seed": seed, "max_epochs": epochs, "patience": None})
+    splitter = config.Trainer.Splitter.model_copy(update={"ratios": [40, 10, 20]} if small else {})
+    changes = {"seed": seed, "max_epochs": epochs, "patience": None, "Splitter": splitter}
+    trainer = config.Trainer.model_copy(update=changes)
     config = config.model_copy(update={"Trainer": trainer})
     with tempfile.TemporaryDirectory() as folder:
         run.train(config, Path(folder))
@@ -39,13 +41,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--small", action="store_true", help="few frames, to see whether it runs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     os.chdir(EXAMPLE)
     rows = [
-        {"filters": filters, "seed": seed, **errors_of(filters, seed, arguments.epochs)}
+        {"filters": filters, "seed": seed, **errors_of(filters, seed, arguments.epochs, arguments.small)}
         for seed in arguments.seeds
         for filters in ("table", "exact")
     ]

@@ -241,7 +241,7 @@ def functions_of_distance(layers: Sequence[Layer]) -> dict[int, dict[str, int]]:
                 and layers[source].elementwise
                 and layers[source].reads == ("Dij_sr",)
                 # the distances are still those that it was written from
-                and written.get("Dij_sr", source) < source
+                and written["Dij_sr"] < source
             ):
                 found.setdefault(number, {})[name] = source
         written |= dict.fromkeys(layer.writes, number)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,36 @@ def test_benchmark_of_neighbors(tmp_path: Path) -> None:
         assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
     assert document["title"] in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def run_small(tmp_path: Path, name: str, *options: str) -> Any:
+    """Run a benchmark and return what it writes."""
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--small", *options]
+    done = subprocess.run([*command, "--json", str(tmp_path / "results.json")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads((tmp_path / "results.json").read_text())
+
+
+def test_benchmark_of_accuracy(tmp_path: Path) -> None:
+    fresh, trained = run_small(tmp_path, "accuracy", "--epochs", "1")
+    assert (fresh.pop("epochs"), trained.pop("epochs")) == (0, 1)
+    assert fresh.pop("loss") is None
+    assert trained.pop("loss") > 0
+    for row in (fresh, trained):
+        assert 64 <= row.pop("rows") <= 4096
+        assert row.keys() == {"E", "Ea", "Fa", "Qa", "M2", "Q", "largest of the gradients"}
+        assert all(0 < error < 1e-6 for error in row.values())
+
+
+def test_benchmark_of_seeds(tmp_path: Path) -> None:
+    document = run_small(tmp_path, "seeds", "--seeds", "1", "--epochs", "1")
+    assert document["epochs"] == 1
+    assert [(row.pop("filters"), row.pop("seed")) for row in document["rows"]] == [("table", 1), ("exact", 1)]
+    table, exact = document["rows"]
+    assert table.keys() == exact.keys() == {"E", "Fa", "Qa", "M2", "Q"}
+    # the same few steps but for rounding
+    assert table != exact
+    assert table == pytest.approx(exact, rel=0.05)
 
 
 @pytest.mark.parametrize("size", [64, 300])

@@ -23,6 +23,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.metrics import evaluate, weighted_sum
 from pyg_nnp.resume import Best, Progress, Training
 from pyg_nnp.steps import TrainingError, rate_schedule, train_epoch
+from pyg_nnp.training import large_batch
 
 
 def test_linear_schedule_by_hand() -> None:
@@ -192,6 +193,33 @@ def test_every_epoch_has_every_frame_once_and_an_order_of_its_own(
 def test_order_does_not_depend_on_validation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {"parts": ["training", "other", "test"], "ratios": [0.5, 0.25, 0.25]}
     assert orders(monkeypatch, "a") == orders(monkeypatch, "b", Trainer__Splitter=parts)
+
+
+@pytest.mark.parametrize(("atoms", "evaluated"), [(8192, [6]), (1, [5, 1])])
+def test_evaluation_takes_large_batches(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, atoms: int, evaluated: list[int]
+) -> None:
+    """Of as many atoms as fit, but never smaller than those of the training."""
+    sizes: list[int] = []
+    batch = MoleculeDataset.batch
+
+    def noted(self: MoleculeDataset, indices: torch.Tensor) -> Batch:
+        sizes.append(len(indices))
+        return batch(self, indices)
+
+    monkeypatch.setattr(MoleculeDataset, "batch", noted)
+    monkeypatch.setattr(training, "_ATOMS_TO_EVALUATE", atoms)
+    run_toy(Path("out"), Trainer__max_epochs=1)
+    # an epoch with its validation, and at the end validation and test part
+    expected = [5, 5, 2, *evaluated, *evaluated, *evaluated]
+    assert sizes[-len(expected) :] == expected
+
+
+def test_a_large_batch_has_some_thousand_atoms_of_the_largest_molecule(folder: Path) -> None:
+    write_toy(folder, names=("H2O", "CH4"))
+    dataset = MoleculeDataset.from_config(config_from_dict(toy_config()), ".")
+    assert large_batch(dataset, 5) == 8192 // 5
+    assert large_batch(dataset, 2000) == 2000
 
 
 def test_batch_is_not_modified(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
-
 from pyg_nnp.data.ase_frames import database_frames, xyz_frames
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.columns import Table, as_column, frame_columns, require
-from pyg_nnp.data.hdf5 import open_column, open_hdf5, visit_datasets
+from pyg_nnp.data.hdf5 import open_hdf5
+from pyg_nnp.data.hdf5_groups import dataset_names, group_blocks
 from pyg_nnp.data.npz import npz_column, npz_members, open_npz
 from pyg_nnp.data.pickles import load_pickle
 from pyg_nnp.data.values import Origin
@@ -162,102 +160,12 @@ def _npz_names(path: Path) -> list[str]:
 def _read_hdf5(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read arrays of frames, at the top level or in groups of any depth, each group with its own."""
     with open_hdf5(path) as file:
-        yield from _joined(_group_blocks(path, file, mapping, frames_per_block), frames_per_block)
+        yield from group_blocks(path, file, mapping, frames_per_block)
 
 
 def _hdf5_names(path: Path) -> list[str]:
     with open_hdf5(path) as file:
-        return _dataset_names(file)
-
-
-def _dataset_names(file: h5py.File) -> list[str]:
-    names: dict[str, None] = {}
-    visit_datasets(file, lambda path: names.setdefault(path.rpartition("/")[2]))
-    return list(names)
-
-
-def _group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
-    groups: dict[str, None] = {}
-    ends = [f"/{source}" for source in mapping.values()]
-
-    def visit(dataset: str) -> None:
-        for end in ends:
-            if f"/{dataset}".endswith(end):
-                groups.setdefault(f"/{dataset}".removesuffix(end))
-
-    visit_datasets(file, visit)
-    if not groups:
-        require(Origin(str(path), mapping), _dataset_names(file))
-    first = 0
-    for group in groups:
-        label = group.lstrip("/") or ("/" if len(groups) > 1 else "")
-        origin = Origin(str(path), mapping, label, first)
-        table = Table(origin, _group_columns(origin, file[group or "/"], frames_per_block))
-        yield from table.blocks(frames_per_block)
-        first += table.num_frames
-
-
-def _group_columns(origin: Origin, group: h5py.Group, frames_per_block: int) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name in origin.sources:
-        column = open_column(origin, name, group, frames_per_block)
-        if column.shape[:1] <= (frames_per_block,):
-            # one block needs it all, and an array answers every question several times faster than a data set
-            columns[name] = np.asarray(column[()])
-        else:
-            columns[name] = _ChunkedColumn(column, frames_per_block) if column.chunks else column
-        if columns[name].dtype.kind == "O" and h5py.check_string_dtype(column.dtype) is None:
-            instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
-            raise origin.error(f"{origin.named(name)} has rows of varying length. {instead}.")
-    return columns
-
-
-class _ChunkedColumn:
-    """A data set in chunks, which may span more frames than a block: read by whole chunks, each but once."""
-
-    def __init__(self, column: h5py.Dataset, frames_per_block: int) -> None:
-        self._column = column
-        self.shape, self.ndim, self.dtype = column.shape, column.ndim, column.dtype
-        chunk = column.chunks[0]
-        self._size = -(-frames_per_block // chunk) * chunk  # rows read at a time
-        self._first = -1
-        self._rows: Any = None
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    def __getitem__(self, key: slice | tuple[()]) -> Any:
-        if not isinstance(key, slice):
-            return self._column[key]
-        start, stop, _ = key.indices(len(self))
-        parts = [self._column[:0]]
-        for first in range(start // self._size * self._size, stop, self._size):
-            if first != self._first:
-                self._rows = None  # so that memory never holds two of them
-                self._rows, self._first = self._column[first : first + self._size], first
-            parts.append(self._rows[max(start - first, 0) : stop - first])
-        return np.concatenate(parts)
-
-
-def _joined(blocks: Iterable[Block], frames_per_block: int) -> Iterator[Block]:
-    """Join blocks as far as they fit, since a group often holds few frames."""
-    waiting: list[Block] = []
-    num_frames = 0
-    for block in blocks:
-        if waiting and num_frames + block.num_frames > frames_per_block:
-            yield _concatenate(waiting)
-            waiting, num_frames = [], 0
-        waiting.append(block)
-        num_frames += block.num_frames
-    if waiting:
-        yield _concatenate(waiting)
-
-
-def _concatenate(blocks: Sequence[Block]) -> Block:
-    first = blocks[0]
-    if len(blocks) == 1:
-        return first
-    return Block(first.first, {name: np.concatenate([b.arrays[name] for b in blocks]) for name in first.arrays})
+        return dataset_names(file)
 
 
 def _read_extxyz(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:

@@ -2,12 +2,14 @@ import builtins
 import gzip
 import os
 import pickle
+import re
 import sqlite3
 import struct
 import tempfile
 import tracemalloc
 import zipfile
 from collections import OrderedDict, defaultdict
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 
@@ -19,10 +21,14 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.data import chemical_symbols
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.lib import format as npy
 from numpy.testing import assert_array_equal
 
+from pyg_nnp.data import hdf5_groups
+from pyg_nnp.data.columns import Table
 from pyg_nnp.data.pickles import load_pickle
 from pyg_nnp.data.readers import FORMATS, file_names, read_blocks
 from pyg_nnp.errors import DataError
@@ -740,6 +746,28 @@ def test_damage_within_an_npz(tmp_path):
         read(path, "npz", TWO)
 
 
+@pytest.mark.parametrize(
+    ("shape", "type_"),
+    [
+        ((3, 2, 3), "<f8"),
+        ((1, 2, 3), "<f8"),
+        ((10**12, 2, 3), "<f8"),
+        ((-2, -2, 3), "<f8"),
+        ((-1, 2, 3), "<f8"),
+        ((1, 2, 3), ("<f8", (2,))),  # would be an array of another shape
+    ],
+)
+def test_an_npz_has_as_many_bytes_as_its_shape_says(tmp_path, shape, type_):
+    header = BytesIO()
+    npy.write_array_header_1_0(header, {"descr": type_, "fortran_order": False, "shape": shape})
+    path = save_npz(tmp_path / "a.npz", z=[6, 1])
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("R.npy", header.getvalue() + R2.tobytes())
+    what = f"'R' (Ra) is damaged (shape {shape} of {np.dtype(type_)} is not what 96 bytes hold)."
+    with pytest.raises(DataError, match=re.escape(what)):
+        read(path, "npz", TWO)
+
+
 def test_objects_in_npz_are_not_read(tmp_path):
     ragged = np.empty(2, dtype=object)
     ragged[:] = [R2[0], R2[0, :1]]
@@ -1131,6 +1159,54 @@ def test_a_group_per_molecule(tmp_path):
                 file[f"molecule{i}/{source}"] = values
     assert_same(read(path, "hdf5", NAMES), expected_arrays(frames))
     assert len(list(read_blocks(path, "hdf5", NAMES, 2))) == 2
+
+
+def write_hdf5_molecules(path, frames):
+    with h5py.File(path, "w") as file:
+        for i, frame in enumerate(frames):
+            for source, values in frame.items():
+                file[f"{i:02d}/{source}"] = values
+    return path
+
+
+def test_groups_of_one_molecule_are_checked_together(tmp_path, monkeypatch):
+    frames = make_frames([3, 1, 2, 2, 5])
+    path = write_hdf5_molecules(tmp_path / "a.h5", frames)
+    lengths = []
+
+    class Noted(Table):
+        def __init__(self, origin, columns):
+            lengths.append(len(columns["Ra"]))
+            super().__init__(origin, columns)
+
+    monkeypatch.setattr(hdf5_groups, "Table", Noted)
+    assert_same(read(path, "hdf5", NAMES, 4), expected_arrays(frames))
+    assert lengths == [4, 5]  # four frames, then one of five atoms
+
+
+def test_groups_of_one_molecule_need_not_be_alike(tmp_path):
+    """Types, axes of length 1, padding, symbols, and more molecules in between; three of these do not fit together."""
+    frames = make_frames([3, 1, 2, 2, 2, 4])
+    expected = expected_arrays(frames)
+    frames[0]["energy"] = np.array([frames[0]["energy"]])
+    frames[1]["numbers"] = [chemical_symbols[frames[1]["numbers"][0]]]
+    frames[2]["total_charge"] = np.float32(frames[2]["total_charge"])
+    frames[2]["forces"] = np.pad(frames[2]["forces"], ((0, 1), (0, 0)))
+    frames[5]["numbers"] = np.pad(frames[5]["numbers"].astype(np.uint64), (0, 1))
+    frames[3:5] = [{name: np.stack([frame[name] for frame in frames[3:5]]) for name in frames[3]}]
+    path = write_hdf5_molecules(tmp_path / "a.h5", frames)
+    for frames_per_block in (1, 2, 1024):
+        assert_same(read(path, "hdf5", NAMES, frames_per_block), expected)
+
+
+def test_which_of_many_groups_is_at_fault(tmp_path):
+    frames = make_frames([2] * 6)
+    frames[4]["forces"] = frames[4]["forces"][:1]
+    path = write_hdf5_molecules(tmp_path / "a.h5", frames)
+    for frames_per_block in (1, 3, 1024):
+        message = r"frame 4 in group '04': 'forces' \(Fa\) has shape \(1, 3\), but the frame has 2 atoms\."
+        with pytest.raises(DataError, match=message):
+            read(path, "hdf5", NAMES, frames_per_block)
 
 
 def test_values_linked_between_groups(tmp_path):

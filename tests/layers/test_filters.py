@@ -2,7 +2,9 @@
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch_geometric.data import Batch
 from pyg_nnp.functional.spline import spline_coefficients, spline_nodes, spline_weights
 from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation
-from pyg_nnp.layers.schnet import CFConv, SchNetCore
+from pyg_nnp.layers.schnet import CFConv, FilterNetwork, SchNetCore, rows_needed
 from pyg_nnp.model import Potential
 
 SPECIFICATION = {"dim_embedding": 128, "num_rbf": 128, "cutoff_sr": 5.0}
@@ -164,6 +166,23 @@ def test_a_pole_leads_to_exact_filters(place: float, caplog: pytest.LogCaptureFi
     assert caplog.text.count("filters are computed exactly") == 1
 
 
+def test_no_table_with_a_hole_is_good_enough() -> None:
+    """Wherever in the largest tables the one node lies at which the radial functions are not finite."""
+    network = FilterNetwork(12, 4, torch.Generator().manual_seed(0)).double()
+    network.lin1.weight.data *= 225
+    gaussians = GaussianSmearing(12, 4.0).double()
+
+    def basis(r: Tensor, hole: float = math.inf) -> Tensor:
+        return gaussians(Dij_sr=r)["rbf"].where(r[:, None] != hole, math.nan)
+
+    rows = rows_needed([network], basis, 4.0)
+    assert rows > 3800
+    nodes = spline_nodes(4.0, rows, torch.device("cpu"), torch.float64)
+    # the last 20 are there to fill up a block, and are not used
+    for hole in nodes[:-20:16].tolist():
+        assert rows_needed([network], partial(basis, hole=hole), 4.0) == 0
+
+
 def test_tables_follow_parameters_in_evaluation() -> None:
     """Whoever writes their own training loop need not know of tables."""
     potential, exact = make_potential(), make_potential(with_options("Core", filters="exact"))
@@ -181,13 +200,22 @@ def test_tables_follow_parameters_in_evaluation() -> None:
 
 
 class Crowding(GaussianSmearing):
-    """Gaussians that depend on other pairs too."""
+    """Gaussians that depend on other pairs too: on their number, up to 60, which is that of no small molecule."""
 
     elementwise = False
 
     def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
-        rbf = super().forward(Dij_sr)["rbf"]
-        return {"rbf": rbf / (1 + rbf.sum(dim=0))}
+        return {"rbf": super().forward(Dij_sr)["rbf"] * (60 / min(len(Dij_sr), 60))}
+
+
+class Directed(GaussianSmearing):
+    """Gaussians that depend on more than the distance."""
+
+    reads = ("Dij_sr", "edge_index_sr")
+
+    def forward(self, Dij_sr: Tensor, edge_index_sr: Tensor) -> dict[str, Tensor]:
+        j, i = edge_index_sr[:, : len(Dij_sr)]
+        return {"rbf": super().forward(Dij_sr)["rbf"] * (1 + 0.1 * (i - j).abs())[:, None]}
 
 
 class Stretched(RangeSeparation):
@@ -209,11 +237,15 @@ def same_results(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool
     return all(deviation(one[name], value) < 1e-5 for name, value in other.items())
 
 
-@pytest.mark.parametrize("kind", ["a basis of all pairs", "distances that change", "another reader"])
+@pytest.mark.parametrize(
+    "kind", ["a basis of all pairs", "a basis of atoms", "distances that change", "another reader"]
+)
 def test_tables_are_for_functions_of_the_distance_alone(kind: str) -> None:
     def change(layers: list) -> None:
         if kind == "a basis of all pairs":
             layers[2] = Crowding(12, 4.0).double()
+        elif kind == "a basis of atoms":
+            layers[2] = Directed(12, 4.0).double()
         elif kind == "distances that change":
             layers.insert(3, Stretched(4.0))
         else:
@@ -239,6 +271,26 @@ class Reader(RangeSeparation):
     def forward(self, rbf: Tensor, Dij_sr: Tensor) -> dict[str, Tensor]:
         assert rbf.shape == (len(Dij_sr), 12)
         return {"seen": rbf.sum(dim=1)}
+
+
+def test_a_basis_is_computed_at_the_pairs_only_where_it_is_read() -> None:
+    lengths = []
+
+    class Noted(GaussianSmearing):
+        def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
+            lengths.append(len(Dij_sr))
+            return super().forward(Dij_sr)
+
+    def change(layers: list) -> None:
+        layers[2] = Noted(12, 4.0).double()
+
+    potential, data = replaced(make_potential(), change), some_molecules()[2]
+    potential(data)
+    assert 3 not in lengths
+    core_of(potential).filters = "exact"
+    lengths.clear()
+    potential(data)
+    assert lengths == [3]
 
 
 class HalfConv(CFConv):

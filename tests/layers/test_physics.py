@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -293,6 +293,32 @@ def test_two_far_charges_feel_coulombs_law() -> None:
         N=torch.tensor([2]),
     )
     assert float(written["Ea_electrostatic"].sum()) == pytest.approx(-1.43996, rel=1e-5)
+
+
+@pytest.mark.parametrize("flavor", ["PhysNet", "SpookyNet"])
+def test_electrostatic_energy_with_a_cutoff_by_hand(molecules: list[Data], batch: Batch, flavor: str) -> None:
+    """Energies and forces of each atom, from the slope of each pair; some pairs are beyond the cutoff."""
+    charges = torch.randn(len(batch.Za), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    Ra = batch.Ra.clone().requires_grad_()
+    layer = ElectrostaticEnergy(3.0, 2.0, 0.529177210544, cutoff_lr=3.7, flavor=flavor)
+    Ea = layer(Qa=charges, Ra=Ra, N=batch.N)["Ea_electrostatic"]
+    (gradient,) = torch.autograd.grad(Ea.sum(), Ra)
+    energies, forces, beyond = torch.zeros_like(charges), torch.zeros_like(batch.Ra), 0
+    starts = np.cumsum([0, *(len(data.Za) for data in molecules)])
+    for first, last in pairwise(starts):
+        for i, j in combinations(range(first, last), 2):
+            vector = batch.Ra[i] - batch.Ra[j]
+            r = vector.norm()[None].requires_grad_()
+            pair = 2.0 * 0.529177210544 * charges[i] * charges[j]
+            pair = pair * shifted_force(r, damped_coulomb(r, 3.0, 1.0, flavor), 3.7)
+            (slope,) = torch.autograd.grad(pair, r)
+            energies[[i, j]] += 0.5 * pair.detach()
+            forces[i] -= slope * vector / r.detach()
+            forces[j] += slope * vector / r.detach()
+            beyond += int(r > 3.7)
+    assert beyond > 10
+    torch.testing.assert_close(Ea.detach(), energies, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(-gradient, forces, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("flavor", ["PhysNet", "SpookyNet"])
