@@ -1,10 +1,13 @@
 """The training loop, in functions that read downwards."""
 
+import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from errno import EIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from pyg_nnp.checkpoint import BEST, LAST, read_saved, save_potential
 from pyg_nnp.config import Trainer
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
-from pyg_nnp.files import alone_in, write_durably
+from pyg_nnp.files import alone_in, digest, replacing
 from pyg_nnp.loss import Weights
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
@@ -246,8 +249,21 @@ def claimed(folder: Path) -> Iterator[None]:
 
 def write_history(path: Path, row: Mapping[str, float]) -> None:
     """Add the line of an epoch to a CSV file; lines of it and of later epochs, which a kill may have left, go."""
-    header = ",".join(row)
-    lines = path.read_text().splitlines()[1:] if path.exists() else []
-    lines = [line for line in lines if int(line.partition(",")[0]) < row["epoch"]]
-    lines.append(",".join(map(repr, row.values())))
-    write_durably(path, "\n".join((header, *lines, "")).encode())
+    content = hashlib.sha256()
+
+    def verify(written: Path) -> None:
+        if digest(written) != content.hexdigest():
+            raise OSError(EIO, "what was written reads differently")
+
+    # line by line, so that memory does not grow with the number of epochs
+    with replacing(path, verify) as temporary, temporary.open("wb") as new:
+        for line in chain([",".join(row)], _epochs_before(path, row["epoch"]), [",".join(map(repr, row.values()))]):
+            new.write(f"{line}\n".encode())
+            content.update(f"{line}\n".encode())
+
+
+def _epochs_before(path: Path, epoch: float) -> Iterator[str]:
+    if path.exists():
+        with path.open() as file:
+            next(file, None)
+            yield from (line.rstrip("\n") for line in file if int(line.partition(",")[0]) < epoch)
