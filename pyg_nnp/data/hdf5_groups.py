@@ -98,7 +98,7 @@ def _is_one_frame(columns: Mapping[str, Any]) -> bool:
     """Say whether a group holds just one frame, as the shapes of frames without their axis."""
     Ra, N = columns["Ra"], columns.get("N")
     in_memory = all(isinstance(column, np.ndarray) for column in columns.values())
-    return in_memory and Ra.ndim == 2 and len(Ra) > 0 and (N is None or N.size == 1)
+    return in_memory and Ra.ndim == 2 and (N is None or N.size == 1)
 
 
 def _of_chunk(groups: Sequence[_Group], first: int, frames_per_block: int) -> Iterator[Block]:
