@@ -11,12 +11,14 @@ from torch_geometric.data import Data
 
 from pyg_nnp.checkpoint import load_potential
 from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.model import Potential
 from pyg_nnp.units import unit_of_energy, unit_of_length
 
 # the number of atoms from which on searching for neighbors takes long enough to be saved
 _MANY_ATOMS = 150
+# without an electronic temperature both energies are the same
 PROPERTIES = {"energy": "E", "free_energy": "E", "forces": "Fa", "charges": "Qa", "dipole": "M2"}
 
 
@@ -84,20 +86,13 @@ class PotentialCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
         predicted = self.potential(self._data(present))
-        in_ase = {
-            "E": self.energy_unit,
-            "Fa": self.energy_unit / self.length_unit,
-            "Qa": 1.0,
-            "M2": self.length_unit,
-        }
-        values = {name: predicted[name].detach().double().cpu() * in_ase[name] for name in in_ase if name in predicted}
-        energy = float(values["E"])
-        self.results = {"energy": energy, "free_energy": energy}
-        for name, field in (("forces", "Fa"), ("charges", "Qa")):
-            if field in values:
-                self.results[name] = values[field].numpy()
-        if "M2" in values:
-            self.results["dipole"] = values["M2"][0].numpy()
+        energy, length = self.energy_unit, self.length_unit
+        units = {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
+        self.results = {}
+        for name in self.implemented_properties:
+            field = PROPERTIES[name]
+            rows = predicted[field].double().cpu().numpy() * units[field]
+            self.results[name] = rows if FIELDS[field].level == "atom" else rows[0]
         self._charge = self._charge_of(present)
 
     def _charge_of(self, atoms: Atoms) -> float:

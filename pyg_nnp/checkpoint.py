@@ -48,7 +48,7 @@ def save_potential(
     }
     tensors = {**potential.state_dict(), **(more or {})}
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    write_durably(path, sealed(finite(description), tensors))
+    write_durably(path, [sealed(finite(description), tensors)])
 
 
 def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> bytes:

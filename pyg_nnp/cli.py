@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"MemoryError: out of memory. {OUT_OF_MEMORY} ({str(error).partition(chr(10))[0]})", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt as stopped:
-        print(f"Stopped. To go on with what was saved in {options.out}: --resume.", file=sys.stderr)
+        advice = f" To go on with what was saved in {options.out}: --resume." if options.command == "train" else ""
+        print(f"Stopped.{advice}", file=sys.stderr)
         return stopped.exit_status if isinstance(stopped, Stopped) else INTERRUPTED
     return 0

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from errno import EAGAIN, EIO
 from pathlib import Path
@@ -52,24 +52,27 @@ def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write bytes to a file as :func:`replacing` does.
+def write_durably(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write bytes to a file, piece by piece, as :func:`replacing` does.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.
     """
+    content = hashlib.sha256()
 
     def verify(written: Path) -> None:
-        if written.read_bytes() != content:
+        if digest(written) != content.hexdigest():
             raise OSError(EIO, "what was written reads differently")
 
-    with replacing(path, verify) as temporary:
-        temporary.write_bytes(content)
+    with replacing(path, verify) as temporary, temporary.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            content.update(piece)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that people can read, durably; what is not finite becomes null."""
-    write_durably(path, (json.dumps(finite(value), indent=2, allow_nan=False) + "\n").encode())
+    write_durably(path, [(json.dumps(finite(value), indent=2, allow_nan=False) + "\n").encode()])
 
 
 def finite(value: Any) -> Any:

@@ -14,20 +14,18 @@ from torch import Tensor
 
 from pyg_nnp.build import build_potential
 from pyg_nnp.checkpoint import BEST, LAST, load_potential
-from pyg_nnp.checks import (
-    check_prediction,
-)
+from pyg_nnp.checks import check_prediction
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.files import finite, write_durably, write_json
 from pyg_nnp.logs import EpochProgress, run_log, versions
-from pyg_nnp.metrics import Errors, evaluate, weighted_sum
+from pyg_nnp.metrics import Errors, weighted_sum
 from pyg_nnp.model import Potential
 from pyg_nnp.prepare import active_models, last_words, make_folder, prepare
 from pyg_nnp.resume import Best
 from pyg_nnp.stopwatch import UNTIMED, profiled
-from pyg_nnp.training import HISTORY, claimed, fit, large_batch
+from pyg_nnp.training import HISTORY, claimed, evaluate_frames, fit
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +136,10 @@ def _final_metrics(
     folder: Path,
 ) -> None:
     """Evaluate the best potential on validation and test part, and write ``metrics.json``."""
-    device = potential.energy_shift.device
     results: dict[str, Any] = {"best_epoch": best.epoch}
     for part in ("validation", "test"):
         if part in parts:
-            size = large_batch(dataset, config.Trainer.batch_size)
-            batches = (batch.to(device) for batch in dataset.batches(parts[part], size))
-            errors = evaluate(potential, batches, config.Metrics)
+            errors = evaluate_frames(potential, dataset, parts[part], config.Trainer.batch_size, config.Metrics)
             results[part] = errors | {"score": weighted_sum(errors, config.Metrics)}
             log.info("%s: %s part: %s", name, part, _in_words(errors))
     write_json(folder / "metrics.json", results)
@@ -193,7 +188,7 @@ def _save_config(config: Config, path: Path) -> None:
         number = next(n for n in range(1, 10**6) if not path.with_name(f"config.{n}.yaml").exists())
         kept = path.rename(path.with_name(f"config.{number}.yaml"))
         log.info("Kept the config.yaml that was there as %s.", kept.name)
-    write_durably(path, text)
+    write_durably(path, [text])
 
 
 def seed_everything(seed: int) -> None:

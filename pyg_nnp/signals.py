@@ -41,10 +41,11 @@ def stoppable() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C raise :class:`Stopped` in the main thread; a signal that is ignored stays so."""
     global _raised
     previous = {number: signal.getsignal(number) for number in STOPPING}
+    # None is a handler that is not Python's own
+    previous = {number: handler for number, handler in previous.items() if handler not in (None, signal.SIG_IGN)}
     try:
-        for number, handler in previous.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, _stop)
+        for number in previous:
+            signal.signal(number, _stop)
         yield
     finally:
         _raised = None

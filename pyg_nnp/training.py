@@ -1,12 +1,10 @@
 """The training loop, in functions that read downwards."""
 
-import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from errno import EIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from pyg_nnp.checkpoint import BEST, LAST, read_saved, save_potential
 from pyg_nnp.config import Trainer
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
-from pyg_nnp.files import alone_in, digest, replacing
+from pyg_nnp.files import alone_in, write_durably
 from pyg_nnp.loss import Weights
 from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
@@ -55,6 +53,11 @@ class Epoch:
     score: float | None = None
     errors: Errors = field(default_factory=dict)
 
+    def validated(self, errors: Errors, loss: Weights, metrics: Weights) -> "Epoch":
+        """Return the epoch with its errors on the validation part."""
+        score = weighted_sum(errors, metrics)
+        return replace(self, errors=errors, validation_loss=weighted_sum(errors, loss), score=score)
+
     def row(self) -> dict[str, float]:
         """Return the line of the epoch in ``history.csv``."""
         known = {"validation_loss": self.validation_loss, "score": self.score}
@@ -66,6 +69,15 @@ class Epoch:
 def large_batch(dataset: MoleculeDataset, at_least: int) -> int:
     """Return a number of frames to evaluate at once: some thousand atoms, which keep all processors busy."""
     return max(at_least, _ATOMS_TO_EVALUATE // dataset.max_atoms)
+
+
+def evaluate_frames(
+    potential: Potential, dataset: MoleculeDataset, frames: Tensor, at_least: int, *weights: Weights
+) -> Errors:
+    """Return the errors of a potential over some frames, in large batches of ``at_least`` so many frames."""
+    device = potential.energy_shift.device
+    batches = dataset.batches(frames, large_batch(dataset, at_least))
+    return evaluate(potential, (batch.to(device) for batch in batches), *weights)
 
 
 def fit(
@@ -109,6 +121,8 @@ def fit(
         ConfigError: it cannot go on since configuration or data changed.
     """
     validation = parts.get("validation")
+    # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
+    seen = parts["training"][: trainer.batch_size] if validation is None else validation
     steps = -(-len(parts["training"]) // trainer.batch_size)
     share = rate_schedule(trainer.schedule, steps * trainer.max_epochs, trainer.warmup_ratio)
     order = torch.Generator().manual_seed(trainer.seed)
@@ -134,7 +148,14 @@ def fit(
             frames = parts["training"][torch.randperm(len(parts["training"]), generator=order)]
             training_loss = train_epoch(training, dataset, frames, trainer, loss, rate, on_step, stopwatch)
             epoch = Epoch(progress.epoch, training_loss, rate(progress.taken - 1))
-            epoch = validate(epoch, potential, dataset, parts, trainer, loss, metrics)
+            errors = evaluate_frames(potential, dataset, seen, trainer.batch_size, loss, metrics)
+            if validation is not None:
+                epoch = epoch.validated(errors, loss, metrics)
+            elif not math.isfinite(weighted_sum(errors, loss)):
+                raise TrainingError(
+                    f"epoch {epoch.number}: after its last step the loss is not finite. Choose a smaller "
+                    "learning_rate, and look for outliers in the data."
+                )
             stopwatch.lap("validation")
             with deferred():
                 end_epoch(training, epoch, order.get_state(), folder)
@@ -189,37 +210,6 @@ def go_on(training: Training, folder: Path, place: str) -> None:
         log.warning("The last bits may differ from those of a run that was not stopped: %s.", "; ".join(changed))
 
 
-def validate(
-    epoch: Epoch,
-    potential: Potential,
-    dataset: MoleculeDataset,
-    parts: Mapping[str, Tensor],
-    trainer: Trainer,
-    loss: Weights,
-    metrics: Weights,
-) -> Epoch:
-    """Return what the epoch comes to with the errors on the validation part.
-
-    Raises:
-        TrainingError: there is none, and the last step spoiled the potential.
-    """
-    device = potential.energy_shift.device
-    validation = parts.get("validation")
-    # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
-    seen = parts["training"][: trainer.batch_size] if validation is None else validation
-    batches = (batch.to(device) for batch in dataset.batches(seen, large_batch(dataset, trainer.batch_size)))
-    errors = evaluate(potential, batches, loss, metrics)
-    validation_loss, score = weighted_sum(errors, loss), weighted_sum(errors, metrics)
-    if validation is not None:
-        return replace(epoch, errors=errors, validation_loss=validation_loss, score=score)
-    if not math.isfinite(validation_loss):
-        raise TrainingError(
-            f"epoch {epoch.number}: after its last step the loss is {validation_loss}. Choose a smaller learning_rate, "
-            "and look for outliers in the data."
-        )
-    return epoch
-
-
 def end_epoch(training: Training, epoch: Epoch, order: Tensor, folder: Path) -> None:
     """Save an epoch: the best state, the history and, when these are there, the state to go on from."""
     progress = training.progress
@@ -249,17 +239,9 @@ def claimed(folder: Path) -> Iterator[None]:
 
 def write_history(path: Path, row: Mapping[str, float]) -> None:
     """Add the line of an epoch to a CSV file; lines of it and of later epochs, which a kill may have left, go."""
-    content = hashlib.sha256()
-
-    def verify(written: Path) -> None:
-        if digest(written) != content.hexdigest():
-            raise OSError(EIO, "what was written reads differently")
-
     # line by line, so that memory does not grow with the number of epochs
-    with replacing(path, verify) as temporary, temporary.open("wb") as new:
-        for line in chain([",".join(row)], _epochs_before(path, row["epoch"]), [",".join(map(repr, row.values()))]):
-            new.write(f"{line}\n".encode())
-            content.update(f"{line}\n".encode())
+    lines = chain([",".join(row)], _epochs_before(path, row["epoch"]), [",".join(map(repr, row.values()))])
+    write_durably(path, (f"{line}\n".encode() for line in lines))
 
 
 def _epochs_before(path: Path, epoch: float) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A training that was stopped and goes on ends with the same bits as one that never was."""
 
+import itertools
 import os
 import pickle
 import signal
@@ -70,7 +71,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "forward of the first step of an epoch": (pyg_nnp.steps, "weighted_loss", 4),
     "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
     "validation": (training, "evaluate", 2),
-    "end of an epoch": (training, "weighted_sum", 4),
+    "end of an epoch": (training.Epoch, "validated", 2),
     "after the best was saved": (training, "write_history", 2),
     "last step of all": (pyg_nnp.steps, "weighted_loss", 3 * STEPS),
     "after all": (run, "_final_metrics", 1),
@@ -109,6 +110,30 @@ def test_stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch) 
                 train("stopped", resume=True, Trainer__dtype="float64")
     train("stopped", resume=True, Trainer__dtype="float64")
     same(folder / "stopped/FF01-SchNet", expected)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [(torch.optim.Adam, "step", 5), (training, "save_potential", 1), (training, "write_history", 2)],
+)
+def test_a_signal_waits_for_the_step_and_for_the_save(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int
+) -> None:
+    """It comes when some of a step, or of a save, was done and some was not."""
+    expected = train("whole")
+    with monkeypatch.context() as patch:
+        original, calls = getattr(owner, name), itertools.count(1)
+
+        def signalled(*args: Any, **options: Any) -> Any:
+            result = original(*args, **options)
+            if next(calls) == at:
+                signal.raise_signal(signal.SIGTERM)
+            return result
+
+        patch.setattr(owner, name, signalled)
+        with stoppable(), pytest.raises(Stopped):
+            train("stopped")
+    same(train("stopped", resume=True), expected)
 
 
 def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

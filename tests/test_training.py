@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import pickle
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -256,10 +257,9 @@ def test_without_validation_the_last_is_the_best(folder: Path) -> None:
 
 def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([3.0, 2.0, 2.5, math.nan, 2.0, 1.0])
-    monkeypatch.setattr(training, "weighted_sum", lambda errors, weights: value[0])
-    value = [0.0]
-    original = training.evaluate
-    monkeypatch.setattr(training, "evaluate", lambda *args: (value.__setitem__(0, next(scores)), original(*args))[1])
+    monkeypatch.setattr(
+        training.Epoch, "validated", lambda epoch, *_: replace(epoch, validation_loss=0.0, score=next(scores))
+    )
     model = run_toy(Path("out"), Trainer__patience=3, Trainer__max_epochs=6)
     assert len(history(model)) == 5
     assert pyg_nnp.load_potential(model).spec["epoch"] == 2
@@ -288,7 +288,7 @@ def test_broken_parameters_are_never_the_best(folder: Path, parts: list[str]) ->
     """A single step can break them after the only loss was computed."""
     with pytest.raises(
         TrainingError,
-        match=r"epoch 1: after its last step the loss is (nan|inf)|no epoch had a finite",
+        match=r"epoch 1: after its last step the loss is not finite|no epoch had a finite",
     ):
         run_toy(
             Path("out"),

@@ -57,7 +57,7 @@ def split_dataset(
     parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
     if splitter.save:
         with alone_in(path.parent, log):
-            write_durably(path, save(parts, metadata={"split": _stamp(description, parts)}))
+            write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
         log.info("split saved to %s", path)
     return parts
 

@@ -64,12 +64,17 @@ def frames_of(document: dict[str, Any], folder: Path) -> list[Frame]:
     return frames
 
 
-@pytest.mark.parametrize("name", list(SETS))
-def test_planted_errors_are_reported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def right_data(name: str, folder: Path) -> tuple[dict[str, Any], list[Frame]]:
+    """Return the configuration and the frames of a data set, or skip the test."""
     document = configuration(name)
     if not Path(document["Datahub"]["data_path"]).exists():
         pytest.skip(f"{document['Datahub']['data_path']} is not there")
-    frames = frames_of(document, tmp_path)
+    return document, frames_of(document, folder)
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_planted_errors_are_reported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document, frames = right_data(name, tmp_path)
     code, said = report(document, frames, tmp_path, capsys)
     assert code == 0, said
     fields = set(document["Datahub"]["features"]) | set(document["Datahub"]["targets"])
@@ -92,10 +97,7 @@ def test_planted_errors_are_reported(name: str, tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.parametrize("name", list(SETS))
 def test_right_data_are_not_called_wrong(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = configuration(name)
-    if not Path(document["Datahub"]["data_path"]).exists():
-        pytest.skip(f"{document['Datahub']['data_path']} is not there")
-    frames = frames_of(document, tmp_path)
+    document, frames = right_data(name, tmp_path)
     document["Trainer"]["Splitter"]["ratios"] = [0.6, 0.2, 0.2]
     alarms, parts = [], 0
     for size in (len(frames), 150, 50, 25):

@@ -109,17 +109,31 @@ class Killed:
     def install(self) -> None:
         for name in ("fsync", "replace", "rename", "unlink"):
             setattr(os, name, self.around(getattr(os, name)))
-        whole = Path.write_bytes
+        original = Path.open
 
-        def write_bytes(path: Path, content: bytes) -> int:
-            self.point()
-            whole(path, content[: len(content) // 2])
-            self.point()
-            written = whole(path, content)
-            self.point()
-            return written
+        def opened(path: Path, mode: str = "r", *args: Any, **options: Any) -> Any:
+            file = original(path, mode, *args, **options)
+            return self.Written(file, self.point) if mode == "wb" else file
 
-        Path.write_bytes = write_bytes  # type: ignore[method-assign]
+        Path.open = opened  # type: ignore[method-assign]
+
+    class Written:
+        """A file whose writes are seen on the disk half done."""
+
+        def __init__(self, file: Any, point: Callable[[], None]) -> None:
+            self.file, self.point = file, point
+
+        def write(self, content: bytes) -> None:
+            for half in (content[: len(content) // 2], content[len(content) // 2 :]):
+                self.file.write(half)
+                self.file.flush()
+                self.point()
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
 
 
 def a_training(dataset: pyg_nnp.data.MoleculeDataset) -> Training:
