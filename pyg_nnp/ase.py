@@ -14,7 +14,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.model import Potential
-from pyg_nnp.units import unit_of_energy, unit_of_length
+from pyg_nnp.units import units_of
 
 # the number of atoms from which on searching for neighbors takes long enough to be saved
 _MANY_ATOMS = 150
@@ -59,12 +59,8 @@ class PotentialCalculator(Calculator):
         if not isinstance(potential, Potential):
             potential = load_potential(potential)
         self.potential = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
-        units = {"Hartree_in_E": Hartree_in_E, "Bohr_in_R": Bohr_in_R}
-        known = self.potential.spec.get("build_params", {}) | {k: v for k, v in units.items() if v is not None}
-        for name in units:
-            if name not in known:
-                raise DataError(f"the potential does not say its units. Give the calculator {name}.")
-        self.energy_unit, self.length_unit = unit_of_energy(known["Hartree_in_E"]), unit_of_length(known["Bohr_in_R"])
+        known = self.potential.spec.get("build_params", {})
+        self.energy_unit, self.length_unit = units_of(known, Hartree_in_E=Hartree_in_E, Bohr_in_R=Bohr_in_R)
         self.implemented_properties = [name for name, field in PROPERTIES.items() if field in self.potential.outputs]
         self.charge = charge
         self.skin = skin

@@ -14,6 +14,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pyg_nnp.errors import ConfigError
+
 logger = logging.getLogger(__name__)
 
 # how the names of files end that are not whole yet; what a killed process leaves behind can be removed by it
@@ -50,6 +52,18 @@ def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to write over a file.
+
+    Raises:
+        ConfigError: there is something at its place, or no folder for it.
+    """
+    if path.exists() or path.is_symlink():
+        raise ConfigError(f"{path}: is there already. Name another file, or move this one away.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}. Make it, or name another file.")
 
 
 def write_durably(path: Path, pieces: Iterable[bytes]) -> None:

@@ -51,10 +51,21 @@ def run_log(folder: Path) -> Iterator[Console]:
         The console for progress bars.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
     file = _LogFile(_new_file(folder), encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
-    handlers = [file, _ConsoleHandler(console)]
+    with terminal_log(file) as console:
+        yield console
+
+
+@contextmanager
+def terminal_log(*more: logging.Handler) -> Iterator[Console]:
+    """Let the package's messages go to the terminal, and to other handlers, which are closed at the end.
+
+    Yields:
+        The console for progress bars.
+    """
+    console = Console(stderr=True)
+    handlers = [*more, _ConsoleHandler(console)]
     level, propagate = ROOT.level, ROOT.propagate
     ROOT.setLevel(logging.DEBUG)
     ROOT.propagate = False
@@ -86,6 +97,30 @@ def _new_file(folder: Path) -> Path:
 def versions() -> str:
     """Return the versions of Python and of the packages that results depend on."""
     return ", ".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in VERSIONS])
+
+
+class FrameProgress:
+    """The number of frames that are done, where a file does not say how many it has.
+
+    Args:
+        console: where it is shown, if it is a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.completed:.0f} structures"), BarColumn(bar_width=20), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> "FrameProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def on_frames(self, count: int) -> None:
+        """Show how many are done."""
+        self._bar.update(self._task, completed=count)
 
 
 class EpochProgress:

@@ -83,6 +83,7 @@ def train_model(
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
     potential.spec["charges"] = dataset.charges
+    potential.spec["config"] = _own_config(config, name)
     potential.to(device)
     _warn_of_untrained(config, name, potential)
     count = sum(parameter.numel() for parameter in potential.parameters())
@@ -106,6 +107,14 @@ def train_model(
         )
         log.info("%s: the best epoch was %d; its potential is %s.", name, best.epoch, folder / BEST)
         _final_metrics(config, name, load_potential(folder, device), best, dataset, parts, folder)
+
+
+def _own_config(config: Config, name: str) -> dict[str, Any]:
+    """Return the configuration of one model, which is saved with it; how it was begun does not belong to it."""
+    document = config.model_dump(mode="json")
+    document["Modelhub"]["internal_FFs"] = {name: document["Modelhub"]["internal_FFs"][name]}
+    del document["Trainer"]["resume"]
+    return document
 
 
 def protocol_of(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, Any]:

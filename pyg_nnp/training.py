@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 HISTORY = "history.csv"
 # an evaluation takes as much memory as a training step of 0.4 times as many atoms (benchmarks/steps.py)
-_ATOMS_TO_EVALUATE = 8192
+ATOMS_TO_EVALUATE = 8192
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Epoch:
 
 def large_batch(dataset: MoleculeDataset, at_least: int) -> int:
     """Return a number of frames to evaluate at once: some thousand atoms, which keep all processors busy."""
-    return max(at_least, _ATOMS_TO_EVALUATE // dataset.max_atoms)
+    return max(at_least, ATOMS_TO_EVALUATE // dataset.max_atoms)
 
 
 def evaluate_frames(

@@ -1,5 +1,9 @@
 """Constants, CODATA 2022 as published by NIST, and the units of users in eV and Å."""
 
+from collections.abc import Mapping
+
+from pyg_nnp.errors import DataError
+
 BOHR_IN_ANGSTROM = 0.529177210544
 HARTREE_IN_EV = 27.211386245981
 HARTREE_IN_KJ_PER_MOL = 2625.4996394799
@@ -8,6 +12,23 @@ E_ANGSTROM_IN_DEBYE = 4.80320471388
 
 # how far the numbers of different tables are apart
 _SAME_UNIT = 1e-4
+
+
+def units_of(known: Mapping[str, float], **given: float | None) -> tuple[float, float]:
+    """Return the units of energy [eV] and length [Å] of a potential.
+
+    Args:
+        known: what it was built with, perhaps ``Hartree_in_E`` and ``Bohr_in_R``.
+        given: the same by the user, who has the last word; None where nothing is given.
+
+    Raises:
+        DataError: one of them is not known.
+    """
+    known = {**known, **{name: value for name, value in given.items() if value is not None}}
+    for name in ("Hartree_in_E", "Bohr_in_R"):
+        if name not in known:
+            raise DataError(f"the potential does not say its units. Give {name}.")
+    return unit_of_energy(known["Hartree_in_E"]), unit_of_length(known["Bohr_in_R"])
 
 
 def unit_of_energy(Hartree_in_E: float) -> float:

@@ -36,6 +36,10 @@ ORDER = [
     "logs",
     "prepare",
     "run",
+    "evaluation",
+    "prediction",
+    "inspection",
+    "first_config",
     "cli",
 ]
 STRANGERS = {("data", "layers"), ("layers", "data")}

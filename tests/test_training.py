@@ -209,7 +209,7 @@ def test_evaluation_takes_large_batches(
         return batch(self, indices)
 
     monkeypatch.setattr(MoleculeDataset, "batch", noted)
-    monkeypatch.setattr(training, "_ATOMS_TO_EVALUATE", atoms)
+    monkeypatch.setattr(training, "ATOMS_TO_EVALUATE", atoms)
     run_toy(Path("out"), Trainer__max_epochs=1)
     # an epoch with its validation, and at the end validation and test part
     expected = [5, 5, 2, *evaluated, *evaluated, *evaluated]

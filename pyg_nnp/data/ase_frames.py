@@ -73,7 +73,11 @@ def database_frames(path: Path) -> Iterator[dict[str, Any]]:
         while True:
             try:
                 rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
+                for number, row in enumerate(rows):
+                    refuse_periodic(path, frame + number, row.pbc)
                 frames = [_row_fields(row) for row in rows]
+            except DataError:
+                raise
             except Exception as error:  # damaged data end as anything
                 what = f"ASE cannot read frame {frame} or one of the {_ROWS} after it ({error})"
                 raise DataError(f"{path}: {what}.") from error
@@ -90,9 +94,27 @@ def _xyz_fields(path: Path, frame: int, text: str) -> dict[str, Any]:
         raise DataError(f"{path}: frame {frame}: {error} is no element.") from error
     except Exception as error:  # ASE has no error of its own for each mistake in a file
         raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
+    refuse_periodic(path, frame, atoms.pbc)
+    return fields_of(atoms)
+
+
+def fields_of(atoms: Atoms) -> dict[str, Any]:
+    """Return all that a frame holds, under ASE's names."""
     results = atoms.calc.results if atoms.calc else {}
     own = {"natoms": len(atoms), "symbols": list(atoms.symbols)}
     return {**own, **atoms.info, **atoms.arrays, **results}
+
+
+def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
+    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word.
+
+    Raises:
+        DataError: the cell is periodic.
+    """
+    if np.any(pbc):
+        what = "the cell is periodic, but a potential here knows molecules alone"
+        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
+        raise DataError(f"{path}: frame {frame}: {what}. {instead}.")
 
 
 def _row_fields(row: AtomsRow) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A run of frames as flat arrays: what readers hand on and what the store takes."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 
@@ -18,7 +18,7 @@ class Block:
     """
 
     first: int
-    arrays: dict[str, NDArray[np.generic]]
+    arrays: dict[str, NDArray[Any]]
 
     @property
     def num_frames(self) -> int:

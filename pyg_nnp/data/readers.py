@@ -67,6 +67,16 @@ def file_names(path: Path, data_format: str) -> list[str]:
     return _NAMES[data_format](path)
 
 
+def format_of(path: Path) -> str | None:
+    """Return the data_format that a file seems to be of, as its first bytes say; None for any other.
+
+    Raises:
+        DataError: if the file is missing, empty or a folder.
+    """
+    head = _head(path)
+    return next((its_format for magic, _, its_format in _MAGIC if re.match(magic, head)), None)
+
+
 def _some(path: Path, blocks: Iterator[Block]) -> Iterator[Block]:
     first = next(blocks, None)
     if first is None:
@@ -79,6 +89,16 @@ def _check_file(path: Path, data_format: str) -> None:
     if data_format not in FORMATS:
         known = f"{did_you_mean(data_format, FORMATS)} Known: {', '.join(FORMATS)}."
         raise DataError(f"{path}: there is no data_format '{data_format}'.{known}")
+    head = _head(path)
+    for magic, what, its_format in _MAGIC:
+        if re.match(magic, head):
+            if its_format != data_format:
+                instead = f"set data_format: {its_format}" if its_format else f"known formats: {', '.join(FORMATS)}"
+                raise DataError(f"{path}: data_format is '{data_format}', but this looks like {what}; {instead}.")
+            return
+
+
+def _head(path: Path) -> bytes:
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; the data set must be a file.")
     try:
@@ -91,17 +111,13 @@ def _check_file(path: Path, data_format: str) -> None:
         raise DataError(f"{path}: the file cannot be read ({error.strerror}).") from error
     if not head:
         raise DataError(f"{path}: the file is empty.")
-    for magic, what, its_format in _MAGIC:
-        if re.match(magic, head):
-            if its_format != data_format:
-                instead = f"set data_format: {its_format}" if its_format else f"known formats: {', '.join(FORMATS)}"
-                raise DataError(f"{path}: data_format is '{data_format}', but this looks like {what}; {instead}.")
-            return
+    return head
 
 
-def _from_frames(
-    path: Path, frames: Iterable[Mapping[str, Any]], mapping: Mapping[str, str], frames_per_block: int
+def frame_blocks(
+    path: Path, frames: Iterable[Mapping[str, Any]], mapping: Mapping[str, str], frames_per_block: int = 1024
 ) -> Iterator[Block]:
+    """Make blocks of frames that are dicts, as :func:`read_blocks` does."""
     remaining, first = iter(frames), 0
     while chunk := list(islice(remaining, frames_per_block)):
         origin = Origin(str(path), mapping, first=first)
@@ -111,9 +127,9 @@ def _from_frames(
 
 def _read_pickle(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read a list of dicts, one per frame, or a dict of columns."""
-    content = _pickled(path)
+    content = pickled(path)
     if not isinstance(content, dict):
-        yield from _from_frames(path, content, mapping, frames_per_block)
+        yield from frame_blocks(path, content, mapping, frames_per_block)
         return
     origin = Origin(str(path), mapping)
     require(origin, _texts(content))
@@ -122,11 +138,16 @@ def _read_pickle(path: Path, mapping: Mapping[str, str], frames_per_block: int) 
 
 
 def _pickle_names(path: Path) -> list[str]:
-    content = _pickled(path)
+    content = pickled(path)
     return _texts(content if isinstance(content, dict) else chain.from_iterable(content))
 
 
-def _pickled(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
+def pickled(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
+    """Return the columns or the frames of a pickle.
+
+    Raises:
+        DataError: it holds something else.
+    """
     content = load_pickle(path)
     expected = "expected a list of dicts, one per frame, or a dict of columns"
     if isinstance(content, dict):
@@ -170,16 +191,17 @@ def _hdf5_names(path: Path) -> list[str]:
 
 def _read_extxyz(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read extended XYZ through ASE, frame by frame."""
-    return _from_frames(path, xyz_frames(path), mapping, frames_per_block)
+    return frame_blocks(path, xyz_frames(path), mapping, frames_per_block)
 
 
 def _read_ase(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     """Read an ASE database through ASE, frame by frame."""
-    return _from_frames(path, database_frames(path), mapping, frames_per_block)
+    return frame_blocks(path, database_frames(path), mapping, frames_per_block)
 
 
-def _first_names(frames: Iterator[dict[str, Any]]) -> list[str]:
-    return list(next(frames, {}))
+def first_frame(path: Path, data_format: str) -> dict[str, Any]:
+    """Return the first frame of an extxyz file or an ASE database; nothing if there is none."""
+    return next({"extxyz": xyz_frames, "ase": database_frames}[data_format](path), {})
 
 
 FORMATS: dict[str, Callable[[Path, Mapping[str, str], int], Iterator[Block]]] = {
@@ -193,6 +215,6 @@ _NAMES: dict[str, Callable[[Path], list[str]]] = {
     "pickle": _pickle_names,
     "npz": _npz_names,
     "hdf5": _hdf5_names,
-    "extxyz": lambda path: _first_names(xyz_frames(path)),
-    "ase": lambda path: _first_names(database_frames(path)),
+    "extxyz": lambda path: list(first_frame(path, "extxyz")),
+    "ase": lambda path: list(first_frame(path, "ase")),
 }

@@ -51,7 +51,8 @@ def test_stopped_at_random_moments(tmp_path: Path) -> None:
     write_toy(tmp_path)
     write_config(tmp_path, yaml.safe_dump(toy_config(**CHANGES)))
     began = time.monotonic()
-    assert start(tmp_path, "whole").wait() == 0
+    with start(tmp_path, "whole") as process:
+        assert process.wait() == 0
     duration = time.monotonic() - began
     dice, stops, runs, worst, slowest = random.Random(0), {signal.SIGKILL: 0, signal.SIGTERM: 0}, 0, 0.0, 0.0
     within: list[int] = []

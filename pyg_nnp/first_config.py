@@ -1,0 +1,233 @@
+"""A configuration to begin with, for a data file: ``pyg-nnp init``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pyg_nnp.data import Block
+from pyg_nnp.data.contents import columns_of, guess_fields
+from pyg_nnp.data.readers import format_of, read_blocks
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.functional.geometry import bonds_of_hydrogen
+from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PER_MOL
+from pyg_nnp.yaml_loader import format_yaml
+
+_CUTOFF = 5.0  # Å
+# one Bohr in the unit of length, and the unit's name
+_LENGTHS = {BOHR_IN_ANGSTROM: "Å", 1.0: "Bohr", BOHR_IN_ANGSTROM / 10: "nm"}
+_ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
+_ATOMS_TO_LOOK_AT = 2000
+_HYDROGEN_BOND = 1.08  # Å, to C, N and O
+# energies of atoms from H to Ar are within 2 % of this times Z to this power (Hartree; NIST, LSD energies of atoms)
+_ATOM, _POWER = -0.5, 2.41
+# how many times the inverse of a target's spread its weight in the loss is: forces say most
+_SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.1, "M2": 1.0}
+
+
+def first_config(path: Path, mapping: Mapping[str, str], data_path: str) -> str:
+    """Return a commented configuration for a data file.
+
+    Args:
+        path: the file.
+        mapping: standard name -> name in the file, where the user knows better than names and shapes.
+        data_path: how the configuration is to name the file.
+
+    Raises:
+        DataError: the file cannot be read, or has no positions, elements or labels that could be told.
+    """
+    columns = columns_of(path)
+    fields = {**guess_fields(columns), **mapping}
+    shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
+    for name in ("Ra", "Za"):
+        if name not in fields:
+            what = FIELDS[name].meaning
+            raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
+    if not any(name in fields for name in TARGETS):
+        raise DataError(f"{path}: none of these look like labels: {shown}. Say which, such as --map E=NAME.")
+    data_format = format_of(path) or ""
+    sources = {name: fields[name] for name in (*FEATURES, *TARGETS) if name in fields}
+    block = next(read_blocks(path, data_format, sources))
+    unused = [name for name in columns if name not in fields.values()]
+    return _Draft(data_path, data_format, sources, block, unused).text()
+
+
+class _Draft:
+    """The lines of a configuration.
+
+    Args:
+        data_path: name of the data file.
+        data_format: its format.
+        sources: standard name -> name in the file.
+        block: its first frames.
+        unused: names in the file that nothing is read from.
+    """
+
+    def __init__(
+        self, data_path: str, data_format: str, sources: Mapping[str, str], block: Block, unused: list[str]
+    ) -> None:
+        self.data_path, self.data_format, self.sources, self.unused = data_path, data_format, sources, unused
+        self.block = block
+        self.targets = [name for name in TARGETS if name in sources]
+        self.charges = "Qa" in sources or "M2" in sources
+        self.weights = _weights(block, self.targets)
+        self.bohr, self.length, self.length_found = _length(block)
+        self.hartree, self.energy, self.energy_found = _energy(block)
+
+    def text(self) -> str:
+        """Return the whole file."""
+        sections = self._data(), self._model(), self._training()
+        return "\n".join(line for section in sections for line in section) + "\n"
+
+    def _data(self) -> list[str]:
+        source = self.sources.get("Fa", "")
+        gradient = "grad" in source.lower()
+        return [
+            "# Written by pyg-nnp init. Guesses are marked with CHECK; all keys are in examples/reference.yaml.",
+            "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
+            "Datahub:",
+            f"  data_path: {_quoted(self.data_path)}",
+            f"  data_format: {self.data_format}",
+            "  features:  # standard name: name in the file. CHECK"
+            + (f"; not used: {', '.join(map(_one_line, self.unused))}" if self.unused else ""),
+            *self._mapped(FEATURES),
+            *(() if "Q" in self.sources else ("    # Q: total charge; without it all molecules have charge 0",)),
+            "  targets:",
+            *self._mapped(TARGETS),
+            "  transforms:",
+            *(
+                [
+                    "    atomic_energy: fit  # energies of isolated atoms; better a CSV file of the same method: "
+                    "atom_type,atomic_energy",
+                ]
+                if "E" in self.sources
+                else []
+            ),
+            f"    negative_gradient: {str(gradient).lower()}  # true if '{_one_line(source)}' are gradients, not forces"
+            if source
+            else "    negative_gradient: false",
+        ]
+
+    def _mapped(self, names: tuple[str, ...]) -> list[str]:
+        return [
+            f"    {name}: {_quoted(self.sources[name])}  # {FIELDS[name].meaning.partition(';')[0]}"
+            for name in names
+            if name in self.sources
+        ]
+
+    def _model(self) -> list[str]:
+        cutoff = _CUTOFF / BOHR_IN_ANGSTROM * self.bohr
+        layers = ["RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core", "AtomicAffine"]
+        layers += ["ChargeConservation"] if self.charges else []
+        layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
+        layers += ["ElectrostaticEnergy"] if self.charges and "E" in self.targets else []
+        layers += ["EnergyReduce"] if "E" in self.targets or "Fa" in self.targets else []
+        layers += ["Force"] if "Fa" in self.targets else []
+        length = "" if self.length_found else " CHECK: not to be told from the positions"
+        energy = " CHECK" if self.energy_found else " CHECK: not to be told from the energies; eV would be 27.2114"
+        lines = [
+            "Modelhub:",
+            "  FF01:  # results go to FF01-SchNet",
+            "    architecture: SchNet",
+            "    build_params:",
+            "      dim_embedding: 64  # features of an atom; larger is slower and, with enough data, better",
+            "      num_rbf: 32",
+            "      max_Za: 94",
+            f"      cutoff_sr: {cutoff:.4g}  # 5 Å",
+            f"      Hartree_in_E: {self.hartree:.10g}  # energies are in {self.energy}.{energy}",
+            f"      Bohr_in_R: {self.bohr:.10g}  # positions are in {self.length}.{length}",
+            "    layers:",
+        ]
+        for layer in layers:
+            lines.append(f"      - name: {layer}")
+            if layer == "Core":
+                lines.append("        params: {num_interactions: 3, hidden_channels: 64}")
+        return [*lines, "    loss:", *self._terms(6)]
+
+    def _terms(self, indent: int) -> list[str]:
+        margin = " " * indent
+        lines = [f"{margin}rmse:  # weights per unit of each field, from their spread in the first frames"]
+        lines += [f"{margin}  {name}: {float(f'{self.weights[name]:.1g}'):g}" for name in self.targets]
+        if self.charges:
+            lines.append(f"{margin}  Q: 1  # predicted charges should add up by themselves")
+        return lines
+
+    def _training(self) -> list[str]:
+        return [
+            "Trainer:",
+            "  Splitter: {parts: [training, validation, test], ratios: [0.8, 0.1, 0.1]}",
+            "  batch_size: 10",
+            "  learning_rate: 5e-3",
+            "  schedule: cosine",
+            "  warmup_ratio: 0.02",
+            "  max_epochs: 100  # the learning rate falls to 0 over so many",
+            "Metrics:",
+            *self._terms(2),
+            "  mae:  # shown, without weight in the score",
+            *(f"    {name}: 0" for name in self.targets),
+        ]
+
+
+def _quoted(text: str) -> str:
+    return format_yaml({"": text}).partition(":")[2].strip()
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _weights(block: Block, targets: list[str]) -> dict[str, float]:
+    """Return a weight for each target: its share over its spread."""
+    spreads = {name: float(np.sqrt(np.mean(np.square(block.arrays[name])))) for name in targets}
+    if "E" in targets:
+        spreads["E"] = float(np.std(block.arrays["E"] - _fitted(block)))
+    if "Qa" in targets:
+        Za, Qa = block.arrays["Za"], block.arrays["Qa"]
+        spreads["Qa"] = float(np.sqrt(np.mean([np.var(Qa[Za == Z]) for Z in np.unique(Za)])))
+    return {name: _SHARES[name] / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
+
+
+def _counts(block: Block) -> NDArray[Any]:
+    """Return (G, elements) how many atoms of each element a molecule has."""
+    elements, column = np.unique(block.arrays["Za"], return_inverse=True)
+    counts = np.zeros((block.num_frames, len(elements)))
+    np.add.at(counts, (np.repeat(np.arange(block.num_frames), block.arrays["N"].astype(int)), column), 1.0)
+    return counts
+
+
+def _fitted(block: Block) -> NDArray[Any]:
+    """Return the energies that the best energies of atoms give, without which their spread is that of compositions."""
+    counts = _counts(block)
+    energies = block.arrays["E"].astype(float)
+    fitted: NDArray[Any] = counts @ np.linalg.lstsq(counts, energies, rcond=None)[0]
+    return fitted
+
+
+def _length(block: Block) -> tuple[float, str, bool]:
+    """Return one Bohr in the unit of the positions, its name, and whether bonds of hydrogen tell it."""
+    sizes = block.arrays["N"].astype(np.int64)
+    N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
+    atoms = int(N.sum())
+    Ra = torch.from_numpy(block.arrays["Ra"][:atoms].astype(float))
+    Za = torch.from_numpy(block.arrays["Za"][:atoms].astype(np.int64))
+    _, bonds = bonds_of_hydrogen(Ra, Za, find_edges(Ra, N, float("inf")))
+    for bohr, unit in _LENGTHS.items():
+        if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
+            return bohr, unit, True
+    return BOHR_IN_ANGSTROM, "Å", False
+
+
+def _energy(block: Block) -> tuple[float, str, bool]:
+    """Return one Hartree in the unit of the energies, its name, and whether total energies of all electrons tell it."""
+    if "E" in block.arrays:
+        elements = np.unique(block.arrays["Za"]).astype(float)
+        expected = float(np.mean(_counts(block) @ (_ATOM * elements**_POWER)))
+        for hartree, unit in _ENERGIES.items():
+            if 0.9 < float(np.mean(block.arrays["E"])) / expected / hartree < 1.1:
+                return hartree, unit, True
+    return 1.0, "Hartree", False

@@ -1,0 +1,314 @@
+"""The commands that use a trained model: evaluate, predict, info, init."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+from ase import Atoms
+from toy import toy_config, write_config, write_toy
+
+import pyg_nnp
+from pyg_nnp import cli
+from pyg_nnp.ase import PotentialCalculator
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.data.readers import read_blocks
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+
+MODEL = "out/FF01-SchNet"
+FEATURES = {"Ra": "coordinates", "Za": "atomic_numbers", "Q": "total_charge", "N": "number_of_atoms"}
+TARGETS = {"E": "energy", "Fa": "forces", "Qa": "atomic_charges", "M2": "dipole"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_toy(folder, names=("H2O", "CH4", "C2H6"))
+        write_config(folder, yaml.safe_dump(toy_config(Metrics={"rmse": {"E": 1, "Fa": 1, "M2": 1}, "mae": {"Qa": 1}})))
+        assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def toy_arrays() -> dict[str, np.ndarray[Any, Any]]:
+    (block,) = read_blocks(Path("dataset.pkl"), "pickle", FEATURES | TARGETS)
+    return block.arrays
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(list(arguments)) == cli.USER_ERROR
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return message
+
+
+def test_evaluate_gives_the_metrics_of_training(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_training = json.loads(Path(MODEL, "metrics.json").read_text())
+    for part in ("validation", "test"):
+        file = tmp_path / f"{part}.json"
+        assert cli.main(["evaluate", MODEL, "dataset.pkl", "--part", part, "--json", str(file)]) == 0
+        found = json.loads(file.read_text())
+        for kind in ("rmse", "mae"):
+            for name, value in of_training[part][kind].items():
+                assert found[name]["all"][kind] == value  # the same bits
+    assert re.search(r"Fa +H +\d+", capsys.readouterr().out)
+
+
+def test_evaluate_all_frames_by_element(folder: Path, tmp_path: Path) -> None:
+    assert cli.main(["evaluate", MODEL, "dataset.pkl", "--csv", str(tmp_path / "errors.csv")]) == 0
+    with (tmp_path / "errors.csv").open() as file:
+        rows = {(row["field"], row["of"]): row for row in csv.DictReader(file)}
+    true = toy_arrays()
+    potential = pyg_nnp.load_potential(MODEL)
+    config = config_from_dict(toy_config())
+    batch = pyg_nnp.data.MoleculeDataset.from_config(config, "out").batch(torch.arange(24))
+    predicted = potential(batch)
+    error = predicted["Fa"].double().numpy() + true["Fa"]  # the file has gradients
+    for Z, symbol in ((1, "H"), (6, "C"), (8, "O")):
+        of_element = np.abs(error[true["Za"] == Z])
+        row = rows["Fa", symbol]
+        assert int(row["count"]) == of_element.size
+        assert float(row["mae"]) == pytest.approx(of_element.mean(), rel=1e-5)
+        assert float(row["rmse"]) == pytest.approx(np.sqrt((of_element**2).mean()), rel=1e-5)
+        assert float(row["max"]) == pytest.approx(of_element.max(), rel=1e-5)
+    per_atom = np.abs(predicted["E"].numpy() - true["E"]) / true["N"]
+    assert float(rows["E", "per atom"]["mae"]) == pytest.approx(per_atom.mean(), rel=1e-6)
+    assert ("M2", "all") in rows
+    assert ("Qa", "O") in rows
+
+
+def test_evaluate_other_names_and_fewer_labels(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = toy_arrays()
+    np.savez(
+        tmp_path / "other.npz", N=arrays["N"], R=arrays["Ra"], z=arrays["Za"], total_charge=arrays["Q"], F=-arrays["Fa"]
+    )
+    data = str(tmp_path / "other.npz")
+    names = ["--map", "Ra=R", "--map", "Za=z", "--map", "N=N"]
+    assert "there is nothing to compare with. Expected 'energy' (E)" in refused(capsys, "evaluate", MODEL, data, *names)
+    arguments = ["evaluate", MODEL, data, *names, "--map", "Fa=F", "--no-negative-gradient"]
+    assert cli.main([*arguments, "--json", str(tmp_path / "other.json")]) == 0
+    assert cli.main(["evaluate", MODEL, "dataset.pkl", "--json", str(tmp_path / "same.json")]) == 0
+    other, same = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("other", "same"))
+    assert other["Fa"] == same["Fa"]
+    assert "E" not in other
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["dataset.pkl", "--part", "tests"],
+            "--part tests: training had no such part, only: training, validation, test",
+        ),
+        (["dataset.pkl", "--map", "Energy=e"], "--map Energy: no standard name"),
+        (["dataset.pkl", "--map", "E"], "--map E: expects NAME=SOURCE"),
+        (["datset.pkl"], "Did you mean 'dataset.pkl'?"),
+        (["dataset.pkl", "--json", "train.yaml"], "train.yaml: is there already"),
+    ],
+)
+def test_mistakes_in_evaluate(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    assert expected in refused(capsys, "evaluate", MODEL, *arguments)
+
+
+def water(charge: int | None = None) -> Atoms:
+    atoms = Atoms("OH2", [[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
+    if charge is not None:
+        atoms.info["charge"] = charge
+    return atoms
+
+
+def test_predict_for_ase(folder: Path, tmp_path: Path) -> None:
+    """Results are those of the calculator, in eV and Å, from a format that only ASE reads."""
+    structures = [water(), Atoms("CH4", np.array([[0, 0, 0], [1, 1, 1], [-1, -1, 1], [1, -1, -1], [-1, 1, -1]]) * 0.63)]
+    ase.io.write(tmp_path / "structures.traj", structures)
+    assert cli.main(["predict", MODEL, str(tmp_path / "structures.traj"), "-o", str(tmp_path / "out.extxyz")]) == 0
+    calculator = PotentialCalculator(MODEL)
+    for atoms, given in zip(ase.io.read(tmp_path / "out.extxyz", ":"), structures, strict=True):
+        given.calc = calculator
+        assert atoms.positions == pytest.approx(given.positions, abs=1e-7)
+        assert atoms.get_potential_energy() == pytest.approx(given.get_potential_energy(), rel=1e-7)
+        assert atoms.get_forces() == pytest.approx(given.get_forces(), abs=1e-5)
+        assert atoms.get_charges() == pytest.approx(given.get_charges(), abs=1e-5)
+        assert atoms.get_dipole_moment() == pytest.approx(given.get_dipole_moment(), abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_predict_to_arrays(folder: Path, tmp_path: Path, ending: str) -> None:
+    """From the format of the training, in its units, to a file that the readers read back."""
+    out = tmp_path / f"out.{ending}"
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(out)]) == 0
+    standard = {name: name for name in ("N", "Ra", "Za", "Q", "E", "Fa", "Qa", "M2")}
+    (block,) = read_blocks(out, {"h5": "hdf5"}.get(ending, ending), standard)
+    given = toy_arrays()
+    for name in ("N", "Ra", "Za", "Q"):
+        assert np.array_equal(block.arrays[name], given[name])
+    batch = pyg_nnp.data.MoleculeDataset.from_config(config_from_dict(toy_config()), "out").batch(torch.arange(24))
+    predicted = pyg_nnp.load_potential(MODEL)(batch)
+    for name in ("E", "Fa", "Qa", "M2"):
+        assert block.arrays[name] == pytest.approx(predicted[name].double().numpy(), rel=1e-5, abs=1e-5)
+    if ending == "h5":
+        with h5py.File(out) as file:
+            assert file.attrs["unit_of_energy_in_eV"] == HARTREE_IN_EV
+            assert file.attrs["unit_of_length_in_angstrom"] == 1.0
+
+
+def test_predict_in_pieces(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(tmp_path / "whole.npz")]) == 0
+    monkeypatch.setattr("pyg_nnp.prediction.ATOMS_TO_EVALUATE", 7)  # C2H6 has 8
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(tmp_path / "pieces.npz")]) == 0
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "pieces.npz") as pieces:
+        assert sorted(whole) == sorted(pieces)
+        for name in whole:
+            assert pieces[name] == pytest.approx(whole[name], rel=1e-5, abs=1e-6)
+
+
+def test_predict_takes_bohr_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_toy(tmp_path)
+    document = toy_config(Trainer__max_epochs=1)
+    document["Modelhub"]["FF01"]["build_params"] |= {"Bohr_in_R": 1.0, "cutoff_sr": 8.0}
+    arrays = toy_arrays()
+    np.savez("bohr.npz", **(arrays | {"Ra": arrays["Ra"] / BOHR_IN_ANGSTROM}))
+    hub = document["Datahub"]
+    hub |= {"data_path": "bohr.npz", "data_format": "npz", "features": {name: name for name in ("N", "Ra", "Za", "Q")}}
+    hub["targets"] = {name: name for name in TARGETS}
+    write_config(tmp_path, yaml.safe_dump(document))
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    ase.io.write("water.xyz", water())
+    assert cli.main(["predict", MODEL, "water.xyz", "-o", "out.extxyz"]) == 0
+    atoms = water()
+    atoms.calc = PotentialCalculator(MODEL)
+    found = ase.io.read("out.extxyz")
+    assert found.positions == pytest.approx(atoms.positions, abs=1e-7)
+    assert found.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), rel=1e-7)
+
+
+def test_predict_says_which_charges_it_never_saw(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ase.io.write(tmp_path / "ions.xyz", [water(0), water(1)], format="extxyz")
+    assert cli.main(["predict", MODEL, str(tmp_path / "ions.xyz"), "-o", str(tmp_path / "out.xyz")]) == 0
+    assert "trained on total charges 0, not on 1" in " ".join(capsys.readouterr().err.split())
+    neutral, ion = ase.io.read(tmp_path / "out.xyz", ":")
+    assert neutral.get_charges().sum() == pytest.approx(0, abs=1e-5)
+    assert ion.get_charges().sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_mistakes_in_predict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out.xyz")
+    ase.io.write(tmp_path / "gold.xyz", Atoms("AuH", [[0, 0, 0], [0, 0, 1.5]]))
+    assert "not trained on Au" in refused(capsys, "predict", MODEL, str(tmp_path / "gold.xyz"), "-o", out)
+    box = water()
+    box.set_cell([9, 9, 9])
+    box.pbc = True
+    for name in ("box.xyz", "box.traj"):
+        ase.io.write(tmp_path / name, box)
+        assert "the cell is periodic" in refused(capsys, "predict", MODEL, str(tmp_path / name), "-o", out)
+    (tmp_path / "text.foo").write_text("what is this\n")
+    assert "ASE cannot read this file" in refused(capsys, "predict", MODEL, str(tmp_path / "text.foo"), "-o", out)
+    assert "the ending says the format" in refused(capsys, "predict", MODEL, "dataset.pkl", "-o", "out.txt")
+    kept = tmp_path / "kept.npz"
+    kept.touch()
+    assert "is there already" in refused(capsys, "predict", MODEL, "dataset.pkl", "-o", str(kept))
+    assert not Path(out).exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_info(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store,) = Path("out").glob("processed_dataset_*")
+    for what, expected in {
+        MODEL: ["SchNet with", "trained on H, C, O", "27.211386 eV", "cutoff_sr 4.0", "trained on dataset.pkl"],
+        f"{MODEL}/last.safetensors": ["last.safetensors: SchNet"],
+        "dataset.pkl": ["pickle", "coordinates: (3, 3) float64  probably Ra, positions"],
+        str(store): ["24 frames, undamaged", "E: (24,), total energy, in the file: energy"],
+    }.items():
+        assert cli.main(["info", what]) == 0
+        text = capsys.readouterr().out
+        assert all(part in text for part in expected), text
+    assert "In it are: FF01-SchNet, processed_dataset_" in refused(capsys, "info", "out")
+    assert "this is no data file of a known format" in refused(capsys, "info", "train.yaml")
+
+
+def as_pickle(arrays: dict[str, Any]) -> str:
+    return "dataset.pkl"
+
+
+def as_npz(arrays: dict[str, Any]) -> str:
+    np.savez(
+        "mine.npz",
+        n_atoms=arrays["N"],
+        xyz=arrays["Ra"],
+        species=arrays["Za"],
+        dft_energy=arrays["E"],
+        grad=arrays["Fa"],
+    )
+    return "mine.npz"
+
+
+def as_hdf5(arrays: dict[str, Any]) -> str:
+    with h5py.File("mine.h5", "w") as file:
+        ends = np.cumsum(arrays["N"])
+        for frame, (first, last) in enumerate(zip(ends - arrays["N"], ends, strict=True)):
+            group = file.create_group(f"frame{frame}")
+            for name, source in (("Ra", "coord"), ("Za", "numbers"), ("Fa", "Forces")):
+                group[source] = arrays[name][first:last]
+            group["E"] = arrays["E"][frame]
+    return "mine.h5"
+
+
+def as_xyz(arrays: dict[str, Any]) -> str:
+    cli.main(["predict", MODEL, "dataset.pkl", "-o", "mine.xyz"])
+    return "mine.xyz"
+
+
+@pytest.mark.parametrize("write", [as_pickle, as_npz, as_hdf5, as_xyz])
+def test_init_writes_what_trains(folder: Path, tmp_path: Path, write: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a data file with names of its own to a configuration that reads it, whose units were recognised."""
+    data = write(toy_arrays())
+    file = tmp_path / "init.yaml"
+    assert cli.main(["init", data, "-o", str(file)]) == 0
+    assert "already" in refused(capsys, "init", data, "-o", str(file))
+    config = pyg_nnp.load_config(file)
+    hub = config.Datahub
+    assert set(hub.targets) >= {"E", "Fa"}
+    assert hub.transforms.negative_gradient == (data == "mine.npz")
+    model = config.Modelhub.internal_FFs["FF01"]
+    assert model.build_params["Bohr_in_R"] == pytest.approx(BOHR_IN_ANGSTROM)
+    # energies of the toy are nearly those of all electrons
+    assert model.build_params["Hartree_in_E"] == pytest.approx(HARTREE_IN_EV if data == "mine.xyz" else 1.0)
+    document = yaml.safe_load(file.read_text().replace("5e-3", "0.005"))
+    document["Trainer"] |= {"max_epochs": 1, "batch_size": 5}
+    model_document = document["Modelhub"]["FF01"]
+    model_document["build_params"] |= {"dim_embedding": 8, "num_rbf": 8}
+    model_document["layers"][3]["params"] = {"num_interactions": 1, "hidden_channels": 8}
+    short = tmp_path / "short.yaml"
+    short.write_text(yaml.safe_dump(document))
+    assert cli.main(["train", str(short), "-o", str(tmp_path / "out")]) == 0
+
+
+def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "odd.npz", a=np.zeros((5, 3, 3)), b=np.zeros((5, 3, 3)), c=np.zeros(5))
+    odd, out = str(tmp_path / "odd.npz"), str(tmp_path / "init.yaml")
+    assert "none of these look like positions" in refused(capsys, "init", odd, "-o", out)
+    assert "none of these look like atomic numbers" in refused(capsys, "init", odd, "-o", out, "--map", "Ra=a")
+    assert not Path(out).exists()
