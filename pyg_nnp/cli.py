@@ -13,6 +13,7 @@ from pyg_nnp.errors import UserError
 from pyg_nnp.prepare import check
 from pyg_nnp.run import seed_everything, train
 from pyg_nnp.signals import Stopped, stoppable
+from pyg_nnp.simulation.run import simulate
 
 WARNED, USER_ERROR, INTERRUPTED = 1, 2, 130
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
@@ -30,6 +31,10 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     train_command.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
     train_command.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
+    simulate_command = commands.add_parser("simulate", help="optimise, run dynamics, scan or find a path, with ASE")
+    simulate_command.add_argument("config", type=Path, help="the simulation, a YAML file")
+    simulate_command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
+    simulate_command.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
     return root
 
 
@@ -49,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))
     try:
         with stoppable():
+            if options.command == "simulate":
+                return 0 if simulate(options.config, options.out, options.resume) else WARNED
             config = load_config(options.config)
             seed_everything(config.Trainer.seed)
             if options.command == "check":

@@ -36,6 +36,7 @@ ORDER = [
     "logs",
     "prepare",
     "run",
+    "simulation",
     "cli",
 ]
 STRANGERS = {("data", "layers"), ("layers", "data")}
