@@ -119,7 +119,7 @@ def run_dynamics(
     """
     with progress(console, options.ensemble, options.length, run.step) as show:
         try:
-            if run.step == 0:
+            if record.empty:
                 with deferred():
                     run.check()
                     save(run.state())

@@ -41,6 +41,11 @@ class Record:
             os.truncate(paths[name], size)
         self.files = {name: path.open("ab") for name, path in paths.items()}
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was written yet."""
+        return not self.files[LOG].tell()
+
     def frame(self, atoms: Atoms, **about: float) -> None:
         """Add a frame with energy [eV], forces [eV/Å], charges [e], dipole moment [e Å], and what it is about."""
         atoms.get_potential_energy()
@@ -55,7 +60,7 @@ class Record:
         """Add a row to the log; the first one has the names of the columns above it."""
         text = io.StringIO()
         writer = csv.DictWriter(text, list(values), lineterminator="\n")
-        if not self.files[LOG].tell():
+        if self.empty:
             writer.writeheader()
         writer.writerow(values)
         self._add(LOG, text.getvalue())
