@@ -71,7 +71,10 @@ class Dynamics(Section):
     seed: Seed = Field(default=0, description="of the velocities and of the thermostat")
     interval: int = Field(default=20, gt=0, description="steps between frames in trajectory.xyz and rows in log.csv")
     save_interval: int = Field(default=1000, gt=0, description="steps between states that --resume goes on from")
-    max_temperature: float = Field(default=10_000.0, gt=0, description="hotter atoms end the run as exploded [K]")
+    max_temperature: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="hotter atoms end the run as exploded [K]; null: five times temperature, and at least 2000",
+    )
 
     @model_validator(mode="after")
     def _check_length(self) -> "Dynamics":
@@ -83,6 +86,11 @@ class Dynamics(Section):
     def length(self) -> int:
         """Number of steps."""
         return self.steps or round(1000 * (self.time or 0) / self.timestep)
+
+    @property
+    def hottest(self) -> float:
+        """Temperature from which on a run counts as exploded [K]."""
+        return max(5 * self.temperature, 2000.0) if self.max_temperature is None else self.max_temperature
 
 
 class Scan(Relaxation):

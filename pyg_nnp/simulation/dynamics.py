@@ -77,9 +77,10 @@ class Run:
             SimulationError: it has.
         """
         self.guard.check(self.atoms, self.step, ADVICE)
-        if self.temperature() > self.options.max_temperature:
+        temperature, hottest = self.temperature(), self.options.hottest
+        if temperature > hottest:
             raise SimulationError(
-                f"step {self.step}: the temperature is {self.temperature():.0f} K, above max_temperature. {ADVICE}"
+                f"step {self.step}: the temperature is {temperature:.0f} K, above max_temperature ({hottest:g} K). {ADVICE}"
             )
 
     def temperature(self) -> float:
