@@ -80,7 +80,8 @@ class Run:
         temperature, hottest = self.temperature(), self.options.hottest
         if temperature > hottest:
             raise SimulationError(
-                f"step {self.step}: the temperature is {temperature:.0f} K, above max_temperature ({hottest:g} K). {ADVICE}"
+                f"step {self.step}: the temperature is {temperature:.0f} K, above max_temperature ({hottest:g} K). "
+                f"{ADVICE}"
             )
 
     def temperature(self) -> float:
