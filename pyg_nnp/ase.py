@@ -77,7 +77,7 @@ class PotentialCalculator(Calculator):
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Say which of what the results depend on changed since the last evaluation, by any bit; ``tol`` is not used.
 
-        It is asked several times in each step of a simulation, and takes a tenth of the time of ASE's own.
+        It is asked several times in each step of a simulation, and takes less than a tenth of the time of ASE's own.
         """
         if self.atoms is None:
             return list(all_changes)
