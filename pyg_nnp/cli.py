@@ -21,6 +21,7 @@ from pyg_nnp.prediction import predict_file
 from pyg_nnp.prepare import check
 from pyg_nnp.run import seed_everything, train
 from pyg_nnp.signals import Stopped, stoppable
+from pyg_nnp.simulation.run import simulate
 
 WARNED, USER_ERROR, INTERRUPTED = 1, 2, 130
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _add_info(commands.add_parser("info", help="say what is in a model, a data file or a store"))
     _add_evaluate(commands.add_parser("evaluate", help="errors of a trained model on a data file"))
     _add_predict(commands.add_parser("predict", help="energies, forces, charges, dipoles of structures"))
+    _add_simulate(commands.add_parser("simulate", help="optimise, run dynamics, scan or find a path, with ASE"))
     return root
 
 
@@ -84,6 +86,13 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     )
     _add_cpu(command)
     command.set_defaults(run=_predict)
+
+
+def _add_simulate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", type=Path, help="the simulation, a YAML file")
+    command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
+    command.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
+    command.set_defaults(run=_simulate)
 
 
 def _add_map(command: argparse.ArgumentParser) -> None:
@@ -143,6 +152,10 @@ def _predict(options: argparse.Namespace) -> int:
         count = predict_file(potential, options.structures, options.out, options.charge, progress.on_frames)
     print(f"{options.out}: {count} structures.")
     return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    return 0 if simulate(options.config, options.out, options.resume) else WARNED
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 from pydantic import (
@@ -46,11 +47,13 @@ class Section(BaseModel):
     Attributes:
         other_names: other spellings of keys, with the one that the schema has.
         advice: what to tell a user who gives an unknown key.
+        places: of a whole file: what to call its sections when a key stands in the wrong one.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_assignment=True)
     other_names: ClassVar[dict[str, str]] = {}
     advice: ClassVar[str] = ""
+    places: ClassVar[dict[str, Any]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -304,6 +307,13 @@ class Config(Section):
 
     other_names = {"Metric": "Metrics"}
     advice = " The keys of Trainer may also stand here."
+    places = {
+        "Datahub": Datahub,
+        "Datahub.transforms": Transforms,
+        "a model in Modelhub": ForceField,
+        "Trainer": Trainer,
+        "Trainer.Splitter": Splitter,
+    }
 
     Datahub: _Datahub = Field(description="the data set")
     Modelhub: _Modelhub = Field(description="the models")
@@ -400,7 +410,7 @@ def config_from_dict(document: Any, source: str = "configuration") -> Config:
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(f"{source}: {_explained(error)}") from error
+        raise ConfigError(f"{source}: {explained(error, Config)}") from error
     config._source = source
     return config
 
@@ -410,34 +420,25 @@ def dump_config(config: Config) -> str:
     return format_yaml(config.model_dump())
 
 
-_PLACES: dict[str, type[Section]] = {
-    "Datahub": Datahub,
-    "Datahub.transforms": Transforms,
-    "a model in Modelhub": ForceField,
-    "Trainer": Trainer,
-    "Trainer.Splitter": Splitter,
-}
-
-
-def _explained(error: ValidationError) -> str:
-    """Return the details, one a line; unknown keys first, as what is missing is often one of them misspelt."""
+def explained(error: ValidationError, root: type[Section]) -> str:
+    """Return what is wrong in a file, one a line; unknown keys first: what is missing is often one of them misspelt."""
     details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
-    lines = [_line(detail) for detail in details[:MAX_PROBLEMS]]
+    lines = [_line(detail, root) for detail in details[:MAX_PROBLEMS]]
     if len(details) > MAX_PROBLEMS:
         lines.append(f"and {len(details) - MAX_PROBLEMS} more.")
     return "\n  ".join(lines)
 
 
-def _line(detail: ErrorDetails) -> str:
+def _line(detail: ErrorDetails, root: type[Section]) -> str:
     """Return place and detail in plain words."""
     place, key, kind = detail["loc"], detail["loc"][-1] if detail["loc"] else "", detail["type"]
     if kind == "config":
         place, text = (*place, *detail["ctx"]["where"]), detail["ctx"]["text"]
     elif kind == "extra_forbidden":
-        place, text = place[:-1], _unknown(str(key), _section_at(place[:-1]))
+        place, text = place[:-1], _unknown(str(key), _section_at(place[:-1], root), root)
     elif kind == "missing":
         place = place[:-1]
-        text = f"'{key}' is missing: {_section_at(place).model_fields[str(key)].description}"
+        text = f"'{key}' is missing: {_section_at(place, root).model_fields[str(key)].description}"
     else:
         text = plain_words(detail)
     written = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _shortened(place))
@@ -449,16 +450,18 @@ def _shortened(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
     return tuple(part for number, part in enumerate(place) if (number, part) != (1, "internal_FFs") and part != "[key]")
 
 
-def _section_at(place: tuple[str | int, ...]) -> type[Section]:
-    kind: Any = Config
+def _section_at(place: tuple[str | int, ...], root: type[Section]) -> type[Section]:
+    kind: Any = root
     for key in place:
         kind = kind.model_fields[key].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
+        if isinstance(kind, UnionType):  # a section that may be left out
+            (kind,) = (part for part in get_args(kind) if part is not NoneType)
     return cast(type[Section], kind)
 
 
-def _unknown(key: str, section: type[Section]) -> str:
+def _unknown(key: str, section: type[Section], root: type[Section]) -> str:
     """Return what to say of a key that the section does not have."""
     known = [*section.model_fields, *section.other_names, *(Trainer.model_fields if section is Config else ())]
-    places = (place for place, other in _PLACES.items() if key in other.model_fields or key in other.other_names)
+    places = (place for place, other in root.places.items() if key in other.model_fields or key in other.other_names)
     near = next((f" It belongs under {place}." for place in places), did_you_mean(key, known))
     return f"unknown key '{key}'.{near} It takes: {', '.join(section.model_fields)}.{section.advice}".removesuffix(".")

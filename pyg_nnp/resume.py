@@ -150,7 +150,7 @@ def save_training(training: Training, path: Path, about: Mapping[str, Any]) -> N
         "best": {"epoch": progress.best.epoch, "score": progress.best.score},
         "random": known,
         "protocol": training.protocol,
-        "environment": _environment(training.potential),
+        "environment": environment(training.potential),
     }
     save_potential(training.potential, path, {**about, "training": saved}, tensors)
 
@@ -173,10 +173,10 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
     description, tensors = read_saved(path)
     try:
         saved = description["training"]
-        differences = list(_differences(saved["protocol"], training.protocol))
-        if differences:
-            more = len(differences) - _MOST_DIFFERENCES
-            listed = "; ".join(differences[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+        found = list(differences(saved["protocol"], training.protocol))
+        if found:
+            more = len(found) - _MOST_DIFFERENCES
+            listed = "; ".join(found[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
             raise ConfigError(
                 f"{place}: {path} cannot go on, since this is not the training that was stopped: {listed}. "
                 "Put back what was changed, or start a new training with another -o or suffix."
@@ -192,8 +192,7 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
         training.remember_random_state()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: this holds no training to go on with: {error!r}. Start a new one.") from error
-    now = _environment(training.potential)
-    return list(_differences(saved["environment"], now))
+    return list(differences(saved["environment"], environment(training.potential)))
 
 
 def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
@@ -205,7 +204,8 @@ def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _environment(potential: Potential) -> dict[str, Any]:
+def environment(potential: Potential) -> dict[str, Any]:
+    """Return what the last bits of results depend on."""
     return {
         "device": potential.energy_shift.device.type,
         "threads": torch.get_num_threads(),
@@ -214,10 +214,10 @@ def _environment(potential: Potential) -> dict[str, Any]:
     }
 
 
-def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+def differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
     """Say what differs between two nested dicts."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in {**before, **now}:
-            yield from _differences(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+            yield from differences(before.get(name), now.get(name), f"{key}.{name}" if key else name)
     elif before != now:
         yield f"{key} was {before} and is {now}"

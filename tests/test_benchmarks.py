@@ -3,10 +3,16 @@
 import json
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from toy import toy_config
+
+from pyg_nnp.build import build_potential
+from pyg_nnp.checkpoint import save_potential
+from pyg_nnp.config import config_from_dict
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = {"contender", "median_ms", "q1_ms", "q3_ms", "PyG / this"}
@@ -105,3 +111,35 @@ def test_clusters_are_what_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch, 
     assert distances[:, 1].min() > 0.9
     radius = max(abs(one["coordinates"]).max(axis=0))
     assert size / (4 / 3 * 3.1416 * radius**3) > 0.02  # atoms / Å³, of the ball around a cluster that is no ball
+
+
+def write_potential(folder: Path) -> Path:
+    """Save an untrained potential that knows the elements of the example."""
+    potential = build_potential(config_from_dict(toy_config()), "FF01")
+    save_potential(potential, folder / "best.safetensors", {})
+    return folder
+
+
+def test_benchmark_of_dynamics(tmp_path: Path) -> None:
+    document = run_small(tmp_path, "dynamics", str(write_potential(tmp_path)))
+    rows = document["rows"]
+    assert {(row["dtype"], row["filters"]) for row in rows} == set(product(("float32", "float64"), ("table", "exact")))
+    for row in rows:
+        assert (row["ps"], row["fell_into_a_hole"]) == (0.02, "no")
+        assert 0 < row["share_of_neighbors"] < row["share_outside_model"] < 1
+        assert row["ms_per_step"] > 0 < row["fluctuation_meV/atom"]
+    # the same way from the same start, but for rounding; exact filters and tables are not the same code
+    drifts = [row["drift_meV/atom/ps"] for row in rows]
+    assert len(set(drifts)) == 4
+    assert drifts == pytest.approx(drifts[:1] * 4, rel=0.05)
+
+
+def test_benchmark_of_minima(tmp_path: Path) -> None:
+    pytest.importorskip("tblite")
+    document = run_small(tmp_path, "minima", str(write_potential(tmp_path)))
+    (row,) = document["rows"]
+    assert (row["geometries"], row["converged"], row["mean_steps"]) == (2, 0, 2)
+    # of an untrained potential
+    assert row["largest_force_eV/A"] > row["rms_of_components_eV/A"] > 0.1
+    assert document["vibrations"] == 6
+    assert 0 < document["mean_absolute_deviation_per_cm"] <= document["largest_deviation_per_cm"]

@@ -40,6 +40,7 @@ ORDER = [
     "prediction",
     "inspection",
     "first_config",
+    "simulation",
     "cli",
 ]
 STRANGERS = {("data", "layers"), ("layers", "data")}

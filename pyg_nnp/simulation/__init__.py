@@ -1,0 +1,1 @@
+"""Simulations with a trained potential, by ASE."""
