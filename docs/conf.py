@@ -27,6 +27,6 @@ html_math_renderer = "mathml"
 # links between pages name headings as GitHub does
 myst_heading_anchors = 3
 
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_custom_sections = [("Reads", "params_style"), ("Writes", "params_style")]

@@ -171,7 +171,14 @@ def _fill_in(_app: Sphinx, _page: str, content: list[str]) -> None:
     content[0] = re.sub(r"<!-- made from the code: (.*) -->", lambda found: TABLES[found[1]](), content[0])
 
 
+def _without_bounds(*found: Any) -> tuple[str | None, str | None]:
+    """Leave what pydantic checks out of a signature; the tables of options have it in words."""
+    signature, returned = found[-2:]
+    return re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\[\]]*\])*\]", r"\1", signature or "") or None, returned
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Let pages be filled in as they are read."""
     app.connect("source-read", _fill_in)
+    app.connect("autodoc-process-signature", _without_bounds)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
