@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RUN := $(CURDIR)/runs/alanine_dipeptide-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: train test torture clean
+.PHONY: train test docs torture clean
 
 train: $(VENV)/installed
 	@# for batches this small one thread is as fast as two, and other programs do not slow it down
@@ -15,6 +15,11 @@ test: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+	$(MAKE) docs
+
+# docs/_build/index.html; a warning is an error
+docs: $(VENV)/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -b html -W --keep-going -q docs docs/_build
 
 # long: random stops, faults at every write, damaged and malicious files; prints what it found
 torture: $(VENV)/installed-dev
@@ -28,8 +33,8 @@ $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,make]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,docs,make]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) runs docs/_build docs/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

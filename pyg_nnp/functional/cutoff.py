@@ -45,7 +45,8 @@ def smooth_switch(r: Tensor, on: float, off: float) -> Tensor:
     r"""Return an infinitely smooth switch: 1 up to ``on``, 0 from ``off``.
 
     .. math:: f(r) = \frac{\sigma(1 - x)}{\sigma(1 - x) + \sigma(x)}, \quad
-        x = \frac{r - r_{on}}{r_{off} - r_{on}}, \quad \sigma(x) = e^{-1/x} \text{ for } x > 0, \text{ else } 0
+        x = \frac{r - r_\mathrm{on}}{r_\mathrm{off} - r_\mathrm{on}}, \quad
+        \sigma(x) = e^{-1/x} \text{ for } x > 0, \text{ else } 0
 
     Source: SpookyNet, Unke et al., Nat. Commun. 2021, 12, 7273.
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
-    """Return the distances |R_i - R_j|.
+    r"""Return the distances :math:`|R_i - R_j|`.
 
     Args:
         Ra: (A, 3) positions.
