@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,54 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise _damaged(path, str(error)) from error
     return potential.to(device).eval()
+
+
+def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[str]]:
+    """Give layers of a new potential the parameters of a trained one.
+
+    A layer takes them if the n-th layer of its name there has parameters of the same names and shapes. Reference
+    energies belong to the data and are not taken.
+
+    Args:
+        potential: built by :func:`pyg_nnp.build_potential`.
+        path: the folder of a trained model, or a file.
+
+    Returns:
+        The layers that took them, and those whose own parameters are as they were.
+
+    Raises:
+        DataError: there is no potential, a damaged one, or none of its layers fits.
+    """
+    path = Path(path)
+    path = path / BEST if path.is_dir() else path
+    description, tensors = read_saved(path)
+    trained = dict(_labelled(description))
+    state = potential.state_dict()
+    taken, left = [], []
+    for label, number in _labelled(potential.spec):
+        own = {name: value for name, value in state.items() if name.startswith(f"layers.{number}.")}
+        # what is no parameter describes them, and goes with them
+        if not any(name in dict(potential.named_parameters()) for name in own):
+            continue
+        found = {name: tensors.get(f"layers.{trained.get(label)}.{name.split('.', 2)[2]}") for name in own}
+        if all(value is not None and value.shape == own[name].shape for name, value in found.items()):
+            state |= {name: value for name, value in found.items() if value is not None}
+            taken.append(label)
+        else:
+            left.append(label)
+    if not taken:
+        raise DataError(f"{path}: no layer of this potential has the parameters of one of: {', '.join(left)}.")
+    potential.load_state_dict(state)
+    return taken, left
+
+
+def _labelled(description: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield a name for each layer, by which it is found in another potential, and its number."""
+    seen: Counter[str] = Counter()
+    for number, layer in enumerate(description["layers"]):
+        name = description["architecture"] if layer["name"] == "Core" else layer["name"]
+        seen[name] += 1
+        yield (name if seen[name] == 1 else f"{name} {seen[name]}"), number
 
 
 def load_parameters(potential: Potential, tensors: Mapping[str, Tensor]) -> None:

@@ -138,6 +138,9 @@ class ForceField(Section):
     suffix: str | None = Field(default=None, description="last part of the name of the model's folder")
     architecture: Text = Field(description="the core: SchNet, or package.module:Class for your own")
     active: bool = Field(default=True, description="whether the model is trained")
+    pretrained: Text | None = Field(
+        default=None, description="trained model, a folder or file; layers that are the same begin with its parameters"
+    )
     build_params: Options = Field(default_factory=dict, description="options for all layers that take them")
     layers: Annotated[list[LayerEntry], Field(min_length=1)] = Field(description="layers in the order of computation")
     loss: Loss = Field(description="function (rmse, mae, mse), then field, then weight >= 0")

@@ -13,11 +13,11 @@ from rich.console import Console
 from torch import Tensor
 
 from pyg_nnp.build import build_potential
-from pyg_nnp.checkpoint import BEST, LAST, load_potential
+from pyg_nnp.checkpoint import BEST, LAST, load_potential, start_from
 from pyg_nnp.checks import check_prediction
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies
-from pyg_nnp.errors import ConfigError
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.files import finite, write_durably, write_json
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, weighted_sum
@@ -48,7 +48,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     names = active_models(config)
     # built once now so that a mistake in the last model does not show after the first was trained for days
     for name in names:
-        build_potential(config, name)
+        _begin(config, name)
         _check_not_trained(config, name, out)
     make_folder(config, out)
     with run_log(out / "logs") as console, last_words():
@@ -78,7 +78,7 @@ def train_model(
     """Train one model and say how good it is on the test part."""
     model, trainer = config.Modelhub.internal_FFs[name], config.Trainer
     folder = out / config.folder_name(name)
-    potential = build_potential(config, name)
+    potential = _begin(config, name, log)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
@@ -107,6 +107,23 @@ def train_model(
         )
         log.info("%s: the best epoch was %d; its potential is %s.", name, best.epoch, folder / BEST)
         _final_metrics(config, name, load_potential(folder, device), best, dataset, parts, folder)
+
+
+def _begin(config: Config, name: str, log: logging.Logger | None = None) -> Potential:
+    """Build a potential, with the parameters of a trained one where the configuration names it."""
+    potential = build_potential(config, name)
+    pretrained = config.Modelhub.internal_FFs[name].pretrained
+    if pretrained is not None:
+        try:
+            taken, left = start_from(potential, pretrained)
+        except DataError as error:
+            raise ConfigError(f"{config.source}: Modelhub.{name}.pretrained: {error}") from error
+        if log:
+            log.info("%s: parameters taken from %s: %s.", name, pretrained, ", ".join(taken))
+            log.info(
+                "%s: parameters not taken, since there are none of these shapes: %s.", name, ", ".join(left) or "none"
+            )
+    return potential
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:

@@ -114,6 +114,7 @@ Modelhub:
       suffix: null
       architecture: SchNet
       active: true
+      pretrained: null
       build_params:
         cutoff_sr: 5.0
         Hartree_in_E: 1
@@ -183,7 +184,8 @@ FF01 = parse_yaml(BASE, "base")["Modelhub"]["internal_FFs"]["FF01"]
 SPLITTER_KEYS = "It takes: method, parts, ratios, seed, save, preload."
 DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression, preload, in_memory, transforms."
 MODEL_KEYS = (
-    "It takes: suffix, architecture, active, build_params, layers, loss. Hyperparameters go under build_params."
+    "It takes: suffix, architecture, active, pretrained, build_params, layers, loss. "
+    "Hyperparameters go under build_params."
 )
 FOLDER = (
     "becomes part of a folder's name, which has up to 100 letters, digits, '_', '-' and '.', "

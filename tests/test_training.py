@@ -7,6 +7,7 @@ import pickle
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from pyg_nnp import cli, run, training
 from pyg_nnp.checkpoint import read_saved, save_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.errors import DataError
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.metrics import evaluate, weighted_sum
 from pyg_nnp.resume import Best, Progress, Training
 from pyg_nnp.steps import TrainingError, rate_schedule, train_epoch
@@ -507,3 +508,36 @@ def test_quiet_where_output_is_no_terminal(folder: Path, capsys: pytest.CaptureF
     captured = capsys.readouterr()
     assert "epoch 1" not in captured.err
     assert "\x1b" not in captured.err + captured.out
+
+
+def initial(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
+    """Return the parameters that a training begins with: those after steps of 1e-30, which zeros alone feel."""
+    model = run_toy(folder, Trainer__learning_rate=1e-30, Trainer__max_epochs=1, **changes)
+    return {name: value + 0.5 for name, value in pyg_nnp.load_potential(model).named_parameters()}
+
+
+def test_pretrained_layers_begin_with_what_was_trained(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trained = run_toy(Path("trained"))
+    expected = {name: value + 0.5 for name, value in pyg_nnp.load_potential(trained).named_parameters()}
+    begun = initial(Path("same"), Modelhub__FF01__pretrained=str(trained))
+    fresh = initial(Path("fresh"))
+    assert all(torch.equal(begun[name], expected[name]) for name in expected)
+    assert not all(torch.equal(fresh[name], expected[name]) for name in expected)
+    caplog.set_level("INFO", "pyg_nnp")
+    # the core has another width: it and nothing else is left as it was drawn
+    wider = toy_config()["Modelhub"]["FF01"]["layers"]
+    wider[3]["params"]["hidden_channels"] = 9
+    changes = {"Modelhub__FF01__layers": wider}
+    begun = initial(Path("wider"), Modelhub__FF01__pretrained=str(trained), **changes)
+    drawn = initial(Path("drawn"), **changes)
+    for name, value in begun.items():
+        assert torch.equal(value, (drawn if name.startswith("layers.4.") else expected)[name])
+    log = next(Path("wider/logs").iterdir()).read_text()
+    assert f"parameters taken from {trained}: RandomAtomEmbedding, AtomicAffine." in log
+    assert "not taken, since there are none of these shapes: SchNet." in log
+
+
+def test_pretrained_that_is_none(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Modelhub.FF01.pretrained: nowhere: no potential here"):
+        run_toy(Path("out"), Modelhub__FF01__pretrained="nowhere")
+    assert not Path("out").exists()
