@@ -147,7 +147,7 @@ def test_refusals() -> None:
     with pytest.raises(DataError, match="there are no atoms"):
         empty.get_potential_energy()
     potential.spec["build_params"] = {}
-    with pytest.raises(DataError, match=r"does not say its units. Give the calculator Hartree_in_E"):
+    with pytest.raises(DataError, match=r"does not say its units. Give Hartree_in_E"):
         PotentialCalculator(potential)
 
 
