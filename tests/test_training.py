@@ -430,10 +430,13 @@ def test_several_models_one_after_the_other(folder: Path) -> None:
     run.train(config_from_dict(document), folder / "out")
     assert {path.name for path in (folder / "out").glob("FF*")} == {"FF01-SchNet", "FF02-SchNet-second"}
     # each from the seed
-    first, second = (
-        (folder / "out" / name / "best.safetensors").read_bytes() for name in ("FF01-SchNet", "FF02-SchNet-second")
+    (first, parameters), (second, others) = (
+        read_saved(folder / "out" / name / "best.safetensors") for name in ("FF01-SchNet", "FF02-SchNet-second")
     )
+    assert list(first.pop("config")["Modelhub"]["internal_FFs"]) == ["FF01"]
+    assert list(second.pop("config")["Modelhub"]["internal_FFs"]) == ["FF02"]
     assert first == second
+    assert all(torch.equal(parameters[name], others[name]) for name in parameters)
 
 
 @pytest.mark.parametrize("transform", [{"atomic_energy": "fit"}, {"total_energy_normalization": True}])
