@@ -321,11 +321,16 @@ def _status(name: str) -> int:
 
 
 def parse_arguments(parser: argparse.ArgumentParser, repeats: int) -> argparse.Namespace:
-    """Add the options of all benchmarks, read the command line and set the number of threads."""
+    """Add the options of all benchmarks of steps, read the command line and set the number of threads."""
     parser.add_argument("--repeats", type=int, default=repeats, help=f"timed calls of each (default: {repeats})")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=2, help="threads of the CPU (default: 2)")
-    parser.add_argument("--small", action="store_true", help="tiny systems, to see whether it runs")
+    return parse_run(parser, threads=2)
+
+
+def parse_run(parser: argparse.ArgumentParser, threads: int) -> argparse.Namespace:
+    """Add the options of all benchmarks, read the command line and set the number of threads."""
+    parser.add_argument("--threads", type=int, default=threads, help=f"threads of the CPU (default: {threads})")
+    parser.add_argument("--small", action="store_true", help="tiny systems or few steps, to see whether it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -26,7 +26,7 @@ from ase import Atoms, units
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
-from common import Row, make_parser, report, system
+from common import Row, make_parser, parse_run, report, system
 from frames import EXAMPLE
 from rich.console import Console
 from rich.progress import Progress
@@ -139,12 +139,7 @@ def arguments_of() -> argparse.Namespace:
     parser.add_argument("--ps", type=float, default=100.0, help="length of each run (default: 100)")
     parser.add_argument("--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"])
     parser.add_argument("--filters", nargs="+", choices=("table", "exact"), default=["table", "exact"])
-    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
-    parser.add_argument("--small", action="store_true", help="few steps, to see whether it runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    return arguments
+    return parse_run(parser, threads=1)
 
 
 def main() -> None:

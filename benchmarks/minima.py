@@ -20,11 +20,10 @@ from typing import Any
 
 import ase.io
 import numpy as np
-import torch
 from ase import Atoms
 from ase.optimize import BFGS
 from ase.vibrations import Vibrations
-from common import Row, make_parser, report, system
+from common import Row, make_parser, parse_run, report, system
 from frames import EXAMPLE, dipeptides
 from rich.console import Console
 from rich.progress import track
@@ -98,12 +97,7 @@ def frequencies(start: Atoms, calculator: Any, small: bool) -> np.ndarray:
 def arguments_of() -> argparse.Namespace:
     parser = make_parser(__doc__)
     parser.add_argument("model", type=Path, help="the folder of a trained model, or its file")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the CPU (default: 1)")
-    parser.add_argument("--small", action="store_true", help="few geometries and steps, to see whether it runs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    return arguments
+    return parse_run(parser, threads=1)
 
 
 def main() -> None:

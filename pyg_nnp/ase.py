@@ -25,6 +25,20 @@ PROPERTIES = {"energy": "E", "free_energy": "E", "forces": "Fa", "charges": "Qa"
 _READ = ("positions", "numbers", "pbc")
 
 
+def units_in_ase(energy: float, length: float) -> dict[str, float]:
+    """Return what to multiply predicted fields with for eV, Å and e, from the units of energy [eV] and length [Å]."""
+    return {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
+
+
+def charges_never_seen(potential: Potential, charges: set[float]) -> str:
+    """Return a warning of the total charges that a potential was not trained on, or an empty text."""
+    known = potential.spec.get("charges", charges)
+    unseen = ", ".join(f"{Q:g}" for Q in sorted(charges - set(known)))
+    seen = ", ".join(f"{Q:g}" for Q in known)
+    what = f"the potential was trained on total charges {seen}, not on {unseen}: predictions may mean nothing."
+    return what if unseen else ""
+
+
 class PotentialCalculator(Calculator):
     """Energies [eV], forces [eV/Å], charges [e] and dipole moments [e Å] of a trained potential.
 
@@ -90,8 +104,7 @@ class PotentialCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
         predicted = self.potential(self._data(present))
-        energy, length = self.energy_unit, self.length_unit
-        units = {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
+        units = units_in_ase(self.energy_unit, self.length_unit)
         self.results = {}
         for name in self.implemented_properties:
             field = PROPERTIES[name]
@@ -108,13 +121,8 @@ class PotentialCalculator(Calculator):
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
         device, charge = self.potential.energy_shift.device, self._charge_of(atoms)
-        seen = self.potential.spec.get("charges")
-        if seen is not None and charge not in seen:
-            known = ", ".join(f"{Q:g}" for Q in seen)
-            warnings.warn(
-                f"the potential was trained on total charges {known}, not on {charge:g}: predictions may mean nothing.",
-                stacklevel=2,
-            )
+        if warning := charges_never_seen(self.potential, {charge}):
+            warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
             Za=torch.tensor(atoms.numbers, device=device),

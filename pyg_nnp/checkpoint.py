@@ -139,12 +139,12 @@ def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[
     path = path / BEST if path.is_dir() else path
     description, tensors = read_saved(path)
     trained = dict(_labelled(description))
-    state = potential.state_dict()
+    state, parameters = potential.state_dict(), dict(potential.named_parameters())
     taken, left = [], []
     for label, number in _labelled(potential.spec):
         own = {name: value for name, value in state.items() if name.startswith(f"layers.{number}.")}
         # what is no parameter describes them, and goes with them
-        if not any(name in dict(potential.named_parameters()) for name in own):
+        if not own.keys() & parameters.keys():
             continue
         found = {name: tensors.get(f"layers.{trained.get(label)}.{name.split('.', 2)[2]}") for name in own}
         if all(value is not None and value.shape == own[name].shape for name, value in found.items()):

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from pyg_nnp.checkpoint import load_potential
 from pyg_nnp.config import load_config
-from pyg_nnp.errors import ConfigError, UserError
+from pyg_nnp.errors import ConfigError, UserError, did_you_mean
 from pyg_nnp.evaluation import csv_of, evaluate_file, json_of, table_of
+from pyg_nnp.fields import FEATURES, TARGETS
 from pyg_nnp.files import refuse_existing, write_durably, write_json
 from pyg_nnp.first_config import first_config
 from pyg_nnp.inspection import describe
-from pyg_nnp.logs import FrameProgress, terminal_log
+from pyg_nnp.logs import progress_bar, terminal_log
 from pyg_nnp.prediction import predict_file
 from pyg_nnp.prepare import check
 from pyg_nnp.run import seed_everything, train
@@ -120,7 +122,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _init(options: argparse.Namespace) -> int:
     refuse_existing(options.out)
-    text = first_config(options.data, _mapping(options.map), str(options.data))
+    text = first_config(options.data, _mapping(options.map))
     write_durably(options.out, [text.encode()])
     print(f"{options.out}: look at what is marked with CHECK, then: pyg-nnp check {options.out}")
     return 0
@@ -147,9 +149,13 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    with terminal_log() as console, FrameProgress(console) as progress:
+    # how many there are is not known before all are read
+    columns = TextColumn("{task.completed:.0f} structures"), BarColumn(bar_width=20), TimeElapsedColumn()
+    with terminal_log() as console, progress_bar(console, *columns) as bar:
+        task = bar.add_task("", total=None)
         potential = load_potential(options.model, _device(options))
-        count = predict_file(potential, options.structures, options.out, options.charge, progress.on_frames)
+        structures, out, charge = options.structures, options.out, options.charge
+        count = predict_file(potential, structures, out, charge, lambda done: bar.update(task, completed=done))
     print(f"{options.out}: {count} structures.")
     return 0
 
@@ -159,10 +165,15 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    known, mapping = (*FEATURES, *TARGETS), {}
     for pair in pairs:
-        if not all(pair.partition("=")):
+        name, _, source = pair.partition("=")
+        if not name or not source:
             raise ConfigError(f"--map {pair}: expects NAME=SOURCE, such as E=energy.")
-    return {name: source for name, _, source in (pair.partition("=") for pair in pairs)}
+        if name not in known:
+            raise ConfigError(f"--map {name}: no standard name.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+        mapping[name] = source
+    return mapping
 
 
 def _device(options: argparse.Namespace) -> torch.device:

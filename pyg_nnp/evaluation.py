@@ -20,7 +20,7 @@ from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError, Metric
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.readers import file_names, format_of
-from pyg_nnp.errors import ConfigError, DataError, did_you_mean
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.loss import difference
 from pyg_nnp.model import Potential
@@ -142,10 +142,6 @@ def configuration_for(
     """
     document = trained_with(potential)
     hub = document["Datahub"]
-    for name in mapping:
-        if name not in (*FEATURES, *TARGETS):
-            known = (*FEATURES, *TARGETS)
-            raise ConfigError(f"--map {name}: no standard name.{did_you_mean(name, known)} Known: {', '.join(known)}.")
     data_format = format_of(path) or hub["data_format"]
     names = file_names(path, data_format)
     predicted = [name for name in TARGETS if name in potential.outputs]

@@ -24,19 +24,18 @@ _LENGTHS = {BOHR_IN_ANGSTROM: "Å", 1.0: "Bohr", BOHR_IN_ANGSTROM / 10: "nm"}
 _ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
-# energies of atoms from H to Ar are within 2 % of this times Z to this power (Hartree; NIST, LSD energies of atoms)
+# Hartree–Fock energies of atoms from H to Ar are within 8 % of this times Z to this power [Hartree]
 _ATOM, _POWER = -0.5, 2.41
 # how many times the inverse of a target's spread its weight in the loss is: forces say most
 _SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.1, "M2": 1.0}
 
 
-def first_config(path: Path, mapping: Mapping[str, str], data_path: str) -> str:
+def first_config(path: Path, mapping: Mapping[str, str]) -> str:
     """Return a commented configuration for a data file.
 
     Args:
         path: the file.
         mapping: standard name -> name in the file, where the user knows better than names and shapes.
-        data_path: how the configuration is to name the file.
 
     Raises:
         DataError: the file cannot be read, or has no positions, elements or labels that could be told.
@@ -54,7 +53,7 @@ def first_config(path: Path, mapping: Mapping[str, str], data_path: str) -> str:
     sources = {name: fields[name] for name in (*FEATURES, *TARGETS) if name in fields}
     block = next(read_blocks(path, data_format, sources))
     unused = [name for name in columns if name not in fields.values()]
-    return _Draft(data_path, data_format, sources, block, unused).text()
+    return _Draft(str(path), data_format, sources, block, unused).text()
 
 
 class _Draft:
@@ -86,7 +85,7 @@ class _Draft:
 
     def _data(self) -> list[str]:
         source = self.sources.get("Fa", "")
-        gradient = "grad" in source.lower()
+        gradient, forces = str("grad" in source.lower()).lower(), _one_line(source) or "Fa"
         return [
             "# Written by pyg-nnp init. Guesses are marked with CHECK; all keys are in examples/reference.yaml.",
             "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
@@ -100,17 +99,8 @@ class _Draft:
             "  targets:",
             *self._mapped(TARGETS),
             "  transforms:",
-            *(
-                [
-                    "    atomic_energy: fit  # energies of isolated atoms; better a CSV file of the same method: "
-                    "atom_type,atomic_energy",
-                ]
-                if "E" in self.sources
-                else []
-            ),
-            f"    negative_gradient: {str(gradient).lower()}  # true if '{_one_line(source)}' are gradients, not forces"
-            if source
-            else "    negative_gradient: false",
+            "    atomic_energy: " + ("fit  # energies of isolated atoms" if "E" in self.sources else "null"),
+            f"    negative_gradient: {gradient}  # true if {forces} are gradients, not forces",
         ]
 
     def _mapped(self, names: tuple[str, ...]) -> list[str]:

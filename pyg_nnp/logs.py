@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pyg_nnp.resume import Best
 from pyg_nnp.training import Epoch
@@ -99,28 +99,14 @@ def versions() -> str:
     return ", ".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in VERSIONS])
 
 
-class FrameProgress:
-    """The number of frames that are done, where a file does not say how many it has.
+def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Return a progress bar, which is quiet where the console is no terminal."""
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
-    Args:
-        console: where it is shown, if it is a terminal.
-    """
 
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.completed:.0f} structures"), BarColumn(bar_width=20), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-        self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> "FrameProgress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def on_frames(self, count: int) -> None:
-        """Show how many are done."""
-        self._bar.update(self._task, completed=count)
+def time_columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of a task whose length is known: how long it took, and how long it will."""
+    return TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
 
 
 class EpochProgress:
@@ -137,17 +123,13 @@ class EpochProgress:
         self.log = logging.getLogger(__name__)
         self.steps = steps
         self.max_epochs = max_epochs
-        self.bar = Progress(
+        self.bar = progress_bar(
+            console,
             TextColumn("{task.description} epoch"),
             TextColumn("{task.fields[epoch]}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
+            *time_columns(),
         )
         self.task = self.bar.add_task(name, total=max_epochs * steps, epoch=f"0/{max_epochs}", state="")
 

@@ -3,6 +3,7 @@
 import io
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from errno import EIO
 from pathlib import Path
@@ -20,10 +21,11 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from pyg_nnp.ase import PROPERTIES
+from pyg_nnp.ase import PROPERTIES, charges_never_seen, units_in_ase
 from pyg_nnp.data import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.readers import format_of
+from pyg_nnp.data.store_writer import append_rows, new_hdf5
 from pyg_nnp.data.structures import OWN_NAMES, structure_blocks
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.evaluation import trained_with
@@ -87,7 +89,10 @@ def predict_file(
             if charge is not None:
                 arrays["Q"] = np.full(len(arrays["N"]), charge)
             check(Block(block.first, arrays))
-            seen |= _warn_of_charges(potential, set(arrays["Q"].tolist()) - seen)
+            charges = set(arrays["Q"].tolist())
+            if warning := charges_never_seen(potential, charges - seen):
+                log.warning("%s", warning)
+            seen |= charges
             for piece in _pieces(arrays):
                 yield piece | _predicted(potential, piece)
                 done += len(piece["N"])
@@ -118,22 +123,8 @@ def _predicted(potential: Potential, rows: Rows) -> Rows:
     return {name: predicted[name].cpu().numpy() for name in TARGETS if name in predicted}
 
 
-def _warn_of_charges(potential: Potential, charges: set[float]) -> set[float]:
-    """Say which total charges the potential was never trained on."""
-    known = potential.spec.get("charges", charges)
-    unseen = charges - set(known)
-    if unseen:
-        log.warning(
-            "the potential was trained on total charges %s, not on %s: predictions for these may mean nothing.",
-            ", ".join(f"{Q:g}" for Q in known),
-            ", ".join(f"{Q:g}" for Q in sorted(unseen)),
-        )
-    return charges
-
-
 def _write_extxyz(path: Path, frames: Iterable[Rows], units: Units) -> None:
-    energy, length = units
-    in_ase = {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
+    in_ase, length = units_in_ase(*units), units[1]
 
     def pieces() -> Iterator[bytes]:
         for rows in frames:
@@ -160,18 +151,14 @@ def _write_hdf5(path: Path, frames: Iterable[Rows], units: Units) -> None:
             if {name: len(file[name]) for name in file} != lengths:
                 raise OSError(EIO, "what was written reads differently")
 
-    lengths: dict[str, int] = {}
-    with replacing(path, verify) as temporary, h5py.File(temporary, "w") as file:
+    lengths: Counter[str] = Counter()
+    with replacing(path, verify) as temporary, new_hdf5(temporary) as (file, disk):
         file.attrs["unit_of_energy_in_eV"], file.attrs["unit_of_length_in_angstrom"] = units
         for rows in frames:
             for name, values in rows.items():
-                if name not in file:
-                    shape = values.shape[1:]
-                    file.create_dataset(name, (0, *shape), values.dtype, maxshape=(None, *shape), chunks=True)
-                first = lengths.get(name, 0)
-                lengths[name] = first + len(values)
-                file[name].resize(lengths[name], axis=0)
-                file[name][first:] = values
+                append_rows(file, name, values)
+                lengths[name] += len(values)
+            disk.check()
 
 
 def _write_npz(path: Path, frames: Iterable[Rows], units: Units) -> None:
@@ -183,12 +170,13 @@ def _write_npz(path: Path, frames: Iterable[Rows], units: Units) -> None:
     # the header of an array says how long it is, so the rows have to wait until all are there
     with TemporaryDirectory(dir=path.parent, prefix=".predict_") as folder, replacing(path, verify) as temporary:
         about: dict[str, NDArray[Any]] = {}
-        lengths: dict[str, int] = {}
+        lengths: Counter[str] = Counter()
         for rows in frames:
             for name, values in rows.items():
                 with (Path(folder) / name).open("ab") as rows_so_far:
                     rows_so_far.write(np.ascontiguousarray(values).tobytes())
-                about[name], lengths[name] = values[:0], lengths.get(name, 0) + len(values)
+                about[name] = values[:0]
+                lengths[name] += len(values)
         with ZipFile(temporary, "w", allowZip64=True) as archive:
             for name, empty in about.items():
                 shape = (lengths[name], *empty.shape[1:])

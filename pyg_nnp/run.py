@@ -48,7 +48,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     names = active_models(config)
     # built once now so that a mistake in the last model does not show after the first was trained for days
     for name in names:
-        _begin(config, name)
+        _begin(config, name, out)
         _check_not_trained(config, name, out)
     make_folder(config, out)
     with run_log(out / "logs") as console, last_words():
@@ -78,7 +78,7 @@ def train_model(
     """Train one model and say how good it is on the test part."""
     model, trainer = config.Modelhub.internal_FFs[name], config.Trainer
     folder = out / config.folder_name(name)
-    potential = _begin(config, name, log)
+    potential = _begin(config, name, out)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
@@ -109,20 +109,20 @@ def train_model(
         _final_metrics(config, name, load_potential(folder, device), best, dataset, parts, folder)
 
 
-def _begin(config: Config, name: str, log: logging.Logger | None = None) -> Potential:
+def _begin(config: Config, name: str, out: Path) -> Potential:
     """Build a potential, with the parameters of a trained one where the configuration names it."""
     potential = build_potential(config, name)
     pretrained = config.Modelhub.internal_FFs[name].pretrained
-    if pretrained is not None:
+    # what a training goes on with has its own parameters, and the other model may be gone by then
+    goes_on = config.Trainer.resume and (out / config.folder_name(name) / LAST).exists()
+    if pretrained is not None and not goes_on:
         try:
             taken, left = start_from(potential, pretrained)
         except DataError as error:
             raise ConfigError(f"{config.source}: Modelhub.{name}.pretrained: {error}") from error
-        if log:
-            log.info("%s: parameters taken from %s: %s.", name, pretrained, ", ".join(taken))
-            log.info(
-                "%s: parameters not taken, since there are none of these shapes: %s.", name, ", ".join(left) or "none"
-            )
+        log.info("%s: parameters taken from %s: %s.", name, pretrained, ", ".join(taken))
+        rest = ", ".join(left) or "none"
+        log.info("%s: parameters not taken, since there are none of these shapes: %s.", name, rest)
     return potential
 
 

@@ -183,7 +183,7 @@ def go_on(training: Training, folder: Path, place: str) -> None:
         ConfigError: configuration or data changed.
         DataError: what was saved is damaged, or is not of one training.
     """
-    if not (folder / LAST).exists() and not (folder / BEST).exists():
+    if not (folder / LAST).exists() and not _has_an_epoch(folder):
         log.info("There is nothing in %s to go on from: a new training.", folder)
         return
     changed = restore_training(training, folder / LAST, place)
@@ -208,6 +208,12 @@ def go_on(training: Training, folder: Path, place: str) -> None:
     )
     if changed:
         log.warning("The last bits may differ from those of a run that was not stopped: %s.", "; ".join(changed))
+
+
+def _has_an_epoch(folder: Path) -> bool:
+    """Say whether more was saved than the first epoch alone, whose best state comes before all that goes with it."""
+    best = folder / BEST
+    return best.exists() and (read_saved(best)[0]["epoch"] > 1 or len(list(_epochs_before(folder / HISTORY, 3))) > 1)
 
 
 def end_epoch(training: Training, epoch: Epoch, order: Tensor, folder: Path) -> None:

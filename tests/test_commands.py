@@ -3,6 +3,9 @@
 import csv
 import json
 import re
+import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +185,32 @@ def test_predict_in_pieces(folder: Path, tmp_path: Path, monkeypatch: pytest.Mon
             assert pieces[name] == pytest.approx(whole[name], rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize("ending", ["npz", "h5", "extxyz"])
+def test_predict_to_a_full_disk(folder: Path, tmp_path: Path, ending: str) -> None:
+    """In a process of its own, which HDF5 would end without a word."""
+    out = tmp_path / f"out.{ending}"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pyg_nnp.cli; sys.exit(pyg_nnp.cli.main())",
+            "predict",
+            MODEL,
+            "dataset.pkl",
+            "-o",
+            str(out),
+        ],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
+        check=False,
+    )
+    assert done.returncode == cli.USER_ERROR, done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_predict_takes_bohr_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_toy(tmp_path)
@@ -310,5 +339,6 @@ def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     np.savez(tmp_path / "odd.npz", a=np.zeros((5, 3, 3)), b=np.zeros((5, 3, 3)), c=np.zeros(5))
     odd, out = str(tmp_path / "odd.npz"), str(tmp_path / "init.yaml")
     assert "none of these look like positions" in refused(capsys, "init", odd, "-o", out)
+    assert "no standard name. Did you mean 'Ra'?" in refused(capsys, "init", odd, "-o", out, "--map", "ra=a")
     assert "none of these look like atomic numbers" in refused(capsys, "init", odd, "-o", out, "--map", "Ra=a")
     assert not Path(out).exists()

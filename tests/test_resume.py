@@ -20,11 +20,12 @@ from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
 from pyg_nnp import cli, run, training
-from pyg_nnp.checkpoint import read_saved
+from pyg_nnp.checkpoint import BEST, LAST, read_saved
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.signals import Stopped, deferred, stoppable
 from pyg_nnp.steps import TrainingError
+from pyg_nnp.training import HISTORY
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 STEPS = 3  # of an epoch of 12 frames in batches of 5
@@ -448,3 +449,38 @@ def test_the_command_line_resumes(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert cli.main(["train", str(path), "-o", "out", "--resume"]) == 0
     same(folder / "out/FF01-SchNet", folder / "whole/FF01-SchNet")
     assert not (folder / "out/config.1.yaml").exists()
+
+
+def test_a_first_save_that_was_cut_between_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best state of the first epoch is there and the last one not, as after a full disk: it begins again."""
+    whole = train("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_training", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        with pytest.raises(OSError, match="No space left"):
+            train("out")
+    assert sorted(path.name for path in Path("out/FF01-SchNet").iterdir()) == [".lock", "best.safetensors", HISTORY]
+    model = train("out", resume=True)
+    for name in (BEST, LAST, HISTORY):
+        assert (model / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_lost_last_state_is_not_written_over(folder: Path) -> None:
+    model = train("out")
+    (model / LAST).unlink()
+    best = (model / BEST).read_bytes()
+    with pytest.raises(DataError, match=r"last.safetensors: no potential here"):
+        train("out", resume=True)
+    assert (model / BEST).read_bytes() == best
+
+
+def test_pretrained_model_is_not_needed_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = train("trained")
+    begun = {"Modelhub__FF01__pretrained": str(trained)}
+    whole = train("whole", **begun)
+    with monkeypatch.context() as patch:
+        interrupt(patch, training, "end_epoch", 2)
+        with pytest.raises(KeyboardInterrupt):
+            train("out", **begun)
+    trained.rename("elsewhere")
+    model = train("out", resume=True, **begun)
+    assert (model / LAST).read_bytes() == (whole / LAST).read_bytes()

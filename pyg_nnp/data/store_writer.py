@@ -136,15 +136,36 @@ class StoreWriter:
             self._write(name, np.tile(value, min(at_once, self.num_frames - first)))
 
     def _write(self, name: str, rows: Array) -> None:
-        if name not in self._fields:
-            chunk = int(np.clip(len(rows), *_CHUNK_ROWS))
-            shape = rows.shape[1:]
-            # without a filter, so that each chunk lies in the file as it is
-            layout = {"maxshape": (None, *shape), "chunks": (chunk, *shape)}
-            self._fields.create_dataset(name, shape=(0, *shape), dtype=rows.dtype, **layout)
-        dataset = self._fields[name]
-        dataset.resize(len(dataset) + len(rows), axis=0)
-        dataset[len(dataset) - len(rows) :] = rows
+        append_rows(self._fields, name, rows)
+
+
+def append_rows(group: h5py.Group, name: str, rows: Array) -> None:
+    """Add rows to a data set, which is made with the first ones."""
+    if name not in group:
+        chunk = int(np.clip(len(rows), *_CHUNK_ROWS))
+        shape = rows.shape[1:]
+        # without a filter, so that each chunk lies in the file as it is
+        layout = {"maxshape": (None, *shape), "chunks": (chunk, *shape)}
+        group.create_dataset(name, shape=(0, *shape), dtype=rows.dtype, **layout)
+    dataset = group[name]
+    dataset.resize(len(dataset) + len(rows), axis=0)
+    dataset[len(dataset) - len(rows) :] = rows
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
+    """Open a new HDF5 file, and what tells whether it can be written to.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    with Disk(path, "x+") as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file, disk
+        finally:
+            # HDF5's own errors may come from what was lost
+            disk.check()
 
 
 @contextmanager
@@ -185,17 +206,12 @@ def write_store(
     folder.mkdir(parents=True, exist_ok=True)
     sync(folder.parent)
     with replacing(folder / FILE_NAME, verify) as partial:
-        with Disk(partial, "x+") as disk:
-            try:
-                with h5py.File(disk, "w") as file:
-                    file.attrs.update(hash=store_hash)
-                    file.attrs.update(sources=json.dumps(dict(sources)), options=json.dumps(dict(options)))
-                    writer = StoreWriter(disk, file, share=share)
-                    yield writer
-                    writer.finish(atomic_energies)
-            finally:
-                # HDF5's own errors may come from what was lost
-                disk.check()
+        with new_hdf5(partial) as (file, disk):
+            file.attrs.update(hash=store_hash)
+            file.attrs.update(sources=json.dumps(dict(sources)), options=json.dumps(dict(options)))
+            writer = StoreWriter(disk, file, share=share)
+            yield writer
+            writer.finish(atomic_energies)
         seal(partial)
 
 

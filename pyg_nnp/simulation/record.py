@@ -13,9 +13,10 @@ from typing import Any
 import ase.io
 from ase import Atoms
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.logs import progress_bar, time_columns
 
 TRAJECTORY, LOG = "trajectory.xyz", "log.csv"
 
@@ -93,14 +94,6 @@ def progress(console: Console, name: str, total: int, done: int = 0) -> Iterator
         What is called with the number of steps that are done, and a few words.
     """
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"))
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
+    with progress_bar(console, *columns, *time_columns()) as bar:
         task = bar.add_task(name, total=total, completed=done, state="")
         yield lambda completed, state: bar.update(task, completed=completed, state=state)
