@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -137,7 +138,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     for path in filter(None, (options.json, options.csv)):
         refuse_existing(path)
     changes = {} if options.negative_gradient is None else {"negative_gradient": options.negative_gradient}
-    with terminal_log():
+    # how the file is read is told in training
+    with terminal_log(level=logging.WARNING):
         potential = load_potential(options.model, _device(options))
         rows = evaluate_file(potential, options.data, _mapping(options.map), changes, options.part)
     Console().print(table_of(rows))

@@ -125,7 +125,6 @@ def evaluate_file(
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)
-        log.info("%s: %d of %d frames, fields %s.", path, len(frames), len(dataset), ", ".join(fields))
         return error_table(potential, dataset.batches(frames, size), fields)
 
 

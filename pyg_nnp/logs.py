@@ -22,8 +22,8 @@ VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torc
 class _ConsoleHandler(logging.Handler):
     """Print messages above a progress bar."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -58,14 +58,18 @@ def run_log(folder: Path) -> Iterator[Console]:
 
 
 @contextmanager
-def terminal_log(*more: logging.Handler) -> Iterator[Console]:
+def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[Console]:
     """Let the package's messages go to the terminal, and to other handlers, which are closed at the end.
+
+    Args:
+        more: the other handlers.
+        level: of what the terminal shows.
 
     Yields:
         The console for progress bars.
     """
     console = Console(stderr=True)
-    handlers = [*more, _ConsoleHandler(console)]
+    handlers = [*more, _ConsoleHandler(console, level)]
     level, propagate = ROOT.level, ROOT.propagate
     ROOT.setLevel(logging.DEBUG)
     ROOT.propagate = False

@@ -70,7 +70,9 @@ def test_evaluate_gives_the_metrics_of_training(
         for kind in ("rmse", "mae"):
             for name, value in of_training[part][kind].items():
                 assert found[name]["all"][kind] == value  # the same bits
-    assert re.search(r"Fa +H +\d+", capsys.readouterr().out)
+    shown = capsys.readouterr()
+    assert re.search(r"Fa +H +\d+", shown.out)
+    assert not shown.err
 
 
 def test_evaluate_all_frames_by_element(folder: Path, tmp_path: Path) -> None:
@@ -238,6 +240,12 @@ def test_predict_says_which_charges_it_never_saw(
     ase.io.write(tmp_path / "ions.xyz", [water(0), water(1)], format="extxyz")
     assert cli.main(["predict", MODEL, str(tmp_path / "ions.xyz"), "-o", str(tmp_path / "out.xyz")]) == 0
     assert "trained on total charges 0, not on 1" in " ".join(capsys.readouterr().err.split())
+    again = ["predict", MODEL, str(tmp_path / "out.xyz"), "-o", str(tmp_path / "again.npz")]
+    assert (
+        cli.main(again) == 0
+    )  # what was written has the charges, by which atoms and molecules are called alike in ASE
+    with np.load(tmp_path / "again.npz") as arrays:
+        assert arrays["Q"].tolist() == [0, 1]
     neutral, ion = ase.io.read(tmp_path / "out.xyz", ":")
     assert neutral.get_charges().sum() == pytest.approx(0, abs=1e-5)
     assert ion.get_charges().sum() == pytest.approx(1, abs=1e-5)
