@@ -34,6 +34,7 @@ ORDER = [
     "steps",
     "training",
     "logs",
+    "board",
     "prepare",
     "run",
     "cli",
