@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     train_command.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
     train_command.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
+    report_command = commands.add_parser("report", help="make the reports of trained models again, or compare runs")
+    report_command.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
+    report_command.add_argument("-o", "--out", type=Path, help="page of a comparison (default: comparison.html)")
     return root
 
 
@@ -49,6 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))
     try:
         with stoppable():
+            if options.command == "report":
+                # it takes matplotlib, which no other command needs
+                from pyg_nnp.report.command import report
+
+                print(*report(options.outs, options.out), sep="\n")
+                return 0
             config = load_config(options.config)
             seed_everything(config.Trainer.seed)
             if options.command == "check":

@@ -21,6 +21,32 @@ _METRICS: dict[str, Callable[[], Metric]] = {
 }
 
 
+class RunningErrors:
+    """Errors of predictions that come batch by batch, however they are cut.
+
+    Args:
+        device: of the predictions.
+        weights: the kinds and fields that these have are computed.
+    """
+
+    def __init__(self, device: torch.device, *weights: Weights) -> None:
+        wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
+        self._metrics = {key: _METRICS[key[0]]().set_dtype(torch.float64).to(device) for key in sorted(wanted)}
+
+    def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
+        """Add a batch, with true values, and what a potential predicts for it."""
+        for (_, name), metric in self._metrics.items():
+            error = difference(predicted, batch, name).double()
+            metric.update(error, torch.zeros_like(error))
+
+    def compute(self) -> Errors:
+        """Return kind of error -> field -> value, in the units of the data."""
+        errors: Errors = {}
+        for (kind, name), metric in self._metrics.items():
+            errors.setdefault(kind, {})[name] = float(metric.compute())
+        return errors
+
+
 def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) -> Errors:
     """Return the errors of a potential over all batches together, however they are cut.
 
@@ -32,26 +58,15 @@ def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) 
     Returns:
         kind of error -> field -> value, in the units of the data.
     """
-    device = next(potential.buffers()).device
-    wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
-    metrics = {key: _METRICS[key[0]]().set_dtype(torch.float64).to(device) for key in sorted(wanted)}
+    errors = RunningErrors(next(potential.buffers()).device, *weights)
     training = potential.training
     potential.eval()
     try:
         for batch in batches:
-            _update(metrics, potential(batch), batch)
+            errors.update(potential(batch), batch)
     finally:
         potential.train(training)
-    errors: Errors = {}
-    for (kind, name), metric in metrics.items():
-        errors.setdefault(kind, {})[name] = float(metric.compute())
-    return errors
-
-
-def _update(metrics: Mapping[tuple[str, str], Metric], predicted: Mapping[str, Tensor], batch: Batch) -> None:
-    for (_, name), metric in metrics.items():
-        error = difference(predicted, batch, name).double()
-        metric.update(error, torch.zeros_like(error))
+    return errors.compute()
 
 
 def weighted_sum(errors: Errors, weights: Weights) -> float:

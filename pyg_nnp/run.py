@@ -65,6 +65,8 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         device = _device(config)
         for name in names:
             train_model(config, name, dataset, parts, device, out, console, profile)
+            if config.Trainer.report:
+                _report(config, name, dataset, parts, device, out)
 
 
 def train_model(
@@ -151,6 +153,31 @@ def _final_metrics(
             results[part] = errors | {"score": weighted_sum(errors, config.Metrics)}
             log.info("%s: %s part: %s", name, part, _in_words(errors))
     write_json(folder / "metrics.json", results)
+
+
+def _report(
+    config: Config,
+    name: str,
+    dataset: MoleculeDataset,
+    parts: Mapping[str, Tensor],
+    device: torch.device,
+    out: Path,
+) -> None:
+    """Make the report of a model; the training is over and saved, whatever happens here."""
+    try:
+        # it takes matplotlib, which a training without report does not need
+        from pyg_nnp.report.make import make_report
+
+        log.info("%s: the report is %s.", name, make_report(config, name, dataset, parts, out, device))
+    except Exception as error:
+        warn_of_no_report(name, out, error)
+
+
+def warn_of_no_report(name: str, out: Path, error: Exception) -> None:
+    """Say why there is no report."""
+    reason = f"{type(error).__name__}: {error}"
+    log.warning("%s: no report could be made (%s). Try again with: pyg-nnp report %s", name, reason, out)
+    log.debug("It ended here:", exc_info=error)
 
 
 def _in_words(errors: Errors) -> str:

@@ -36,6 +36,7 @@ ORDER = [
     "logs",
     "board",
     "prepare",
+    "report",
     "run",
     "cli",
 ]
