@@ -10,7 +10,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.report import figures
 from pyg_nnp.report.history import History
 from pyg_nnp.report.make import metric_rows
-from pyg_nnp.report.page import COMPARISON, check_place, data_uri, render, write_page
+from pyg_nnp.report.page import COMPARISON, Picture, check_place, render, write_page
 from pyg_nnp.units import unit_names
 
 # what the numbers of two runs must have in common to be compared
@@ -55,7 +55,7 @@ def compare(runs: Sequence[Run], page: Path) -> None:
         symbols=figures.SYMBOLS,
         differences=different,
         comparable=not any(path.startswith(_COMPARABLE) for path in different),
-        curves=data_uri(figures.png(figures.compared_curves([(run.label, run.history) for run in runs]))),
+        curves=Picture.of(figures.png(figures.compared_curves([(run.label, run.history) for run in runs]))),
         made=datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
     write_page(page, COMPARISON, html)

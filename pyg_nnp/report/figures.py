@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.report.collect import Array, ElementErrors, Points
@@ -35,10 +36,11 @@ SYMBOLS = {"E": "energy", "Fa": "force", "Qa": "atomic charge", "M2": "dipole", 
 
 _GREY = "#595959"
 _DPI = 160
-_PANEL = (2.7, 2.1)  # inches
+# inches
+_PANEL, _BELOW, _MARGIN = (2.7, 2.1), 0.48, 0.12
 _SMALL, _NORMAL = 7.5, 8.5  # points
 # of more points a scatter plot is one spot
-_MANY_POINTS = 20_000
+_MANY_POINTS = 10_000
 
 Units = Mapping[str, str]
 
@@ -67,7 +69,7 @@ def data_figure(sample: Sample, units: Units) -> Figure:
     for name in shown:
         rows = values[name]
         label = {
-            "E": "energy − reference energies",
+            "E": "energy − references",
             "Fa": "component of force",
             "M2": "length of dipole",
             "Q": "total charge",
@@ -102,7 +104,7 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
         for kind, dashes in (("rmse", "-"), ("mae", "--"), ("mse", ":")):
             if f"{kind}_{name}" in history.columns:
                 axes.plot(epochs, history.columns[f"{kind}_{name}"], dashes, color=RED, lw=1.2, label=kind.upper())
-        _logarithmic(axes, with_unit(f"error of {SYMBOLS[name]}", name, units))
+        _logarithmic(axes, with_unit(SYMBOLS[name], name, units))
     for axes in panels.axes:
         axes.set_xlabel("epoch", fontsize=_NORMAL)
         if best is not None:
@@ -133,9 +135,9 @@ def parity(name: str, points: Points, rmse: float, mae: float, units: Units) -> 
         counts = left.hexbin(
             true, predicted, gridsize=80, norm=LogNorm(), cmap="viridis_r", extent=(*ends, *ends), lw=0.1
         )
-        bar = figure.colorbar(counts, ax=left, shrink=0.8)
+        bar = figure.colorbar(counts, cax=left.inset_axes((0.6, 0.12, 0.35, 0.04)), orientation="horizontal")
         bar.ax.tick_params(labelsize=_SMALL)
-        bar.set_label("numbers", fontsize=_SMALL)
+        bar.ax.set_title("count", fontsize=_SMALL, pad=3)
     else:
         # not joined by antialiasing into a spot where there are many
         left.plot(true, predicted, "o", ms=2.5, mew=0, alpha=0.5 if len(true) < 2000 else 0.25, color=BLUE)
@@ -144,7 +146,8 @@ def parity(name: str, points: Points, rmse: float, mae: float, units: Units) -> 
     word = f"{SYMBOLS[name]} − mean" if name == "E" else SYMBOLS[name]
     left.set_xlabel(with_unit(f"true {word}", name, units), fontsize=_NORMAL)
     left.set_ylabel(with_unit(f"predicted {word}", name, units), fontsize=_NORMAL)
-    text = f"RMSE {rmse:.3g}\nMAE {mae:.3g}"
+    unit = units[FIELDS[name].unit]
+    text = f"RMSE {rmse:.3g} {unit}\nMAE {mae:.3g} {unit}"
     left.text(0.04, 0.96, text, transform=left.transAxes, va="top", fontsize=_SMALL)
     _histogram(right, predicted - true, with_unit(f"error of {SYMBOLS[name]}", name, units), around_zero=True)
     return figure
@@ -153,7 +156,7 @@ def parity(name: str, points: Points, rmse: float, mae: float, units: Units) -> 
 def errors_by_element(by_element: Mapping[str, Mapping[int, ElementErrors]], units: Units) -> Figure:
     """Draw RMSE and MAE of the fields of atoms for each element."""
     most = max(map(len, by_element.values()))
-    figure = _panels(len(by_element), (3.3, 0.9 + 0.36 * most))
+    figure = _panels(len(by_element), (3.3, 0.7 + 0.36 * most), left=0.95, above=0.25)
     for axes, (name, errors) in zip(figure.axes, by_element.items(), strict=True):
         places = np.arange(len(errors))
         for offset, kind, colour in ((-0.18, "rmse", BLUE), (0.18, "mae", ORANGE)):
@@ -163,7 +166,8 @@ def errors_by_element(by_element: Mapping[str, Mapping[int, ElementErrors]], uni
         axes.set_yticks(places, labels)
         axes.invert_yaxis()
         axes.set_xlabel(with_unit(f"error of {SYMBOLS[name]}", name, units), fontsize=_NORMAL)
-        axes.legend(fontsize=_SMALL, frameon=False, loc="best")
+    bars, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(bars, labels, loc="upper right", ncols=2, fontsize=_SMALL, frameon=False)
     return figure
 
 
@@ -174,7 +178,7 @@ def compared_curves(runs: Sequence[tuple[str, History]]) -> Figure:
         runs: label and history of each.
     """
     names = list(dict.fromkeys(name for _, history in runs for name in history.columns if name != "learning_rate"))
-    figure = _panels(len(names))
+    figure = _panels(len(names), below=0.2 + 0.16 * len(runs))
     lines: list[Line2D] = []
     for axes, name in zip(figure.axes, names, strict=True):
         lines = []
@@ -189,20 +193,37 @@ def compared_curves(runs: Sequence[tuple[str, History]]) -> Figure:
         axes.set_xlabel("epoch", fontsize=_NORMAL)
     # a label may begin with "_" and have dollars, which mean something to matplotlib
     labels = [f"{number}  {label}" for number, (label, _) in enumerate(runs, 1)]
-    legend = figure.legend(lines, labels, loc="outside lower left", fontsize=_SMALL, frameon=False)
+    legend = figure.legend(lines, labels, loc="lower left", fontsize=_SMALL, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
 
 
-def _panels(count: int, size: tuple[float, float] = _PANEL, most: int = 3) -> Figure:
-    """Return a figure with some axes in rows of at most ``most``."""
-    columns = min(count, most)
+def _panels(
+    count: int, size: tuple[float, float] = _PANEL, left: float = 0.75, above: float = 0.0, below: float = 0.0
+) -> Figure:
+    """Return a figure with some axes in rows of at most three.
+
+    All margins are fixed, since matplotlib's own layouts take longer than all else that a report needs.
+
+    Args:
+        count: of axes.
+        size: of each with its margins [inches].
+        left: margin for labels at the left of each.
+        above: room above all.
+        below: room below all.
+    """
+    columns = min(count, 3)
     rows = -(-count // columns)
-    figure = Figure(figsize=(columns * size[0], rows * size[1]), dpi=_DPI, layout="constrained", facecolor="white")
+    width, height = columns * size[0], rows * size[1] + above + below
+    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
     for number in range(count):
-        axes = figure.add_subplot(rows, columns, number + 1)
+        row, column = divmod(number, columns)
+        x, y = column * size[0] + left, below + (rows - 1 - row) * size[1] + _BELOW
+        inner = size[0] - left - _MARGIN, size[1] - _BELOW - _MARGIN
+        axes = figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
         axes.tick_params(labelsize=_SMALL, color=_GREY, width=0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         for side, spine in axes.spines.items():
             spine.set_linewidth(0.6)
             spine.set_color(_GREY)
@@ -210,8 +231,17 @@ def _panels(count: int, size: tuple[float, float] = _PANEL, most: int = 3) -> Fi
     return figure
 
 
+class _Plain(LogFormatter):
+    """Writes 0.006 and not 6e-03; which ticks have a label, matplotlib decides."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def _logarithmic(axes: Axes, label: str) -> None:
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(_Plain())
+    axes.yaxis.set_minor_formatter(_Plain())
     axes.set_ylabel(label, fontsize=_NORMAL)
     axes.tick_params(which="both", labelsize=_SMALL, width=0.6, color=_GREY)
 
@@ -228,7 +258,7 @@ def _histogram(axes: Axes, values: Array, label: str, around_zero: bool = False)
             axes.text(0.98, 0.97, f"{outside} outside", transform=axes.transAxes, ha="right", va="top", fontsize=_SMALL)
     axes.hist(values, bins=min(60, max(10, int(len(values) ** 0.5))), range=(low, high), color=BLUE)
     axes.set_xlabel(label, fontsize=_NORMAL)
-    axes.set_ylabel("number", fontsize=_NORMAL)
+    axes.set_ylabel("count", fontsize=_NORMAL)
 
 
 def _ends(values: Array) -> tuple[float, float]:
@@ -242,7 +272,7 @@ def _bars_of_elements(axes: Axes, Za: Array) -> None:
     axes.bar(range(len(elements)), counts, 0.6, color=BLUE)
     axes.set_xticks(range(len(elements)), [chemical_symbols[Z] for Z in elements])
     axes.set_xlabel("element", fontsize=_NORMAL)
-    axes.set_ylabel("number", fontsize=_NORMAL)
+    axes.set_ylabel("count", fontsize=_NORMAL)
 
 
 def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: Units) -> None:
@@ -251,8 +281,8 @@ def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: Units) -> None:
         colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
         counts, edges = np.histogram(Qa[Za == Z], 80, (low, high))
         axes.stairs(counts, edges, color=colour, ls=dashes, lw=1.2, label=chemical_symbols[Z])
-    axes.set_yscale("log")
-    axes.tick_params(which="both", labelsize=_SMALL, width=0.6, color=_GREY)
+    _logarithmic(axes, "count")
+    # room for the legend
+    axes.set_ylim(0.7, 20 * axes.get_ylim()[1])
     axes.set_xlabel(with_unit("atomic charge", "Qa", units), fontsize=_NORMAL)
-    axes.set_ylabel("number", fontsize=_NORMAL)
     axes.legend(fontsize=_SMALL, frameon=False, ncols=2, handlelength=1.2)

@@ -21,7 +21,7 @@ from pyg_nnp.model import Potential
 from pyg_nnp.report import figures
 from pyg_nnp.report.collect import Evaluation, collect
 from pyg_nnp.report.history import read_course, read_history
-from pyg_nnp.report.page import REPORT, data_uri, render, write_page
+from pyg_nnp.report.page import REPORT, Picture, render, write_page
 from pyg_nnp.report.sample import sample
 from pyg_nnp.report.scene import formula, scene
 from pyg_nnp.training import HISTORY
@@ -95,7 +95,7 @@ def make_report(
         evaluation=evaluation,
         formulas=[formula(frame.Za) for frame in evaluation.worst],
         scene=scene(evaluation.worst, unit_of_length(given.get("Bohr_in_R", 0.5291772)), units["energy/length"]),
-        pictures={title: data_uri(picture) for title, picture in pictures.items()},
+        pictures={title: Picture.of(picture) for title, picture in pictures.items()},
         course=read_course(out / "logs", name),
         versions=versions(),
     )

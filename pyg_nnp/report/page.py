@@ -1,11 +1,14 @@
 """HTML pages that need nothing but themselves."""
 
+import re
 from base64 import b64encode
+from dataclasses import dataclass
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.files import write_durably
@@ -29,18 +32,40 @@ def render(kind: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "subscripts": subscripts}
     return environment.get_template(f"{kind}.html.jinja").render(mark=Markup(_MARK.format(kind)), **values)
 
 
 def number(value: float | None) -> str:
     """Return a number with four digits, as tables have it."""
-    return "–" if value is None else f"{value:.4g}".replace("-", "−")
+    return "–" if value is None else f"{value:#.4g}".rstrip(".").replace("-", "−")
 
 
-def data_uri(png: bytes) -> str:
-    """Return a picture as an address that holds it."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
+def subscripts(formula: str) -> Markup:
+    """Return the formula of a molecule with its numbers set lower."""
+    return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(formula))))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture within a page.
+
+    Attributes:
+        address: a data URI, which holds it.
+        width: at which it is shown, in CSS pixels, so that the text of all pictures has one size.
+        height: likewise.
+    """
+
+    address: str
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, png: bytes) -> "Picture":
+        """Return the picture in a PNG file, shown at 0.72 of its size in pixels."""
+        # the header's first chunk has both sizes (W3C PNG specification, 11.2.2)
+        width, height = (round(0.72 * pixels) for pixels in unpack(">II", png[16:24]))
+        return cls(f"data:image/png;base64,{b64encode(png).decode()}", width, height)
 
 
 def check_place(path: Path, kind: str) -> None:

@@ -19,6 +19,8 @@
   function view(canvas, frame) {
     const pen = canvas.getContext("2d");
     const reach = 1 + Math.max(...frame.R.map(r => Math.hypot(...r)));
+    const [wide, high] = [0, 1].map(axis => 1 + Math.max(...frame.R.map(r => Math.abs(r[axis]))));
+    const size = atom => 0.14 + 0.32 * scene.elements[frame.Z[atom]].radius;
     let turned = identity(), zoom = 1, placed = [];
 
     function draw() {
@@ -26,19 +28,25 @@
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
       pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-      const unit = zoom * Math.min(width / 2, height / 2 * 1.35) / reach;
-      placed = frame.R.map((r, atom) => {
+      const unit = zoom * Math.min(width / wide, height / high) / 2;
+      const place = r => {
         const [x, y, z] = turned.map(row => row[0] * r[0] + row[1] * r[1] + row[2] * r[2]);
         const near = unit * 4 * reach / (4 * reach - z);
-        return {x: width / 2 + near * x, y: height / 2 - near * y, z, near, atom,
-          radius: near * (0.14 + 0.32 * scene.elements[frame.Z[atom]].radius)};
+        return {x: width / 2 + near * x, y: height / 2 - near * y, z, near};
+      };
+      placed = frame.R.map((r, atom) => {
+        const ball = place(r);
+        return {...ball, atom, radius: ball.near * size(atom)};
       });
       const parts = placed.map(ball => ({z: ball.z, paint: () => paintBall(ball)}));
-      for (const [i, j] of frame.bonds) {
-        const a = placed[i], b = placed[j], middle = {x: (a.x + b.x) / 2, y: (a.y + b.y) / 2};
-        for (const end of [a, b])
-          parts.push({z: (3 * end.z + (end === a ? b : a).z) / 4, paint: () => paintStick(end, middle)});
-      }
+      for (const [i, j] of frame.bonds)
+        for (const [from, to] of [[i, j], [j, i]]) {
+          // from the surface of the ball to the middle, so that no stick is painted over its own ball
+          const a = frame.R[from], b = frame.R[to], length = Math.hypot(...a.map((x, k) => x - b[k]));
+          const along = share => place(a.map((x, k) => x + share * (b[k] - x)));
+          const start = along(Math.min(0.85 * size(from) / length, 0.5)), end = along(0.5);
+          parts.push({z: (start.z + end.z) / 2, paint: () => paintStick(from, start, end)});
+        }
       parts.sort((p, q) => p.z - q.z).forEach(part => part.paint());
     }
 
@@ -57,12 +65,12 @@
       pen.stroke();
     }
 
-    function paintStick(end, middle) {
-      for (const [wider, style] of [[1.6, "#333"], [0, mixed(colour(frame, end.atom), 0, 0.08)]]) {
+    function paintStick(atom, start, end) {
+      for (const [wider, style] of [[1.6, "#333"], [0, mixed(colour(frame, atom), 0, 0.08)]]) {
         pen.beginPath();
-        pen.moveTo(end.x, end.y);
-        pen.lineTo(middle.x, middle.y);
-        pen.lineWidth = 0.2 * end.near + wider;
+        pen.moveTo(start.x, start.y);
+        pen.lineTo(end.x, end.y);
+        pen.lineWidth = 0.2 * start.near + wider;
         pen.strokeStyle = style;
         pen.stroke();
       }
