@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from toy import toy_config, write_config, write_toy
 
-from pyg_nnp import cli, load_config, load_potential
+from pyg_nnp import cli, load_config, load_potential, run
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.report import collect as collecting
 from pyg_nnp.report import figures
