@@ -24,6 +24,7 @@ from pyg_nnp.report import collect as collecting
 from pyg_nnp.report import figures
 from pyg_nnp.report.collect import ElementErrors, Evaluation, Frame, Points, collect
 from pyg_nnp.report.compare import differences
+from pyg_nnp.report.drawing import png
 from pyg_nnp.report.history import Course, read_course, read_history
 from pyg_nnp.report.make import make_report
 from pyg_nnp.report.sample import sample
@@ -249,9 +250,9 @@ def test_energies_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_predictions_that_are_not_finite_are_drawn_and_come_first() -> None:
     odd = np.array([1.0, np.nan, np.inf, 2.0])
-    assert len(figures.png(figures.parity("Fa", Points(np.arange(4.0), odd, 4), np.nan, np.nan, HARTREE))) > 1000
+    assert len(png(figures.parity("Fa", Points(np.arange(4.0), odd, 4), np.nan, np.nan, HARTREE))) > 1000
     nothing = np.full(4, np.nan)
-    assert len(figures.png(figures.parity("E", Points(np.arange(4.0), nothing, 4), np.nan, np.nan, HARTREE))) > 1000
+    assert len(png(figures.parity("E", Points(np.arange(4.0), nothing, 4), np.nan, np.nan, HARTREE))) > 1000
     frame = Frame(0, np.array([8, 1]), np.eye(3)[:2], {"Fa": np.nan}, np.array([np.nan, 0.5]))
     found = scene([frame], 1.0, "eV/Å")
     json.dumps(found, allow_nan=False)
@@ -262,14 +263,14 @@ def test_many_points_are_counted(tmp_path: Path) -> None:
     true = np.random.default_rng(0).normal(size=30_000)
     figure = figures.parity("Fa", Points(true, true + 0.1, 30_000), 0.1, 0.1, HARTREE)
     assert [type(part).__name__ for part in figure.axes[0].collections] == ["PolyCollection"]
-    assert len(figures.png(figure)) > 1000
+    assert len(png(figure)) > 1000
 
 
 def test_nothing_of_matplotlib_is_changed(work: Path) -> None:
     before, there = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     _, dataset, _ = opened(work / "out")
-    figures.png(figures.data_figure(sample(dataset, torch.zeros(119, dtype=torch.float64)), HARTREE))
-    figures.png(figures.errors_by_element({"Fa": {1: ElementErrors(3, 0.2, 0.1)}}, HARTREE))
+    png(figures.data_figure(sample(dataset, torch.zeros(119, dtype=torch.float64)), HARTREE))
+    png(figures.errors_by_element({"Fa": {1: ElementErrors(3, 0.2, 0.1)}}, HARTREE))
     assert dict(matplotlib.rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == there
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.report import figures
+from pyg_nnp.report.drawing import COLOURS, png
 from pyg_nnp.report.history import History
 from pyg_nnp.report.make import metric_rows
 from pyg_nnp.report.page import COMPARISON, Picture, check_place, render, write_page
@@ -50,12 +51,12 @@ def compare(runs: Sequence[Run], page: Path) -> None:
     html = render(
         COMPARISON,
         runs=runs,
-        colours=[figures.COLOURS[number % len(figures.COLOURS)] for number in range(len(runs))],
+        colours=[COLOURS[number % len(COLOURS)] for number in range(len(runs))],
         rows=_rows(runs),
         symbols=figures.SYMBOLS,
         differences=different,
         comparable=not any(path.startswith(_COMPARABLE) for path in different),
-        curves=Picture.of(figures.png(figures.compared_curves([(run.label, run.history) for run in runs]))),
+        curves=Picture.of(png(figures.compared_curves([(run.label, run.history) for run in runs]))),
         made=datetime.now().strftime("%Y-%m-%d %H:%M"),
     )
     write_page(page, COMPARISON, html)

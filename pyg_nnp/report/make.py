@@ -20,12 +20,13 @@ from pyg_nnp.logs import versions
 from pyg_nnp.model import Potential
 from pyg_nnp.report import figures
 from pyg_nnp.report.collect import Evaluation, collect
+from pyg_nnp.report.drawing import png
 from pyg_nnp.report.history import read_course, read_history
 from pyg_nnp.report.page import REPORT, Picture, render, write_page
 from pyg_nnp.report.sample import sample
 from pyg_nnp.report.scene import formula, scene
 from pyg_nnp.training import HISTORY
-from pyg_nnp.units import unit_names, unit_of_length
+from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_names, unit_of_length
 
 METRICS = "metrics.json"
 
@@ -60,43 +61,40 @@ def make_report(
     potential = load_potential(folder, device)
     given = potential.spec.get("build_params", {})
     units = unit_names(given.get("Hartree_in_E"), given.get("Bohr_in_R"))
-    evaluation = collect(
-        potential, dataset, parts, _compared(config, name, dataset, potential), config.Trainer.batch_size
-    )
-    history, metrics, seen = (
-        read_history(folder / HISTORY),
-        read_metrics(folder),
-        sample(dataset, potential.atomic_energies),
-    )
+    fields = _compared(config, name, dataset, potential)
+    evaluation = collect(potential, dataset, parts, fields, config.Trainer.batch_size)
+    history, metrics = read_history(folder / HISTORY), read_metrics(folder)
+    seen = sample(dataset, potential.atomic_energies)
     drawn = {
         "data": figures.data_figure(seen, units),
         "learning_curves": figures.learning_curves(history, metrics.get("best_epoch"), units),
         **_of_errors(evaluation, units),
     }
-    pictures = {title: figures.png(figure) for title, figure in drawn.items()}
+    pictures = {title: png(figure) for title, figure in drawn.items()}
     _write_plots(folder / "plots", pictures, out)
     html = render(
         REPORT,
         title=folder.name,
-        made=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        config=config,
-        yaml=dump_config(config),
         model=config.Modelhub.internal_FFs[name],
         parameters=sum(parameter.numel() for parameter in potential.parameters()),
         best=folder / BEST,
-        metrics=metrics,
-        metric_rows=metric_rows(metrics),
-        fields=FIELDS,
-        units=units,
-        symbols=figures.SYMBOLS,
+        config=config,
+        yaml=dump_config(config),
         parts={part: len(frames) for part, frames in parts.items()},
         sample=seen,
         epochs=int(history.epochs[-1]),
+        metrics=metrics,
+        metric_rows=metric_rows(metrics),
         evaluation=evaluation,
         formulas=[formula(frame.Za) for frame in evaluation.worst],
-        scene=scene(evaluation.worst, unit_of_length(given.get("Bohr_in_R", 0.5291772)), units["energy/length"]),
+        # where the unit of length is not known, Å is the likely one, and bonds depend on it
+        scene=scene(evaluation.worst, unit_of_length(given.get("Bohr_in_R", BOHR_IN_ANGSTROM)), units["energy/length"]),
         pictures={title: Picture.of(picture) for title, picture in pictures.items()},
+        fields=FIELDS,
+        symbols=figures.SYMBOLS,
+        units=units,
         course=read_course(out / "logs", name),
+        made=datetime.now().strftime("%Y-%m-%d %H:%M"),
         versions=versions(),
     )
     write_page(folder / "report.html", REPORT, html)
