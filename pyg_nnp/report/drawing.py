@@ -73,7 +73,7 @@ def panels(
         inner = size[0] - left - _MARGIN, size[1] - _BELOW - _MARGIN
         axes = figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
         axes.tick_params(labelsize=SMALL, color=GREY, width=0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
         for side, spine in axes.spines.items():
             spine.set_linewidth(0.6)
             spine.set_color(GREY)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.report.collect import Array, ElementErrors, Points
@@ -85,7 +86,7 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
                 axes.plot(epochs, history.columns[f"{kind}_{name}"], dashes, color=RED, lw=1.2, label=kind.upper())
         logarithmic(axes, with_unit(SYMBOLS[name], name, units))
     for axes in figure.axes:
-        axes.set_xlabel("epoch", fontsize=NORMAL)
+        _of_epochs(axes)
         if best is not None:
             axes.axvline(best, color=GREY, lw=0.8, ls=":", label="best epoch" if axes is loss else None)
         if axes is not rate:
@@ -172,13 +173,18 @@ def compared_curves(runs: Sequence[tuple[str, History]]) -> Figure:
         kind, _, field = name.partition("_")
         words = f"{kind.upper()} of {SYMBOLS[field]}" if field in SYMBOLS else name.replace("_", " ")
         logarithmic(axes, words)
-        axes.set_xlabel("epoch", fontsize=NORMAL)
+        _of_epochs(axes)
     # a label may begin with "_" and have dollars, which mean something to matplotlib
     labels = [f"{number}  {label}" for number, (label, _) in enumerate(runs, 1)]
     legend = figure.legend(lines, labels, loc="lower left", fontsize=SMALL, frameon=False)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
+
+
+def _of_epochs(axes: Axes) -> None:
+    axes.set_xlabel("epoch", fontsize=NORMAL)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10), integer=True))
 
 
 def _bars_of_elements(axes: Axes, Za: Array) -> None:
@@ -197,6 +203,6 @@ def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: Units) -> None:
         axes.stairs(counts, edges, color=colour, ls=dashes, lw=1.2, label=chemical_symbols[Z])
     logarithmic(axes, "count")
     # room for the legend
-    axes.set_ylim(0.7, 20 * axes.get_ylim()[1])
+    axes.set_ylim(0.7, 50 * axes.get_ylim()[1])
     axes.set_xlabel(with_unit("atomic charge", "Qa", units), fontsize=NORMAL)
-    axes.legend(fontsize=SMALL, frameon=False, ncols=2, handlelength=1.2)
+    axes.legend(fontsize=SMALL, frameon=False, ncols=3, handlelength=1, columnspacing=1)
