@@ -159,7 +159,7 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     "no configuration": (command("train"), r"error: the following arguments are required: config"),
     "unknown command": (
         command("trian", "train.yaml"),
-        r"invalid choice: 'trian' \(choose from '?train'?, '?check'?\)",
+        r"invalid choice: 'trian' \(choose from '?train'?, '?check'?",
     ),
     "unknown option": (command("train", "train.yaml", "--epochs", "3"), r"unrecognized arguments: --epochs 3"),
     "misspelt file": (
