@@ -78,7 +78,7 @@ def bonds(R: Array, Za: Array) -> Array:
 def facing(R: Array) -> Array:
     """Return positions about their mean, turned so that they are widest along x and then y."""
     centred = R - R.mean(axis=0)
-    axes = np.linalg.svd(centred.T @ centred)[0]
+    axes = np.linalg.eigh(centred.T @ centred).eigenvectors[:, ::-1].copy()
     # no reflection
     axes[:, 2] *= np.sign(np.linalg.det(axes))
     turned: Array = centred @ axes
