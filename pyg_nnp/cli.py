@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(commands.add_parser("evaluate", help="errors of a trained model on a data file"))
     _add_predict(commands.add_parser("predict", help="energies, forces, charges, dipoles of structures"))
     _add_simulate(commands.add_parser("simulate", help="optimise, run dynamics, scan or find a path, with ASE"))
+    _add_report(commands.add_parser("report", help="make the reports of trained models again, or compare runs"))
     return root
 
 
@@ -96,6 +97,12 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     command.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
     command.set_defaults(run=_simulate)
+
+
+def _add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
+    command.add_argument("-o", "--out", type=Path, help="page of a comparison (default: comparison.html)")
+    command.set_defaults(run=_report)
 
 
 def _add_map(command: argparse.ArgumentParser) -> None:
@@ -164,6 +171,14 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     return 0 if simulate(options.config, options.out, options.resume) else WARNED
+
+
+def _report(options: argparse.Namespace) -> int:
+    # it takes matplotlib, which no other command needs
+    from pyg_nnp.report.command import report
+
+    print(*report(options.outs, options.out), sep="\n")
+    return 0
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:

@@ -289,10 +289,12 @@ class Trainer(Section):
     patience: Annotated[int, Field(gt=0)] | None = Field(
         default=50, description="epochs without a better validation score before training stops; null: never"
     )
+    report: bool = Field(default=True, description="whether report.html and plots are made when training is over")
     resume: bool = Field(
         default=False, description="whether a training that was stopped goes on, if its output folder has one"
     )
     seed: Seed = Field(default=42, description="seed of initial weights and of the order of frames")
+    tensorboard: bool = Field(default=False, description="whether each epoch is logged for TensorBoard")
     warmup_ratio: float = Field(
         default=0.0, ge=0, le=1, description="share of all steps in which the learning rate rises from 0"
     )

@@ -4,102 +4,26 @@ import csv
 import io
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 import torch
-from ase.data import atomic_numbers, chemical_symbols
 from rich import box
 from rich.table import Table
 from torch import Tensor
-from torch_geometric.data import Batch
-from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError, Metric
 
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.readers import file_names, format_of
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
-from pyg_nnp.loss import difference
+from pyg_nnp.fields import FEATURES, TARGETS
+from pyg_nnp.metrics import ErrorRow, ErrorTable
 from pyg_nnp.model import Potential
 from pyg_nnp.training import large_batch
 
 log = logging.getLogger(__name__)
-
-_ALL, _PER_ATOM = "all", "per atom"
-
-
-@dataclass(frozen=True)
-class ErrorRow:
-    """Errors of a field, in the units of the data.
-
-    Attributes:
-        field: standard name.
-        of: ``all``; ``per atom``, for energies divided by the number of atoms; or the symbol of an element.
-        count: numbers that were compared.
-        mae: mean absolute error.
-        rmse: root of the mean squared error.
-        max: largest absolute error.
-    """
-
-    field: str
-    of: str
-    count: int
-    mae: float
-    rmse: float
-    max: float
-
-
-class _Errors:
-    """Errors that belong together; sums are those that training makes, so that they have the same bits."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.count = 0
-        metrics: list[Metric] = [MeanAbsoluteError(), MeanSquaredError(squared=False), MaxMetric()]
-        self.metrics = [metric.set_dtype(torch.float64).to(device) for metric in metrics]
-
-    def update(self, error: Tensor) -> None:
-        self.count += error.numel()
-        mae, rmse, largest = self.metrics
-        zeros = torch.zeros_like(error)
-        mae.update(error, zeros)
-        rmse.update(error, zeros)
-        largest.update(error.abs())
-
-
-def error_table(potential: Potential, batches: Iterable[Batch], fields: Sequence[str]) -> list[ErrorRow]:
-    """Return the errors of a potential over all batches together, for atoms also those of each element.
-
-    Args:
-        potential: in evaluation mode.
-        batches: with true values.
-        fields: those to compare.
-    """
-    device = potential.energy_shift.device
-    found: dict[tuple[str, str], _Errors] = {}
-    for batch in batches:
-        batch = batch.to(device)
-        predicted = potential(batch)
-        for name in fields:
-            error = difference(predicted, batch, name).double()
-            groups = {_ALL: error}
-            if name == "E":
-                groups[_PER_ATOM] = error / batch.N
-            if FIELDS[name].level == "atom":
-                groups |= {chemical_symbols[Z]: error[batch.Za == Z] for Z in torch.unique(batch.Za).tolist()}
-            for of, values in groups.items():
-                found.setdefault((name, of), _Errors(device)).update(values)
-
-    def place(key: tuple[str, str]) -> tuple[int, int]:
-        return fields.index(key[0]), atomic_numbers.get(key[1], 0)
-
-    rows = []
-    for key in sorted(found, key=place):
-        mae, rmse, largest = (float(metric.compute()) for metric in found[key].metrics)
-        rows.append(ErrorRow(*key, found[key].count, mae, rmse, largest))
-    return rows
 
 
 def evaluate_file(
@@ -125,7 +49,11 @@ def evaluate_file(
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)
-        return error_table(potential, dataset.batches(frames, size), fields)
+        table = ErrorTable(fields)
+        for batch in dataset.batches(frames, size):
+            batch = batch.to(potential.energy_shift.device)
+            table.update(potential(batch), batch)
+        return table.rows()
 
 
 def configuration_for(

@@ -1,18 +1,22 @@
 """Errors over a whole part of the data."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
+from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 from torch_geometric.data import Batch
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric
+from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError, Metric
 
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.loss import Weights, difference
 from pyg_nnp.model import Potential
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
 
+ALL, PER_ATOM = "all", "per atom"
 
 _METRICS: dict[str, Callable[[], Metric]] = {
     "rmse": lambda: MeanSquaredError(squared=False),
@@ -57,3 +61,78 @@ def _update(metrics: Mapping[tuple[str, str], Metric], predicted: Mapping[str, T
 def weighted_sum(errors: Errors, weights: Weights) -> float:
     """Return the weighted sum of errors: the score of early stopping, or the loss of a whole part."""
     return sum(weight * errors[kind][name] for kind, fields in weights.items() for name, weight in fields.items())
+
+
+@dataclass(frozen=True)
+class ErrorRow:
+    """Errors of a field, in the units of the data.
+
+    Attributes:
+        field: standard name.
+        of: ``all``; ``per atom``, for energies divided by the number of atoms; or the symbol of an element.
+        count: numbers that were compared.
+        mae: mean absolute error.
+        rmse: root of the mean squared error.
+        max: largest absolute error.
+    """
+
+    field: str
+    of: str
+    count: int
+    mae: float
+    rmse: float
+    max: float
+
+
+class ErrorTable:
+    """All errors over batches that come one by one, for fields of atoms also those of each element.
+
+    Args:
+        fields: those to compare.
+    """
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        self.fields = fields
+        self._found: dict[tuple[str, str], _Errors] = {}
+
+    def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
+        """Add a batch, with true values, and what a potential predicts for it."""
+        for name in self.fields:
+            error = difference(predicted, batch, name).detach().double()
+            groups = {ALL: error}
+            if name == "E":
+                groups[PER_ATOM] = error / batch.N
+            if FIELDS[name].level == "atom":
+                groups |= {chemical_symbols[Z]: error[batch.Za == Z] for Z in torch.unique(batch.Za).tolist()}
+            for of, values in groups.items():
+                self._found.setdefault((name, of), _Errors(values.device)).update(values)
+
+    def rows(self) -> list[ErrorRow]:
+        """Return the errors so far: field by field, first those of all numbers, then element by element."""
+
+        def place(key: tuple[str, str]) -> tuple[int, int]:
+            return self.fields.index(key[0]), atomic_numbers.get(key[1], 0)
+
+        return [self._found[key].row(*key) for key in sorted(self._found, key=place)]
+
+
+class _Errors:
+    """Errors that belong together; sums are those that :func:`evaluate` makes, so that they have the same bits."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = 0
+        # a prediction that is not a number makes all of them so
+        metrics: list[Metric] = [_METRICS["mae"](), _METRICS["rmse"](), MaxMetric(nan_strategy="disable")]
+        self.metrics = [metric.set_dtype(torch.float64).to(device) for metric in metrics]
+
+    def update(self, error: Tensor) -> None:
+        self.count += error.numel()
+        mae, rmse, largest = self.metrics
+        zeros = torch.zeros_like(error)
+        mae.update(error, zeros)
+        rmse.update(error, zeros)
+        largest.update(error.abs())
+
+    def row(self, field: str, of: str) -> ErrorRow:
+        mae, rmse, largest = (float(metric.compute()) for metric in self.metrics)
+        return ErrorRow(field, of, self.count, mae, rmse, largest)

@@ -111,7 +111,7 @@ def make_folder(config: Config, out: Path) -> None:
     if not os.access(out, os.W_OK):
         raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
     models = [out / config.folder_name(name) for name in active_models(config)]
-    for place in (*models, out / "logs", *out.glob("processed_dataset_*")):
+    for place in (*models, out / "logs", out / "tensorboard", *out.glob("processed_dataset_*")):
         target = Path(os.path.realpath(place))
         if not target.is_relative_to(os.path.realpath(out)):
             raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")

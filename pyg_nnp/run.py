@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from pyg_nnp.board import FOLDER, board, check_tensorboard
 from pyg_nnp.build import build_potential
 from pyg_nnp.checkpoint import BEST, LAST, load_potential, start_from
 from pyg_nnp.checks import check_prediction
@@ -25,7 +26,7 @@ from pyg_nnp.model import Potential
 from pyg_nnp.prepare import active_models, last_words, make_folder, prepare
 from pyg_nnp.resume import Best
 from pyg_nnp.stopwatch import UNTIMED, profiled
-from pyg_nnp.training import HISTORY, claimed, evaluate_frames, fit
+from pyg_nnp.training import HISTORY, Epoch, claimed, evaluate_frames, fit
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     as_given, config = config, config.model_copy(deep=True)
     config.Trainer.resume = config.Trainer.resume or resume
     names = active_models(config)
+    check_tensorboard(config)
     # built once now so that a mistake in the last model does not show after the first was trained for days
     for name in names:
         _begin(config, name, out)
@@ -63,6 +65,8 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         device = _device(config)
         for name in names:
             train_model(config, name, dataset, parts, device, out, console, profile)
+            if config.Trainer.report:
+                _report(config, name, dataset, parts, device, out)
 
 
 def train_model(
@@ -90,7 +94,13 @@ def train_model(
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
     timing = profiled(potential, name) if profile else nullcontext(UNTIMED)
-    with claimed(folder), timing as stopwatch, progress.bar:
+    logged = board(out / FOLDER / folder.name) if trainer.tensorboard else nullcontext(lambda epoch: None)
+    with claimed(folder), timing as stopwatch, progress.bar, logged as add_epoch:
+
+        def on_epoch(epoch: Epoch, best: Best) -> None:
+            progress.on_epoch(epoch, best)
+            add_epoch(epoch)
+
         best = fit(
             potential,
             dataset,
@@ -100,7 +110,7 @@ def train_model(
             config.Metrics,
             folder,
             progress.on_step,
-            progress.on_epoch,
+            on_epoch,
             stopwatch,
             protocol_of(config, name, dataset),
             config.source,
@@ -140,7 +150,7 @@ def protocol_of(config: Config, name: str, dataset: MoleculeDataset) -> dict[str
     model, trainer = document["Modelhub"]["internal_FFs"][name], document["Trainer"]
     for key in ("active", "suffix"):
         del model[key]
-    for key in ("cuda", "num_workers", "resume"):
+    for key in ("cuda", "num_workers", "report", "resume", "tensorboard"):
         del trainer[key]
     for key in ("save", "preload"):
         del trainer["Splitter"][key]
@@ -169,6 +179,31 @@ def _final_metrics(
             results[part] = errors | {"score": weighted_sum(errors, config.Metrics)}
             log.info("%s: %s part: %s", name, part, _in_words(errors))
     write_json(folder / "metrics.json", results)
+
+
+def _report(
+    config: Config,
+    name: str,
+    dataset: MoleculeDataset,
+    parts: Mapping[str, Tensor],
+    device: torch.device,
+    out: Path,
+) -> None:
+    """Make the report of a model; the training is over and saved, whatever happens here."""
+    try:
+        # it takes matplotlib, which a training without report does not need
+        from pyg_nnp.report.make import make_report
+
+        log.info("%s: the report is %s.", name, make_report(config, name, dataset, parts, out, device))
+    except Exception as error:
+        warn_of_no_report(name, out, error)
+
+
+def warn_of_no_report(name: str, out: Path, error: Exception) -> None:
+    """Say why there is no report."""
+    reason = f"{type(error).__name__}: {error}"
+    log.warning("%s: no report could be made (%s). Try again with: pyg-nnp report %s", name, reason, out)
+    log.debug("It ended here:", exc_info=error)
 
 
 def _in_words(errors: Errors) -> str:

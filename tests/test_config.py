@@ -152,8 +152,10 @@ Trainer:
   max_norm: null
   num_workers: 0
   patience: 50
+  report: true
   resume: false
   seed: 42
+  tensorboard: false
   warmup_ratio: 0.0
 Metrics:
   rmse:
@@ -532,6 +534,8 @@ def test_file_of_the_manual_becomes_canonical():
     assert canonical["Metrics"] == printed["Metrics"]
     assert canonical["Trainer"].pop("max_norm") is None
     assert canonical["Trainer"].pop("resume") is False
+    assert canonical["Trainer"].pop("report") is True
+    assert canonical["Trainer"].pop("tensorboard") is False
     assert canonical["Trainer"] == {key: printed[key] for key in canonical["Trainer"]}
     model = canonical["Modelhub"]["internal_FFs"]["FF01"]
     assert [entry["name"] for entry in model["layers"]] == [e["name"] for e in printed["Modelhub"]["FF01"]["layers"]]

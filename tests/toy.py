@@ -77,6 +77,7 @@ Trainer:
   batch_size: 5
   max_epochs: 3
   learning_rate: 1e-2
+  report: false
 Metrics:
   rmse: {E: 1, Fa: 1, Qa: 1, M2: 1, Q: 1}
 """

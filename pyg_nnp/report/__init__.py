@@ -1,0 +1,1 @@
+"""Pages with pictures: of a trained model, and of several compared."""
