@@ -1,5 +1,6 @@
 """A configuration to begin with, for a data file: ``pyg-nnp init``."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,22 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.functional.neighbors import find_edges
-from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PER_MOL
+from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS
 from pyg_nnp.yaml_loader import format_yaml
 
 _CUTOFF = 5.0  # Å
-# one Bohr in the unit of length, and the unit's name
-_LENGTHS = {BOHR_IN_ANGSTROM: "Å", 1.0: "Bohr", BOHR_IN_ANGSTROM / 10: "nm"}
-_ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
+# words in the name of an array that tell its unit
+_WORDS = {
+    "hartree": "Hartree",
+    "ha": "Hartree",
+    "ev": "eV",
+    "kcal": "kcal/mol",
+    "kj": "kJ/mol",
+    "angstrom": "Å",
+    "ang": "Å",
+    "bohr": "Bohr",
+    "nm": "nm",
+}
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
 # Hartree–Fock energies of atoms from H to Ar are within 8 % of this times Z to this power [Hartree]
@@ -75,8 +85,8 @@ class _Draft:
         self.targets = [name for name in TARGETS if name in sources]
         self.charges = "Qa" in sources or "M2" in sources
         self.weights = _weights(block, self.targets)
-        self.bohr, self.length, self.length_found = _length(block)
-        self.hartree, self.energy, self.energy_found = _energy(block)
+        self.bohr, self.length = _length(block, sources["Ra"])
+        self.hartree, self.energy = _energy(block, sources.get("E", ""))
 
     def text(self) -> str:
         """Return the whole file."""
@@ -118,8 +128,6 @@ class _Draft:
         layers += ["ElectrostaticEnergy"] if self.charges and "E" in self.targets else []
         layers += ["EnergyReduce"] if "E" in self.targets or "Fa" in self.targets else []
         layers += ["Force"] if "Fa" in self.targets else []
-        length = "" if self.length_found else " CHECK: not to be told from the positions"
-        energy = " CHECK" if self.energy_found else " CHECK: not to be told from the energies; eV would be 27.2114"
         lines = [
             "Modelhub:",
             "  FF01:  # results go to FF01-SchNet",
@@ -129,8 +137,8 @@ class _Draft:
             "      num_rbf: 32",
             "      max_Za: 94",
             f"      cutoff_sr: {cutoff:.4g}  # 5 Å",
-            f"      Hartree_in_E: {self.hartree:.10g}  # energies are in {self.energy}.{energy}",
-            f"      Bohr_in_R: {self.bohr:.10g}  # positions are in {self.length}.{length}",
+            f"      Hartree_in_E: {self.hartree:.10g}  # energies are in {self.energy}",
+            f"      Bohr_in_R: {self.bohr:.10g}  # positions are in {self.length}",
             "    layers:",
         ]
         for layer in layers:
@@ -198,26 +206,35 @@ def _fitted(block: Block) -> NDArray[Any]:
     return fitted
 
 
-def _length(block: Block) -> tuple[float, str, bool]:
-    """Return one Bohr in the unit of the positions, its name, and whether bonds of hydrogen tell it."""
+def _length(block: Block, source: str) -> tuple[float, str]:
+    """Return one Bohr in the unit of the positions, and what to say of it: bonds of hydrogen tell it, or the name."""
     sizes = block.arrays["N"].astype(np.int64)
     N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
     atoms = int(N.sum())
     Ra = torch.from_numpy(block.arrays["Ra"][:atoms].astype(float))
     Za = torch.from_numpy(block.arrays["Za"][:atoms].astype(np.int64))
     _, bonds = bonds_of_hydrogen(Ra, Za, find_edges(Ra, N, float("inf")))
-    for bohr, unit in _LENGTHS.items():
+    for bohr, unit in LENGTHS.items():
         if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
-            return bohr, unit, True
-    return BOHR_IN_ANGSTROM, "Å", False
+            return bohr, f"{unit}."
+    return _by_name(source, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
-def _energy(block: Block) -> tuple[float, str, bool]:
-    """Return one Hartree in the unit of the energies, its name, and whether total energies of all electrons tell it."""
+def _energy(block: Block, source: str) -> tuple[float, str]:
+    """Return one Hartree in the unit of the energies, and what to say: all-electron energies tell it, or the name."""
     if "E" in block.arrays:
         elements = np.unique(block.arrays["Za"]).astype(float)
         expected = float(np.mean(_counts(block) @ (_ATOM * elements**_POWER)))
-        for hartree, unit in _ENERGIES.items():
+        for hartree, unit in ENERGIES.items():
             if 0.9 < float(np.mean(block.arrays["E"])) / expected / hartree < 1.1:
-                return hartree, unit, True
-    return 1.0, "Hartree", False
+                return hartree, f"{unit}. CHECK"
+    return _by_name(source, ENERGIES) or (1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2114")
+
+
+def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:
+    """Return the unit that an array is named after, if there is one."""
+    for word in re.split("[^a-z]+", source.lower()):
+        for value, unit in units.items():
+            if _WORDS.get(word) == unit:
+                return value, f"{unit}. CHECK: by the name {_one_line(source)}"
+    return None

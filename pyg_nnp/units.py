@@ -10,8 +10,9 @@ HARTREE_IN_KJ_PER_MOL = 2625.4996394799
 HARTREE_IN_KCAL_PER_MOL = HARTREE_IN_KJ_PER_MOL / 4.184
 E_ANGSTROM_IN_DEBYE = 4.80320471388
 
-_ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
-_LENGTHS = {1.0: "Bohr", BOHR_IN_ANGSTROM: "Å", BOHR_IN_ANGSTROM / 10: "nm"}
+# one Hartree in a unit, and its name; one Bohr likewise
+ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
+LENGTHS = {1.0: "Bohr", BOHR_IN_ANGSTROM: "Å", BOHR_IN_ANGSTROM / 10: "nm"}
 
 # how far the numbers of different tables are apart
 _SAME_UNIT = 1e-4
@@ -36,12 +37,12 @@ def units_of(known: Mapping[str, float], **given: float | None) -> tuple[float, 
 
 def unit_of_energy(Hartree_in_E: float) -> float:
     """Return the unit of energy [eV] in which a Hartree is ``Hartree_in_E``; common units are exact."""
-    return HARTREE_IN_EV / _nearest(Hartree_in_E, (*_ENERGIES,))
+    return HARTREE_IN_EV / _nearest(Hartree_in_E, (*ENERGIES,))
 
 
 def unit_of_length(Bohr_in_R: float) -> float:
     """Return the unit of length [Å] in which a Bohr is ``Bohr_in_R``; Bohr, Å and nm are exact."""
-    return BOHR_IN_ANGSTROM / _nearest(Bohr_in_R, (*_LENGTHS,))
+    return BOHR_IN_ANGSTROM / _nearest(Bohr_in_R, (*LENGTHS,))
 
 
 def unit_names(Hartree_in_E: float | None, Bohr_in_R: float | None) -> dict[str, str]:
@@ -51,16 +52,16 @@ def unit_names(Hartree_in_E: float | None, Bohr_in_R: float | None) -> dict[str,
         Hartree_in_E: one Hartree in the unit of energy; None: not known.
         Bohr_in_R: one Bohr in the unit of length; None: not known.
     """
-    energy = _ENERGIES.get(_nearest(Hartree_in_E or 0.0, (*_ENERGIES,)), "units of E")
-    length = _LENGTHS.get(_nearest(Bohr_in_R or 0.0, (*_LENGTHS,)), "units of Ra")
-    known = energy in _ENERGIES.values() and length in _LENGTHS.values()
+    energy = ENERGIES.get(_nearest(Hartree_in_E or 0.0, (*ENERGIES,)), "units of E")
+    length = LENGTHS.get(_nearest(Bohr_in_R or 0.0, (*LENGTHS,)), "units of Ra")
+    known = energy in ENERGIES.values() and length in LENGTHS.values()
     return {
         "1": "",
         "energy": energy,
         "length": length,
         "energy/length": f"{energy}/{length}" if known else "units of Fa",
         "charge": "e",
-        "charge*length": f"e {length}" if length in _LENGTHS.values() else "units of M2",
+        "charge*length": f"e {length}" if length in LENGTHS.values() else "units of M2",
     }
 
 

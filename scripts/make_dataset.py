@@ -3,6 +3,7 @@
 
     python scripts/make_dataset.py "CC(=O)[O-]" --frames 500 -o acetate
     python scripts/make_dataset.py molecule.xyz --charge -1 --temperature 300 -o molecule
+    python scripts/make_dataset.py CCO --trajectories 4 --temperature 500 1000 -o ethanol
     python scripts/make_dataset.py molecules.csv -o many        # columns: name,molecule[,charge][,frames]
 
 Writes ``dataset.pkl``, a list with one dict per frame, in Hartree, Å, e (``forces`` holds the gradient dE/dR, in
@@ -135,15 +136,16 @@ def sample(molecule: Molecule, k: int, seed: np.random.SeedSequence, options: ar
     """Run trajectory ``k``: relax the starting geometry, heat, equilibrate, then take a frame every ``interval`` fs."""
     rng = np.random.default_rng(seed)
     timestep, friction = options.timestep * units.fs, options.friction / units.fs
+    temperature = options.temperature[k % len(options.temperature)]
     atoms = molecule.starts[k].copy()
     atoms.calc = gfn2(molecule.charge, unpaired=int(atoms.numbers.sum() - molecule.charge) % 2)
     frames = []
     try:
         BFGS(atoms, logfile=None).run(fmax=0.1, steps=200)
-        widths = np.sqrt(atoms.get_masses() * (units.kB * options.temperature))[:, None]  # of the Maxwell distribution
+        widths = np.sqrt(atoms.get_masses() * (units.kB * temperature))[:, None]  # of the Maxwell distribution
         atoms.set_momenta(rng.standard_normal((len(atoms), 3)) * widths)
         # fixcm=False samples the exact distribution; frame() takes the drift out
-        dynamics = Langevin(atoms, timestep, temperature_K=options.temperature, friction=friction, fixcm=False, rng=rng)
+        dynamics = Langevin(atoms, timestep, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
         dynamics.run(round(options.equilibrate / options.timestep))
         for _ in range(k, molecule.frames, options.trajectories):
             dynamics.run(max(1, round(options.interval / options.timestep)))
@@ -192,7 +194,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("-c", "--charge", type=int, help="total charge; if not given, that of the SMILES, and 0 for an XYZ file")
     add("-n", "--frames", type=int, default=1000, help="frames per molecule")
     add("--trajectories", type=int, default=1, help="independent trajectories per molecule, which share its frames")
-    add("--temperature", type=float, default=500.0, help="K")
+    add("--temperature", type=float, nargs="+", default=[500.0], help="K; of several, each trajectory has the next")
     add("--timestep", type=float, default=0.5, help="fs")
     add("--interval", type=float, default=40.0, help="fs between frames")
     add("--equilibrate", type=float, default=2000.0, help="fs before the first frame of each trajectory")
@@ -202,7 +204,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("-o", "--output", type=Path, default=Path(), help="folder for dataset.pkl and atomic_energy.csv")
     options = parser.parse_args(arguments)
     for name in ("frames", "trajectories", "temperature", "timestep", "interval", "friction", "processes"):
-        if not 0 < getattr(options, name) < np.inf:
+        if not all(0 < value < np.inf for value in np.atleast_1d(getattr(options, name))):
             parser.error(f"--{name} must be greater than 0, and finite")
     if not 0 <= options.equilibrate < np.inf or options.seed < 0:
         parser.error("--equilibrate and --seed must not be negative")

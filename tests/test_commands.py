@@ -23,7 +23,8 @@ from pyg_nnp import cli
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data.readers import read_blocks
-from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+from pyg_nnp.first_config import first_config
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
 MODEL = "out/FF01-SchNet"
 FEATURES = {"Ra": "coordinates", "Za": "atomic_numbers", "Q": "total_charge", "N": "number_of_atoms"}
@@ -341,6 +342,25 @@ def test_init_writes_what_trains(folder: Path, tmp_path: Path, write: Any, capsy
     short = tmp_path / "short.yaml"
     short.write_text(yaml.safe_dump(document))
     assert cli.main(["train", str(short), "-o", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("positions", "energies", "bohr", "hartree"),
+    [
+        ("xyz", "energy", BOHR_IN_ANGSTROM, 1.0),
+        ("xyz_bohr", "energy_eV", 1.0, HARTREE_IN_EV),
+        ("coords (nm)", "E [kcal/mol]", BOHR_IN_ANGSTROM / 10, HARTREE_IN_KCAL_PER_MOL),
+    ],
+)
+def test_init_takes_units_from_names(
+    positions: str, energies: str, bohr: float, hartree: float, tmp_path: Path
+) -> None:
+    arrays = {positions: np.random.default_rng(0).normal(size=(4, 3, 3)), "elements": [29] * 3, energies: np.ones(4)}
+    np.savez(tmp_path / "copper.npz", **arrays)
+    text = first_config(tmp_path / "copper.npz", {"Ra": positions, "E": energies})
+    assert f"Bohr_in_R: {bohr:.10g} " in text
+    assert f"Hartree_in_E: {hartree:.10g} " in text
+    assert ("not to be told" in text) == (positions == "xyz")
 
 
 def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_tutorial_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
                 assert line in printed
         else:
             raise AssertionError(f"a block of {language} that nothing is done with")
-    assert {name for name, *_ in BLOCKS if name} == {"make_data.py", "train.yaml"}
+    assert {name for name, *_ in BLOCKS if name} == {"make_data.py", "train.yaml", "simulate.yaml"}
     # the page says that the potential is good: forces far better than their spread, energy conserved
     error = names["metrics"]["test"]["rmse"]["Fa"]
     assert error < 0.1 * np.sqrt((names["force_ev"] ** 2).mean())
