@@ -19,6 +19,7 @@ from pyg_nnp.fields import FEATURES, TARGETS
 from pyg_nnp.files import refuse_existing, write_durably, write_json
 from pyg_nnp.first_config import first_config
 from pyg_nnp.inspection import describe
+from pyg_nnp.layers.resolve import import_layers
 from pyg_nnp.logs import progress_bar, terminal_log
 from pyg_nnp.prediction import predict_file
 from pyg_nnp.prepare import check
@@ -64,6 +65,7 @@ def _add_init(command: argparse.ArgumentParser) -> None:
 
 def _add_info(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", type=Path, help="folder of a model or a store, or a file of a model or of data")
+    _add_import(command)
     command.set_defaults(run=_info)
 
 
@@ -77,6 +79,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--json", type=Path, help="write the errors as JSON")
     command.add_argument("--csv", type=Path, help="write the errors as CSV")
+    _add_import(command)
     _add_cpu(command)
     command.set_defaults(run=_evaluate)
 
@@ -88,6 +91,7 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--charge", type=float, help="total charge of all structures (default: that of the file, or 0)"
     )
+    _add_import(command)
     _add_cpu(command)
     command.set_defaults(run=_predict)
 
@@ -96,18 +100,31 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", type=Path, help="the simulation, a YAML file")
     command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     command.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
+    _add_import(command)
     command.set_defaults(run=_simulate)
 
 
 def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
     command.add_argument("-o", "--out", type=Path, help="page of a comparison (default: comparison.html)")
+    _add_import(command)
     command.set_defaults(run=_report)
 
 
 def _add_map(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--map", metavar="NAME=SOURCE", action="append", default=[], help="standard name and name in the file: E=energy"
+    )
+
+
+def _add_import(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--import",
+        dest="modules",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="module of your own that the model's layers are from; loading a model imports none by itself",
     )
 
 
@@ -214,6 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         with stoppable():
+            for module in getattr(options, "modules", ()):
+                import_layers(module, f"--import {module}")
             return run(options)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

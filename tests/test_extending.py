@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import ase.build
+import ase.io
 import pytest
 import torch
 import yaml
@@ -103,6 +105,31 @@ def test_module_beside_the_configuration_is_found(folder: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(folder)])
     (folder / "train.yaml").write_text(yaml.safe_dump(configurations()["my_core"]))
     assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+
+
+def test_commands_import_what_they_are_told_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = configurations()["my_layers"]
+    document["Trainer"]["report"] = True
+    (folder / "train.yaml").write_text(yaml.safe_dump(document))
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    ase.io.write("water.xyz", ase.build.molecule("H2O"))
+    simulation = {"model": "out/FF01-SchNet", "structure": "water.xyz", "single_point": None}
+    (folder / "simulate.yaml").write_text(yaml.safe_dump(simulation))
+    for command in (
+        ["evaluate", "out/FF01-SchNet", "dataset.pkl"],
+        ["predict", "out/FF01-SchNet", "water.xyz", "-o", "predicted.xyz"],
+        ["simulate", "simulate.yaml", "-o", "simulation"],
+        ["report", "out"],
+        ["report", "out", "out"],
+    ):
+        sys.modules.pop("my_layers", None)
+        assert cli.main([*command, "--import", "my_layers"]) == 0, command
+        assert "my_layers" in sys.modules
+    del sys.modules["my_layers"]
+    assert cli.main(["evaluate", "out/FF01-SchNet", "dataset.pkl"]) == 2
+    assert "commands do with --import my_layers" in capsys.readouterr().err
+    assert cli.main(["evaluate", "out/FF01-SchNet", "dataset.pkl", "--import", "my_layer"]) == 2
+    assert "cannot import 'my_layer' of '--import my_layer'" in capsys.readouterr().err
 
 
 def test_output_that_differs_from_the_declaration_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,8 +33,13 @@ def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer]
         return known[name]
     module_name, _, class_name = name.partition(":")
     if not may_import and module_name not in sys.modules:
-        raise ConfigError(f"'{name}' is a class of your own. Import the module '{module_name}' before you load this.")
-    module = _import(module_name, name)
+        raise ConfigError(
+            f"'{name}' is a class of your own. Import the module '{module_name}' before you load this; "
+            f"commands do with --import {module_name}."
+        )
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigError(f"'{name}' does not name a class. Write package.module:Class, without '.py' or folders.")
+    module = import_layers(module_name, name)
     found = vars(module).get(class_name)  # getattr may import, too
     if found is None:
         raise ConfigError(
@@ -47,10 +52,12 @@ def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer]
     return found
 
 
-def _import(module: str, name: str) -> ModuleType:
-    """Import a user's module; whatever its code raises is a mistake in it, told with the line."""
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise ConfigError(f"'{name}' does not name a class. Write package.module:Class, without '.py' or folders.")
+def import_layers(module: str, name: str) -> ModuleType:
+    """Import a user's module, for what the user calls ``name``.
+
+    Raises:
+        ConfigError: there is none, or its code raises something, which is told with the line.
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
