@@ -21,6 +21,7 @@ from toy import toy_config, write_config, write_toy
 
 from pyg_nnp import cli, load_config, load_potential, run
 from pyg_nnp.data import MoleculeDataset, split_dataset
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.metrics import ErrorRow
 from pyg_nnp.report import collect as collecting
 from pyg_nnp.report import figures
@@ -30,7 +31,7 @@ from pyg_nnp.report.drawing import png
 from pyg_nnp.report.history import Course, read_course, read_history
 from pyg_nnp.report.make import make_report
 from pyg_nnp.report.sample import sample
-from pyg_nnp.report.scene import bonds, facing, formula, scene
+from pyg_nnp.report.scene import facing, formula, scene
 from pyg_nnp.run import warn_of_no_report
 from pyg_nnp.units import unit_names
 

@@ -292,6 +292,31 @@ def test_atoms_that_fly_apart(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert len(ase.io.read("out/trajectory.xyz", ":")) == len(rows()) > 1
 
 
+@pytest.mark.parametrize(
+    ("distance", "speed", "message"),
+    [
+        (
+            2.5,
+            0.0,
+            r"Step \d+: atoms 0 \(C\) and 1 \(C\) are 1\.\d+ Å apart, as near as if bonded, which they were not",
+        ),
+        (1.1, 0.6, r"Step \d+: atoms 0 \(C\) and 1 \(C\) are 2\.[4-9]\d? Å apart, too far apart to be bonded"),
+        (1.1, 0.1, None),
+    ],
+)
+def test_bonds_that_form_or_break(
+    folder: Path, capsys: pytest.CaptureFixture[str], distance: float, speed: float, message: str | None
+) -> None:
+    two = Atoms("C2", [[0, 0, 0], [0, 0, distance]])
+    two.set_velocities([[0, 0, -speed], [0, 0, speed]])
+    ase.io.write("two.xyz", two)
+    options = {"velocities": "structure", "ensemble": "nve", "steps": 400}
+    assert simulate(structure="two.xyz", dynamics=DYNAMICS | options) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "Said once" in line]
+    assert len(warnings) == (message is not None)
+    assert message is None or re.search(message, warnings[0])
+
+
 def test_energy_that_is_no_number(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     potential = build_potential(config_from_dict(toy_config()), "FF01")
     next(potential.parameters()).data.fill_(float("nan"))

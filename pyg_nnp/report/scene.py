@@ -9,15 +9,13 @@ from ase.data.colors import jmol_colors
 from ase.formula import Formula
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
-from scipy.spatial import cKDTree
 
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.report.collect import Array, Frame
 
 _SHADES = 32
 # as light as it is small; the lightness alone tells errors apart
 _SCALE = "YlOrRd"
-# two atoms are bonded if they are nearer than so many times the sum of their covalent radii
-_BOND = 1.25
 
 
 def scene(frames: Sequence[Frame], length_unit: float, unit: str) -> dict[str, Any]:
@@ -59,20 +57,6 @@ def _of_frame(frame: Frame, length_unit: float, largest: float | None) -> dict[s
         "bonds": bonds(R, frame.Za).tolist(),
         "errors": errors,
     }
-
-
-def bonds(R: Array, Za: Array) -> Array:
-    """Return (B, 2) pairs of atoms as near as covalent radii (Cordero et al., Dalton Trans. 2008, 2832) say.
-
-    Args:
-        R: (N, 3) positions [Å].
-        Za: (N,) atomic numbers.
-    """
-    radii = covalent_radii[Za]
-    pairs = cKDTree(R).query_pairs(2 * _BOND * float(radii.max()), output_type="ndarray")
-    lengths = np.linalg.norm(R[pairs[:, 0]] - R[pairs[:, 1]], axis=1)
-    bonded: Array = pairs[lengths < _BOND * radii[pairs].sum(axis=1)]
-    return bonded
 
 
 def facing(R: Array) -> Array:

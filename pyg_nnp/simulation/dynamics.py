@@ -18,7 +18,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.signals import deferred
 from pyg_nnp.simulation.config import Dynamics
 from pyg_nnp.simulation.record import Record, progress
-from pyg_nnp.simulation.structure import Guard, SimulationError
+from pyg_nnp.simulation.structure import BondWatch, Guard, SimulationError
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Run:
         self.random = np.random.default_rng(options.seed)
         self.guard = Guard(atoms)
         self.degrees_of_freedom = prepare_velocities(atoms, options, self.random)
+        self.bonds = BondWatch(atoms)
         if state is not None:
             self.step = state["step"]
             self.atoms.arrays["positions"][:] = state["positions"]
@@ -90,7 +91,8 @@ class Run:
         return 2 * kinetic / (units.kB * max(self.degrees_of_freedom, 1))
 
     def write(self, record: Record) -> None:
-        """Write a frame and a row."""
+        """Write a frame and a row, and look at the bonds."""
+        self.bonds.look(self.atoms, self.step)
         potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
         time = round(self.step * self.options.timestep / 1000, 9)
         record.frame(self.atoms, step=self.step, time_ps=time)
@@ -157,7 +159,9 @@ def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Genera
     if any(isinstance(constraint, FixAtoms) for constraint in atoms.constraints):
         return free
     Stationary(atoms, preserve_temperature=False)
-    ZeroRotation(atoms, preserve_temperature=False)
+    # ASE divides by the moment of inertia about the axis of a linear molecule, too, and leaves that out afterwards
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ZeroRotation(atoms, preserve_temperature=False)
     # a thermostat sets the whole molecule in motion again
     return free if options.ensemble == "langevin" else free - 3 - _rotations(atoms)
 

@@ -1,6 +1,7 @@
 # mypy: allow-untyped-calls
 """The atoms of a simulation: structure, calculator, constraints, and what tells that they have exploded."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,14 @@ from scipy.spatial import cKDTree
 
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.model import Potential
 from pyg_nnp.simulation.config import Constraints, Simulation
+
+log = logging.getLogger(__name__)
+
+# times the sum of covalent radii; between the two a bond that vibrates neither forms nor breaks
+_BONDED, _APART = 1.25, 1.6
 
 
 class SimulationError(UserError):
@@ -83,8 +90,8 @@ def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int]
     distances = {(i, j): float(atoms.get_distance(i, j)) for i, j in constraints.fixed_distances} | (more or {})
     fixed = [FixAtoms(constraints.fixed_atoms)] if constraints.fixed_atoms else []
     # in one object: each would undo what another has done to an atom of both
-    bonds = [FixBondLengths([*distances], bondlengths=[*distances.values()])] if distances else []
-    atoms.set_constraint([*fixed, *bonds])
+    kept = [FixBondLengths([*distances], bondlengths=[*distances.values()])] if distances else []
+    atoms.set_constraint([*fixed, *kept])
 
 
 def check_atoms(atoms: Atoms, key: str, numbers: list[int]) -> None:
@@ -140,6 +147,37 @@ class Guard:
             raise SimulationError(
                 f"step {step}: atoms fly apart: none is within {self.farthest:.1f} Å of atom {atom}. {advice}"
             )
+
+
+class BondWatch:
+    """Warns, once, of a bond that forms or breaks: few potentials know reactions, and they go wrong without a word.
+
+    Args:
+        atoms: at the start.
+    """
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.warned, self.at_first = False, _bonded(atoms, _BONDED)
+
+    def look(self, atoms: Atoms, step: int) -> None:
+        """Compare the bonds with those at the start."""
+        formed = _bonded(atoms, _BONDED) - self.at_first
+        broken = self.at_first - _bonded(atoms, _APART)
+        if self.warned or not (formed or broken):
+            return
+        self.warned = True
+        i, j = min(formed or broken)
+        which = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+        how = "as near as if bonded, which they were not" if formed else "too far apart to be bonded, which they were"
+        log.warning(
+            "Step %d: %s are %.2f Å apart, %s at the start. Unless the training data has such structures, what follows "
+            "means nothing. Said once.",
+            *(step, which, atoms.get_distance(i, j), how),
+        )
+
+
+def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
+    return {(int(i), int(j)) for i, j in bonds(atoms.positions, atoms.numbers, factor)}
 
 
 def _loneliest(atoms: Atoms) -> tuple[int, float]:
