@@ -35,6 +35,7 @@ import pyg_nnp.model
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.checkpoint import load_parameters, load_potential, potential_from_spec
 from pyg_nnp.model import Potential
+from pyg_nnp.simulation.structure import BondWatch
 
 TEMPERATURE, TIMESTEP, SEED = 300.0, 0.5, 0  # K, fs
 HOTTEST = 3 * TEMPERATURE
@@ -98,7 +99,7 @@ def run(atoms: Atoms, potential: Potential, dtype: str, steps: int, hottest: flo
     atoms.calc = PotentialCalculator(potential, dtype=dtype)
     dynamics = VelocityVerlet(atoms, TIMESTEP * units.fs)
     dynamics.run(UNTIMED)
-    energies, temperatures, fell = [], [], False
+    energies, temperatures, fell, bonds = [], [], False, BondWatch(atoms)
     task = progress.add_task(dtype, total=steps)
     with clock(potential) as seconds:
         start = perf_counter()
@@ -107,6 +108,7 @@ def run(atoms: Atoms, potential: Potential, dtype: str, steps: int, hottest: flo
             energies.append(atoms.get_total_energy())
             temperatures.append(atoms.get_temperature())
             progress.advance(task, EVERY)
+            bonds.look(atoms, len(energies) * EVERY)
             if fell := temperatures[-1] > hottest:
                 break
         wall = perf_counter() - start
@@ -122,6 +124,7 @@ def run(atoms: Atoms, potential: Potential, dtype: str, steps: int, hottest: flo
     return {
         "ps": taken * TIMESTEP / 1000,
         "fell_into_a_hole": "yes" if fell else "no",
+        "kept_its_bonds": "no" if bonds.warned else "yes",
         "drift_meV/atom/ps": float(line.convert().coef[1]),
         "fluctuation_meV/atom": float((meV - line(ps)).std()),
         "mean_K": float(np.mean(temperatures[:counted])),
