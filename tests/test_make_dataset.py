@@ -95,7 +95,7 @@ def test_example_holds_nothing_but_arrays_and_builtins(folder: Path) -> None:
 
 def test_alanine_dipeptide_is_that() -> None:
     frames = load(ALANINE)
-    assert len(frames) == 1500
+    assert len(frames) == 1800
     formulas = {tuple(sorted(Counter(frame["atomic_numbers"].tolist()).items())) for frame in frames}
     assert formulas == {((1, 12), (6, 6), (7, 2), (8, 2))}
     assert {frame["total_charge"] for frame in frames} == {0}
