@@ -26,7 +26,7 @@ BEST, LAST = "best.safetensors", "last.safetensors"
 
 def save_potential(
     potential: Potential, path: Path, about: Mapping[str, Any], more: Mapping[str, Tensor] | None = None
-) -> None:
+) -> str:
     """Save a potential, durably.
 
     Args:
@@ -34,6 +34,9 @@ def save_potential(
         path: of the file.
         about: more to be written into the JSON, such as the epoch.
         more: other tensors to be kept in the same file, with names that no parameter has.
+
+    Returns:
+        The digest of the file, which its description says as well.
 
     Raises:
         OSError: it cannot be written; a file that was there is as it was.
@@ -49,14 +52,16 @@ def save_potential(
     }
     tensors = {**potential.state_dict(), **(more or {})}
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
-    write_durably(path, [sealed(finite(description), tensors)])
+    content, digest = sealed(finite(description), tensors)
+    write_durably(path, [content])
+    return digest
 
 
-def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> bytes:
-    """Return the file of a potential with its digest."""
+def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[bytes, str]:
+    """Return the file of a potential with its digest, and the digest."""
     # one entry alone: safetensors writes several in any order, and the same potential would not be the same bytes
     digest = _digest(save(tensors, {_KEY: json.dumps(description)}))
-    return save(tensors, {_KEY: json.dumps({**description, "sha256": digest})})
+    return save(tensors, {_KEY: json.dumps({**description, "sha256": digest})}), digest
 
 
 def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -75,7 +80,7 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     content = path.read_bytes()
     try:
         description: dict[str, Any] = json.loads(_header(content)["__metadata__"][_KEY])
-        damaged = description.pop("sha256") != _digest(content)
+        damaged = description["sha256"] != _digest(content)
         found, name = description["format"], description["name"]
         tensors = load(content)
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
@@ -107,7 +112,7 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     path = path / BEST if path.is_dir() else path
     description, tensors = read_saved(path)
     try:
-        spec = {key: value for key, value in description.items() if key != "training"}
+        spec = {key: value for key, value in description.items() if key not in ("training", "sha256")}
         _check_shapes(spec, tensors)
         potential = potential_from_spec(spec, torch.Generator())
         potential.to(_DTYPES[description["dtype"]])

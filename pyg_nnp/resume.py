@@ -25,11 +25,18 @@ class Best:
     """Early stopping: the best score so far and how long ago that was.
 
     A score that is not finite is never an improvement.
+
+    Attributes:
+        patience: epochs without improvement to wait for; None: all.
+        score: the best one.
+        epoch: which had it.
+        sha256: digest of the file with its potential.
     """
 
     patience: int | None
     score: float = math.inf
     epoch: int = 0
+    sha256: str | None = None
 
     def improves(self, score: float, epoch: int) -> bool:
         """Say whether this score is the best so far, and remember it if so."""
@@ -147,7 +154,7 @@ def save_training(training: Training, path: Path, about: Mapping[str, Any]) -> N
         "epoch": progress.epoch,
         "step": progress.step,
         "loss": progress.loss,
-        "best": {"epoch": progress.best.epoch, "score": progress.best.score},
+        "best": {key: getattr(progress.best, key) for key in ("epoch", "score", "sha256")},
         "random": known,
         "protocol": training.protocol,
         "environment": environment(training.potential),
@@ -187,6 +194,7 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
         progress.epoch, progress.step, progress.loss = saved["epoch"], saved["step"], saved["loss"]
         progress.best.epoch = saved["best"]["epoch"]
         progress.best.score = math.inf if saved["best"]["score"] is None else saved["best"]["score"]
+        progress.best.sha256 = saved["best"].get("sha256")
         progress.order = tensors["training.order"]
         RandomState.set_saved(saved["random"], tensors)
         training.remember_random_state()

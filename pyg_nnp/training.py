@@ -173,6 +173,7 @@ def fit(
             f"no epoch had a finite validation score, so there is no best potential; the last one is in {folder}. "
             "Look for outliers in the validation part, and choose a smaller learning_rate."
         )
+    check_best(best, folder)
     return best
 
 
@@ -188,14 +189,9 @@ def go_on(training: Training, folder: Path, place: str) -> None:
         return
     changed = restore_training(training, folder / LAST, place)
     progress = training.progress
-    if progress.best.epoch:
-        description, _ = read_saved(folder / BEST)
-        # it is saved before the last, which a kill may have come between
-        if description["epoch"] not in (progress.best.epoch, progress.epoch):
-            raise DataError(
-                f"{folder / BEST}: this is of epoch {description['epoch']}, but the best one was "
-                f"{progress.best.epoch}. Put the right file in its place, or start a new training."
-            )
+    # the best is saved before the last, which a kill may have come between
+    if progress.best.epoch and read_saved(folder / BEST)[0]["epoch"] != progress.epoch:
+        check_best(progress.best, folder)
     if progress.step:
         training.potential.keep_refinement()
     log.info(
@@ -210,6 +206,21 @@ def go_on(training: Training, folder: Path, place: str) -> None:
         log.warning("The last bits may differ from those of a run that was not stopped: %s.", "; ".join(changed))
 
 
+def check_best(best: Best, folder: Path) -> None:
+    """Refuse a best potential that is not that of this training.
+
+    Raises:
+        DataError: it is another, or damaged.
+    """
+    description, _ = read_saved(folder / BEST)
+    # trainings that were begun with older versions do not say
+    if description["epoch"] != best.epoch or best.sha256 not in (None, description["sha256"]):
+        raise DataError(
+            f"{folder / BEST}: this is not the potential of epoch {best.epoch}, the best one of this training. Put "
+            "the right file in its place, or start a new training."
+        )
+
+
 def _has_an_epoch(folder: Path) -> bool:
     """Say whether more was saved than the first epoch alone, whose best state comes before all that goes with it."""
     best = folder / BEST
@@ -222,7 +233,7 @@ def end_epoch(training: Training, epoch: Epoch, order: Tensor, folder: Path) -> 
     about: dict[str, Any] = {"epoch": epoch.number, "score": epoch.score}
     # without a validation part the last state is the best
     if progress.best.improves(-epoch.number if epoch.score is None else epoch.score, epoch.number):
-        save_potential(training.potential, folder / BEST, about)
+        progress.best.sha256 = save_potential(training.potential, folder / BEST, about)
     write_history(folder / HISTORY, epoch.row())
     progress.order, progress.epoch, progress.step, progress.loss = order, epoch.number + 1, 0, 0.0
     training.remember_random_state()

@@ -259,7 +259,7 @@ def replaced_by_a_later_best(model: Path, expected: Path) -> None:
     [
         (lambda model, _: (model / "best.safetensors").unlink(), "best.safetensors: no potential here"),
         (lambda model, _: (model / "last.safetensors").write_bytes(b"x" * 100), "last.safetensors: .* is damaged"),
-        (replaced_by_a_later_best, "best.safetensors: this is of epoch 6, but the best one was 1"),
+        (replaced_by_a_later_best, "best.safetensors: this is not the potential of epoch 1"),
     ],
 )
 def test_damaged_states_are_refused(

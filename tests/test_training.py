@@ -435,6 +435,8 @@ def test_several_models_one_after_the_other(folder: Path) -> None:
     )
     assert list(first.pop("config")["Modelhub"]["internal_FFs"]) == ["FF01"]
     assert list(second.pop("config")["Modelhub"]["internal_FFs"]) == ["FF02"]
+    # which has that configuration in it
+    assert first.pop("sha256") != second.pop("sha256")
     assert first == second
     assert all(torch.equal(parameters[name], others[name]) for name in parameters)
 

@@ -172,7 +172,7 @@ def described(**changes: Any) -> Write:
             for part in above:
                 target = target[part]
             target[key] = value
-        (folder / "model" / BEST).write_bytes(sealed(document, parameters))
+        (folder / "model" / BEST).write_bytes(sealed(document, parameters)[0])
 
     return write
 

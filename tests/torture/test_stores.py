@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from damage import DAMAGES
 from toy import toy_config, write_config, write_toy
 
 from pyg_nnp.config import config_from_dict
@@ -65,6 +66,7 @@ def test_a_kill_and_a_full_disk_at_every_call_that_changes_files(tmp_path: Path,
 CROWD = """
 import logging, sys, time
 from pathlib import Path
+from damage import DAMAGES
 from toy import toy_config
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
@@ -101,49 +103,6 @@ def test_many_processes_at_once_build_once(tmp_path: Path) -> None:
     assert not failures, failures[0]
     assert builds == 1
     assert list(answers.values()) == [PROCESSES]
-
-
-def truncated(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    return content[: dice.randrange(len(content))]
-
-
-def flipped(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    changed = bytearray(content)
-    for place in dice.sample(range(len(content)), dice.choice([1, 1, 1, 2, 20])):
-        changed[place] ^= 1 << dice.randrange(8)
-    return bytes(changed)
-
-
-def zeroed(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    """Lose a block, as a file system does after a crash."""
-    size = dice.choice([16, 512, 4096])
-    places = [place for place in range(0, len(content), size) if any(content[place : place + size])]
-    place = dice.choice(places)
-    return content[:place] + bytes(len(content[place : place + size])) + content[place + size :]
-
-
-def swapped(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    return other
-
-
-def mixed(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    cut = dice.randrange(1, len(content) - 1)
-    return content[:cut] + other[cut:]
-
-
-def lengthened(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    return content + dice.randbytes(dice.randrange(1, 1000))
-
-
-DAMAGES: list[Callable[[bytes, bytes, random.Random], bytes]] = [
-    truncated,
-    flipped,
-    flipped,
-    zeroed,
-    swapped,
-    mixed,
-    lengthened,
-]
 
 
 def test_random_corruptions_are_noticed(
