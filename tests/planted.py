@@ -169,6 +169,14 @@ def in_bohr(frames: list[Frame], rng: np.random.Generator) -> str:
     return "Bohr_in_R: .* cannot be: bonds of hydrogen|positions look like Bohr"
 
 
+def in_electronvolts(frames: list[Frame], rng: np.random.Generator) -> str:
+    """Energies and forces that go together, but are in another unit than is said."""
+    for frame in frames:
+        for name in ("E", "Fa"):
+            frame[name] = frame[name] * HARTREE["eV"]
+    return "looks like eV, as the energies do|Hartree_in_E: .* cannot be"
+
+
 def plants(fields: set[str], ions: bool, hartree: float) -> dict[str, Plant]:
     """Return all mistakes that a data set with these fields can have, by name."""
     found: dict[str, Plant] = {"copy": copied, "copy, moved": moved, "copies in parts": in_all_parts, "Bohr": in_bohr}
@@ -176,6 +184,8 @@ def plants(fields: set[str], ions: bool, hartree: float) -> dict[str, Plant]:
         found |= {"contradiction": contradiction, "energy + 1 Hartree": energy(hartree)}
     if "Fa" in fields:
         found |= {"sign": sign} | {f"unit: {name}": unit(factor) for name, factor in FACTORS.items()}
+        if "E" in fields:
+            found |= {"all in eV": in_electronvolts}
         found |= {"force x 100": force_of_an_atom, "forces x 100": forces_of_a_frame}
     if "Qa" in fields:
         found |= {"charge of an atom": charge_of_an_atom}

@@ -60,6 +60,21 @@ def mismatches(
     return ()
 
 
+def energy_unit(factor: float, hartree_in_e: float) -> str | None:
+    """Name the unit of energies that explains why force constants are ``factor`` times what they usually are.
+
+    Args:
+        factor: with the unit that is configured.
+        hartree_in_e: one Hartree in that unit.
+
+    Returns:
+        The nearest unit, if it is near and not the one that is configured.
+    """
+    off = {unit: abs(log(factor * hartree_in_e / hartree)) for unit, hartree in HARTREE_IN.items()}
+    unit = min(off, key=off.__getitem__)
+    return unit if off[unit] < _NEAR < abs(log(factor)) else None
+
+
 def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[Mismatch]:
     energies = [unit for unit in HARTREE_IN if _is(HARTREE_IN[unit], hartree_in_e)]
     lengths = [unit for unit in BOHR_IN if _is(BOHR_IN[unit], bohr_in_r)]

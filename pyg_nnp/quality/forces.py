@@ -8,7 +8,7 @@ import torch
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
-from pyg_nnp.quality.force_units import Mismatch, mismatches
+from pyg_nnp.quality.force_units import HARTREE_IN, Mismatch, energy_unit, mismatches
 from pyg_nnp.quality.statistics import Array, Slope, nearest_frames, slope_of, stiffness, work_between
 from pyg_nnp.quality.survey import Survey, in_batches
 from pyg_nnp.quality.verdict import Source, Verdict
@@ -28,32 +28,60 @@ _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
 
 
 def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, survey: Survey) -> Verdict:
-    """Compare forces with energies of near frames; without such frames, with the stretching of bonds of hydrogen."""
+    """Compare forces with energies of near frames, and with the usual stretching of bonds of hydrogen."""
     units = next((m.build_params for m in config.Modelhub.internal_FFs.values() if m.active), {})
     hartree, bohr = units.get("Hartree_in_E"), units.get("Bohr_in_R")
     is_set = config.Datahub.transforms.negative_gradient
+    bond, factor = _stiffness_of_bonds(dataset, hartree, bohr)
     if "E" in dataset.fields:
         near = _from_near_frames(dataset, survey)
         if near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope):
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
             how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
             how = f"{how}, correlation {abs(near.correlation):.2g})"
-            return _verdict(source, near.slope < 0, names, how, is_set)
-    element, bond = _from_bonds(dataset)
-    if element not in _STIFFNESS or bond.number < 30 or abs(bond.correlation) < 0.8:
+            unit = None if names or hartree is None or factor is None else energy_unit(factor, hartree)
+            return _verdict(source, near.slope < 0, names, how, is_set, _of_unit(source, unit, factor, hartree))
+    if bond is None:
         return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen")
     names = ()
     how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
     how = f"{how}, correlation {abs(bond.correlation):.2g})"
-    if hartree and bohr:
-        factor = abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
+    if factor is not None:
         names = mismatches(factor, 0.0, hartree, bohr)[:1]
         how = f"{how}, {factor:.3g} times the usual"
     return _verdict(source, bond.slope < 0, names, how, is_set)
 
 
-def _verdict(source: Source, opposite: bool, names: tuple[Mismatch, ...], how: str, is_set: bool) -> Verdict:
-    warnings = []
+def _stiffness_of_bonds(
+    dataset: MoleculeDataset, hartree: float | None, bohr: float | None
+) -> tuple[Slope | None, float | None]:
+    """Return the force constant of bonds of hydrogen, and how many times the usual it is in the units configured."""
+    element, bond = _from_bonds(dataset)
+    if element not in _STIFFNESS or bond.number < 30 or abs(bond.correlation) < 0.8:
+        return None, None
+    if hartree is None or bohr is None:
+        return bond, None
+    return bond, abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
+
+
+def _of_unit(source: Source, unit: str | None, factor: float | None, hartree: float | None) -> tuple[str, ...]:
+    """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
+    if unit is None:
+        return ()
+    found = f"looks like {unit}, as the energies do, which Hartree_in_E: {hartree:g} does not say: with it"
+    advice = f"bonds of hydrogen are {factor:.3g} times as stiff as usual. Set Hartree_in_E: {HARTREE_IN[unit]:.6g}."
+    return (source.warning("Fa", f"{found} {advice}"),)
+
+
+def _verdict(
+    source: Source,
+    opposite: bool,
+    names: tuple[Mismatch, ...],
+    how: str,
+    is_set: bool,
+    more: tuple[str, ...] = (),
+) -> Verdict:
+    warnings = [*more]
     if opposite:
         found, advice = (
             ("forces, which negative_gradient turns into gradients", "Leave Datahub.transforms.negative_gradient out.")
