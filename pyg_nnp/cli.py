@@ -26,6 +26,7 @@ from pyg_nnp.prepare import check
 from pyg_nnp.run import seed_everything, train
 from pyg_nnp.signals import Stopped, stoppable
 from pyg_nnp.simulation.run import simulate
+from pyg_nnp.units import unit_names_of
 
 WARNED, USER_ERROR, INTERRUPTED = 1, 2, 130
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
@@ -166,7 +167,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     with terminal_log(level=logging.WARNING):
         potential = load_potential(options.model, _device(options))
         rows = evaluate_file(potential, options.data, _mapping(options.map), changes, options.part)
-    Console().print(table_of(rows))
+    Console().print(table_of(rows, unit_names_of(potential.spec.get("build_params", {}))))
     if options.json:
         write_json(options.json, json_of(rows))
     if options.csv:

@@ -18,7 +18,7 @@ from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.readers import file_names, format_of
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.fields import FEATURES, TARGETS
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.metrics import ErrorRow, ErrorTable
 from pyg_nnp.model import Potential
 from pyg_nnp.training import large_batch
@@ -46,6 +46,8 @@ def evaluate_file(
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
+        if part is None and path.name == Path(trained_with(potential)["Datahub"]["data_path"]).name:
+            log.warning("%s: has the name of the training data. For errors on what was not trained: --part test.", path)
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)
@@ -119,14 +121,21 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
     return split_dataset(splitter, len(dataset), dataset.hash, dataset.folder)[part]
 
 
-def table_of(rows: Sequence[ErrorRow]) -> Table:
-    """Return the errors as a table for the terminal."""
+def table_of(rows: Sequence[ErrorRow], units: Mapping[str, str]) -> Table:
+    """Return the errors as a table for the terminal; ``units`` are names by kind of unit."""
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("field", "of", "count", "MAE", "RMSE", "maximum"):
-        table.add_column(heading, justify="left" if heading in ("field", "of") else "right")
+    for heading in ("field", "of", "count", "MAE", "RMSE", "maximum", "unit"):
+        table.add_column(heading, justify="left" if heading in ("field", "of", "unit") else "right")
     for row in rows:
         name, of, count, *errors = astuple(row)
-        table.add_row(name, of, str(count), *(f"{error:.6g}" for error in errors), end_section=row is rows[-1])
+        table.add_row(
+            name,
+            of,
+            str(count),
+            *(f"{error:.6g}" for error in errors),
+            units[FIELDS[name].unit],
+            end_section=row is rows[-1],
+        )
     return table
 
 

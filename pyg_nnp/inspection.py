@@ -12,7 +12,7 @@ from pyg_nnp.data.readers import format_of
 from pyg_nnp.data.store import FILE_NAME, open_store
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.units import unit_of_energy, unit_of_length
+from pyg_nnp.units import unit_names_of, unit_of_energy, unit_of_length
 
 
 def describe(path: Path) -> str:
@@ -54,10 +54,11 @@ def _model(path: Path) -> Iterator[str]:
             f"total charges {', '.join(f'{Q:g}' for Q in spec.get('charges', ()))}"
         )
     known = spec.get("build_params", {})
+    units = unit_names_of(known)
     if "Hartree_in_E" in known:
-        yield f"  unit of energy: {unit_of_energy(known['Hartree_in_E']):.8g} eV"
+        yield f"  energies in {units['energy']}, which is {unit_of_energy(known['Hartree_in_E']):.8g} eV"
     if "Bohr_in_R" in known:
-        yield f"  unit of length: {unit_of_length(known['Bohr_in_R']):.8g} Å"
+        yield f"  positions in {units['length']}, which is {unit_of_length(known['Bohr_in_R']):.8g} Å"
     yield "  predicts:"
     yield from (f"    {name}: {FIELDS[name].meaning.partition(';')[0]}" for name in potential.outputs if name in FIELDS)
     yield "  layers:"

@@ -48,6 +48,8 @@ class Potential(nn.Module):
         written = {name for layer in layers for name in layer.writes}
         self.outputs: list[str] = [name for name in ("E", "Ea", "Fa", "Qa", "M2") if name in written]
         self.outputs += ["Q"] if "Qa" in written else []
+        # nobody is to take for a result what no label has taught
+        self.outputs = [name for name in self.outputs if name not in self.spec.get("untrained", ())]
         self._differentiated = {name for layer in layers for name in layer.differentiates}
         of_pairs = [layer.reach for layer in layers if {"edge_index", "pair_index", "Dij"} & {*layer.reads}]
         self.reach = max(of_pairs, default=0.0)

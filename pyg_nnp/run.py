@@ -89,7 +89,7 @@ def train_model(
     potential.spec["charges"] = dataset.charges
     potential.spec["config"] = _own_config(config, name)
     potential.to(device)
-    _warn_of_untrained(config, name, potential)
+    potential.spec["untrained"] = _untrained(config, name, potential)
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
@@ -211,20 +211,38 @@ def _in_words(errors: Errors) -> str:
 
 
 def _device(config: Config) -> torch.device:
-    if config.Trainer.cuda and not torch.cuda.is_available():
+    if "cuda" in config.Trainer.model_fields_set and config.Trainer.cuda and not torch.cuda.is_available():
         log.warning(
             "There is no CUDA device here, which Trainer.cuda asks for where there is one. Training on the CPU."
         )
     return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
 
 
-def _warn_of_untrained(config: Config, name: str, potential: Potential) -> None:
-    """Say which predictions mean nothing, since no label was there to learn them from."""
+def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
+    """Return the predictions that nothing teaches, which the saved potential leaves out, and say so.
+
+    Forces say something of energies and energies of forces, dipoles of charges and charges of dipoles.
+    """
     trained = {field for of in config.Modelhub.internal_FFs[name].loss.values() for field, w in of.items() if w > 0}
-    untrained = [field for field in potential.outputs if field not in trained and field not in ("Ea", "Q")]
-    if untrained:
-        fields = " and ".join(untrained)
-        log.warning("%s: %s is no part of the loss: what the potential predicts for it is not trained.", name, fields)
+    shown = {field for of in config.Metrics.values() for field in of}
+    left_out: list[str] = []
+    for together in (("E", "Fa"), ("Qa", "M2")):
+        predicted = [field for field in together if field in potential.outputs]
+        if trained.isdisjoint(together):
+            left_out += [field for field in predicted if field not in shown]
+        unsure = [field for field in predicted if field not in trained and field not in left_out]
+        if unsure:
+            fields = " and ".join(unsure)
+            log.warning(
+                "%s: %s is no part of the loss: what the potential predicts for it is not trained.", name, fields
+            )
+    if "Qa" in left_out and not {"Q"} & (trained | shown):
+        left_out.append("Q")
+    if left_out:
+        log.info(
+            "%s: its layers could predict %s, but nothing in the loss teaches it: left out.", name, ", ".join(left_out)
+        )
+    return left_out
 
 
 def _check_not_trained(config: Config, name: str, out: Path) -> None:

@@ -65,5 +65,10 @@ def unit_names(Hartree_in_E: float | None, Bohr_in_R: float | None) -> dict[str,
     }
 
 
+def unit_names_of(known: Mapping[str, float]) -> dict[str, str]:
+    """Return :func:`unit_names` of what a potential was built with."""
+    return unit_names(known.get("Hartree_in_E"), known.get("Bohr_in_R"))
+
+
 def _nearest(value: float, common: tuple[float, ...]) -> float:
     return next((known for known in common if abs(value / known - 1) < _SAME_UNIT), value)

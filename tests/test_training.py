@@ -18,6 +18,7 @@ from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
 from pyg_nnp import cli, run, training
+from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.checkpoint import read_saved, save_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
@@ -110,7 +111,7 @@ def test_a_run_leaves_everything(folder: Path) -> None:
         "torch 2.",
         "frames",
         "Fa",
-        "energy/length",
+        "Hartree/Å",
         "epoch 3",
         "patience",
         "test part: rmse of E",
@@ -471,19 +472,36 @@ def test_a_different_configuration_is_kept(folder: Path) -> None:
     assert pyg_nnp.load_config("config.yaml")
 
 
-def test_cuda_without_a_device_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [True, False])
+def test_cuda_without_a_device_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: bool) -> None:
+    """Where the configuration has the key; it is the default, too, and then needs no word."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     document = toy_config()
     document["Modelhub"]["FF02"] = {**document["Modelhub"]["FF01"], "suffix": "second"}
+    document["Trainer"] |= {"cuda": True} if asked else {}
     run.train(config_from_dict(document), folder / "out")
     (log,) = (folder / "out/logs").iterdir()
-    assert log.read_text().count("no CUDA device") == 1
+    assert log.read_text().count("no CUDA device") == asked
 
 
 def test_what_is_not_trained_is_said(folder: Path) -> None:
     run_toy(Path("out"), Modelhub__FF01__loss={"rmse": {"E": 1, "Fa": 1, "Qa": 0}})
     (log,) = (folder / "out/logs").iterdir()
     assert "Qa and M2 is no part of the loss" in log.read_text()
+
+
+def test_what_nothing_teaches_is_not_predicted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = {"rmse": {"E": 1, "Fa": 1}}
+    run_toy(Path("out"), Modelhub__FF01__loss=weights, Metrics=weights)
+    assert "its layers could predict Qa, M2, Q, but nothing in the loss teaches it" in capsys.readouterr().err
+    potential = pyg_nnp.load_potential("out/FF01-SchNet")
+    assert potential.outputs == ["E", "Ea", "Fa"]
+    assert "charges" not in PotentialCalculator(potential).implemented_properties
+    assert cli.main(["info", "out/FF01-SchNet"]) == 0
+    assert "atomic charges" not in capsys.readouterr().out.partition("layers:")[0]
+    # dipoles teach charges
+    run_toy(Path("dipoles"), Modelhub__FF01__loss={"rmse": {"E": 1, "M2": 1}}, Metrics=weights)
+    assert {"Qa", "M2", "Q"} < set(pyg_nnp.load_potential("dipoles/FF01-SchNet").outputs)
 
 
 @pytest.mark.parametrize("said", [False, True])

@@ -21,9 +21,21 @@ _WIDTH = 150
 
 
 def summary_table(
-    survey: "Survey", sources: Mapping[str, str], parts: "Mapping[str, Tensor]", verdicts: Sequence[Verdict]
+    survey: "Survey",
+    sources: Mapping[str, str],
+    parts: "Mapping[str, Tensor]",
+    verdicts: Sequence[Verdict],
+    units: Mapping[str, str],
 ) -> str:
-    """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found."""
+    """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found.
+
+    Args:
+        survey: of the data set.
+        sources: field -> name in the file.
+        parts: the frames of each part.
+        verdicts: on the fields.
+        units: kind of unit -> name, as the configuration says.
+    """
     sizes = survey.sizes
     low, high = int(sizes.min()), int(sizes.max())
     per_frame = f"{low} in each frame" if low == high else f"{low} to {high} in a frame"
@@ -40,7 +52,9 @@ def summary_table(
         if name not in ("N", "Za"):
             found = "; ".join(verdict.summary for verdict in verdicts if verdict.field == name)
             meaning, source = FIELDS[name].meaning.partition(";")[0], sources.get(name, "no: set to 0")
-            table.add_row(name, meaning, source, FIELDS[name].unit, *(f"{number:.6g}" for number in numbers), found)
+            table.add_row(
+                name, meaning, source, units[FIELDS[name].unit], *(f"{number:.6g}" for number in numbers), found
+            )
     text = StringIO()
     Console(file=text, width=_WIDTH, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])

@@ -27,7 +27,7 @@ from pyg_nnp.report.page import REPORT, Picture, render, write_page
 from pyg_nnp.report.sample import sample
 from pyg_nnp.report.scene import formula, scene
 from pyg_nnp.training import HISTORY
-from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_names, unit_of_length
+from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_names_of, unit_of_length
 
 METRICS = "metrics.json"
 
@@ -61,7 +61,7 @@ def make_report(
     folder = out / config.folder_name(name)
     potential = load_potential(folder, device)
     given = potential.spec.get("build_params", {})
-    units = unit_names(given.get("Hartree_in_E"), given.get("Bohr_in_R"))
+    units = unit_names_of(given)
     fields = _compared(config, name, dataset, potential)
     evaluation = collect(potential, dataset, parts, fields, config.Trainer.batch_size)
     history, metrics = read_history(folder / HISTORY), read_metrics(folder)
