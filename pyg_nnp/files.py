@@ -7,7 +7,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EAGAIN, EIO
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,14 @@ def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        # one that comes while writing does not know the file
-        if error.filename is None:
-            error.filename = str(path)
+        # one that comes while writing does not know the file, and the temporary one means nothing to a user
+        if error.filename in (None, str(temporary), temporary):
+            error.filename, error.filename2 = str(path), None
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        # on a disk that has become read-only even that is refused, which would hide what went wrong
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path) -> None:
@@ -134,10 +136,12 @@ def alone_in(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -
         yield
     finally:
         # before others are let in: a lock that is taken away later would be theirs
-        if [path.name for path in folder.iterdir()] == [LOCK]:
-            (folder / LOCK).unlink()
-            folder.rmdir()
-        lock.release()
+        try:
+            if [path.name for path in folder.glob("*")] == [LOCK]:
+                (folder / LOCK).unlink()
+                folder.rmdir()
+        finally:
+            lock.release()
 
 
 def _acquire(lock: FileLock, folder: Path, log: logging.Logger, wait: bool) -> None:

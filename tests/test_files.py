@@ -2,8 +2,10 @@
 
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EROFS
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,37 @@ def test_a_log_that_cannot_be_written_is_said_once(tmp_path: Path, capsys: pytes
     assert message.count(f"{path} ends here, it cannot be written to any more: [Errno 27] File too large") == 1
     assert "message 49" in message
     assert "Traceback" not in message
+
+
+def test_a_disk_that_becomes_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel refuses to remove a file there even where there is none."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def refused(place: Path, *_: object, **__: object) -> None:
+        raise OSError(EROFS, os.strerror(EROFS), str(place))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refused)
+        patch.setattr(Path, "unlink", refused)
+        with pytest.raises(OSError, match="Read-only file system") as raised:
+            write_durably(path, [b"new"])
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == b"old"
+
+
+def test_a_folder_that_is_taken_away_meanwhile(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+
+    def write() -> None:
+        with files.alone_in(folder):
+            shutil.rmtree(folder)
+            write_durably(folder / "file", [b"new"])
+
+    with pytest.raises(OSError, match="No such file") as raised:
+        write()
+    assert raised.value.filename == str(folder / "file")
+    # and the lock is free again
+    with files.alone_in(folder, wait=False):
+        write_durably(folder / "file", [b"new"])
+    assert (folder / "file").read_bytes() == b"new"
