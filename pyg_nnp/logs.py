@@ -142,11 +142,10 @@ class EpochProgress:
         self.bar.update(self.task, completed=taken)
 
     def on_epoch(self, epoch: Epoch, best: Best) -> None:
-        """Show and log what the epoch came to."""
+        """Log what the epoch came to, and show what fits beside the times in a terminal of 100 columns."""
         state = f"loss {epoch.loss:.4g}"
         if epoch.score is not None:
-            state += f"  validation {epoch.validation_loss:.4g}  score {epoch.score:.4g} (best {best.score:.4g})"
-        state += f"  lr {epoch.learning_rate:.2e}"
+            state += f"  score {epoch.score:.4g} (best {best.score:.4g})"
         self.bar.update(self.task, epoch=f"{epoch.number}/{self.max_epochs}", state=state)
         line = "  ".join(f"{name} {value:.6g}" for name, value in epoch.row().items())
         if best.patience is not None:

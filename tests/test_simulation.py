@@ -96,10 +96,12 @@ def test_constraints_hold(folder: Path) -> None:
     assert last("opt").get_distance(0, 1) == pytest.approx(morse.R0, abs=1e-3)
 
 
-def test_energy_is_conserved_without_motion_of_the_whole(folder: Path) -> None:
+def test_energy_is_conserved_without_motion_of_the_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(dynamics=DYNAMICS | {"ensemble": "nve", "steps": 500}) == 0
     log, first = rows(), ase.io.read("out/trajectory.xyz", 0)
     assert log["kinetic_eV"].std() > 100 * log["total_eV"].std()
+    said = f"Mean temperature {log['temperature_K'].mean():.1f} K; total energy from {log['total_eV'].min():.4f} to"
+    assert said in capsys.readouterr().err
     assert np.abs(first.get_momenta().sum(axis=0)).max() < 1e-6
     assert np.abs(first.get_angular_momentum()).max() < 1e-5
     # 3 vibrations are all that is left of 9

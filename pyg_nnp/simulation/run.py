@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from rich.console import Console
 
@@ -159,6 +160,9 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
 
         run_dynamics(options, run, record, save, console)
     log.info("%d steps of %g fs; frames are in %s.", run.step, options.timestep, out / TRAJECTORY)
+    rows = np.atleast_1d(np.genfromtxt(out / LOG, delimiter=",", names=True))
+    mean, total = rows["temperature_K"].mean(), rows["total_eV"]
+    log.info("Mean temperature %.1f K; total energy from %.4f to %.4f eV.", mean, total.min(), total.max())
     return True
 
 
