@@ -184,7 +184,8 @@ def plants(fields: set[str], ions: bool, hartree: float) -> dict[str, Plant]:
         found |= {"contradiction": contradiction, "energy + 1 Hartree": energy(hartree)}
     if "Fa" in fields:
         found |= {"sign": sign} | {f"unit: {name}": unit(factor) for name, factor in FACTORS.items()}
-        if "E" in fields:
+        # times 27.2 kcal/mol are no unit that anyone uses
+        if "E" in fields and hartree < HARTREE["kcal/mol"]:
             found |= {"all in eV": in_electronvolts}
         found |= {"force x 100": force_of_an_atom, "forces x 100": forces_of_a_frame}
     if "Qa" in fields:
