@@ -40,16 +40,15 @@ def board(folder: Path) -> Iterator[Callable[[Epoch], None]]:
         What takes an epoch: each number of its line in ``history.csv`` becomes a scalar. Epochs that an earlier run
         logged from the first one on are taken back, as a kill may have left more of them than of the history.
     """
-    writers: list[Any] = []
+    writer: Any = None
     failed = False
 
     def add(epoch: Epoch) -> None:
-        nonlocal failed
+        nonlocal writer, failed
         if failed:
             return
         try:
-            writer = writers[0] if writers else _writer(folder, epoch.number)
-            writers[:] = [writer]
+            writer = writer or _writer(folder, epoch.number)
             for name, value in epoch.row().items():
                 if name != "epoch":
                     writer.add_scalar(name, value, epoch.number)
@@ -61,8 +60,8 @@ def board(folder: Path) -> Iterator[Callable[[Epoch], None]]:
     try:
         yield add
     finally:
-        if writers and not failed:
-            writers[0].close()
+        if writer and not failed:
+            writer.close()
 
 
 def _writer(folder: Path, first: int) -> Any:

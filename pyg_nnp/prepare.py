@@ -9,6 +9,7 @@ from pathlib import Path
 from ase.data import chemical_symbols
 from torch import Tensor
 
+from pyg_nnp.board import FOLDER
 from pyg_nnp.build import build_potential
 from pyg_nnp.checks import check_batch_size, check_cutoff, check_elements, check_references, check_units
 from pyg_nnp.config import Config
@@ -111,7 +112,7 @@ def make_folder(config: Config, out: Path) -> None:
     if not os.access(out, os.W_OK):
         raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
     models = [out / config.folder_name(name) for name in active_models(config)]
-    for place in (*models, out / "logs", out / "tensorboard", *out.glob("processed_dataset_*")):
+    for place in (*models, out / "logs", out / FOLDER, *out.glob("processed_dataset_*")):
         target = Path(os.path.realpath(place))
         if not target.is_relative_to(os.path.realpath(out)):
             raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")

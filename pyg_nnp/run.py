@@ -236,7 +236,7 @@ def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
             log.warning(
                 "%s: %s is no part of the loss: what the potential predicts for it is not trained.", name, fields
             )
-    if "Qa" in left_out and not {"Q"} & (trained | shown):
+    if "Qa" in left_out and "Q" not in trained | shown:
         left_out.append("Q")
     if left_out:
         log.info(

@@ -76,8 +76,13 @@ def test_evaluate_gives_the_metrics_of_training(
     assert not shown.err
 
 
-def test_evaluate_all_frames_by_element(folder: Path, tmp_path: Path) -> None:
+def test_evaluate_all_frames_by_element(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", MODEL, "dataset.pkl", "--csv", str(tmp_path / "errors.csv")]) == 0
+    shown = capsys.readouterr()
+    assert "has the name of the training data" in shown.err
+    assert re.search(r"Fa +all .* Hartree/Å", shown.out)
+    assert cli.main(["info", MODEL]) == 0
+    assert "energies in Hartree, which is 27.211386 eV" in capsys.readouterr().out
     with (tmp_path / "errors.csv").open() as file:
         rows = {(row["field"], row["of"]): row for row in csv.DictReader(file)}
     true = toy_arrays()

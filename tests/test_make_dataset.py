@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
 from ase.data import atomic_masses, chemical_symbols
 from numpy.testing import assert_allclose
 
@@ -288,9 +290,31 @@ def test_wrong_input_ends_in_one_message(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", ["--frames=0", "--timestep=nan", "--interval=inf", "--equilibrate=-1", "--seed=-1"])
+@pytest.mark.parametrize(
+    "option", ["--frames=0", "--timestep=nan", "--interval=inf", "--equilibrate=-1", "--seed=-1", "--temperature=0"]
+)
 def test_wrong_option_is_refused(make_dataset: ModuleType, option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         make_dataset.main(["O", option])
     assert end.value.code == 2
     assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_trajectories_take_the_temperatures_in_turn(make_dataset: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[float] = []
+
+    class RecordedError(Exception):
+        pass
+
+    def langevin(*_: object, temperature_K: float, **__: object) -> None:
+        found.append(temperature_K)
+        raise RecordedError
+
+    monkeypatch.setattr(make_dataset, "Langevin", langevin)
+    monkeypatch.setattr(make_dataset, "gfn2", lambda charge, unpaired: EMT())
+    options = make_dataset.parse_arguments(["H2", "--trajectories", "3", "--temperature", "500", "1000"])
+    hydrogen = make_dataset.Molecule("H2", 0, 3, [Atoms("H2", [[0, 0, 0], [0, 0, 0.8]])] * 3)
+    for k in range(3):
+        with pytest.raises(RecordedError):
+            make_dataset.sample(hydrogen, k, np.random.SeedSequence(0), options)
+    assert found == [500, 1000, 500]

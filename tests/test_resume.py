@@ -254,9 +254,16 @@ def replaced_by_a_later_best(model: Path, expected: Path) -> None:
     (model / "best.safetensors").write_bytes((expected / "best.safetensors").read_bytes())
 
 
+def replaced_by_that_of_another_seed(model: Path, _: Path) -> None:
+    other = train("other", Trainer__max_epochs=1, Trainer__seed=9)
+    assert read_saved(other / "best.safetensors")[0]["epoch"] == 1
+    (model / "best.safetensors").write_bytes((other / "best.safetensors").read_bytes())
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (replaced_by_that_of_another_seed, "best.safetensors: this is not the potential of epoch 1"),
         (lambda model, _: (model / "best.safetensors").unlink(), "best.safetensors: no potential here"),
         (lambda model, _: (model / "last.safetensors").write_bytes(b"x" * 100), "last.safetensors: .* is damaged"),
         (replaced_by_a_later_best, "best.safetensors: this is not the potential of epoch 1"),

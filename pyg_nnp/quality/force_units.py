@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 from math import log
 
-from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PER_MOL
+from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
 
-HARTREE_IN = {"Hartree": 1.0, "eV": HARTREE_IN_EV, "kcal/mol": HARTREE_IN_KCAL_PER_MOL, "kJ/mol": HARTREE_IN_KJ_PER_MOL}
+HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}
 BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
 
 _NEAR = 0.35

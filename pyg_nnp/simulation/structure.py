@@ -161,9 +161,11 @@ class BondWatch:
 
     def look(self, atoms: Atoms, step: int) -> None:
         """Compare the bonds with those at the start."""
+        if self.warned:
+            return
         formed = _bonded(atoms, _BONDED) - self.at_first
         broken = self.at_first - _bonded(atoms, _APART)
-        if self.warned or not (formed or broken):
+        if not (formed or broken):
             return
         self.warned = True
         i, j = min(formed or broken)
