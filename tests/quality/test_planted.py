@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from toy import frame, toy_config, write_config
 
 from pyg_nnp import cli
+from pyg_nnp.units import HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PER_MOL
 
 PLANTS = plants({"Ra", "Za", "Q", "E", "Fa", "Qa", "M2"}, ions=True, hartree=1.0)
 STANDARD = {
@@ -182,3 +183,18 @@ def test_odd_data_sets(
     _, said = report(document, frames, tmp_path, capsys)
     found = re.findall(r"planted\.pkl: (\d+ frames repeat others|.*?'\w+' \()", said)
     assert found == ([f"{duplicates} frames repeat others"] if duplicates else []), said
+
+
+def test_unit_that_energies_and_forces_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They go together, and only the stiffness of bonds shows that they are not in the unit that is configured."""
+    planted = copy.deepcopy(FRAMES)
+    for one in planted:
+        one["E"], one["Fa"] = one["E"] * HARTREE_IN_KJ_PER_MOL, one["Fa"] * HARTREE_IN_KJ_PER_MOL
+    document = config()
+    document["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"] = HARTREE_IN_KCAL_PER_MOL
+    code, said = report(document, planted, tmp_path, capsys)
+    assert code == 1
+    assert "looks like kJ/mol, as the energies do, which Hartree_in_E: 627.509 does not say" in said
+    document["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"] = HARTREE_IN_KJ_PER_MOL
+    code, said = report(document, planted, tmp_path, capsys)
+    assert code == 0, said
