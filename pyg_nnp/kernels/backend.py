@@ -56,12 +56,15 @@ def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> 
     x, y, z, Ra = normal(9, 40), normal(9, 40), normal(9, 40), 2 * normal(9, 3)
     g, q, u = normal(9), normal(9), normal(9, 3)
     begin, order = reference.sort_edges(edges, len(x))
-    cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x)))]
+    cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x))), ("shifted_softplus", (9 * x,))]
     for C, R in ((6, 9), (1, 4)):
         b, c, T, V = normal(6, C), normal(6, C), normal(R, 40), normal(R, 40)
         cases += [
             ("aggregate", (b, rows, T, x, edges, begin, order)),
-            ("derivatives", (b, c[:0], rows, T, V[:0], x, x, y, edges, begin, order, (True, True, False, True))),
+            *[
+                ("derivatives", (b, c[:0], rows, T, V[:0], x[:0], x, y, edges, begin, order, (True, by_T, False, True)))
+                for by_T in (True, False)
+            ],
             ("derivatives", (b, c, rows, T, V, x, y, z, edges, begin, order, (True, True, True, True))),
         ]
     for flavor, cutoff_lr in (("PhysNet", 0.0), ("SpookyNet", 6.0)):

@@ -4,7 +4,10 @@ A pair p = (i, j) has a filter of F numbers, :math:`W_p = \\sum_c b_{pc} T_{m_p 
 interpolated filters the rows are coefficients of a spline; with given ones C is 1 and the table has one row a pair.
 """
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pyg_nnp.functional.coulomb import Flavor, damped_coulomb, shifted_force
@@ -155,3 +158,8 @@ def coulomb_gradient_backward(
     (gradient,) = _derivative((g * V).sum(), [R])
     of_g, of_q, of_R = (value.detach() for value in _derivative((u * gradient).sum(), [g, q, R]))
     return of_g, of_q, of_R if curvature else of_R.new_empty(0, 3)
+
+
+def shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ln(e^x / 2 + 1 / 2) and its slope, the logistic function."""
+    return F.softplus(x) - math.log(2), torch.sigmoid(x)

@@ -12,10 +12,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from pyg_nnp.functional.activation import shifted_softplus
 from pyg_nnp.functional.cutoff import cosine_cutoff, unclamped_cosine
 from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
-from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, sort_edges
+from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted_softplus, sort_edges
 from pyg_nnp.layers.base import Core, Fields, RadialFunction
 from pyg_nnp.layers.geometry import Distance
 

@@ -156,10 +156,34 @@ def test_numba_agrees_in_coulomb(dtype: torch.dtype, flavor: str, cutoff_lr: flo
     assert fast.coulomb_gradient_backward(u, g, q, *how, False)[2].shape == (0, 3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numba_agrees_in_softplus(dtype: torch.dtype) -> None:
+    x = torch.cat((torch.linspace(-130, 130, 10007), torch.linspace(-1, 1, 10001), torch.tensor([0.0, -1e30, 1e30])))
+    value, slope = backend("cpu", dtype).shifted_softplus(x.to(dtype)[None])
+    true_value, true_slope = reference.shifted_softplus(x.to(dtype).double()[None])
+    unit = torch.finfo(dtype).eps
+    assert bool(((value - true_value).abs() <= 2 * unit * (1 + true_value.abs())).all())
+    # small ones are small with a relative error: they carry the gradient where the function is flat
+    assert bool(((slope - true_slope).abs() <= (1e-37 + 4 * unit * true_slope)).all())
+
+
+def test_derivatives_of_softplus() -> None:
+    x = 3 * random(4, 5)
+    check_derivatives(kernels.shifted_softplus, x)
+    # any number of them
+    x.requires_grad_()
+    assert torch.autograd.gradgradcheck(
+        lambda x: torch.autograd.grad(kernels.shifted_softplus(x).sum(), x, create_graph=True)[0], x
+    )
+
+
 def test_not_a_number_stays() -> None:
     filters, x, edges = case(6, 8, torch.float32)
     x[1, 3] = float("nan")
     assert kernels.aggregate(filters, x, edges).isnan().any()
+    value, slope = backend("cpu", torch.float32).shifted_softplus(x)
+    assert torch.equal(value.isnan(), x.isnan())
+    assert torch.equal(slope.isnan(), x.isnan())
 
 
 def test_same_bits_each_time() -> None:
@@ -186,6 +210,7 @@ def test_operators_are_sound() -> None:
         "aggregate": (weights, rows, table, x, *edges),
         "aggregate_backward": (x, weights, rows, table, x.detach(), *edges, True, True, False),
         "aggregate_double_backward": (weights, table[:0], x[:0], x, weights, rows, table, x, *edges, *(True,) * 4),
+        "shifted_softplus": (x,),
         "coulomb_potential": (q.requires_grad_(), *how),
         "coulomb_gradient": (q, q.detach(), *how),
         "coulomb_gradient_backward": (Ra, q.detach(), q.detach(), *how, True),

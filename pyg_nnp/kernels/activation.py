@@ -1,0 +1,42 @@
+"""The activation function of SchNet."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.kernels.library import fast, register
+
+
+def _shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:
+    return cast(tuple[Tensor, Tensor], fast(x).shifted_softplus(x))
+
+
+def _fake(x: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(x)
+
+
+def _slope(inputs: tuple[Tensor], outputs: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+    return outputs[1:]
+
+
+def _backward(ctx: Any, g: Tensor | None, h: Tensor | None) -> Tensor | None:
+    # in operations of torch, so that it can be differentiated again; the slope s has the derivative s (1 - s)
+    (slope,) = ctx.saved_tensors
+    of_value = None if g is None else g * slope
+    if h is None:
+        return of_value
+    product = h * slope
+    of_slope = torch.addcmul(product, product, slope, value=-1)
+    return of_slope if of_value is None else of_value + of_slope
+
+
+_SHIFTED_SOFTPLUS = register("shifted_softplus", _shifted_softplus, _fake, _backward, keep=_slope)
+
+
+def shifted_softplus(x: Tensor) -> Tensor:
+    r"""Return :math:`\ln(\tfrac12 e^x + \tfrac12)`, which is 0 at 0.
+
+    Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566
+    """
+    return cast(Tensor, _SHIFTED_SOFTPLUS(x)[0])

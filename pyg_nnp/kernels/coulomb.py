@@ -1,0 +1,110 @@
+"""The Coulomb potential of all charges of a molecule, with two derivatives."""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.functional.coulomb import Flavor
+from pyg_nnp.kernels import reference
+from pyg_nnp.kernels.library import asked_for, fast, refuse, register
+
+
+def _potential(
+    q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
+) -> Tensor:
+    return cast(Tensor, fast(q).coulomb_potential(q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr))
+
+
+def _gradient(
+    g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
+) -> Tensor:
+    return cast(Tensor, fast(q).coulomb_gradient(g, q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr))
+
+
+def _gradient_backward(
+    u: Tensor,
+    g: Tensor,
+    q: Tensor,
+    Ra: Tensor,
+    start: Tensor,
+    flavor: str,
+    cutoff_sr: float,
+    shielding: float,
+    cutoff_lr: float,
+    curvature: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    how = flavor, cutoff_sr, shielding, cutoff_lr, curvature
+    return cast(tuple[Tensor, Tensor, Tensor], fast(q).coulomb_gradient_backward(u, g, q, Ra, start, *how))
+
+
+def coulomb_potential(
+    q: Tensor,
+    Ra: Tensor,
+    start: Tensor,
+    flavor: Flavor,
+    cutoff_sr: float,
+    shielding: float,
+    cutoff_lr: float | None,
+) -> Tensor:
+    r"""Damped Coulomb potential of all charges of a molecule, :math:`V_i = \sum_{j \neq i} q_j \chi(r_{ij})`.
+
+    It needs no list of pairs and can be differentiated twice. For :math:`\chi` see
+    :func:`pyg_nnp.functional.coulomb.damped_coulomb` and, with ``cutoff_lr``,
+    :func:`pyg_nnp.functional.coulomb.shifted_force`.
+
+    Args:
+        q: (A,) charges.
+        Ra: (A, 3) positions.
+        start: (G + 1,) where the atoms of each molecule begin, and their number.
+        flavor: see there, as the following.
+        cutoff_sr: in the unit of ``Ra``.
+        shielding: in the unit of ``Ra``.
+        cutoff_lr: in the unit of ``Ra``, or none.
+
+    Returns:
+        (A,) in the unit of ``q`` over that of ``Ra``.
+    """
+    # an operator has no optional numbers
+    arguments = q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr or 0.0
+    if fast(q) is reference:
+        return reference.coulomb_potential(*arguments)
+    return cast(Tensor, _POTENTIAL(*arguments))
+
+
+def _fake_potential(q: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(q)
+
+
+def _fake_gradient(g: Tensor, q: Tensor, Ra: Tensor, *_: Any) -> Tensor:
+    return torch.empty_like(Ra)
+
+
+def _fake_gradient_backward(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(g), torch.empty_like(q), torch.empty_like(Ra) if rest[-1] else Ra.new_empty(0, 3)
+
+
+def _of_potential(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
+    if g is None:
+        return (None,) * 7
+    q, Ra, start = ctx.saved_tensors
+    of_q, of_Ra, *_ = asked_for(ctx)
+    return (
+        _POTENTIAL(g, Ra, start, *ctx.others) if of_q else None,
+        _GRADIENT(g, q, Ra, start, *ctx.others) if of_Ra else None,
+        *[None] * 5,
+    )
+
+
+def _of_gradient(ctx: Any, u: Tensor | None) -> tuple[Tensor | None, ...]:
+    if u is None:
+        return (None,) * 8
+    g, q, Ra, start = ctx.saved_tensors
+    of_g, of_q, of_Ra, *_ = asked_for(ctx)
+    by_g, by_q, by_Ra = _GRADIENT_BACKWARD(u, g, q, Ra, start, *ctx.others, of_Ra)
+    return by_g if of_g else None, by_q if of_q else None, by_Ra if of_Ra else None, *[None] * 5
+
+
+_GRADIENT_BACKWARD = register("coulomb_gradient_backward", _gradient_backward, _fake_gradient_backward, refuse)
+_GRADIENT = register("coulomb_gradient", _gradient, _fake_gradient, _of_gradient)
+_POTENTIAL = register("coulomb_potential", _potential, _fake_potential, _of_potential)

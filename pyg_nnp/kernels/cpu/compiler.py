@@ -1,0 +1,45 @@
+"""Functions compiled by numba, and run on as many threads as torch uses."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import torch
+from torch import Tensor
+
+# sums may be reordered, but NaN stays NaN, so that a diverged training is noticed
+_FAST_MATH = {"contract", "reassoc", "nsz", "arcp"}
+Kernel = Callable[..., Any]
+
+
+def compiled(function: Kernel, parallel: bool = True, fast_math: set[str] = _FAST_MATH) -> Kernel:
+    """Return a function that is compiled at its first call, and kept for the next process where that is possible."""
+    options: dict[str, Any] = {"parallel": parallel, "fastmath": fast_math, "error_model": "numpy"}
+    try:
+        kernel: Kernel = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder that numba could keep compiled code in
+        kernel = numba.njit(**options)(function)
+    return kernel
+
+
+def _start_threads() -> int:
+    """Let numba start its threads, which it does but once, and return how many there are at most."""
+    threads = torch.get_num_threads()
+    most = numba.get_num_threads()
+    # they are OpenMP's, and numba has just told torch's OpenMP how many there are to be
+    torch.set_num_threads(threads)
+    return most
+
+
+_MOST_THREADS = _start_threads()
+
+
+def num_threads() -> int:
+    """Return how many threads kernels run on: those of torch, as far as numba has started as many."""
+    return min(torch.get_num_threads(), _MOST_THREADS)
+
+
+def run(kernel: Kernel, *arguments: Any) -> None:
+    """Call a kernel with tensors as arrays, on as many threads as torch uses."""
+    numba.set_num_threads(num_threads())
+    kernel(*[a.detach().contiguous().numpy() if isinstance(a, Tensor) else a for a in arguments])
