@@ -148,8 +148,9 @@ def _check(options: argparse.Namespace) -> int:
 
 def _init(options: argparse.Namespace) -> int:
     refuse_existing(options.out)
-    text = first_config(options.data, _mapping(options.map))
+    text, guesses = first_config(options.data, _mapping(options.map))
     write_durably(options.out, [text.encode()])
+    print(f"{options.data} seems to have:", *guesses, sep="\n  ")
     print(f"{options.out}: look at what is marked with CHECK, then: pyg-nnp check {options.out}")
     return 0
 

@@ -19,7 +19,7 @@ from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.readers import file_names, format_of
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
-from pyg_nnp.metrics import ErrorRow, ErrorTable
+from pyg_nnp.metrics import ALL, ErrorRow, ErrorTable
 from pyg_nnp.model import Potential
 from pyg_nnp.training import large_batch
 
@@ -51,11 +51,21 @@ def evaluate_file(
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)
-        table = ErrorTable(fields)
+        table, turned = ErrorTable(fields), ErrorTable([name for name in fields if name == "Fa"])
         for batch in dataset.batches(frames, size):
             batch = batch.to(potential.energy_shift.device)
-            table.update(potential(batch), batch)
-        return table.rows()
+            predicted = potential(batch)
+            table.update(predicted, batch)
+            turned.update({name: -predicted[name] for name in turned.fields}, batch)
+        rows = table.rows()
+    of_forces = [row.rmse for row in (*rows, *turned.rows()) if (row.field, row.of) == ("Fa", ALL)]
+    if of_forces and of_forces[1] < of_forces[0] / 2:
+        log.warning(
+            "%s: the forces fit far better with the other sign. Are they gradients? "
+            "Give --negative-gradient if they are, --no-negative-gradient if they are not.",
+            path,
+        )
+    return rows
 
 
 def configuration_for(

@@ -40,8 +40,8 @@ _ATOM, _POWER = -0.5, 2.41
 _SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.1, "M2": 1.0}
 
 
-def first_config(path: Path, mapping: Mapping[str, str]) -> str:
-    """Return a commented configuration for a data file.
+def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return a commented configuration for a data file, and lines that say what was guessed.
 
     Args:
         path: the file.
@@ -63,7 +63,8 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> str:
     sources = {name: fields[name] for name in (*FEATURES, *TARGETS) if name in fields}
     block = next(read_blocks(path, data_format, sources))
     unused = [name for name in columns if name not in fields.values()]
-    return _Draft(str(path), data_format, sources, block, unused).text()
+    draft = _Draft(str(path), data_format, sources, block, unused)
+    return draft.text(), draft.guesses()
 
 
 class _Draft:
@@ -82,6 +83,7 @@ class _Draft:
     ) -> None:
         self.data_path, self.data_format, self.sources, self.unused = data_path, data_format, sources, unused
         self.block = block
+        self.gradients = "grad" in sources.get("Fa", "").lower()
         self.targets = [name for name in TARGETS if name in sources]
         self.charges = "Qa" in sources or "M2" in sources
         self.weights = _weights(block, self.targets)
@@ -93,9 +95,20 @@ class _Draft:
         sections = self._data(), self._model(), self._training()
         return "\n".join(line for section in sections for line in section) + "\n"
 
+    def guesses(self) -> list[str]:
+        """Return what to look at, a line each."""
+        names = [
+            f"{name}: {_one_line(source)} ({FIELDS[name].meaning.partition(';')[0]})"
+            for name, source in self.sources.items()
+        ]
+        names += ["Fa are taken for gradients, minus the forces"] if self.gradients else []
+        names += [f"not used: {', '.join(map(_one_line, self.unused))}"] if self.unused else []
+        units = [f"positions are in {self.length}"]
+        units += [f"energies are in {self.energy}"] if {"E", "Fa"} & {*self.targets} else []
+        return [*names, *(unit.replace(". CHECK", "").rstrip(".") for unit in units)]
+
     def _data(self) -> list[str]:
-        source = self.sources.get("Fa", "")
-        gradient, forces = str("grad" in source.lower()).lower(), _one_line(source) or "Fa"
+        forces = _one_line(self.sources.get("Fa", "Fa"))
         return [
             "# Written by pyg-nnp init. Guesses are marked with CHECK; all keys are in examples/reference.yaml.",
             "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
@@ -110,7 +123,7 @@ class _Draft:
             *self._mapped(TARGETS),
             "  transforms:",
             "    atomic_energy: " + ("fit  # energies of isolated atoms" if "E" in self.sources else "null"),
-            f"    negative_gradient: {gradient}  # true if {forces} are gradients, not forces",
+            f"    negative_gradient: {str(self.gradients).lower()}  # true if {forces} are gradients, not forces",
         ]
 
     def _mapped(self, names: tuple[str, ...]) -> list[str]:

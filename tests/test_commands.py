@@ -122,6 +122,18 @@ def test_evaluate_other_names_and_fewer_labels(
     assert "E" not in other
 
 
+def test_evaluate_notices_forces_of_the_other_sign(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(tmp_path / "same.npz")
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", data]) == 0
+    names = [f"--map={name}={name}" for name in ("N", "Ra", "Za", "Q", "Fa")]
+    assert cli.main(["evaluate", MODEL, data, *names]) == 0  # as in training, where the file had gradients
+    assert "the forces fit far better with the other sign" in capsys.readouterr().err
+    assert cli.main(["evaluate", MODEL, data, *names, "--no-negative-gradient"]) == 0
+    assert "other sign" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -329,7 +341,14 @@ def test_init_writes_what_trains(folder: Path, tmp_path: Path, write: Any, capsy
     """From a data file with names of its own to a configuration that reads it, whose units were recognised."""
     data = write(toy_arrays())
     file = tmp_path / "init.yaml"
+    capsys.readouterr()
     assert cli.main(["init", data, "-o", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert f"{data} seems to have:" in told
+    assert ("Fa are taken for gradients" in told) == (data == "mine.npz")
+    assert f"energies are in {'eV' if data == 'mine.xyz' else 'Hartree'}" in told
+    if data == "mine.npz":
+        assert "E: dft_energy (total energy" in told
     assert "already" in refused(capsys, "init", data, "-o", str(file))
     config = pyg_nnp.load_config(file)
     hub = config.Datahub
@@ -362,7 +381,7 @@ def test_init_takes_units_from_names(
 ) -> None:
     arrays = {positions: np.random.default_rng(0).normal(size=(4, 3, 3)), "elements": [29] * 3, energies: np.ones(4)}
     np.savez(tmp_path / "copper.npz", **arrays)
-    text = first_config(tmp_path / "copper.npz", {"Ra": positions, "E": energies})
+    text, _ = first_config(tmp_path / "copper.npz", {"Ra": positions, "E": energies})
     assert f"Bohr_in_R: {bohr:.10g} " in text
     assert f"Hartree_in_E: {hartree:.10g} " in text
     assert ("not to be told" in text) == (positions == "xyz")

@@ -90,12 +90,13 @@ def _aggregate(
         for i in range(low, high):
             out_i, x_i = out[i], x[i]
             for k in range(start[i], start[i + 1]):
-                j = source[order[k]]
+                e = order[k]
+                j = source[e]
                 # a pair within this thread's atoms is done once, for both of them
                 both = low <= j < high
                 if both and j < i:
                     continue
-                p = order[k] % num_pairs
+                p = e if e < num_pairs else e - num_pairs
                 _FILTER(weights, p, table, rows[p], W)
                 x_j = x[j]
                 for f in range(F):
@@ -124,11 +125,12 @@ def _derivatives(
             of_g[low:high] = 0
         for i in range(low, high):
             for k in range(start[i], start[i + 1]):
-                j = source[order[k]]
+                e = order[k]
+                j = source[e]
                 both = low <= j < high
                 if both and j < i:
                     continue
-                p = order[k] % num_pairs
+                p = e if e < num_pairs else e - num_pairs
                 row = rows[p]
                 g_i, g_j = g[i], g[j]
                 if has_c:
@@ -204,11 +206,12 @@ def _first_derivatives(
         for i in range(low, high):
             x_i, y_i, of_i = x[i], y[i], of_x[i]
             for k in range(start[i], start[i + 1]):
-                j = source[order[k]]
+                e = order[k]
+                j = source[e]
                 both = low <= j < high
                 if both and j < i:
                     continue
-                p = order[k] % num_pairs
+                p = e if e < num_pairs else e - num_pairs
                 row = rows[p]
                 x_j, y_j, of_j = x[j], y[j], of_x[j] if both else elsewhere
                 w0, w1, w2, w3, w4, w5 = b[p, 0], b[p, 1], b[p, 2], b[p, 3], b[p, 4], b[p, 5]
