@@ -52,7 +52,7 @@ def with_unit(text: str, name: str, units: Units) -> str:
 def panels(
     count: int, size: tuple[float, float] = _PANEL, left: float = 0.75, above: float = 0.0, below: float = 0.0
 ) -> Figure:
-    """Return a figure with some axes in rows of at most three.
+    """Return a figure with some axes in rows of at most three, four in two rows of two.
 
     All margins are fixed, since matplotlib's own layouts take longer than all else that a report needs.
 
@@ -63,7 +63,7 @@ def panels(
         above: room above all.
         below: room below all.
     """
-    columns = min(count, 3)
+    columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
     width, height = columns * size[0], rows * size[1] + above + below
     figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white")
