@@ -14,7 +14,7 @@ from pyg_nnp.functional.geometry import bonds_of_hydrogen, pair_distances
 from pyg_nnp.layers import RangeSeparation
 from pyg_nnp.loss import difference
 from pyg_nnp.model import INPUTS, Potential
-from pyg_nnp.units import BOHR_IN_ANGSTROM
+from pyg_nnp.units import BOHR_IN_ANGSTROM, LENGTHS
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,15 @@ def check_elements(config: Config, name: str, potential: Potential, dataset: Mol
         )
 
 
-def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
-    """Refuse ``Bohr_in_R`` and ``Hartree_in_E`` where the data cannot be in those units; ask about lengths in Bohr.
+def check_lengths(config: Config, name: str, dataset: MoleculeDataset) -> None:
+    """Refuse ``Bohr_in_R`` where the positions cannot be in that unit; where there is none, ask about Bohr.
 
     Raises:
-        ConfigError: bonds of hydrogen would have an impossible length, or forces would be impossibly large.
+        ConfigError: bonds of hydrogen would have an impossible length.
     """
     units = config.Modelhub.internal_FFs[name].build_params
     place = f"{config.source}: Modelhub.{name}.build_params"
-    bohr, hartree = units.get("Bohr_in_R"), units.get("Hartree_in_E")
+    bohr = units.get("Bohr_in_R")
     sample = dataset.batch(_some_frames(dataset))
     bond = _bond_of_hydrogen(sample.Ra.double(), sample.Za, sample.edge_index)
     if bohr is None:
@@ -73,13 +73,27 @@ def check_units(config: Config, name: str, dataset: MoleculeDataset) -> None:
         return
     low, high = _HYDROGEN_BOND
     if bond is not None and not low < bond / bohr * BOHR_IN_ANGSTROM < high:
+        likely = [(value, unit) for value, unit in LENGTHS.items() if low < bond / value * BOHR_IN_ANGSTROM < high]
+        advice = "".join(f" The positions look like {unit}: set it to {value:.10g}." for value, unit in likely[:1])
         raise ConfigError(
             f"{place}.Bohr_in_R: {bohr} cannot be: bonds of hydrogen to C, N and O are around {bond:.3g} in the "
-            f"unit of the data, which would be {bond / bohr * BOHR_IN_ANGSTROM:.3g} Å. "
-            f"One Bohr is {BOHR_IN_ANGSTROM} in Å, 1 in Bohr."
+            f"unit of the data, which would be {bond / bohr * BOHR_IN_ANGSTROM:.3g} Å.{advice} "
+            f"One Bohr is {BOHR_IN_ANGSTROM} in Å, 1 in Bohr; cutoffs are in that unit, too."
         )
-    if hartree is None or "Fa" not in dataset.fields:
+
+
+def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
+    """Refuse ``Hartree_in_E`` where forces cannot be in that unit.
+
+    Raises:
+        ConfigError: forces would be impossibly large.
+    """
+    units = config.Modelhub.internal_FFs[name].build_params
+    place = f"{config.source}: Modelhub.{name}.build_params"
+    bohr, hartree = units.get("Bohr_in_R"), units.get("Hartree_in_E")
+    if bohr is None or hartree is None or "Fa" not in dataset.fields:
         return
+    sample = dataset.batch(_some_frames(dataset))
     rms = float(sample.Fa.double().square().mean().sqrt())
     if rms * bohr / hartree > _LARGEST_FORCE:
         raise ConfigError(

@@ -83,7 +83,7 @@ class _Draft:
     ) -> None:
         self.data_path, self.data_format, self.sources, self.unused = data_path, data_format, sources, unused
         self.block = block
-        self.gradients = "grad" in sources.get("Fa", "").lower()
+        self.gradients = bool(re.search("grad|^d_?e[_/]*d", sources.get("Fa", "").lower()))
         self.targets = [name for name in TARGETS if name in sources]
         self.charges = "Qa" in sources or "M2" in sources
         self.weights = _weights(block, self.targets)

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from pyg_nnp.board import FOLDER
 from pyg_nnp.build import build_potential
-from pyg_nnp.checks import check_batch_size, check_cutoff, check_elements, check_references, check_units
+from pyg_nnp.checks import (
+    check_batch_size,
+    check_cutoff,
+    check_elements,
+    check_energies,
+    check_lengths,
+    check_references,
+)
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.errors import ConfigError, UserError, did_you_mean
@@ -78,6 +85,9 @@ def prepare(config: Config, out: Path) -> tuple[MoleculeDataset, dict[str, Tenso
     with _named(config.source):
         dataset = MoleculeDataset.from_config(config, out)
         parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+    # before forces are judged, which with positions in a wrong unit look wrong themselves
+    for name in active_models(config):
+        check_lengths(config, name, dataset)
     table, warnings = examine(config, dataset, parts)
     log.info("Data set: %s", table)
     for warning in warnings:
@@ -146,7 +156,7 @@ def _named(source: str) -> Iterator[None]:
 def _check_model(config: Config, name: str, dataset: MoleculeDataset) -> None:
     potential = build_potential(config, name)
     check_elements(config, name, potential, dataset)
-    check_units(config, name, dataset)
+    check_energies(config, name, dataset)
     check_cutoff(config, name, potential, dataset)
 
 

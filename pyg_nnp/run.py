@@ -19,6 +19,7 @@ from pyg_nnp.checks import check_prediction
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies
 from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.files import finite, write_durably, write_json
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, weighted_sum
@@ -27,6 +28,7 @@ from pyg_nnp.prepare import active_models, last_words, make_folder, prepare
 from pyg_nnp.resume import Best
 from pyg_nnp.stopwatch import UNTIMED, profiled
 from pyg_nnp.training import HISTORY, Epoch, claimed, evaluate_frames, fit
+from pyg_nnp.units import unit_names_of
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +94,8 @@ def train_model(
     potential.spec["untrained"] = _untrained(config, name, potential)
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, model.architecture, count, trainer.dtype, device)
+    if not console.is_terminal:
+        log.info("%s: epoch by epoch: %s.", name, folder / HISTORY)
     progress = EpochProgress(console, name, trainer.max_epochs, -(-len(parts["training"]) // trainer.batch_size))
     timing = profiled(potential, name) if profile else nullcontext(UNTIMED)
     logged = board(out / FOLDER / folder.name) if trainer.tensorboard else nullcontext(lambda epoch: None)
@@ -173,11 +177,13 @@ def _final_metrics(
 ) -> None:
     """Evaluate the best potential on validation and test part, and write ``metrics.json``."""
     results: dict[str, Any] = {"best_epoch": best.epoch}
+    units = unit_names_of(potential.spec.get("build_params", {}))
     for part in ("validation", "test"):
         if part in parts:
             errors = evaluate_frames(potential, dataset, parts[part], config.Trainer.batch_size, config.Metrics)
             results[part] = errors | {"score": weighted_sum(errors, config.Metrics)}
-            log.info("%s: %s part: %s", name, part, _in_words(errors))
+            for kind in errors:
+                log.info("%s: %s part: %s: %s", name, part, kind.upper(), _in_words(errors, kind, units))
     write_json(folder / "metrics.json", results)
 
 
@@ -206,8 +212,12 @@ def warn_of_no_report(name: str, out: Path, error: Exception) -> None:
     log.debug("It ended here:", exc_info=error)
 
 
-def _in_words(errors: Errors) -> str:
-    return ", ".join(f"{kind} of {field} {value:.6g}" for kind, of in errors.items() for field, value in of.items())
+def _in_words(errors: Errors, kind: str, units: Mapping[str, str]) -> str:
+    words = []
+    for field, value in errors[kind].items():
+        unit = units[FIELDS[field].unit]
+        words.append(f"{field} {value:.4g} {f'({unit})²' if kind == 'mse' and unit else unit}".rstrip())
+    return ", ".join(words)
 
 
 def _device(config: Config) -> torch.device:

@@ -387,6 +387,25 @@ def test_init_takes_units_from_names(
     assert ("not to be told" in text) == (positions == "xyz")
 
 
+def test_init_knows_a_slope_by_its_name(folder: Path, tmp_path: Path) -> None:
+    arrays = toy_arrays()
+    first = int(arrays["N"][0])
+    file = tmp_path / "slopes.npz"
+    np.savez(
+        file,
+        geometry=np.stack([arrays["Ra"][:first]] * 4),
+        species=arrays["Za"][:first],
+        E_el=np.arange(4.0),
+        dEdx=np.ones((4, first, 3)),
+        partial_q=np.ones((4, first)) * 0.1,
+    )
+    text, guesses = first_config(file, {})
+    for name, source in (("Ra", "geometry"), ("Za", "species"), ("E", "E_el"), ("Fa", "dEdx"), ("Qa", "partial_q")):
+        assert f"    {name}: {source}  # " in text
+    assert "negative_gradient: true" in text
+    assert "Fa are taken for gradients, minus the forces" in guesses
+
+
 def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "odd.npz", a=np.zeros((5, 3, 3)), b=np.zeros((5, 3, 3)), c=np.zeros(5))
     odd, out = str(tmp_path / "odd.npz"), str(tmp_path / "init.yaml")

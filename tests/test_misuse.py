@@ -248,7 +248,10 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     "sign in CSV": (csv("atom_type,atomic_energy", "H,0.5", "O,75"), r"DataError: .*csv: .*with the sign of 'energy'"),
     # units
     "Bohr_in_R for Bohr": (config(**{BUILD + "Bohr_in_R": 1}), FF + r"\S*Bohr_in_R: 1 cannot be.*0.529177210544 in Å"),
-    "data in Bohr": (scaled(coordinates=1.8897), r"Bohr_in_R: 0.5291772 cannot be"),
+    "data in Bohr": (
+        scaled(coordinates=1.8897),
+        r"Bohr_in_R: 0.5291772 cannot be.*The positions look like Bohr: set it to 1\.",
+    ),
     "data in nm": (scaled(coordinates=0.1), r"below 0.2 Å .*another unit of length"),
     "data in eV": (scaled(energy=27.2, forces=27.2), FF + r"\S*Hartree_in_E: 1 cannot be: .*27.2114 in eV"),
     "unit as text": (config(**{BUILD + "Hartree_in_E": "eV"}), r"Hartree_in_E: expects a number.*found 'eV'"),

@@ -29,14 +29,14 @@ from pyg_nnp.report.collect import Evaluation, Frame, Points, collect
 from pyg_nnp.report.compare import differences
 from pyg_nnp.report.drawing import png
 from pyg_nnp.report.history import Course, read_course, read_history
-from pyg_nnp.report.make import make_report
+from pyg_nnp.report.make import _of_errors, make_report
 from pyg_nnp.report.sample import sample
 from pyg_nnp.report.scene import facing, formula, scene
 from pyg_nnp.run import warn_of_no_report
 from pyg_nnp.units import unit_names
 
 TARGETS = ("E", "Fa", "Qa", "M2")
-PLOTS = {"data", "learning_curves", "errors_by_element", "parity_Q"} | {f"parity_{name}" for name in TARGETS}
+PLOTS = {"data", "learning_curves", "errors_by_element"} | {f"parity_{name}" for name in TARGETS}
 HARTREE = unit_names(1, 0.529177)
 # the text of a user that would end a script, or begin an element
 HOSTILE = "a<b></script><img src=x onerror=alert(1)>&{{ 7 * 7 }}"
@@ -132,6 +132,20 @@ def test_page_has_metrics_configuration_and_course(work: Path) -> None:
     assert f"torch {torch.__version__}" in page.text
     assert "Hartree/Å" in page.text
     assert len(page.all("canvas")) == 6  # frames of the test part
+
+
+def test_sums_of_charges_are_compared_where_they_differ() -> None:
+    for charges, drawn in (([0.0, 0.0], []), ([0.0, 1.0], ["parity_Q"])):
+        points = Points(np.array(charges), np.array([0.1, 0.9]), 2)
+        row = ErrorRow("Q", "all", 2, 0.1, 0.1, 0.1)
+        assert list(_of_errors(Evaluation("test", 2, {"Q": points}, [row], [], "Q"), HARTREE)) == drawn
+
+
+def test_errors_per_atom_and_spread_are_in_the_page(work: Path) -> None:
+    text, cell = (work / "out/FF01-SchNet/report.html").read_text(), r'<td class="n">[\d.e+−]+</td>'
+    assert re.search(rf'<th>energy \(E\)</th><td>per atom</td>({cell}){{3}}<td class="n">–</td><td>Hartree</td>', text)
+    # of all: three errors and the spread
+    assert re.search(rf"<th>force \(Fa\)</th><td>all</td>({cell}){{4}}<td>Hartree/Å</td>", text)
 
 
 def test_text_of_users_is_text(work: Path) -> None:

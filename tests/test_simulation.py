@@ -38,7 +38,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     morse.write_morse(tmp_path / "morse")
     (tmp_path / "toy").mkdir()
-    save_potential(build_potential(config_from_dict(toy_config()), "FF01"), tmp_path / "toy" / "best.safetensors", {})
+    toy = build_potential(config_from_dict(toy_config()), "FF01")
+    toy.spec["elements"] = [1, 8]
+    save_potential(toy, tmp_path / "toy" / "best.safetensors", {})
     ase.io.write("water.xyz", molecule("H2O"))
     return tmp_path
 
@@ -71,11 +73,26 @@ def test_single_point_writes_all_properties(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["BFGS", "LBFGS", "FIRE"])
-def test_optimisation_ends_in_the_minimum(folder: Path, optimizer: str) -> None:
+def test_optimisation_ends_in_the_minimum(folder: Path, optimizer: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(optimisation={"optimizer": optimizer, "fmax": 0.001}) == 0
     np.testing.assert_allclose(last().get_all_distances()[np.triu_indices(3, 1)], morse.R0, atol=1e-4)
     assert rows()["energy_eV"][-1] == pytest.approx(-3 * morse.D * HARTREE_IN_EV, abs=1e-6)
     assert rows()["largest_force_eV_per_A"][-1] < 0.001
+    said = re.search(r"Converged after (\d+) steps: energy from (\S+) to (\S+) eV", capsys.readouterr().err)
+    assert said
+    assert int(said[1]) == rows()["step"][-1]
+    assert float(said[2]) == pytest.approx(rows()["energy_eV"][0], abs=1e-6)
+    assert float(said[3]) == pytest.approx(rows()["energy_eV"][-1], abs=1e-6)
+    np.testing.assert_array_equal(ase.io.read("out/optimized.xyz").positions, last().positions)
+
+
+def test_the_last_of_several_structures_is_taken_and_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stretched = molecule("H2O")
+    stretched.positions[1] += 0.1
+    ase.io.write("two.xyz", [molecule("H2O"), stretched])
+    assert simulate(single_point={}, structure="two.xyz") == 0
+    assert "two.xyz: has 2 structures, of which the last is taken." in capsys.readouterr().err
+    np.testing.assert_allclose(last().positions, stretched.positions, atol=1e-7)
 
 
 def test_what_has_not_converged_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -352,6 +369,10 @@ MISTAKES = [
     ({"neb": {"final": "water.xyz"}, "constraints": {"fixed_distances": [[0, 1]]}}, "a path has other distances"),
     ({"single_point": {}, "structure": "watre.xyz"}, r"watre.xyz: there is no such file.*Did you mean 'water.xyz'\?"),
     ({"single_point": {}, "structure": "noise.xyz"}, "noise.xyz: ASE cannot read a structure from it"),
+    (
+        {"single_point": {}, "model": "toy", "structure": "gold.xyz"},
+        "gold.xyz: this potential was not trained on Au, only on H, O",
+    ),
     ({"single_point": {}, "structure": "crystal.xyz"}, "crystal.xyz: periodic cells are not supported"),
     ({"single_point": {}, "model": "nowhere"}, "nowhere: no potential here"),
     ({"single_point": {}, "cuda": True}, "cuda: there is no CUDA device here"),
@@ -369,6 +390,7 @@ def test_mistakes(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     Path("noise.xyz").write_text("3\n\nO 0 0\n")
     ase.io.write("other.xyz", molecule("H2O")[[1, 0, 2]])
+    ase.io.write("gold.xyz", Atoms("Au"))
     ase.io.write("crystal.xyz", Atoms("H", cell=[5, 5, 5], pbc=True))
     assert simulate(**document) == 2
     assert re.search(message, capsys.readouterr().err)

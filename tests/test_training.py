@@ -114,7 +114,7 @@ def test_a_run_leaves_everything(folder: Path) -> None:
         "Hartree/Å",
         "epoch 3",
         "patience",
-        "test part: rmse of E",
+        "test part: RMSE: E ",
         "data_path",
     ):
         assert expected in text, expected

@@ -16,7 +16,11 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 
 # parts of names that say what something is, beside the names of other programs
-_PARTS = {"Fa": ("grad",), "Qa": ("mulliken", "hirshfeld", "bader")}
+_PARTS = {
+    "Ra": ("geom",),
+    "Fa": ("grad", "dedx", "dedr", "de_d", "de/d"),
+    "Qa": ("mulliken", "hirshfeld", "bader", "partial"),
+}
 
 
 @dataclass(frozen=True)

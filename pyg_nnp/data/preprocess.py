@@ -137,7 +137,9 @@ def _check_options(hub: "Datahub") -> None:
     path = Path(hub.data_path)
     if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
         beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
-        raise ConfigError(f"Datahub.data_path: there is no file '{path}'.{did_you_mean(path.name, beside)}")
+        raise ConfigError(
+            f"Datahub.data_path: there is no file '{path}', seen from '{Path.cwd()}'.{did_you_mean(path.name, beside)}"
+        )
     for name in ("Ra", "Za"):
         if name not in hub.features:
             raise ConfigError(

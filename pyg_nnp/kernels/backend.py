@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import threading
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _FAST = {"cpu": ("pyg_nnp.kernels.cpu", "numba"), "cuda": ("pyg_nnp.kernels.gpu", "Triton")}
 _PRECISIONS = (torch.float32, torch.float64)
+_PATIENCE = 5.0  # s
 
 
 @cache
@@ -28,6 +30,12 @@ def backend(device: str, dtype: torch.dtype) -> Any:
         log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
         return reference
     module, library = _FAST[device]
+    # what was compiled before is there within a second
+    notice = threading.Timer(
+        _PATIENCE, log.info, ("%s compiles the kernels for %s, once: up to a minute.", library, dtype)
+    )
+    notice.daemon = True
+    notice.start()
     try:
         fast = importlib.import_module(module)
         with torch.inference_mode(False), torch.enable_grad():
@@ -35,6 +43,8 @@ def backend(device: str, dtype: torch.dtype) -> Any:
     except Exception as error:  # whatever goes wrong in a compiler, training can go on without it
         log.warning("%s does not work here (%s: %s): plain torch, slower.", library, type(error).__name__, error)
         return reference
+    finally:
+        notice.cancel()
     if wrong:
         log.warning("The kernels of %s differ from plain torch in %s: not used.", library, ", ".join(wrong))
         return reference

@@ -21,14 +21,16 @@ class Mismatch:
     Attributes:
         factor: how many times too large the numbers of the forces are.
         meaning: the unit that forces would have, and those of energies and positions.
+        of_energies: it is the energies that are not in the configured unit, and not the forces.
     """
 
     factor: float
     meaning: str
+    of_energies: bool = False
 
 
 def mismatches(
-    measured: float, error: float, hartree_in_e: float | None, bohr_in_r: float | None
+    measured: float, error: float, hartree_in_e: float | None, bohr_in_r: float | None, doubt: float = 0.1
 ) -> tuple[Mismatch, ...]:
     r"""Name the units that explain a measured factor between forces and the slope of the energy.
 
@@ -44,6 +46,7 @@ def mismatches(
         error: its standard error.
         hartree_in_e: one Hartree in the unit of energies, if it is known.
         bohr_in_r: one Bohr in the unit of positions, if it is known.
+        doubt: units that contradict these two must be nearer by so much, in the logarithm of the factor.
 
     Returns:
         The nearest, and those that cannot be told from it; none if 1 is nearer, or no factor is near.
@@ -51,13 +54,15 @@ def mismatches(
     if measured <= 0:
         return ()
     # what the configuration says of the units can be wrong too
-    for choices in (_choices(hartree_in_e, bohr_in_r), _choices(None, None)):
-        off = {choice: abs(log(measured / choice.factor)) for choice in choices}
-        nearest = min(off.values(), default=float("inf"))
-        if nearest < min(_NEAR, abs(log(measured))):
-            near = [choice for choice in off if off[choice] <= nearest + max(0.03, 3 * error / measured)]
-            return tuple(sorted(near, key=off.__getitem__))
-    return ()
+    off = {
+        choice: abs(log(measured / choice.factor)) + (0 if agrees else doubt)
+        for choice, agrees in _choices(hartree_in_e, bohr_in_r)
+    }
+    nearest = min(off.values())
+    if nearest >= min(_NEAR, abs(log(measured))):
+        return ()
+    near = [choice for choice in off if off[choice] <= nearest + max(0.03, 3 * error / measured)]
+    return tuple(sorted(near, key=off.__getitem__))
 
 
 def energy_unit(factor: float, hartree_in_e: float) -> str | None:
@@ -75,11 +80,12 @@ def energy_unit(factor: float, hartree_in_e: float) -> str | None:
     return unit if off[unit] < _NEAR < abs(log(factor)) else None
 
 
-def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[Mismatch]:
+def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[tuple[Mismatch, bool]]:
+    """Yield all units that could be mixed up, and whether they are what the configuration says, as far as it does."""
     energies = [unit for unit in HARTREE_IN if _is(HARTREE_IN[unit], hartree_in_e)]
     lengths = [unit for unit in BOHR_IN if _is(BOHR_IN[unit], bohr_in_r)]
     seen = set()
-    for e, e_force, length, length_force in product(energies, HARTREE_IN, lengths, BOHR_IN):
+    for e, e_force, length, length_force in product(HARTREE_IN, HARTREE_IN, BOHR_IN, BOHR_IN):
         same_energy, same_length = e == e_force, length == length_force
         # kJ/mol goes with nm or Å, hardly ever with Bohr
         if (same_energy and same_length) or ("kJ/mol" in (e, e_force) and not same_energy and not same_length):
@@ -87,10 +93,12 @@ def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[Mi
         factor = HARTREE_IN[e_force] / HARTREE_IN[e] * BOHR_IN[length] / BOHR_IN[length_force]
         per_energy = "" if same_energy else f"in {e_force} where energies are in {e}"
         per_length = "" if same_length else f"per {length_force} where positions are in {length}"
-        choice = Mismatch(factor, ", and ".join(filter(None, (per_energy, per_length))))
-        if choice.meaning not in seen:
-            seen.add(choice.meaning)
-            yield choice
+        meaning = ", and ".join(filter(None, (per_energy, per_length)))
+        # what is not said in the meaning, such as the unit of energies and forces that have the same, is as configured
+        agrees = (same_energy or e in energies) and (same_length or length in lengths)
+        if meaning not in seen:
+            seen.add(meaning)
+            yield Mismatch(factor, meaning, not agrees and same_length and e_force in energies), agrees
 
 
 def _is(unit: float, configured: float | None) -> bool:

@@ -23,6 +23,8 @@ _RUN = 10
 _BONDS = 500
 """Frames whose bonds are looked at."""
 
+_NO_DOUBT = 1.0
+
 # Harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
 _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
 
@@ -47,7 +49,8 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
     how = f"{how}, correlation {abs(bond.correlation):.2g})"
     if factor is not None:
-        names = mismatches(factor, 0.0, hartree, bohr)[:1]
+        # bonds differ too much in stiffness to doubt the configuration
+        names = mismatches(factor, 0.0, hartree, bohr, doubt=_NO_DOUBT)[:1]
         how = f"{how}, {factor:.3g} times the usual"
     return _verdict(source, bond.slope < 0, names, how, is_set)
 
@@ -91,7 +94,8 @@ def _verdict(
         warnings.append(source.warning("Fa", f"looks like {found}: {how}. {advice}"))
     if names:
         meaning = "; or ".join(f"{name.meaning} (factor {name.factor:.4g})" for name in names)
-        advice = f"Give all in units that go together: divide the forces by {names[0].factor:.6g}."
+        change = "multiply the energies" if names[0].of_energies else "divide the forces"
+        advice = f"Give all in units that go together: {change} by {names[0].factor:.6g}."
         warnings.append(source.warning("Fa", f"looks like forces {meaning}: {how}. {advice}"))
     return Verdict("Fa", how, tuple(warnings))
 

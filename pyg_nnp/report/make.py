@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -114,6 +115,8 @@ def _of_errors(evaluation: Evaluation, units: Mapping[str, str]) -> dict[str, Fi
     drawn = {
         f"parity_{name}": figures.parity(name, points, rows[name].rmse, rows[name].mae, units)
         for name, points in evaluation.points.items()
+        # where all molecules have the same charge, there is nothing to compare
+        if name != "Q" or np.ptp(points.true) > 0
     }
     by_element = [row for row in evaluation.rows if row.of not in (ALL, PER_ATOM)]
     if by_element:

@@ -16,7 +16,7 @@ from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.signals import deferred
 from pyg_nnp.simulation.config import NEB, Constraints, Relaxation, Scan
-from pyg_nnp.simulation.record import Record, progress
+from pyg_nnp.simulation.record import RESULT, Record, progress
 from pyg_nnp.simulation.structure import (
     Guard,
     check_atoms,
@@ -58,10 +58,12 @@ def relax(target: Any, options: Relaxation, on_step: Callable[[int], None]) -> b
 
 def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console) -> bool:
     """Go to a minimum, a frame and a row for each step; return whether it was reached."""
-    guard = Guard(atoms)
+    guard, before, taken = Guard(atoms), float(atoms.get_potential_energy()), 0
     with progress(console, options.optimizer, options.steps) as show:
 
         def on_step(step: int) -> None:
+            nonlocal taken
+            taken = step
             guard.check(atoms, step, ADVICE)
             force, energy = largest_force(atoms), float(atoms.get_potential_energy())
             record.frame(atoms, step=step)
@@ -69,7 +71,16 @@ def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console
             show(step, f"{energy:.4f} eV, largest force {force:.3f} eV/Å")
 
         converged = relax(atoms, options, on_step)
-    log.info("Energy %.6f eV, largest force %.4f eV/Å.", atoms.get_potential_energy(), largest_force(atoms))
+    record.result(atoms)
+    log.info(
+        "%s after %d steps: energy from %.6f to %.6f eV, largest force %.4f eV/Å. The structure is %s.",
+        "Converged" if converged else "Stopped",
+        taken,
+        before,
+        atoms.get_potential_energy(),
+        largest_force(atoms),
+        record.folder / RESULT,
+    )
     return converged
 
 

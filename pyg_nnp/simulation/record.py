@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.files import write_durably
 from pyg_nnp.logs import progress_bar, time_columns
 
-TRAJECTORY, LOG = "trajectory.xyz", "log.csv"
+TRAJECTORY, LOG, RESULT = "trajectory.xyz", "log.csv", "optimized.xyz"
 
 
 class Record:
@@ -34,6 +35,7 @@ class Record:
     """
 
     def __init__(self, folder: Path, sizes: Mapping[str, int] | None = None) -> None:
+        self.folder = folder
         paths = {name: folder / name for name in (TRAJECTORY, LOG)}
         for name, size in (sizes or {}).items():
             if not paths[name].is_file() or paths[name].stat().st_size < size:
@@ -49,13 +51,11 @@ class Record:
 
     def frame(self, atoms: Atoms, **about: float) -> None:
         """Add a frame with energy [eV], forces [eV/Å], charges [e], dipole moment [e Å], and what it is about."""
-        atoms.get_potential_energy()
-        text = io.StringIO()
-        shown = atoms.copy()
-        shown.calc = atoms.calc
-        shown.info |= about
-        ase.io.write(text, shown, format="extxyz")
-        self._add(TRAJECTORY, text.getvalue())
+        self._add(TRAJECTORY, _text_of(atoms, about))
+
+    def result(self, atoms: Atoms) -> None:
+        """Write the structure that was looked for to a file of its own."""
+        write_durably(self.folder / RESULT, [_text_of(atoms, {}).encode()])
 
     def row(self, **values: float) -> None:
         """Add a row to the log; the first one has the names of the columns above it."""
@@ -84,6 +84,15 @@ class Record:
     ) -> None:
         for file in self.files.values():
             file.close()
+
+
+def _text_of(atoms: Atoms, about: Mapping[str, float]) -> str:
+    atoms.get_potential_energy()
+    text, shown = io.StringIO(), atoms.copy()
+    shown.calc = atoms.calc
+    shown.info |= about
+    ase.io.write(text, shown, format="extxyz")
+    return text.getvalue()
 
 
 @contextmanager

@@ -132,7 +132,12 @@ def _run(config: Simulation, out: Path, saved: State | None, console: Console) -
     constrain(atoms, config.constraints)
     atoms.calc = calculator()
     # before a file is made: a mistake in the structure or the model leaves none
-    atoms.get_potential_energy()
+    try:
+        atoms.get_potential_energy()
+    except DataError as error:
+        raise DataError(f"{config.structure}: {error}") from error
+    if not console.is_terminal:
+        log.info("Step by step: %s.", out / LOG)
     if config.dynamics is not None:
         return _dynamics(config, atoms, out, saved, console)
     with Record(out) as record:

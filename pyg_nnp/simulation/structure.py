@@ -43,11 +43,14 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
         raise DataError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}")
     try:
-        found: Any = ase.io.read(path, index=-1, do_not_split_by_at_sign=True)
+        structures: list[Any] = list(ase.io.iread(path, index=":", do_not_split_by_at_sign=True))
+        found = structures[-1]
         total = float(found.info.get("charge", 0.0) if charge is None else charge)
     except Exception as error:  # ASE's readers raise whatever they come upon
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
+    if len(structures) > 1:
+        log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
     if found.pbc.any():
         raise DataError(f"{path}: periodic cells are not supported: the potential knows molecules. Remove the cell.")
     atoms = Atoms(found.numbers, found.positions, info={"charge": total})

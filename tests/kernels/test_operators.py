@@ -261,6 +261,16 @@ def test_wrong_kernels_are_not_used(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     assert "differ from plain torch in aggregate" in caplog.text
 
 
+def test_a_compilation_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    backend.__wrapped__("cpu", torch.float64)
+    assert "compiles" not in caplog.text
+    # as if it took longer
+    monkeypatch.setattr("pyg_nnp.kernels.backend._PATIENCE", 0.0)
+    backend.__wrapped__("cpu", torch.float64)
+    assert "numba compiles the kernels for torch.float64, once: up to a minute." in caplog.text
+
+
 def test_threads_of_torch_stay_as_they_are() -> None:
     run_program(PREPARE + "torch.set_num_threads(1)" + USE + "assert torch.get_num_threads() == 1")
 

@@ -158,6 +158,17 @@ def test_known_units_decide() -> None:
     assert mismatches(0.529177, 0.0, 27211.386, 0.529177)[0].meaning == "per Bohr where positions are in Å"
 
 
+@pytest.mark.parametrize(("measured", "unit", "factor"), [(27.6, "Hartree", 27.2114), (0.0439, "kcal/mol", 0.0433641)])
+def test_energies_that_are_not_in_the_configured_unit(measured: float, unit: str, factor: float) -> None:
+    """Forces in eV/Å, and eV configured, but energies in another unit; kcal/mol and Hartree are not far from eV²."""
+    found = mismatches(measured, 0.0, 27.211386, 0.529177)[0]
+    assert found.meaning == f"in eV where energies are in {unit}"
+    assert found.of_energies
+    assert found.factor == pytest.approx(factor, rel=1e-5)
+    # an equally good explanation that agrees with the configuration is taken first
+    assert not mismatches(23.06, 0.0, 27.211386, 0.529177)[0].of_energies
+
+
 @pytest.mark.parametrize("measured", [0.0, 0.8, 1.0, 1.2, 1e6])
 def test_factors_without_a_name(measured: float) -> None:
     assert mismatches(measured, 0.0, None, None) == ()
