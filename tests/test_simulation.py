@@ -379,6 +379,37 @@ MISTAKES = [
 ]
 
 
+TASKS: list[dict[str, Any]] = [
+    {"single_point": {}},
+    {"optimization": {"steps": 2}},
+    {"dynamics": DYNAMICS | {"steps": 2}},
+    {"scan": {"atoms": [0, 1], "start": 1, "stop": 1.1, "points": 2}},
+    {"neb": {"final": "stretched.xyz", "images": 1, "steps": 1}},
+]
+
+
+@pytest.mark.parametrize("document", TASKS, ids=lambda document: next(iter(document)))
+def test_files_are_those_of_the_page(folder: Path, document: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "files.md").read_text()
+    section = page[page.index("## Files of a simulation") : page.index("## Predictions and errors")]
+    task = next(iter(document))
+    stretched = molecule("H2O")
+    stretched.positions[1] += 0.1
+    ase.io.write("stretched.xyz", stretched)
+    simulate(**document)
+    (columns,) = re.findall(rf"^\| `{task}` \| (.*) \|$", section, re.MULTILINE)
+    assert re.findall("`(.*?)`", columns) == Path("out/log.csv").read_text().splitlines()[0].split(",")
+    expected = {"trajectory.xyz", "log.csv"}
+    expected |= {"optimization": {"optimized.xyz"}, "dynamics": {"restart.json"}}.get(task, set())
+    assert {path.name for path in Path("out").iterdir() if path.is_file() and path.name != ".lock"} == expected
+    assert all(f"| `{name}` |" in section for name in expected)
+    if task == "dynamics":
+        table = section[section.index("| key of `restart.json`") :]
+        assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == {
+            *json.loads(Path("out/restart.json").read_text())
+        }
+
+
 @pytest.mark.parametrize(("document", "message"), MISTAKES, ids=range(len(MISTAKES)))
 def test_mistakes(
     folder: Path,
