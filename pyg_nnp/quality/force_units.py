@@ -10,7 +10,7 @@ from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
 HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}
 BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
 
-_NEAR = 0.35
+NEAR = 0.35
 """Largest logarithm of the ratio of a measured to a named factor."""
 
 
@@ -58,10 +58,10 @@ def mismatches(
         choice: abs(log(measured / choice.factor)) + (0 if agrees else doubt)
         for choice, agrees in _choices(hartree_in_e, bohr_in_r)
     }
-    nearest = min(off.values())
-    if nearest >= min(_NEAR, abs(log(measured))):
+    nearest = min(off, key=off.__getitem__)
+    if abs(log(measured / nearest.factor)) >= min(NEAR, abs(log(measured))):
         return ()
-    near = [choice for choice in off if off[choice] <= nearest + max(0.03, 3 * error / measured)]
+    near = [choice for choice in off if off[choice] <= off[nearest] + max(0.03, 3 * error / measured)]
     return tuple(sorted(near, key=off.__getitem__))
 
 
@@ -77,7 +77,7 @@ def energy_unit(factor: float, hartree_in_e: float) -> str | None:
     """
     off = {unit: abs(log(factor * hartree_in_e / hartree)) for unit, hartree in HARTREE_IN.items()}
     unit = min(off, key=off.__getitem__)
-    return unit if off[unit] < _NEAR < abs(log(factor)) else None
+    return unit if off[unit] < NEAR < abs(log(factor)) else None
 
 
 def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[tuple[Mismatch, bool]]:

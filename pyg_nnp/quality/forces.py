@@ -8,7 +8,7 @@ import torch
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
-from pyg_nnp.quality.force_units import HARTREE_IN, Mismatch, energy_unit, mismatches
+from pyg_nnp.quality.force_units import HARTREE_IN, NEAR, Mismatch, energy_unit, mismatches
 from pyg_nnp.quality.statistics import Array, Slope, nearest_frames, slope_of, stiffness, work_between
 from pyg_nnp.quality.survey import Survey, in_batches
 from pyg_nnp.quality.verdict import Source, Verdict
@@ -22,8 +22,6 @@ _RUN = 10
 """Consecutive frames that are taken together, since those of a trajectory are near each other."""
 _BONDS = 500
 """Frames whose bonds are looked at."""
-
-_NO_DOUBT = 1.0
 
 # Harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
 _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
@@ -49,8 +47,8 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
     how = f"{how}, correlation {abs(bond.correlation):.2g})"
     if factor is not None:
-        # bonds differ too much in stiffness to doubt the configuration
-        names = mismatches(factor, 0.0, hartree, bohr, doubt=_NO_DOUBT)[:1]
+        # bonds differ too much in stiffness to doubt the configuration where it can be right
+        names = mismatches(factor, 0.0, hartree, bohr, doubt=NEAR)[:1]
         how = f"{how}, {factor:.3g} times the usual"
     return _verdict(source, bond.slope < 0, names, how, is_set)
 

@@ -209,7 +209,8 @@ def test_missing_data_file(make_config: MakeConfig, write_pickle: WritePickle, o
     write_pickle(frames, "dataset.pkl")
     path = out.parent / "datset.pkl"
     with pytest.raises(
-        ConfigError, match=r"data_path: there is no file '.*datset\.pkl'\. Did you mean 'dataset\.pkl'\?"
+        ConfigError,
+        match=r"data_path: there is no file '.*datset\.pkl', seen from '.*'\. Did you mean 'dataset\.pkl'\?",
     ):
         preprocess(make_config(data_path=str(path)), out)
 
