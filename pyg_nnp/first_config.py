@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pyg_nnp.data import Block
-from pyg_nnp.data.contents import columns_of, guess_fields
+from pyg_nnp.data.contents import columns_of, guess_fields, is_gradient
 from pyg_nnp.data.readers import format_of, read_blocks
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
@@ -83,7 +83,7 @@ class _Draft:
     ) -> None:
         self.data_path, self.data_format, self.sources, self.unused = data_path, data_format, sources, unused
         self.block = block
-        self.gradients = bool(re.search("grad|^d_?e[_/]*d", sources.get("Fa", "").lower()))
+        self.gradients = is_gradient(sources.get("Fa", ""))
         self.targets = [name for name in TARGETS if name in sources]
         self.charges = "Qa" in sources or "M2" in sources
         self.weights = _weights(block, self.targets)

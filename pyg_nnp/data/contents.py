@@ -1,5 +1,6 @@
 """What is in a data file: names, shapes and types, and which standard fields they probably are."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 # parts of names that say what something is, beside the names of other programs
 _PARTS = {
     "Ra": ("geom",),
-    "Fa": ("grad", "dedx", "dedr", "de_d", "de/d"),
     "Qa": ("mulliken", "hirshfeld", "bader", "partial"),
 }
 
@@ -124,7 +124,13 @@ def _is_alias_in_any_case(field: str, name: str) -> bool:
 
 def _contains_alias(field: str, name: str) -> bool:
     parts = (*FIELDS[field].aliases, *_PARTS.get(field, ()))
-    return any(len(part) > 3 and part.lower() in name.lower() for part in parts)
+    contained = any(len(part) > 3 and part.lower() in name.lower() for part in parts)
+    return contained or (field == "Fa" and is_gradient(name))
+
+
+def is_gradient(name: str) -> bool:
+    """Say whether a name is that of the slope of the energy, such as ``gradients`` or ``dE/dR``."""
+    return re.search("grad|^d_?e[_/]*d", name.lower()) is not None
 
 
 def _any_name(field: str, name: str) -> bool:
