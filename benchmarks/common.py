@@ -43,7 +43,8 @@ from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.schnet import SchNetCore
 from pyg_nnp.loss import weighted_loss
 from pyg_nnp.model import Potential
-from pyg_nnp.steps import compute_gradients
+from pyg_nnp.replay import Replayed
+from pyg_nnp.steps import Gradients
 
 CUTOFF = 5.0  # Å
 BATCH_SIZE = 64
@@ -122,6 +123,8 @@ class Ours:
         self.loss = config.Modelhub.internal_FFs["FF01"].loss
         self.potential = build_potential(config, "FF01").to(device)
         self.optimizer = Adam(self.potential.parameters(), lr=config.Trainer.learning_rate, fused=True)
+        self.gradients = Gradients(self.potential, self.potential.parameters(), self.loss)
+        self.replayed = Replayed(self.potential)
 
     def batch(self, frames: Sequence[Frame]) -> Batch:
         with tempfile.TemporaryDirectory() as folder:
@@ -130,12 +133,13 @@ class Ours:
 
     def step(self, batch: Batch) -> float:
         self.potential.train()
-        loss = compute_gradients(self.potential, batch, self.loss, list(self.potential.parameters()))
+        loss = self.gradients(batch)
         self.optimizer.step()
         return loss
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        return self.potential.eval()(batch)  # type: ignore[no-any-return]
+        self.potential.eval()
+        return self.replayed(batch)
 
     def atomic_energies(self, batch: Batch) -> Tensor:
         return self.evaluate(batch)["Ea"]
@@ -332,8 +336,11 @@ def parse_run(parser: argparse.ArgumentParser, threads: int) -> argparse.Namespa
     parser.add_argument("--threads", type=int, default=threads, help=f"threads of the CPU (default: {threads})")
     parser.add_argument("--small", action="store_true", help="tiny systems or few steps, to see whether it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
+    parser.add_argument("--flush-subnormal", action="store_true", help="let the CPU take subnormal numbers as 0")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    if arguments.flush_subnormal and not torch.set_flush_denormal(True):
+        parser.error("--flush-subnormal: this CPU cannot")
     return arguments
 
 

@@ -15,6 +15,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.model import Potential
+from pyg_nnp.replay import Replayed
 from pyg_nnp.units import units_of
 
 # the number of atoms from which on searching for neighbors takes long enough to be saved
@@ -77,6 +78,7 @@ class PotentialCalculator(Calculator):
             potential = load_potential(potential)
         self.potential = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
         known = self.potential.spec.get("build_params", {})
+        self._predict = Replayed(self.potential)
         self.energy_unit, self.length_unit = units_of(known, Hartree_in_E=Hartree_in_E, Bohr_in_R=Bohr_in_R)
         self.implemented_properties = [name for name, field in PROPERTIES.items() if field in self.potential.outputs]
         self.charge = charge
@@ -103,7 +105,7 @@ class PotentialCalculator(Calculator):
         """Evaluate all properties."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
-        predicted = self.potential(self._data(present))
+        predicted = self._predict(self._data(present))
         units = units_in_ase(self.energy_unit, self.length_unit)
         self.results = {}
         for name in self.implemented_properties:

@@ -58,6 +58,7 @@ class Potential(nn.Module):
         self._skipped = {number for number in sources if not self._read_as_tensor(layers, number)}
         self._refined: tuple[Any, ...] = ()
         self._refine_next = True
+        self._adapted: tuple[object, object] = None, None
         self.register_buffer("atomic_energies", torch.zeros(_SIZE_OF_REFERENCES, dtype=torch.float64))
         self.register_buffer("energy_shift", torch.zeros((), dtype=torch.float64))
 
@@ -109,10 +110,22 @@ class Potential(nn.Module):
             if layer.functions:
                 sources = self._functions.get(number, {})
                 layer.refine({name: _as_function(self._copy(source), name) for name, source in sources.items()})
+        states = tuple(str(state) for name, state in self.layers.state_dict().items() if name.endswith("_extra_state"))
+        self._adapted = states, object()
+
+    @property
+    def adapted(self) -> object:
+        """Compares as equal for calls that differ in nothing that :meth:`refine` adapts, besides parameters."""
+        # in evaluation layers may keep tensors, which each refinement replaces
+        return self.training, self._adapted[0], None if self.training else self._adapted[1]
 
     def keep_refinement(self) -> None:
         """Go on in the middle of an epoch of training with what was adapted at its beginning, and saved."""
         self._refine_next = False
+
+    def refined_as(self, other: "Potential") -> None:
+        """Take it that another potential, with the same layers, has adapted them."""
+        self._refined, self._refine_next = other._refined, False
 
     def _copy(self, source: int) -> Layer:
         return copy.deepcopy(cast(Layer, self.layers[source])).double()
@@ -136,9 +149,8 @@ class Potential(nn.Module):
         gradients = bool(self._differentiated) or torch.is_grad_enabled()
         # forces are a derivative, also where the caller wants none
         with torch.inference_mode(False), torch.set_grad_enabled(gradients):
-            if self._refine_next or not self.training:
-                self.refine()
             inputs = self._inputs(data)
+            self.prepare(inputs["Za"])
             fields = self._run(inputs)
         predicted: Fields = {name: fields[name] for name in self.outputs if name != "Q"}
         if "E" in predicted:
@@ -148,6 +160,13 @@ class Potential(nn.Module):
             charges, batch, N = fields["Qa"], fields["batch"], fields["N"]
             predicted["Q"] = sum_over_atoms(charges, batch, len(N)) if uncorrected is None else uncorrected
         return predicted if self.training else {name: value.detach() for name, value in predicted.items()}
+
+    def prepare(self, Za: Tensor) -> None:
+        """Do what a prediction for some atomic numbers begins with: refine, if it is time to, and look for new ones."""
+        if self._refine_next or not self.training:
+            self.refine()
+        if not self.training:
+            self._refuse_unseen_elements(Za)
 
     def _inputs(self, data: Data) -> Fields:
         """Return what layers may read, so that no label can leak into a prediction."""
@@ -162,16 +181,15 @@ class Potential(nn.Module):
         inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
         if "edge_index" not in inputs:
             inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], self.reach)
-        if not self.training:
-            self._refuse_unseen_elements(inputs["Za"])
         for name in self._differentiated:
             inputs[name] = inputs[name].detach().requires_grad_()
         return inputs
 
     def _refuse_unseen_elements(self, Za: Tensor) -> None:
         elements = self.spec.get("elements")
-        unseen = set(torch.bincount(Za).nonzero()[:, 0].tolist()) - set(elements or ())
-        if elements is not None and unseen:
+        if elements is None:
+            return
+        if unseen := set(torch.bincount(Za).nonzero()[:, 0].tolist()) - set(elements):
             raise DataError(
                 f"this potential was not trained on {_symbols(unseen)}, only on {_symbols(elements)}. "
                 "Train one on data that has all elements."

@@ -32,6 +32,7 @@ from pyg_nnp.evaluation import trained_with
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.files import refuse_existing, replacing, write_durably
 from pyg_nnp.model import Potential
+from pyg_nnp.replay import Predict, Replayed
 from pyg_nnp.training import ATOMS_TO_EVALUATE
 from pyg_nnp.units import BOHR_IN_ANGSTROM, units_of
 
@@ -78,6 +79,7 @@ def predict_file(
     features = hub["features"] if own_unit else {}
     log.info("%s: positions are read in units of %g Å.", structures, length if own_unit else 1.0)
     check = Checks(str(structures), {"Q": "charge", **hub["features"]}, BOHR_IN_ANGSTROM / length)
+    device, replayed = potential.energy_shift.device, Replayed(potential)
     done = 0
 
     def frames() -> Iterator[Rows]:
@@ -94,7 +96,7 @@ def predict_file(
                 log.warning("%s", warning)
             seen |= charges
             for piece in _pieces(arrays):
-                yield piece | _predicted(potential, piece)
+                yield piece | _predicted(replayed, device, piece)
                 done += len(piece["N"])
                 on_frames(done)
 
@@ -114,12 +116,11 @@ def _pieces(arrays: Rows) -> Iterator[Rows]:
         first = last
 
 
-def _predicted(potential: Potential, rows: Rows) -> Rows:
-    device = potential.energy_shift.device
+def _predicted(predict: Predict, device: torch.device, rows: Rows) -> Rows:
     data = Data(**{name: torch.from_numpy(values).to(device) for name, values in rows.items()})
     data.num_nodes = len(rows["Za"])
     data.batch = torch.arange(len(data.N), device=device).repeat_interleave(data.N)
-    predicted = potential(data)
+    predicted = predict(data)
     return {name: predicted[name].cpu().numpy() for name in TARGETS if name in predicted}
 
 

@@ -1,19 +1,22 @@
 """Optimiser steps: their learning rates, their gradients, and what is said when they fail."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 from pyg_nnp.config import Trainer
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import UserError
 from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.layers.base import Fields
 from pyg_nnp.loss import Weights, weighted_loss
 from pyg_nnp.model import Potential
+from pyg_nnp.replay import Predict, Replayed
 from pyg_nnp.resume import Training
 from pyg_nnp.signals import deferred
 from pyg_nnp.stopwatch import UNTIMED, Stopwatch
@@ -46,46 +49,59 @@ def rate_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[i
     return share
 
 
-def compute_gradients(
-    potential: Potential,
-    batch: Batch,
-    weights: Weights,
-    parameters: Sequence[Tensor],
-    max_norm: float | None = None,
-    stopwatch: Stopwatch = UNTIMED,
-) -> float:
-    """Let each parameter have its gradient of the loss of a batch.
+class Gradients:
+    """The gradients of the loss of a batch.
 
     Args:
-        potential: in training mode.
-        batch: with true values.
-        weights: of the loss.
+        potential: in training mode when it is called.
         parameters: those that are to be moved.
+        weights: of the loss.
         max_norm: the gradients are scaled down to this norm of all of them together, if theirs is larger.
         stopwatch: told of each part when it is over.
-
-    Returns:
-        The loss.
-
-    Raises:
-        FloatingPointError: the loss, or the norm of the gradients, is not finite.
     """
-    predicted = potential(batch)
-    stopwatch.lap("forward")
-    loss = weighted_loss(predicted, batch, weights)
-    for parameter in parameters:
-        parameter.grad = None
-    stopwatch.lap("rest")
-    # only what the optimiser moves: the gradient with respect to the positions would cost as much again
-    loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-    norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-    value, size = torch.stack((loss.detach(), norm.double())).tolist()
-    if not math.isfinite(value + size):
-        raise FloatingPointError(f"the loss is {value}, the norm of its gradient {size}")
-    if max_norm is not None:
-        clip_grads_with_norm_(parameters, max_norm, norm)
-    stopwatch.lap("backward")
-    return float(value)
+
+    def __init__(
+        self,
+        potential: Potential,
+        parameters: Iterable[Tensor],
+        weights: Weights,
+        max_norm: float | None = None,
+        stopwatch: Stopwatch = UNTIMED,
+    ) -> None:
+        self._parameters, self._weights, self._max_norm = list(parameters), weights, max_norm
+        self._stopwatch = stopwatch
+        # a recording has no parts to be timed
+        self._compute = Replayed(potential, self._loss) if stopwatch is UNTIMED else partial(self._loss, potential)
+
+    def __call__(self, batch: Batch) -> float:
+        """Let each parameter have its gradient of the loss of a batch, and return the loss.
+
+        Raises:
+            FloatingPointError: the loss, or the norm of the gradients, is not finite.
+        """
+        found = self._compute(batch)
+        loss, norm = found["loss"], found["norm"]
+        for number, parameter in enumerate(self._parameters):
+            parameter.grad = found.get(str(number))
+        value, size = torch.stack((loss, norm.double())).tolist()
+        if not math.isfinite(value + size):
+            raise FloatingPointError(f"the loss is {value}, the norm of its gradient {size}")
+        if self._max_norm is not None:
+            clip_grads_with_norm_(self._parameters, self._max_norm, norm)
+        self._stopwatch.lap("backward")
+        return float(value)
+
+    def _loss(self, predict: Predict, batch: Data) -> Fields:
+        predicted = predict(batch)
+        self._stopwatch.lap("forward")
+        loss = weighted_loss(predicted, batch, self._weights)
+        for parameter in self._parameters:
+            parameter.grad = None
+        self._stopwatch.lap("rest")
+        # only what the optimiser moves: the gradient with respect to the positions would cost as much again
+        loss.backward(inputs=self._parameters)  # type: ignore[no-untyped-call]
+        gradients = {str(n): p.grad for n, p in enumerate(self._parameters) if p.grad is not None}
+        return {"loss": loss.detach(), "norm": get_total_norm(list(gradients.values())), **gradients}
 
 
 def train_epoch(
@@ -93,7 +109,7 @@ def train_epoch(
     dataset: MoleculeDataset,
     frames: Tensor,
     trainer: Trainer,
-    weights: Weights,
+    gradients: Gradients,
     rate: Callable[[int], float],
     on_step: Callable[[int], None],
     stopwatch: Stopwatch = UNTIMED,
@@ -105,7 +121,7 @@ def train_epoch(
         dataset: all frames.
         frames: (n,) those of the epoch, in the order in which they are taken.
         trainer: the protocol.
-        weights: of the loss.
+        gradients: of the potential that is trained.
         rate: learning rate of each step of the training, counted from 0.
         on_step: told after each step how many were taken since the training began.
         stopwatch: told of each part of a step when it is over.
@@ -118,7 +134,6 @@ def train_epoch(
     """
     potential, optimizer, progress = training.potential, training.optimizer, training.progress
     potential.train()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     device = potential.energy_shift.device
     remaining = frames[progress.step * trainer.batch_size :]
     batches = dataset.batches(remaining, trainer.batch_size)
@@ -127,7 +142,7 @@ def train_epoch(
         batch = batch.to(device)
         stopwatch.lap("data")
         try:
-            loss = compute_gradients(potential, batch, weights, parameters, trainer.max_norm, stopwatch)
+            loss = gradients(batch)
         except FloatingPointError as error:
             raise TrainingError(
                 f"epoch {progress.epoch}, step {progress.step + 1}: {error}. The step was not taken, and the weights "

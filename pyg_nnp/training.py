@@ -23,7 +23,7 @@ from pyg_nnp.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.model import Potential
 from pyg_nnp.resume import Best, Progress, Training, restore_training, save_training
 from pyg_nnp.signals import deferred
-from pyg_nnp.steps import TrainingError, rate_schedule, train_epoch
+from pyg_nnp.steps import Gradients, TrainingError, rate_schedule, train_epoch
 from pyg_nnp.stopwatch import UNTIMED, Stopwatch
 
 log = logging.getLogger(__name__)
@@ -136,6 +136,7 @@ def fit(
     if trainer.resume:
         go_on(training, folder, place)
     progress = training.progress
+    gradients = Gradients(potential, potential.parameters(), loss, trainer.max_norm, stopwatch)
 
     def rate(step: int) -> float:
         return trainer.learning_rate * share(step)
@@ -146,7 +147,7 @@ def fit(
             on_step(progress.taken)
             order.set_state(progress.order)
             frames = parts["training"][torch.randperm(len(parts["training"]), generator=order)]
-            training_loss = train_epoch(training, dataset, frames, trainer, loss, rate, on_step, stopwatch)
+            training_loss = train_epoch(training, dataset, frames, trainer, gradients, rate, on_step, stopwatch)
             epoch = Epoch(progress.epoch, training_loss, rate(progress.taken - 1))
             errors = evaluate_frames(potential, dataset, seen, trainer.batch_size, loss, metrics)
             if validation is not None:

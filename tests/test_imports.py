@@ -23,6 +23,7 @@ ORDER = [
     "data",
     "quality",
     "model",
+    "replay",
     "loss",
     "build",
     "metrics",

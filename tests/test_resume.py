@@ -319,7 +319,7 @@ def test_max_norm_scales_the_gradient(folder: Path) -> None:
     parameters, loss = list(potential.parameters()), config.Modelhub.internal_FFs["FF01"].loss
 
     def gradient(max_norm: float | None) -> torch.Tensor:
-        pyg_nnp.steps.compute_gradients(potential, dataset.batch([0, 1, 2]), loss, parameters, max_norm)
+        pyg_nnp.steps.Gradients(potential, parameters, loss, max_norm)(dataset.batch([0, 1, 2]))
         return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
 
     free = gradient(None)

@@ -25,7 +25,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.metrics import evaluate, weighted_sum
 from pyg_nnp.resume import Best, Progress, Training
-from pyg_nnp.steps import TrainingError, rate_schedule, train_epoch
+from pyg_nnp.steps import Gradients, TrainingError, rate_schedule, train_epoch
 from pyg_nnp.training import large_batch
 
 
@@ -404,9 +404,9 @@ def test_training_loss_is_the_mean_over_frames(folder: Path) -> None:
     optimizer = torch.optim.SGD(potential.parameters())
     state = Training(potential, optimizer, Progress(Best(None), torch.get_rng_state(), 5))
     taken: list[int] = []
-    loss = train_epoch(
-        state, dataset, torch.arange(len(dataset)), config.Trainer, {"mae": {"E": 1.0}}, lambda step: 0.0, taken.append
-    )
+    gradients = Gradients(potential, potential.parameters(), {"mae": {"E": 1.0}})
+    frames = torch.arange(len(dataset))
+    loss = train_epoch(state, dataset, frames, config.Trainer, gradients, lambda step: 0.0, taken.append)
     assert taken == [1, 2, 3, 4, 5]
     whole = evaluate(potential, [dataset.batch(torch.arange(len(dataset)))], {"mae": {"E": 1.0}})
     assert loss == pytest.approx(whole["mae"]["E"], rel=1e-6)

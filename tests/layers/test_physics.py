@@ -16,6 +16,7 @@ from torch_geometric.nn.models import SchNet
 from pyg_nnp.functional.coulomb import damped_coulomb, shifted_force
 from pyg_nnp.functional.cutoff import cosine_cutoff, polynomial_cutoff, smooth_switch
 from pyg_nnp.functional.geometry import sum_over_atoms
+from pyg_nnp.functional.radial import gaussian_basis
 from pyg_nnp.layers import AtomicCharge2Dipole, ChargeConservation, ElectrostaticEnergy, EnergyReduce
 from pyg_nnp.layers.base import Layer
 from pyg_nnp.model import Potential
@@ -398,3 +399,14 @@ def test_a_layer_that_takes_all_pairs_gets_them() -> None:
     together = Potential(layers).eval()
     assert together.reach == math.inf
     together(batch)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gaussians_are_never_subnormal(dtype: torch.dtype) -> None:
+    r = torch.linspace(0, 20, 997, dtype=dtype)
+    centers = torch.linspace(0, 20, 65, dtype=torch.float64)
+    found = gaussian_basis(r, centers.to(dtype), 0.3125)
+    expected = torch.exp(-0.5 * ((r[:, None].double() - centers) / 0.3125) ** 2)
+    torch.testing.assert_close(found.double(), expected, rtol=0, atol=1e-6 if dtype == torch.float32 else 1e-15)
+    assert bool((found == 0).any())
+    assert float(found[found > 0].min()) > 1e-22
