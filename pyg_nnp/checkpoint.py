@@ -22,6 +22,7 @@ FORMAT = 1
 _KEY = "potential"
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 BEST, LAST = "best.safetensors", "last.safetensors"
+_MOST_NAMED = 5
 
 
 def save_potential(
@@ -74,9 +75,9 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         DataError: there is no such file, or it is damaged, or another one than its name says, or of another format.
     """
     if not path.is_file():
-        raise DataError(
-            f"{path}: no potential here. Name the folder of a trained model, such as FF01-SchNet, or a file in it."
-        )
+        near = ", ".join(str(found.parent) for found in sorted(path.parent.glob(f"*/{BEST}"))[:_MOST_NAMED])
+        instead = f"In {path.parent} there are: {near}" if near else "One is called FF01-SchNet, for example"
+        raise DataError(f"{path}: no potential here. Name the folder of a trained model, or a file in it. {instead}.")
     content = path.read_bytes()
     try:
         description: dict[str, Any] = json.loads(_header(content)["__metadata__"][_KEY])

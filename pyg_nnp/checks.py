@@ -14,7 +14,7 @@ from pyg_nnp.functional.geometry import bonds_of_hydrogen, pair_distances
 from pyg_nnp.layers import RangeSeparation
 from pyg_nnp.loss import difference
 from pyg_nnp.model import INPUTS, Potential
-from pyg_nnp.units import BOHR_IN_ANGSTROM, LENGTHS
+from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ _SHORT_CUTOFF = 3.5  # Å
 _LARGEST_FORCE = 0.5  # Hartree/Bohr
 # at 300 K around 0.02; less only where all frames are near their minima
 _SMALL_FORCE = 0.003  # Hartree/Bohr
+# no two units of energy are nearer
+_SAME_UNIT = 0.01
 
 
 def check_batch_size(config: Config, parts: Mapping[str, Tensor]) -> None:
@@ -83,7 +85,7 @@ def check_lengths(config: Config, name: str, dataset: MoleculeDataset) -> None:
 
 
 def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
-    """Refuse ``Hartree_in_E`` where forces cannot be in that unit.
+    """Refuse ``Hartree_in_E`` where forces cannot be in that unit; where there are none, ask about total energies.
 
     Raises:
         ConfigError: forces would be impossibly large.
@@ -91,9 +93,21 @@ def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
     units = config.Modelhub.internal_FFs[name].build_params
     place = f"{config.source}: Modelhub.{name}.build_params"
     bohr, hartree = units.get("Bohr_in_R"), units.get("Hartree_in_E")
+    sample = dataset.batch(_some_frames(dataset))
+    if hartree is not None and "E" in dataset.fields and "Fa" not in dataset.fields:
+        found = unit_of_total_energies(float(sample.E.mean()), sample.Za.numpy(), sample.num_graphs)
+        if found is not None and abs(found / hartree - 1) > _SAME_UNIT:
+            log.warning(
+                "%s.Hartree_in_E: %g does not go with the energies, which look like %s: their mean is %.6g, as of all "
+                "electrons. Set it to %.10g if they are.",
+                place,
+                hartree,
+                ENERGIES[found],
+                float(sample.E.mean()),
+                found,
+            )
     if bohr is None or hartree is None or "Fa" not in dataset.fields:
         return
-    sample = dataset.batch(_some_frames(dataset))
     rms = float(sample.Fa.double().square().mean().sqrt())
     if rms * bohr / hartree > _LARGEST_FORCE:
         raise ConfigError(

@@ -16,7 +16,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.functional.neighbors import find_edges
-from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS
+from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 from pyg_nnp.yaml_loader import format_yaml
 
 _CUTOFF = 5.0  # Å
@@ -34,8 +34,6 @@ _WORDS = {
 }
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
-# Hartree–Fock energies of atoms from H to Ar are within 8 % of this times Z to this power [Hartree]
-_ATOM, _POWER = -0.5, 2.41
 # how many times the inverse of a target's spread its weight in the loss is: forces say most
 _SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.1, "M2": 1.0}
 
@@ -236,11 +234,9 @@ def _length(block: Block, source: str) -> tuple[float, str]:
 def _energy(block: Block, source: str) -> tuple[float, str]:
     """Return one Hartree in the unit of the energies, and what to say: all-electron energies tell it, or the name."""
     if "E" in block.arrays:
-        elements = np.unique(block.arrays["Za"]).astype(float)
-        expected = float(np.mean(_counts(block) @ (_ATOM * elements**_POWER)))
-        for hartree, unit in ENERGIES.items():
-            if 0.9 < float(np.mean(block.arrays["E"])) / expected / hartree < 1.1:
-                return hartree, f"{unit}. CHECK"
+        hartree = unit_of_total_energies(float(np.mean(block.arrays["E"])), block.arrays["Za"], block.num_frames)
+        if hartree is not None:
+            return hartree, f"{ENERGIES[hartree]}. CHECK"
     return _by_name(source, ENERGIES) or (1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2114")
 
 

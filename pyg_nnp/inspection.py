@@ -56,9 +56,9 @@ def _model(path: Path) -> Iterator[str]:
     known = spec.get("build_params", {})
     units = unit_names_of(known)
     if "Hartree_in_E" in known:
-        yield f"  energies in {units['energy']}, which is {unit_of_energy(known['Hartree_in_E']):.8g} eV"
+        yield "  energies in " + _in_ase(units["energy"], unit_of_energy(known["Hartree_in_E"]), "eV")
     if "Bohr_in_R" in known:
-        yield f"  positions in {units['length']}, which is {unit_of_length(known['Bohr_in_R']):.8g} Å"
+        yield "  positions in " + _in_ase(units["length"], unit_of_length(known["Bohr_in_R"]), "Å")
     yield "  predicts:"
     yield from (f"    {name}: {FIELDS[name].meaning.partition(';')[0]}" for name in potential.outputs if name in FIELDS)
     yield "  layers:"
@@ -68,6 +68,10 @@ def _model(path: Path) -> Iterator[str]:
     if hub:
         yield f"  trained on {hub['data_path']} ({hub['data_format']}):"
         yield from (f"    {name}: {source}" for name, source in {**hub["features"], **hub["targets"]}.items())
+
+
+def _in_ase(name: str, size: float, unit: str) -> str:
+    return name if name == unit else f"{name}, which is {size:.8g} {unit}"
 
 
 def _options(options: Mapping[str, Any]) -> str:

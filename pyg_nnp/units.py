@@ -1,6 +1,9 @@
 """Constants, CODATA 2022 as published by NIST, and the units of users in eV and Å."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
 
 from pyg_nnp.errors import DataError
 
@@ -13,6 +16,9 @@ E_ANGSTROM_IN_DEBYE = 4.80320471388
 # one Hartree in a unit, and its name; one Bohr likewise
 ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
 LENGTHS = {1.0: "Bohr", BOHR_IN_ANGSTROM: "Å", BOHR_IN_ANGSTROM / 10: "nm"}
+
+# Hartree–Fock energies of atoms from H to Ar are within 8 % of this times Z to this power [Hartree]
+_ATOM, _POWER = -0.5, 2.41
 
 # how far the numbers of different tables are apart
 _SAME_UNIT = 1e-4
@@ -43,6 +49,18 @@ def unit_of_energy(Hartree_in_E: float) -> float:
 def unit_of_length(Bohr_in_R: float) -> float:
     """Return the unit of length [Å] in which a Bohr is ``Bohr_in_R``; Bohr, Å and nm are exact."""
     return BOHR_IN_ANGSTROM / _nearest(Bohr_in_R, (*LENGTHS,))
+
+
+def unit_of_total_energies(mean: float, Za: NDArray[Any], num_molecules: int) -> float | None:
+    """Return one Hartree in the unit that energies of all electrons would have, or None where it is none of ours.
+
+    Args:
+        mean: of the energies.
+        Za: (A,) atomic numbers in all molecules.
+        num_molecules: their number.
+    """
+    expected = float((_ATOM * Za.astype(float) ** _POWER).sum()) / max(num_molecules, 1)
+    return next((hartree for hartree in ENERGIES if expected and 0.9 < mean / expected / hartree < 1.1), None)
 
 
 def unit_names(Hartree_in_E: float | None, Bohr_in_R: float | None) -> dict[str, str]:

@@ -52,7 +52,7 @@ def unit(factor: float) -> Plant:
 def copied(frames: list[Frame], rng: np.random.Generator) -> str:
     i, j = rng.choice(len(frames), 2, replace=False)
     frames[j] = copy.deepcopy(frames[i])
-    return rf"1 frames repeat others .*: frames {min(i, j)}, {max(i, j)}\. "
+    return rf"1 copy of other frames in .*: frames {min(i, j)}, {max(i, j)}\. "
 
 
 def moved(frames: list[Frame], rng: np.random.Generator) -> str:
@@ -65,7 +65,7 @@ def moved(frames: list[Frame], rng: np.random.Generator) -> str:
     frame["Ra"] = frame["Ra"] + shift
     if "M2" in frame:
         frame["M2"] = frame["M2"] + frame["Q"] * shift
-    return rf"1 frames repeat others .*: frames {min(i, j)}, {max(i, j)}\. "
+    return rf"1 copy of other frames in .*: frames {min(i, j)}, {max(i, j)}\. "
 
 
 def in_all_parts(frames: list[Frame], rng: np.random.Generator) -> str:
@@ -80,7 +80,7 @@ def contradiction(frames: list[Frame], rng: np.random.Generator) -> str:
     i, j = rng.choice(len(frames), 2, replace=False)
     frames[j] = copy.deepcopy(frames[i])
     frames[j]["E"] += 1e-4 * abs(frames[j]["E"])
-    return rf"\(E\) contradicts itself in 1 groups of frames of one shape: in frames {min(i, j)}, {max(i, j)} "
+    return rf"\(E\) contradicts itself in 1 group of frames of one shape: in frames {min(i, j)}, {max(i, j)} "
 
 
 def energy(hartree: float) -> Plant:

@@ -362,6 +362,9 @@ def test_damaged_or_foreign_potentials_are_refused(folder: Path) -> None:
     path.write_bytes((path.parent / "last.safetensors").read_bytes())
     with pytest.raises(DataError, match=r"this was saved as last.safetensors"):
         pyg_nnp.load_potential(path.parent)
+    for wrong in ("out", "out/FF1-SchNet"):
+        with pytest.raises(DataError, match=r"no potential here\. .* In out there are: out/FF01-SchNet\."):
+            pyg_nnp.load_potential(wrong)
     path.unlink()
     with pytest.raises(DataError, match=r"best.safetensors: no potential here"):
         pyg_nnp.load_potential(path.parent)

@@ -22,6 +22,8 @@ _RUN = 10
 """Consecutive frames that are taken together, since those of a trajectory are near each other."""
 _BONDS = 500
 """Frames whose bonds are looked at."""
+_OFF, _ERRORS = 0.1, 5.0
+"""How far from 1 the slope of forces is at least, and in its standard errors, to be called wrong."""
 
 # Harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
 _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
@@ -40,7 +42,8 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
             how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
             how = f"{how}, correlation {abs(near.correlation):.2g})"
             unit = None if names or hartree is None or factor is None else energy_unit(factor, hartree)
-            return _verdict(source, near.slope < 0, names, how, is_set, _of_unit(source, unit, factor, hartree))
+            more = _of_unit(source, unit, factor, hartree) or (() if names else _unexplained(source, near, how))
+            return _verdict(source, near.slope < 0, names, how, is_set, more)
     if bond is None:
         return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen")
     names = ()
@@ -71,6 +74,16 @@ def _of_unit(source: Source, unit: str | None, factor: float | None, hartree: fl
         return ()
     found = f"looks like {unit}, as the energies do, which Hartree_in_E: {hartree:g} does not say: with it"
     advice = f"bonds of hydrogen are {factor:.3g} times as stiff as usual. Set Hartree_in_E: {HARTREE_IN[unit]:.6g}."
+    return (source.warning("Fa", f"{found} {advice}"),)
+
+
+def _unexplained(source: Source, near: Slope, how: str) -> tuple[str, ...]:
+    """Warn of forces that are off by a factor which no unit explains."""
+    off = abs(abs(near.slope) - 1)
+    if off < max(_OFF, _ERRORS * near.error):
+        return ()
+    found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
+    advice = "Look whether both are of the same calculation, and in the energies for terms that the forces lack."
     return (source.warning("Fa", f"{found} {advice}"),)
 
 

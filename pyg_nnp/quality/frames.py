@@ -10,7 +10,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.functional.geometry import pair_distances
 from pyg_nnp.quality.statistics import SIGMA_OF_MAD, Array, clusters, energy_deviations, outliers
 from pyg_nnp.quality.survey import Survey, in_batches
-from pyg_nnp.quality.verdict import Source, Verdict, in_words
+from pyg_nnp.quality.verdict import Source, Verdict, counted, in_words
 
 # sets of vibrating or very different molecules stay below 6 and 4.5, and have no gap
 _ENERGY_LIMIT = 7.0  # robust standard deviations
@@ -33,7 +33,7 @@ def judge_energies(source: Source, survey: Survey) -> Verdict:
         f"the molecule or its elements make likely; without these frames the largest deviation is {rest:.2g}. "
         "Look at these frames, and take out what did not converge."
     )
-    return Verdict("E", f"{len(found)} outliers", (source.warning("E", text, found),))
+    return Verdict("E", counted(len(found), "outlier"), (source.warning("E", text, found),))
 
 
 def judge_outlying_forces(source: Source, survey: Survey) -> Verdict:
@@ -60,7 +60,7 @@ def judge_outlying_forces(source: Source, survey: Survey) -> Verdict:
             f"{rest_of_net:.4g}. The force on an atom must be wrong; look at these frames."
         )
         warnings.append(source.warning("Fa", text, moving))
-    summary = f"{len(found) + len(moving)} outliers" if warnings else f"no outliers: largest force {rest:.4g}"
+    summary = counted(len(found) + len(moving), "outlier") if warnings else f"no outliers: largest force {rest:.4g}"
     return Verdict("Fa", summary, tuple(warnings))
 
 
@@ -77,18 +77,18 @@ def judge_duplicates(source: Source, dataset: MoleculeDataset, survey: Survey, p
     first = "; ".join(in_words(group) for group in groups[:3])
     more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
     warnings = [
-        f"{source.file}: {extra} frames repeat others in {source.field('Ra')}, moved, turned or mirrored perhaps: "
-        f"{first}{more}. Take out the copies."
+        f"{source.file}: {counted(extra, 'copy', 'copies')} of other frames in {source.field('Ra')}, moved, turned or "
+        f"mirrored perhaps: {first}{more}. Take out the copies."
     ]
     across = [group for group in groups if len({part_of[i] for i in group} - {""}) > 1]
     if across:
         pairs = "; ".join(", ".join(f"{part_of[i] or 'no part'} {i}" for i in group[:5]) for group in across[:3])
         warnings.append(
-            f"{source.file}: {len(across)} of the repeated frames are in several parts of the split: {pairs}. "
+            f"{source.file}: {counted(len(across), 'frame')} with copies in several parts of the split: {pairs}. "
             "Errors on validation and test part are too good then. Take out the copies."
         )
     warnings += _contradictions(source, survey, groups)
-    return Verdict("Ra", f"{extra} duplicates", tuple(warnings))
+    return Verdict("Ra", counted(extra, "duplicate"), tuple(warnings))
 
 
 def _candidates(survey: Survey) -> list[Array]:
@@ -138,8 +138,9 @@ def _contradictions(source: Source, survey: Survey, groups: list[Array]) -> list
         if bad:
             worst = max(bad, key=lambda group: float(np.ptp(values[group])))
             what = "is" if name == "E" else "has a largest force of"
+            groups_of = f"{counted(len(bad), 'group')} of frames of one shape"
             text = (
-                f"contradicts itself in {len(bad)} groups of frames of one shape: in {in_words(worst)} it {what} "
+                f"contradicts itself in {groups_of}: in {in_words(worst)} it {what} "
                 f"{values[worst].min():.10g} and {values[worst].max():.10g}. Keep the right ones only."
             )
             warnings.append(source.warning(name, text))

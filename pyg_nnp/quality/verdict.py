@@ -49,3 +49,8 @@ def in_words(frames: Sequence[int] | NDArray[Any]) -> str:
     shown = ", ".join(str(int(frame)) for frame in frames[:5])
     more = f" and {len(frames) - 5} more" if len(frames) > 5 else ""
     return f"frame{'s' if len(frames) > 1 else ''} {shown}{more}"
+
+
+def counted(number: int, what: str, several: str | None = None) -> str:
+    """Return ``1 frame`` or ``2 frames``."""
+    return f"{number} {what if number == 1 else several or what + 's'}"

@@ -31,7 +31,7 @@ GREY = "#595959"
 SMALL, NORMAL = 7.5, 8.5  # points
 _DPI = 160
 # inches
-_PANEL, _BELOW, _MARGIN = (2.7, 2.1), 0.48, 0.12
+_PANEL, _BELOW, _MARGIN = (2.7, 2.1), 0.48, 0.2
 
 Units = Mapping[str, str]
 
@@ -107,7 +107,8 @@ def histogram(axes: Axes, values: Array, label: str, around_zero: bool = False) 
         low, outside = -high, int((abs(values) > high).sum())
         axes.axvline(0, color=GREY, lw=0.8)
         if outside:
-            axes.text(0.98, 0.97, f"{outside} outside", transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
+            text = f"{outside} outside,\nup to {abs(values).max():.2g}"
+            axes.text(0.98, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=SMALL)
     axes.hist(values, bins=min(60, max(10, int(len(values) ** 0.5))), range=(low, high), color=BLUE)
     axes.set_xlabel(label, fontsize=NORMAL)
     axes.set_ylabel("count", fontsize=NORMAL)

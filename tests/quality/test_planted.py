@@ -104,6 +104,33 @@ def test_sign_and_unit_show_without_near_frames(tmp_path: Path, capsys: pytest.C
         assert re.search(expected, said), said
 
 
+def test_forces_off_by_a_factor_that_is_no_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for factor in (0.75, 1.3):
+        planted = [one | {"Fa": factor * one["Fa"]} for one in FRAMES]
+        code, said = report(config(), planted, tmp_path, capsys)
+        assert code == 1, said
+        found = re.search(r"\(Fa\) is ([\d.]+) ± [\d.]+ times the slope of E, which no unit explains", said)
+        assert found, said
+        assert float(found[1]) == pytest.approx(factor, rel=0.1)
+
+
+def test_energies_without_forces_in_another_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = config()
+    model, targets = document["Modelhub"]["FF01"], document["Datahub"]["targets"]
+    model["layers"] = [entry for entry in model["layers"] if entry["name"] != "Force"]
+    for weights in (targets, model["loss"]["rmse"], document["Metrics"]["rmse"]):
+        del weights["Fa"]
+    document["Datahub"]["transforms"]["negative_gradient"] = False
+    code, said = report(document, FRAMES, tmp_path, capsys)
+    assert code == 0, said
+    planted = [one | {"E": HARTREE_IN_KCAL_PER_MOL * one["E"]} for one in FRAMES]
+    code, said = report(document, planted, tmp_path, capsys)
+    assert code == 1, said
+    assert re.search(r"Hartree_in_E: 1 does not go with the energies, which look like kcal/mol: .* 627\.509", said), (
+        said
+    )
+
+
 def test_positions_in_bohr_without_a_unit_are_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = config()
     params = document["Modelhub"]["FF01"]["build_params"]
@@ -181,8 +208,10 @@ def test_odd_data_sets(
     document = config()
     document["Trainer"] |= {"batch_size": 1, "Splitter": {"parts": ["training", "validation"], "ratios": [0.5, 0.5]}}
     _, said = report(document, frames, tmp_path, capsys)
-    found = re.findall(r"planted\.pkl: (\d+ frames repeat others|.*?'\w+' \()", said)
-    assert found == ([f"{duplicates} frames repeat others"] if duplicates else []), said
+    found = re.findall(r"planted\.pkl: (\d+ cop\w+ of other frames|.*?'\w+' \()", said)
+    assert found == (
+        [f"{duplicates} {'copy' if duplicates == 1 else 'copies'} of other frames"] if duplicates else []
+    ), said
 
 
 def test_unit_that_energies_and_forces_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
