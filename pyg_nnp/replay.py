@@ -15,7 +15,7 @@ from pyg_nnp.functional.geometry import pair_distances
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.layers import Distance, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.model import INPUTS, Potential
+from pyg_nnp.model import Potential
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def record_cuda_graph(function: Callable[[], Fields]) -> tuple[Fields, Callable[
 
 @dataclass(frozen=True)
 class _Recording:
-    inputs: Fields
+    inputs: list[Tensor]
     outputs: Fields
     replay: Callable[[], None]
 
@@ -78,7 +78,7 @@ class Replayed:
     ) -> None:
         self._potential, self._function, self._record, self._device = potential, function, record, device
         self._usable = _can_be_recorded(potential)
-        self._seen: set[Any] = set()
+        self._known: set[Any] = set()
         self._recordings: OrderedDict[Any, _Recording] = OrderedDict()
 
     def __call__(self, batch: Data) -> Fields:
@@ -88,62 +88,64 @@ class Replayed:
         if not (self._usable and complete and potential.energy_shift.device.type == self._device):
             return self._function(potential, batch)
         potential.prepare(batch.Za)
-        inputs = filled_up(batch, potential.reach, potential.dtype)
-        key = potential.adapted, *((k, v.shape, v.dtype, v.device) for k, v in inputs.items())
+        given, seen = filled_up(batch, potential.reach, potential.dtype), _seen_by_function(batch)
+        inputs = [*given.values(), *seen.values()]
+        key = potential.adapted, *given, *seen, *((value.shape, value.dtype, value.device) for value in inputs)
         if key not in self._recordings:
-            if key not in self._seen:
-                self._seen.add(key)
+            if key not in self._known:
+                self._known.add(key)
                 return self._function(potential, batch)
-            try:
-                self._recordings[key] = self._recorded(inputs, batch)
-            except RuntimeError as error:
-                log.warning("A step could not be recorded as a CUDA graph (%s): slower.", error)
+            with torch.cuda.device_of(batch.Ra):  # type: ignore[no-untyped-call]
+                recording = self._recorded(given, seen, batch)
+            if recording is None:
                 self._usable = False
                 return self._function(potential, batch)
-            if not self._usable:
-                return self._function(potential, batch)
-            while len(self._recordings) > _MOST_RECORDINGS:
+            self._recordings[key] = recording
+            if len(self._recordings) > _MOST_RECORDINGS:
                 self._recordings.popitem(last=False)
         self._recordings.move_to_end(key)
         recording = self._recordings[key]
-        for name, value in inputs.items():
-            recording.inputs[name].copy_(value)
+        for kept, value in zip(recording.inputs, inputs, strict=True):
+            kept.copy_(value)
         recording.replay()
         return {name: value.clone() for name, value in recording.outputs.items()}
 
-    def _recorded(self, inputs: Fields, batch: Data) -> _Recording:
-        static = {name: value.clone() for name, value in inputs.items()}
-        given = Data(**{name.removeprefix(_FILLED): value for name, value in static.items() if _FILLED in name})
-        given.num_nodes = len(given.Za)
-        visible = Data(**{name: value for name, value in static.items() if _FILLED not in name})
-        visible.num_nodes = len(visible.Za)
+    def _recorded(self, given: Fields, seen: Fields, batch: Data) -> _Recording | None:
+        """Record the function, or say why not."""
+        filled = Data(**{name: value.clone() for name, value in given.items()}, num_nodes=len(given["Za"]))
+        visible = Data(**{name: value.clone() for name, value in seen.items()}, num_nodes=len(seen["Za"]))
         inner = with_given_pairs(self._potential)
+        lengths = {"atom": len(filled.Za) - _GHOSTS, "graph": len(filled.N) - 1}
 
         def predict(_: Data) -> Fields:
-            lengths = {"atom": len(given.Za) - _GHOSTS, "graph": len(given.N) - 1}
-            return {name: value[: lengths[FIELDS[name].level]] for name, value in inner(given).items()}
+            return {name: value[: lengths[FIELDS[name].level]] for name, value in inner(filled).items()}
 
-        outputs, replay = self._record(lambda: self._function(predict, visible))
-        recording = _Recording(static, outputs, replay)
-        recording.replay()
+        try:
+            outputs, replay = self._record(lambda: self._function(predict, visible))
+        except RuntimeError as error:
+            log.warning("A step could not be recorded as a CUDA graph (%s): slower.", error)
+            return None
+        replay()
         expected = self._function(self._potential, batch)
         wrong = [name for name, value in expected.items() if not _agree(outputs[name], value)]
         if wrong:
             log.warning("The CUDA graph of a step differs from the step in %s: not used.", ", ".join(wrong))
-            self._usable = False
-        else:
-            log.debug("Recorded a CUDA graph: %d atoms, %d edges.", given.num_nodes, given.edge_index.shape[1])
-        return recording
+            return None
+        log.debug("Recorded a CUDA graph: %d atoms, %d edges.", filled.num_nodes, filled.edge_index.shape[1])
+        kept = [*(filled[name] for name in given), *(visible[name] for name in seen)]
+        return _Recording(kept, outputs, replay)
 
 
-_FILLED = "filled."
+def _seen_by_function(batch: Data) -> Fields:
+    hidden = ("batch", "edge_index", "ptr")
+    return {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
 
 
 def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
-    """Return the tensors of a batch and, with a prefix, the inputs of a potential with ghosts and a capacity of pairs.
+    """Return the inputs of a potential for a batch and its ghosts, with pairs up to a capacity.
 
     Args:
-        batch: with ``Ra``, ``Za``, ``N`` and ``Q``, and maybe ``edge_index`` and labels.
+        batch: with ``Ra``, ``Za``, ``N`` and ``Q``, and maybe ``edge_index``.
         reach: pairs within it are kept [length].
         dtype: precision of the potential, in which distances are compared with ``reach``.
     """
@@ -158,7 +160,7 @@ def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
     molecule = batch.batch if batch.get("batch") is not None else torch.zeros_like(Za)
     place = torch.zeros_like(Ra[:1]).expand(_GHOSTS, -1).clone()
     place[:, 0] = ghosts * ((1 - 1e-4) * reach)
-    filled = {
+    return {
         "Ra": torch.cat((Ra, place)),
         "Za": torch.cat((Za, Za[:1].expand(_GHOSTS))),
         "N": torch.cat((N, torch.full_like(N[:1], _GHOSTS))),
@@ -166,9 +168,6 @@ def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
         "batch": torch.cat((molecule, torch.full_like(molecule[:1], len(N)).expand(_GHOSTS))),
         "edge_index": torch.cat((pairs, pairs.flip(0)), dim=1),
     }
-    hidden = ("batch", "edge_index", "ptr")
-    visible = {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
-    return visible | {_FILLED + name: filled[name] for name in INPUTS}
 
 
 def capacity(pairs: int) -> int:
