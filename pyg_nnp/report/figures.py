@@ -209,6 +209,6 @@ def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: Units) -> None:
         axes.stairs(counts, edges, color=colour, ls=dashes, lw=1.2, label=chemical_symbols[Z])
     logarithmic(axes, "count")
     # room for the legend
-    axes.set_ylim(0.7, 8 ** -(-len(np.unique(Za)) // 3) * axes.get_ylim()[1])
+    axes.set_ylim(0.7, 6 ** -(-len(np.unique(Za)) // 4) * axes.get_ylim()[1])
     axes.set_xlabel(with_unit("atomic charge", "Qa", units), fontsize=NORMAL)
-    axes.legend(fontsize=SMALL, frameon=False, ncols=3, handlelength=1, columnspacing=1)
+    axes.legend(fontsize=SMALL, frameon=False, ncols=4, handlelength=1, columnspacing=1)
