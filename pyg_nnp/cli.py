@@ -1,34 +1,15 @@
 """The command line."""
 
 import argparse
-import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-
-from pyg_nnp.checkpoint import load_potential
-from pyg_nnp.config import load_config
-from pyg_nnp.errors import ConfigError, UserError, did_you_mean
-from pyg_nnp.evaluation import csv_of, evaluate_file, json_of, table_of
-from pyg_nnp.fields import FEATURES, TARGETS
-from pyg_nnp.files import refuse_existing, write_durably, write_json
-from pyg_nnp.first_config import first_config
-from pyg_nnp.inspection import describe
-from pyg_nnp.layers.resolve import import_layers
-from pyg_nnp.logs import progress_bar, terminal_log
-from pyg_nnp.prediction import predict_file
-from pyg_nnp.prepare import check
-from pyg_nnp.run import seed_everything, train
+from pyg_nnp.errors import UserError
 from pyg_nnp.signals import Stopped, stoppable
-from pyg_nnp.simulation.run import simulate
-from pyg_nnp.units import unit_names_of
 
-WARNED, USER_ERROR, INTERRUPTED = 1, 2, 130
+USER_ERROR, INTERRUPTED = 2, 130
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
 
 
@@ -44,8 +25,6 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     train_command.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
     train_command.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
-    train_command.set_defaults(run=_train)
-    check_command.set_defaults(run=_check)
     _add_init(commands.add_parser("init", help="write a configuration for a data file"))
     _add_info(commands.add_parser("info", help="say what is in a model, a data file or a store"))
     _add_evaluate(commands.add_parser("evaluate", help="errors of a trained model on a data file"))
@@ -61,13 +40,11 @@ def _add_init(command: argparse.ArgumentParser) -> None:
         "-o", "--out", type=Path, default=Path("train.yaml"), help="file to write (default: train.yaml)"
     )
     _add_map(command)
-    command.set_defaults(run=_init)
 
 
 def _add_info(command: argparse.ArgumentParser) -> None:
     command.add_argument("path", type=Path, help="folder of a model or a store, or a file of a model or of data")
     _add_import(command)
-    command.set_defaults(run=_info)
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
@@ -82,7 +59,6 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--csv", type=Path, help="write the errors as CSV")
     _add_import(command)
     _add_cpu(command)
-    command.set_defaults(run=_evaluate)
 
 
 def _add_predict(command: argparse.ArgumentParser) -> None:
@@ -94,7 +70,6 @@ def _add_predict(command: argparse.ArgumentParser) -> None:
     )
     _add_import(command)
     _add_cpu(command)
-    command.set_defaults(run=_predict)
 
 
 def _add_simulate(command: argparse.ArgumentParser) -> None:
@@ -102,14 +77,12 @@ def _add_simulate(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
     command.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
     _add_import(command)
-    command.set_defaults(run=_simulate)
 
 
 def _add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
     command.add_argument("-o", "--out", type=Path, help="page of a comparison (default: comparison.html)")
     _add_import(command)
-    command.set_defaults(run=_report)
 
 
 def _add_map(command: argparse.ArgumentParser) -> None:
@@ -133,92 +106,13 @@ def _add_cpu(command: argparse.ArgumentParser) -> None:
     command.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
 
-def _train(options: argparse.Namespace) -> int:
-    config = load_config(options.config)
-    seed_everything(config.Trainer.seed)
-    train(config, options.out, options.profile, options.resume)
-    return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    config = load_config(options.config)
-    seed_everything(config.Trainer.seed)
-    return WARNED if check(config, options.out) else 0
-
-
-def _init(options: argparse.Namespace) -> int:
-    refuse_existing(options.out)
-    text, guesses = first_config(options.data, _mapping(options.map))
-    write_durably(options.out, [text.encode()])
-    print(f"{options.data} seems to have:", *guesses, sep="\n  ")
-    print(f"{options.out}: look at what is marked with CHECK, then: pyg-nnp check {options.out}")
-    return 0
-
-
-def _info(options: argparse.Namespace) -> int:
-    print(describe(options.path))
-    return 0
-
-
-def _evaluate(options: argparse.Namespace) -> int:
-    for path in filter(None, (options.json, options.csv)):
-        refuse_existing(path)
-    changes = {} if options.negative_gradient is None else {"negative_gradient": options.negative_gradient}
-    # how the file is read is told in training
-    with terminal_log(level=logging.WARNING):
-        potential = load_potential(options.model, _device(options))
-        rows = evaluate_file(potential, options.data, _mapping(options.map), changes, options.part)
-    Console().print(table_of(rows, unit_names_of(potential.spec.get("build_params", {}))))
-    if options.json:
-        write_json(options.json, json_of(rows))
-    if options.csv:
-        write_durably(options.csv, [csv_of(rows)])
-    return 0
-
-
-def _predict(options: argparse.Namespace) -> int:
-    # how many there are is not known before all are read
-    columns = TextColumn("{task.completed:.0f} structures"), BarColumn(bar_width=20), TimeElapsedColumn()
-    with terminal_log() as console, progress_bar(console, *columns) as bar:
-        task = bar.add_task("", total=None)
-        potential = load_potential(options.model, _device(options))
-        structures, out, charge = options.structures, options.out, options.charge
-        count = predict_file(potential, structures, out, charge, lambda done: bar.update(task, completed=done))
-    print(f"{options.out}: {count} structures.")
-    return 0
-
-
-def _simulate(options: argparse.Namespace) -> int:
-    return 0 if simulate(options.config, options.out, options.resume) else WARNED
-
-
-def _report(options: argparse.Namespace) -> int:
-    # it takes matplotlib, which no other command needs
-    from pyg_nnp.report.command import report
-
-    print(*report(options.outs, options.out), sep="\n")
-    return 0
-
-
-def _mapping(pairs: Sequence[str]) -> dict[str, str]:
-    known, mapping = (*FEATURES, *TARGETS), {}
-    for pair in pairs:
-        name, _, source = pair.partition("=")
-        if not name or not source:
-            raise ConfigError(f"--map {pair}: expects NAME=SOURCE, such as E=energy.")
-        if name not in known:
-            raise ConfigError(f"--map {name}: no standard name.{did_you_mean(name, known)} Known: {', '.join(known)}.")
-        mapping[name] = source
-    return mapping
-
-
-def _device(options: argparse.Namespace) -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # on the CPU PyTorch raises a plain RuntimeError
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that memory is used up; on the CPU PyTorch raises a plain RuntimeError."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -230,12 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
         with stoppable():
-            for module in getattr(options, "modules", ()):
-                import_layers(module, f"--import {module}")
-            return run(options)
+            # it takes seconds to import, which a look at --help and a mistyped option need not
+            from pyg_nnp import commands
+
+            return commands.run(options)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except OSError as error:
@@ -243,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = f"{where}: {error.strerror or error}"
         print(f"OSError: {what}. Look at permissions and at the space left, or choose another -o.", file=sys.stderr)
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         print(f"MemoryError: out of memory. {OUT_OF_MEMORY} ({str(error).partition(chr(10))[0]})", file=sys.stderr)
     except KeyboardInterrupt as stopped:

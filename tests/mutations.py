@@ -12,7 +12,7 @@ import yaml
 from hypothesis import strategies as st
 from toy import toy_config
 
-from pyg_nnp.cli import _is_out_of_memory
+from pyg_nnp.cli import is_out_of_memory
 from pyg_nnp.config import load_config
 from pyg_nnp.errors import ConfigError, UserError
 from pyg_nnp.run import train
@@ -106,7 +106,7 @@ def run_mutated(folder: Path, text: str) -> str:
         except UserError as error:
             return "failed" if FAILED.match(str(error)) else f"failed without a place: {error}"
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return "failed"
     return "trained"

@@ -44,6 +44,7 @@ ORDER = [
     "inspection",
     "first_config",
     "simulation",
+    "commands",
     "cli",
 ]
 STRANGERS = {("data", "layers"), ("layers", "data")}
@@ -85,10 +86,34 @@ def state():
             torch.get_num_threads(), torch.is_grad_enabled(), torch.backends.cuda.matmul.allow_tf32,
             list(warnings.filters), logging.getLogger().handlers[:], logging.getLogger().level)
 before = state()
-import pyg_nnp, pyg_nnp.cli, pyg_nnp.data.readers, pyg_nnp.checks
+import pyg_nnp, pyg_nnp.commands, pyg_nnp.cli, pyg_nnp.data.readers, pyg_nnp.checks
 assert state() == before
 assert not logging.getLogger("pyg_nnp").handlers
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_is_there_at_once(tmp_path: Path) -> None:
+    """A mistyped option is not answered after seconds of imports."""
+    program = (
+        "import sys, pyg_nnp.cli; pyg_nnp.cli.parser(); sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_names_of_the_package(tmp_path: Path) -> None:
+    program = """
+import pyg_nnp
+assert all(callable(getattr(pyg_nnp, name)) or name == "data" for name in pyg_nnp.__all__)
+assert pyg_nnp.data.MoleculeDataset
+try:
+    pyg_nnp.nothing
+except AttributeError as error:
+    assert str(error) == "module 'pyg_nnp' has no attribute 'nothing'"
+else:
+    raise AssertionError
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ import torch
 import yaml
 from toy import TOY_CONFIG, toy_config, write_config, write_toy
 
-from pyg_nnp import cli
+from pyg_nnp import cli, commands
 from pyg_nnp.data.store import open_store
 
 # changes the folder of a user whose run would succeed; returns the command line if that is what is wrong
@@ -488,7 +488,7 @@ def test_out_of_memory(
     def train(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "train", train)
+    monkeypatch.setattr(commands, "train", train)
     code, _, message = run(None, capsys)
     assert code == 2
     assert message.startswith("MemoryError: out of memory. Choose a smaller Trainer.batch_size")
@@ -498,7 +498,7 @@ def test_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def train(*_: Any) -> None:
         raise OSError("Can't write data (file write failed: errno = 28)")  # as h5py has it, without a file name
 
-    monkeypatch.setattr(cli, "train", train)
+    monkeypatch.setattr(commands, "train", train)
     code, _, message = run(None, capsys)
     assert code == 2
     assert message.startswith("OSError: out: Can't write data")
