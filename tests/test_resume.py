@@ -280,6 +280,43 @@ def test_damaged_states_are_refused(
         train("out", resume=True)
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        # as a crash between the two files leaves them
+        (["best.safetensors", "last.safetensors"], None),
+        (["last.safetensors"], "best.safetensors: this is not the potential of epoch 1"),
+        (["best.safetensors"], "best.safetensors: this is not the potential of epoch"),
+    ],
+)
+def test_older_files_of_the_same_training(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], message: str | None
+) -> None:
+    """From a backup of both it goes on to the same end; a file of another time than the other is noticed."""
+    backup: dict[str, bytes] = {}
+    changes = {"Trainer__max_epochs": 6, "Trainer__learning_rate": 1e-4}  # each epoch is the best so far
+    save = training.save_training
+
+    def save_and_keep(state: Any, path: Path, about: dict[str, Any]) -> None:
+        save(state, path, about)
+        if about["epoch"] == 1:
+            backup.update({file.name: file.read_bytes() for file in path.parent.glob("*.safetensors")})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_training", save_and_keep)
+        expected = train("out", **changes)
+    after = {file.name: file.read_bytes() for file in expected.iterdir()}
+    assert all(backup[name] != after[name] for name in names)
+    for name in names:
+        (expected / name).write_bytes(backup[name])
+    if message is not None:
+        with pytest.raises(DataError, match=message):
+            train("out", resume=True, **changes)
+    else:
+        train("out", resume=True, **changes)
+        assert {file.name: file.read_bytes() for file in expected.iterdir()} == after
+
+
 def test_several_models_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = toy_config()["Modelhub"]
     models["FF02"] = {**models["FF01"], "suffix": "second"}
