@@ -48,8 +48,10 @@ def visit_datasets(file: h5py.File, visit: Callable[[str], None]) -> None:
     h5py.h5o.visit(file.id, visit_object, info=True)
 
 
-def open_column(origin: Origin, name: str, group: h5py.h5g.GroupID, frames_per_block: int) -> h5py.h5d.DatasetID:
-    """Open the data set of a field.
+def open_column(
+    origin: Origin, name: str, group: h5py.h5g.GroupID, frames_per_block: int
+) -> tuple[h5py.h5d.DatasetID, tuple[int, ...], h5py.h5t.TypeID]:
+    """Open the data set of a field, and return its shape and type as well.
 
     h5py's own groups and data sets take several times longer, which counts where each frame has a group.
 
@@ -66,15 +68,19 @@ def open_column(origin: Origin, name: str, group: h5py.h5g.GroupID, frames_per_b
         dataset = h5py.h5d.open(group, origin.sources[name].encode())
     except KeyError:
         raise origin.error(origin.missing(name, list(h5py.Group(group)))) from None
-    layout = dataset.get_create_plist()
-    if layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count():
+    # what has a place in this file lies in no other; to ask for more takes as long as to open it
+    if dataset.get_offset() is None and _lies_elsewhere(dataset.get_create_plist()):
         raise origin.error(f"{origin.named(name)} lies in other files, which are not read. Store it in this one.")
-    shape = dataset.shape
+    shape, in_file = dataset.shape, dataset.get_type()
     if shape is None:
         raise origin.error(f"{origin.named(name)} is empty.")
-    if math.prod(length or 1 for length in shape) * dataset.get_type().get_size() > _SMALL:
+    if math.prod(length or 1 for length in shape) * in_file.get_size() > _SMALL:
         _check_stored(origin, name, h5py.Dataset(dataset), frames_per_block)
-    return dataset
+    return dataset, shape, in_file
+
+
+def _lies_elsewhere(layout: h5py.h5p.PropDCID) -> bool:
+    return layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0  # type: ignore[no-any-return]
 
 
 def _check_links(path: Path, file: h5py.File) -> None:

@@ -67,8 +67,7 @@ def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_
 def _columns(origin: Origin, group: h5py.h5g.GroupID, types: _Types, frames_per_block: int) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name in origin.sources:
-        dataset = open_column(origin, name, group, frames_per_block)
-        shape, in_file = dataset.shape, dataset.get_type()
+        dataset, shape, in_file = open_column(origin, name, group, frames_per_block)
         if name not in types or types[name][0] != in_file:
             types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
         _, dtype, in_memory = types[name]
