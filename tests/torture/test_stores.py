@@ -66,7 +66,6 @@ def test_a_kill_and_a_full_disk_at_every_call_that_changes_files(tmp_path: Path,
 CROWD = """
 import logging, sys, time
 from pathlib import Path
-from damage import DAMAGES
 from toy import toy_config
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
