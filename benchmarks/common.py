@@ -228,11 +228,14 @@ def check_agreement(contenders: Mapping[str, Contender], frames: Sequence[Frame]
 def measure(tasks: Mapping[Name, Task], repeats: int, device: str, warm_up: int = 0) -> dict[Name, list[float]]:
     """Time tasks in turn, so that what else the machine does hits all of them.
 
+    A turn is two calls, of which the second counts: a step comes after a step, and not after one of another program that
+    has filled the caches and given memory back.
+
     Args:
         tasks: name -> function and the batch that it is called with, a fresh copy each time.
-        repeats: calls of each that count.
+        repeats: turns of each that count.
         device: is waited for.
-        warm_up: calls of each before these.
+        warm_up: turns of each before these.
 
     Returns:
         name -> times of the calls that count [ms].
@@ -240,8 +243,10 @@ def measure(tasks: Mapping[Name, Task], repeats: int, device: str, warm_up: int 
     times: dict[Name, list[float]] = {name: [] for name in tasks}
     for _ in range(warm_up + repeats):
         for name, (function, batch) in tasks.items():
-            fresh = batch.clone()  # nothing that a contender remembers of a batch helps it
-            times[name].append(1e3 * seconds(partial(function, fresh), device))
+            for _ in range(2):
+                fresh = batch.clone()  # nothing that a contender remembers of a batch helps it
+                last = seconds(partial(function, fresh), device)
+            times[name].append(1e3 * last)
     return {name: values[warm_up:] for name, values in times.items()}
 
 
