@@ -228,8 +228,8 @@ def check_agreement(contenders: Mapping[str, Contender], frames: Sequence[Frame]
 def measure(tasks: Mapping[Name, Task], repeats: int, device: str, warm_up: int = 0) -> dict[Name, list[float]]:
     """Time tasks in turn, so that what else the machine does hits all of them.
 
-    A turn is two calls, of which the second counts: a step comes after a step, and not after one of another program that
-    has filled the caches and given memory back.
+    A turn is two calls, of which the second counts: a step comes after a step, and not after one of another program,
+    which has filled the caches and given memory back.
 
     Args:
         tasks: name -> function and the batch that it is called with, a fresh copy each time.
