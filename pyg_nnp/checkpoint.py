@@ -76,8 +76,11 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     if not path.is_file():
         near = ", ".join(str(found.parent) for found in sorted(path.parent.glob(f"*/{BEST}"))[:_MOST_NAMED])
-        instead = f"In {path.parent} there are: {near}" if near else "One is called FF01-SchNet, for example"
-        raise DataError(f"{path}: no potential here. Name the folder of a trained model, or a file in it. {instead}.")
+        instead = f" In {path.parent} there are: {near}." if near else ""
+        raise DataError(
+            f"{path}: no potential here, seen from '{Path.cwd()}'. Name the folder of a trained model, or a file in "
+            f"it.{instead}"
+        )
     content = path.read_bytes()
     try:
         description: dict[str, Any] = json.loads(_header(content)["__metadata__"][_KEY])

@@ -98,8 +98,8 @@ def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
         found = unit_of_total_energies(float(sample.E.mean()), sample.Za.numpy(), sample.num_graphs)
         if found is not None and abs(found / hartree - 1) > _SAME_UNIT:
             log.warning(
-                "%s.Hartree_in_E: %g does not go with the energies, which look like %s: their mean is %.6g, as of all "
-                "electrons. Set it to %.10g if they are.",
+                "%s.Hartree_in_E: %g does not go with the energies, which look like %s: their mean, %.6g, is what "
+                "total energies of these molecules are in that unit. Set it to %.10g.",
                 place,
                 hartree,
                 ENERGIES[found],

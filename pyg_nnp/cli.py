@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"MemoryError: out of memory. {OUT_OF_MEMORY} ({str(error).partition(chr(10))[0]})", file=sys.stderr)
     except KeyboardInterrupt as stopped:
-        advice = f" To go on with what was saved in {options.out}: --resume." if options.command == "train" else ""
+        advice = " To go on, add --resume to the same command." if options.command == "train" else ""
         print(f"Stopped.{advice}", file=sys.stderr)
         return stopped.exit_status if isinstance(stopped, Stopped) else INTERRUPTED
     return USER_ERROR

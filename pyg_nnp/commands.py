@@ -85,7 +85,7 @@ def _predict(options: argparse.Namespace) -> int:
         potential = load_potential(options.model, _device(options))
         structures, out, charge = options.structures, options.out, options.charge
         count = predict_file(potential, structures, out, charge, lambda done: bar.update(task, completed=done))
-    print(f"{options.out}: {count} structures.")
+    print(f"{options.out}: {count} structure{'' if count == 1 else 's'}.")
     return 0
 
 

@@ -37,7 +37,7 @@ FIELDS: dict[str, Field] = {
         "1",
         "atomic numbers",
         "int",
-        ("atomic_numbers", "numbers", "nuclear_charges", "Z", "z", "species", "symbols"),
+        ("atomic_numbers", "numbers", "nuclear_charges", "Z", "z", "species", "symbols", "elements", "atnum"),
     ),
     "Q": Field(
         "graph",

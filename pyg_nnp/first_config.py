@@ -106,7 +106,6 @@ class _Draft:
         return [*names, *(unit.replace(". CHECK", "").rstrip(".") for unit in units)]
 
     def _data(self) -> list[str]:
-        forces = _one_line(self.sources.get("Fa", "Fa"))
         return [
             "# Written by pyg-nnp init. Guesses are marked with CHECK; all keys are in examples/reference.yaml.",
             "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
@@ -121,8 +120,15 @@ class _Draft:
             *self._mapped(TARGETS),
             "  transforms:",
             "    atomic_energy: " + ("fit  # energies of isolated atoms" if "E" in self.sources else "null"),
-            f"    negative_gradient: {str(self.gradients).lower()}  # true if {forces} are gradients, not forces",
+            *self._sign(),
         ]
+
+    def _sign(self) -> list[str]:
+        if "Fa" not in self.sources:
+            return []
+        forces = f"{_one_line(self.sources['Fa'])} are gradients, not forces"
+        said = f"{forces}. CHECK: by the name" if self.gradients else f"true if {forces}"
+        return [f"    negative_gradient: {str(self.gradients).lower()}  # {said}"]
 
     def _mapped(self, names: tuple[str, ...]) -> list[str]:
         return [

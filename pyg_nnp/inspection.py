@@ -7,7 +7,7 @@ from typing import Any
 from ase.data import chemical_symbols
 
 from pyg_nnp.checkpoint import BEST, LAST, load_potential
-from pyg_nnp.data.contents import columns_of, guess_fields
+from pyg_nnp.data.contents import columns_of, guess_fields, is_gradient
 from pyg_nnp.data.readers import format_of
 from pyg_nnp.data.store import FILE_NAME, open_store
 from pyg_nnp.errors import DataError
@@ -84,7 +84,9 @@ def _data(path: Path) -> Iterator[str]:
     yield f"{path}: {format_of(path)}; arrays, or the first frame:"
     for name, column in columns.items():
         field = probably.get(name)
-        meaning = f"  probably {field}, {FIELDS[field].meaning.partition(';')[0]}" if field else ""
+        meaning = FIELDS[field].meaning.partition(";")[0] if field else ""
+        meaning = "gradients, minus the forces" if field == "Fa" and is_gradient(name) else meaning
+        meaning = f"  probably {field}, {meaning}" if field else ""
         yield f"  {name}: {column.shape} {column.dtype}{meaning}"
 
 

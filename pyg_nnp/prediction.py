@@ -77,7 +77,8 @@ def predict_file(
     own_unit = data_format in OWN_NAMES or (data_format is not None and data_format == hub["data_format"])
     factor = 1.0 if own_unit else 1 / length
     features = hub["features"] if own_unit else {}
-    log.info("%s: positions are read in units of %g Å.", structures, length if own_unit else 1.0)
+    unit = length if own_unit else 1.0
+    log.info("%s: positions are read in %s.", structures, "Å" if unit == 1 else f"units of {unit:g} Å")
     check = Checks(str(structures), {"Q": "charge", **hub["features"]}, BOHR_IN_ANGSTROM / length)
     device, replayed = potential.energy_shift.device, Replayed(potential)
     done = 0

@@ -250,7 +250,9 @@ def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
         left_out.append("Q")
     if left_out:
         log.info(
-            "%s: its layers could predict %s, but nothing in the loss teaches it: left out.", name, ", ".join(left_out)
+            "%s: %s will not be predicted: its layers could, but the loss has nothing to learn it from.",
+            name,
+            ", ".join(left_out),
         )
     return left_out
 

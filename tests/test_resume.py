@@ -388,7 +388,7 @@ def test_signals_save_and_end(folder: Path, number: int, status: int) -> None:
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
     assert process.returncode == status
-    assert message.rstrip().endswith("To go on with what was saved in out: --resume.")
+    assert message.rstrip().endswith("To go on, add --resume to the same command.")
     assert "Traceback" not in message
     assert "training" in read_saved(folder / "out/FF01-SchNet/last.safetensors")[0]
     assert not list((folder / "out/FF01-SchNet").glob("*.partial"))

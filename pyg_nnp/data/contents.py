@@ -108,6 +108,9 @@ def guess_fields(columns: Mapping[str, Column]) -> dict[str, str]:
         for field in (*FEATURES, *TARGETS):
             free = [name for name in columns if name not in guessed.values()]
             fitting = [n for n in free if fits_name(field, n) and _fits_shape(field, columns[n])]
+            if fits_name is _any_name and field == "Za" and "Ra" in guessed:
+                atoms = columns[guessed["Ra"]].shape[-2:-1]
+                fitting = [name for name in fitting if columns[name].shape[-1:] == atoms]
             # a shape alone says something only if nothing else has it
             if field not in guessed and fitting and (fits_name is not _any_name or _telling(field, fitting)):
                 guessed[field] = fitting[0]

@@ -5,10 +5,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.library import fast, register
 
 
 def _shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:
+    # kernels are for single precision; to ask for them compiles all kernels for double, which tables alone do not need
+    if x.dtype != torch.float32:
+        return reference.shifted_softplus(x)
     return cast(tuple[Tensor, Tensor], fast(x).shifted_softplus(x))
 
 

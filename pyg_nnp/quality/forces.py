@@ -72,8 +72,10 @@ def _of_unit(source: Source, unit: str | None, factor: float | None, hartree: fl
     """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
     if unit is None:
         return ()
-    found = f"looks like {unit}, as the energies do, which Hartree_in_E: {hartree:g} does not say: with it"
-    advice = f"bonds of hydrogen are {factor:.3g} times as stiff as usual. Set Hartree_in_E: {HARTREE_IN[unit]:.6g}."
+    found = (
+        f"looks like {unit}, as the energies do, and not what build_params.Hartree_in_E: {hartree:g} says: with that"
+    )
+    advice = f"bonds of hydrogen are {factor:.3g} times as stiff as usual. Set it to {HARTREE_IN[unit]:.6g}."
     return (source.warning("Fa", f"{found} {advice}"),)
 
 
@@ -83,7 +85,7 @@ def _unexplained(source: Source, near: Slope, how: str) -> tuple[str, ...]:
     if off < max(_OFF, _ERRORS * near.error):
         return ()
     found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
-    advice = "Look whether both are of the same calculation, and in the energies for terms that the forces lack."
+    advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
     return (source.warning("Fa", f"{found} {advice}"),)
 
 

@@ -50,7 +50,7 @@ def summary_table(
     table.add_column("checks")
     for name, numbers in survey.ranges.items():
         if name not in ("N", "Za"):
-            found = "; ".join(verdict.summary for verdict in verdicts if verdict.field == name)
+            found = "; ".join(_marked(verdict) for verdict in verdicts if verdict.field == name)
             meaning, source = FIELDS[name].meaning.partition(";")[0], sources.get(name, "no: set to 0")
             table.add_row(
                 name, meaning, source, units[FIELDS[name].unit], *(f"{number:.6g}" for number in numbers), found
@@ -58,3 +58,7 @@ def summary_table(
     text = StringIO()
     Console(file=text, width=_WIDTH, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])
+
+
+def _marked(verdict: Verdict) -> str:
+    return f"WARNING: {verdict.summary}" if verdict.warnings else verdict.summary

@@ -116,6 +116,7 @@ def parity(name: str, points: Points, rmse: float, mae: float, units: Units) -> 
     _cloud(figure, left, true, predicted, ends)
     left.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     left.set(xlim=ends, ylim=ends, aspect="equal")
+    left.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
     word = f"{SYMBOLS[name]} − mean" if name == "E" else SYMBOLS[name]
     left.set_xlabel(with_unit(f"true {word}", name, units), fontsize=NORMAL)
     left.set_ylabel(with_unit(f"predicted {word}", name, units), fontsize=NORMAL)

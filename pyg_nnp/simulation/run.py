@@ -24,7 +24,7 @@ from pyg_nnp.simulation.config import Simulation, load_simulation
 from pyg_nnp.simulation.dynamics import Run, State, run_dynamics
 from pyg_nnp.simulation.paths import elastic_band, optimize, scan, single_point
 from pyg_nnp.simulation.record import LOG, TRAJECTORY, Record
-from pyg_nnp.simulation.structure import calculator_of, constrain, read_structure
+from pyg_nnp.simulation.structure import calculator_of, constrain, read_structure, require_structure
 from pyg_nnp.yaml_loader import format_yaml
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
         SimulationError: the simulation has exploded.
     """
     config = load_simulation(path)
+    # before a folder is made
+    require_structure(Path(config.structure))
     with _claimed(out):
         saved = _saved(config, out, resume)
         with run_log(out / "logs") as console, last_words(), _warnings_logged():
@@ -166,8 +168,10 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
         run_dynamics(options, run, record, save, console)
     log.info("%d steps of %g fs; frames are in %s.", run.step, options.timestep, out / TRAJECTORY)
     rows = np.atleast_1d(np.genfromtxt(out / LOG, delimiter=",", names=True))
-    mean, total = rows["temperature_K"].mean(), rows["total_eV"]
-    log.info("Mean temperature %.1f K; total energy from %.4f to %.4f eV.", mean, total.min(), total.max())
+    # a thermostat changes the total energy
+    which = "total" if options.ensemble == "nve" else "potential"
+    mean, energy = rows["temperature_K"].mean(), rows[f"{which}_eV"]
+    log.info("Mean temperature %.1f K; %s energy from %.4f to %.4f eV.", mean, which, energy.min(), energy.max())
     return True
 
 

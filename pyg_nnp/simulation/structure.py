@@ -29,6 +29,17 @@ class SimulationError(UserError):
     """A simulation that cannot go on."""
 
 
+def require_structure(path: Path) -> None:
+    """Refuse a structure file that is not there.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not path.is_file():
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
+        raise DataError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}")
+
+
 def read_structure(path: Path, charge: float | None) -> Atoms:
     """Read the last structure of a file: elements, positions, velocities and masses, without constraints.
 
@@ -39,9 +50,7 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
     Raises:
         DataError: there is no such file, or ASE cannot read it, or it is periodic.
     """
-    if not path.is_file():
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
-        raise DataError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}")
+    require_structure(path)
     try:
         structures: list[Any] = list(ase.io.iread(path, index=":", do_not_split_by_at_sign=True))
         found = structures[-1]

@@ -223,7 +223,7 @@ def test_unit_that_energies_and_forces_share(tmp_path: Path, capsys: pytest.Capt
     document["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"] = HARTREE_IN_KCAL_PER_MOL
     code, said = report(document, planted, tmp_path, capsys)
     assert code == 1
-    assert "looks like kJ/mol, as the energies do, which Hartree_in_E: 627.509 does not say" in said
+    assert "looks like kJ/mol, as the energies do, and not what build_params.Hartree_in_E: 627.509 says" in said
     document["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"] = HARTREE_IN_KJ_PER_MOL
     code, said = report(document, planted, tmp_path, capsys)
     assert code == 0, said

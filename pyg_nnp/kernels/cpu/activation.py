@@ -58,7 +58,7 @@ _SHIFTED_SOFTPLUS = compiled(_shifted_softplus, fast_math={"contract"})
 
 def shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.shifted_softplus`."""
-    if x.dtype != torch.float32:  # the series are for single precision
+    if x.dtype != torch.float32:  # which the series are for; the check of all kernels asks for both
         return reference.shifted_softplus(x)
     value, slope = (torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(2))
     run(_SHIFTED_SOFTPLUS, x.reshape(-1), value.view(-1), slope.view(-1))
