@@ -24,6 +24,7 @@ from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data.readers import read_blocks
 from pyg_nnp.first_config import first_config
+from pyg_nnp.inspection import describe
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
 MODEL = "out/FF01-SchNet"
@@ -402,8 +403,22 @@ def test_init_knows_a_slope_by_its_name(folder: Path, tmp_path: Path) -> None:
     text, guesses = first_config(file, {})
     for name, source in (("Ra", "geometry"), ("Za", "species"), ("E", "E_el"), ("Fa", "dEdx"), ("Qa", "partial_q")):
         assert f"    {name}: {source}  # " in text
-    assert "negative_gradient: true" in text
+    assert "negative_gradient: true  # dEdx are gradients, not forces. CHECK: by the name" in text
+    assert "dEdx: (4, 3, 3) float64  probably Fa, gradients, minus the forces" in describe(file)
     assert "Fa are taken for gradients, minus the forces" in guesses
+
+
+def test_init_knows_elements_by_their_shape(tmp_path: Path) -> None:
+    file = tmp_path / "odd_names.npz"
+    labels = {
+        "quality": np.ones(40, dtype=np.int64),
+        "k": np.tile([8, 1, 1], (40, 1)),
+        "e_tot": np.linspace(-76, -75, 40),
+    }
+    np.savez(file, pos=np.random.default_rng(0).normal(size=(40, 3, 3)), **labels)
+    text, _ = first_config(file, {})
+    assert "    Za: k  # " in text
+    assert "negative_gradient" not in text
 
 
 def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
