@@ -21,13 +21,14 @@ from pyg_nnp.data import MoleculeDataset, reference_energies
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.files import finite, write_durably, write_json
+from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, weighted_sum
 from pyg_nnp.model import Potential
 from pyg_nnp.prepare import active_models, last_words, make_folder, prepare
 from pyg_nnp.resume import Best
 from pyg_nnp.stopwatch import UNTIMED, profiled
-from pyg_nnp.training import HISTORY, Epoch, claimed, evaluate_frames, fit
+from pyg_nnp.training import HISTORY, Epoch, claimed, evaluate_frames, fit, large_batch
 from pyg_nnp.units import unit_names_of
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ def train_model(
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
     potential.spec["charges"] = dataset.charges
+    potential.spec["closest"] = _closest(dataset, parts["training"])
     potential.spec["config"] = _own_config(config, name)
     potential.to(device)
     potential.spec["untrained"] = _untrained(config, name, potential)
@@ -138,6 +140,16 @@ def _begin(config: Config, name: str, out: Path) -> Potential:
         rest = ", ".join(left) or "none"
         log.info("%s: parameters not taken, since there are none of these shapes: %s.", name, rest)
     return potential
+
+
+def _closest(dataset: MoleculeDataset, frames: Tensor) -> list[list[float]]:
+    """Return the shortest distance of each two elements in some frames: atomic numbers, and the distance."""
+    found: dict[tuple[int, int], float] = {}
+    # in the order of the store, which is read faster
+    for batch in dataset.batches(frames.sort().values, large_batch(dataset, 1)):
+        for elements, distance in shortest_distances(batch.Ra, batch.Za, batch.edge_index).items():
+            found[elements] = min(distance, found.get(elements, distance))
+    return [[*elements, distance] for elements, distance in sorted(found.items())]
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from toy import toy_config
 from pyg_nnp import cli
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.build import build_potential
-from pyg_nnp.checkpoint import save_potential
+from pyg_nnp.checkpoint import load_potential, save_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.simulation.config import NEB, Dynamics, Relaxation, Scan, Simulation
 from pyg_nnp.simulation.dynamics import Run
@@ -99,6 +99,26 @@ def test_what_has_not_converged_is_said(folder: Path, capsys: pytest.CaptureFixt
     assert simulate(optimization={"steps": 2}) == 1
     assert "Not converged" in capsys.readouterr().err
     assert len(ase.io.read("out/trajectory.xyz", ":")) == 3
+
+
+def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    potential = load_potential("morse")
+    unit = PotentialCalculator("morse").length_unit
+    potential.spec["closest"] = [[1, 1, 0.7 / unit], [1, 8, 1.2 / unit]]
+    save_potential(potential, Path("morse/best.safetensors"), {})
+    assert simulate(dynamics=DYNAMICS | {"ensemble": "nve", "interval": 1}) == 0
+    said = capsys.readouterr().err
+    frames = ase.io.read("out/trajectory.xyz", ":")
+    shortest = min(atoms.get_distance(0, i) for atoms in frames for i in (1, 2))
+    assert (
+        f"closer than in the training data, where the potential has learned nothing: H-O {shortest:.3f} Å (1.200"
+        in said
+    )
+    assert "H-H" not in said
+    potential.spec["closest"] = [[1, 1, 0.7 / unit], [1, 8, 0.7 / unit]]
+    save_potential(potential, Path("morse/best.safetensors"), {})
+    assert simulate("again", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0
+    assert "closer than" not in capsys.readouterr().err
 
 
 def test_constraints_hold(folder: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from molecules import make_data
+from safetensors.torch import load_file
 from torch_geometric.data import Batch
 from toy import toy_config, write_config, write_toy
 
@@ -332,6 +333,21 @@ def test_a_potential_knows_the_charges_of_its_training(folder: Path) -> None:
         frame["atomic_charges"] = frame["atomic_charges"] + charge / 3
     (folder / "dataset.pkl").write_bytes(pickle.dumps(frames))
     assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["charges"] == [-2.0, 0.0, 1.0]
+
+
+def test_a_potential_knows_how_close_atoms_were(folder: Path) -> None:
+    model = run_toy(Path("out"))
+    (split,) = Path("out").glob("processed_dataset_*/split_*")
+    training_part = load_file(split)["training"]
+    frames = pickle.loads((folder / "dataset.pkl").read_bytes())
+    lengths = {"O-H": [], "H-H": []}
+    for number in training_part.tolist():
+        R = frames[number]["coordinates"]
+        lengths["O-H"] += [np.linalg.norm(R[0] - R[1]), np.linalg.norm(R[0] - R[2])]
+        lengths["H-H"].append(np.linalg.norm(R[1] - R[2]))
+    found = {(Z1, Z2): d for Z1, Z2, d in pyg_nnp.load_potential(model).spec["closest"]}
+    expected = {(1, 1): min(lengths["H-H"]), (1, 8): min(lengths["O-H"])}
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_inference_mode_predicts_forces_too(folder: Path) -> None:

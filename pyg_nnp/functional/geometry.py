@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+_ELEMENTS = 119  # more than there are atomic numbers
+
 
 def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
     r"""Return the distances :math:`|R_i - R_j|`.
@@ -17,6 +19,16 @@ def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
     first, second = pair_index
     delta: Tensor = Ra.index_select(0, first) - Ra.index_select(0, second)
     return delta.square().sum(dim=1).sqrt()
+
+
+def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple[int, int], float]:
+    """Return the shortest distance of each two elements, the lighter one first, from (2, E) edges."""
+    first, second = Za[edge_index[0]], Za[edge_index[1]]
+    keys = _ELEMENTS * torch.minimum(first, second) + torch.maximum(first, second)
+    shortest = Ra.new_full((_ELEMENTS**2,), torch.inf)
+    shortest = shortest.scatter_reduce(0, keys, pair_distances(Ra, edge_index), "amin")
+    found = shortest.isfinite().nonzero()[:, 0]
+    return {divmod(key, _ELEMENTS): d for key, d in zip(found.tolist(), shortest[found].tolist(), strict=True)}
 
 
 def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:

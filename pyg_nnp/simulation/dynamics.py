@@ -14,11 +14,12 @@ from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
 from rich.console import Console
 
+from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.errors import DataError
 from pyg_nnp.signals import deferred
 from pyg_nnp.simulation.config import Dynamics
 from pyg_nnp.simulation.record import Record, progress
-from pyg_nnp.simulation.structure import BondWatch, Guard, SimulationError
+from pyg_nnp.simulation.structure import BondWatch, ClosestWatch, Guard, SimulationError
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class Run:
         self.guard = Guard(atoms)
         self.degrees_of_freedom = prepare_velocities(atoms, options, self.random)
         self.bonds = BondWatch(atoms)
+        calculator: PotentialCalculator = atoms.calc
+        self.closest = ClosestWatch(calculator.potential, calculator.length_unit)
         if state is not None:
             self.step = state["step"]
             self.atoms.arrays["positions"][:] = state["positions"]
@@ -93,6 +96,7 @@ class Run:
     def write(self, record: Record) -> None:
         """Write a frame and a row, and look at the bonds."""
         self.bonds.look(self.atoms, self.step)
+        self.closest.look(self.atoms)
         potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
         time = round(self.step * self.options.timestep / 1000, 9)
         record.frame(self.atoms, step=self.step, time_ps=time)
@@ -139,6 +143,7 @@ def run_dynamics(
             log.info("Stopped after step %d of %d; --resume goes on.", run.step, options.length)
             raise
     save(run.state())
+    run.closest.report()
 
 
 def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:
