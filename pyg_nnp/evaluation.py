@@ -133,7 +133,8 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
 
 def table_of(rows: Sequence[ErrorRow], units: Mapping[str, str]) -> Table:
     """Return the errors as a table for the terminal; ``units`` are names by kind of unit."""
-    table = Table(box=box.SIMPLE_HEAD)
+    note = "Errors of vectors are those of their components."
+    table = Table(box=box.SIMPLE_HEAD, caption=note, caption_justify="left")
     for heading in ("field", "of", "count", "MAE", "RMSE", "maximum", "unit"):
         table.add_column(heading, justify="left" if heading in ("field", "of", "unit") else "right")
     for row in rows:
