@@ -53,6 +53,7 @@ def test_right_data_are_not_called_wrong(tmp_path: Path, capsys: pytest.CaptureF
     code, said = report(config(), FRAMES, tmp_path, capsys)
     assert code == 0, said
     assert "Warnings: none" in said
+    assert "WARNING: " not in said
 
 
 @pytest.mark.parametrize("mistake", list(PLANTS))
@@ -112,6 +113,7 @@ def test_forces_off_by_a_factor_that_is_no_unit(tmp_path: Path, capsys: pytest.C
         found = re.search(r"\(Fa\) is ([\d.]+) ± [\d.]+ times the slope of E, which no unit explains", said)
         assert found, said
         assert float(found[1]) == pytest.approx(factor, rel=0.1)
+        assert "WARNING: between near frames" in said  # in the row of the table
 
 
 def test_energies_without_forces_in_another_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
