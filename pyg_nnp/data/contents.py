@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from pyg_nnp.data.hdf5 import open_hdf5, visit_datasets
+from pyg_nnp.data.hdf5 import open_hdf5
+from pyg_nnp.data.hdf5_groups import first_datasets
 from pyg_nnp.data.npz import NpzColumn, npz_members, open_npz
 from pyg_nnp.data.readers import first_frame, format_of, pickled
 from pyg_nnp.data.values import Origin
@@ -68,16 +68,9 @@ def _npz(path: Path, data_format: str) -> _Found:
 
 
 def _hdf5(path: Path, data_format: str) -> _Found:
-    first: dict[str, str] = {}
     with open_hdf5(path) as file:
-
-        def visit(place: str) -> None:
-            first.setdefault(place.rpartition("/")[2], place)
-
-        visit_datasets(file, visit)
-        for name, place in first.items():
-            column: h5py.Dataset = file[place]
-            yield name, column.shape or (), column.dtype
+        for name, dataset in first_datasets(path, file).items():
+            yield name, dataset.shape or (), dataset.dtype
 
 
 def _pickle(path: Path, data_format: str) -> _Found:

@@ -1,7 +1,7 @@
 """HDF5 files of unknown origin: opened, listed, and each data set checked before it is read."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,27 @@ import h5py
 from pyg_nnp.data.values import Origin, check_packed
 from pyg_nnp.errors import DataError
 
-_METADATA_CACHE = 1 << 20  # bytes
+_METADATA_CACHE = 1 << 20, 128 << 20  # bytes: as a rule, and where the names in one group take more
 _SMALL = 1 << 20  # bytes, which any data set may claim
 _DEEPEST = 100  # groups; HDF5 itself goes down until the stack is full
 
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file that reads nothing but itself.
+    """Open a file, to be read with :func:`walk`.
 
     Raises:
-        DataError: if it is no HDF5 file, is damaged, links to other files, or has groups nested without measure.
+        DataError: if it is no HDF5 file, or is damaged.
     """
     try:
         with h5py.File(path, "r", rdcc_nbytes=0) as file:  # each chunk is read once
             # by default what is kept of groups, for the next time they are opened, grows to hundreds of MB
             cache = file.id.get_mdc_config()
-            cache.max_size = cache.min_size = cache.initial_size = _METADATA_CACHE
+            cache.min_size, cache.max_size = _METADATA_CACHE
+            cache.initial_size = cache.min_size
             cache.set_initial_size = True
+            cache.incr_mode = cache.decr_mode = 0  # it grows for what would fill it alone, and for nothing else
             file.id.set_mdc_config(cache)
-            _check_links(path, file)
             yield file
     except DataError:
         raise
@@ -38,36 +39,90 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
 
 
-def visit_datasets(file: h5py.File, visit: Callable[[str], None]) -> None:
-    """Call ``visit`` with the path of each data set; unlike h5py's ``visititems`` without opening them."""
+def walk(
+    path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str] = ()
+) -> Iterator[tuple[str, h5py.h5g.GroupID, dict[str, h5py.h5d.DatasetID]]]:
+    """Yield each group that has wanted data sets: its path, itself, and these data sets by their names.
 
-    def visit_object(path: bytes, info: Any) -> None:
-        if info.type == h5py.h5o.TYPE_DATASET:
-            visit(path.decode(errors="surrogateescape"))
+    Groups come in the order of their paths; that of the file itself has none, and is called ``/`` where there are
+    others. A soft link to a data set counts, but is no reason to yield a group. h5py's own ``visititems`` takes several
+    times longer, and keeps a kilobyte for each group.
 
-    h5py.h5o.visit(file.id, visit_object, info=True)
+    Args:
+        path: of the file, for messages.
+        file: the open file.
+        is_wanted: called with the name of a link.
+        paths: of wanted data sets that lie deeper, from the group.
+
+    Raises:
+        DataError: if a link leads to another file, or groups are nested without measure.
+    """
+    seen = {h5py.h5o.get_info(file.id).addr}
+    if paths:
+        _check_links(path, file)
+    has_safe_links = bool(paths)
+
+    def within(group: h5py.h5g.GroupID, place: str) -> Iterator[Any]:
+        nonlocal has_safe_links
+        links: list[tuple[bytes, int, int]] = []
+        group.links.iterate(lambda link, info: links.append((link, info.type, info.u)), info=True)
+        found: dict[str, h5py.h5d.DatasetID] = {}
+        linked: dict[str, h5py.h5d.DatasetID] = {}
+        children: list[bytes] = []
+        for link, kind, address in links:
+            name = link.decode(errors="surrogateescape")
+            if fault := _fault(f"{place}{name}", kind):
+                raise DataError(f"{path}: {fault}.")
+            if is_wanted(name):
+                if kind == h5py.h5l.TYPE_SOFT and not has_safe_links:
+                    _check_links(path, file)  # it may lead anywhere
+                    has_safe_links = True
+                opened = _open(group, link)
+                if isinstance(opened, h5py.h5d.DatasetID):
+                    (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = opened
+                is_group = isinstance(opened, h5py.h5g.GroupID)
+            else:
+                is_group = kind == h5py.h5l.TYPE_HARD and h5py.h5o.get_info(group, link).type == h5py.h5o.TYPE_GROUP
+            if is_group and kind == h5py.h5l.TYPE_HARD and address not in seen:
+                seen.add(address)
+                children.append(link)
+        for below in paths:
+            if isinstance(opened := _open(group, below.encode()), h5py.h5d.DatasetID):
+                found[below] = opened
+        if found:
+            yield place.rstrip("/") or ("/" if children else ""), group, found | linked
+        links.clear()
+        for link in children:
+            name = link.decode(errors="surrogateescape")
+            yield from within(h5py.h5g.open(group, link), f"{place}{name}/")
+
+    yield from within(h5py.h5g.open(file.id, b"/"), "")
 
 
 def open_column(
-    origin: Origin, name: str, group: h5py.h5g.GroupID, frames_per_block: int
+    origin: Origin,
+    name: str,
+    datasets: Mapping[str, h5py.h5d.DatasetID],
+    group: h5py.h5g.GroupID,
+    frames_per_block: int,
 ) -> tuple[h5py.h5d.DatasetID, tuple[int, ...], h5py.h5t.TypeID]:
-    """Open the data set of a field, and return its shape and type as well.
+    """Return the data set of a field, its shape and its type.
 
     h5py's own groups and data sets take several times longer, which counts where each frame has a group.
 
     Args:
         origin: where it comes from.
         name: the field.
-        group: that it is in.
+        datasets: of the group, by their names.
+        group: that it should be in.
         frames_per_block: a data set of no more rows is read at once.
 
     Raises:
         DataError: if it is missing, lies in other files, or claims far more values than the file has bytes for.
     """
-    try:
-        dataset = h5py.h5d.open(group, origin.sources[name].encode())
-    except KeyError:
-        raise origin.error(origin.missing(name, list(h5py.Group(group)))) from None
+    dataset = datasets.get(origin.sources[name])
+    if dataset is None:
+        raise origin.error(origin.missing(name, list(h5py.Group(group))))
     # what has a place in this file lies in no other; to ask for more takes as long as to open it
     if dataset.get_offset() is None and _lies_elsewhere(dataset.get_create_plist()):
         raise origin.error(f"{origin.named(name)} lies in other files, which are not read. Store it in this one.")
@@ -83,13 +138,28 @@ def _lies_elsewhere(layout: h5py.h5p.PropDCID) -> bool:
     return layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0  # type: ignore[no-any-return]
 
 
-def _check_links(path: Path, file: h5py.File) -> None:
-    def fault(link: bytes, info: Any) -> str | None:
-        if info.type not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
-            return f"'{link.decode(errors='replace')}' is a link to another file, which is not read"
-        return f"groups are nested more than {_DEEPEST} deep" if link.count(b"/") > _DEEPEST else None
+def _open(group: h5py.h5g.GroupID, link: bytes) -> Any:
+    try:
+        return h5py.h5o.open(group, link)
+    except KeyError:  # it leads nowhere
+        return None
 
-    if found := file.id.links.visit(fault, info=True):  # which ends at the first
+
+def _fault(link: str, kind: int) -> str | None:
+    """Say what is wrong with a link that leads to another file or lies too deep."""
+    if kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+        shown = link.encode(errors="surrogateescape").decode(errors="replace")
+        return f"'{shown}' is a link to another file, which is not read"
+    return f"groups are nested more than {_DEEPEST} deep" if link.count("/") > _DEEPEST else None
+
+
+def _check_links(path: Path, file: h5py.File) -> None:
+    """Refuse links to other files anywhere in a file."""
+
+    def fault(link: bytes, info: Any) -> str | None:
+        return _fault(link.decode(errors="surrogateescape"), info.type)
+
+    if found := file.id.links.visit(fault, info=True):  # which ends at the first, but must not be left by an error
         raise DataError(f"{path}: {found}.")
 
 

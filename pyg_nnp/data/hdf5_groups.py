@@ -11,7 +11,7 @@ import numpy as np
 
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.columns import Table, require
-from pyg_nnp.data.hdf5 import open_column, visit_datasets
+from pyg_nnp.data.hdf5 import open_column, walk
 from pyg_nnp.data.values import Origin
 from pyg_nnp.errors import DataError
 
@@ -21,11 +21,12 @@ _Group = tuple[Origin, dict[str, Any]]
 _Types = dict[str, tuple[h5py.h5t.TypeID, np.dtype[Any], h5py.h5t.TypeID]]
 
 
-def dataset_names(file: h5py.File) -> list[str]:
-    """Return the names of all data sets, without those of their groups, each once."""
-    names: dict[str, None] = {}
-    visit_datasets(file, lambda path: names.setdefault(path.rpartition("/")[2]))
-    return list(names)
+def first_datasets(path: Path, file: h5py.File) -> dict[str, h5py.h5d.DatasetID]:
+    """Return the first data set of each name, without those of its groups."""
+    first: dict[str, h5py.h5d.DatasetID] = {}
+    for _, _, datasets in walk(path, file, lambda name: name not in first):
+        first.update({name: dataset for name, dataset in datasets.items() if name not in first})
+    return first
 
 
 def group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
@@ -45,29 +46,28 @@ def group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frames
 
 
 def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[_Group]:
-    groups: dict[str, None] = {}
-    ends = [f"/{source}" for source in mapping.values()]
-
-    def visit(dataset: str) -> None:
-        for end in ends:
-            if f"/{dataset}".endswith(end):
-                groups.setdefault(f"/{dataset}".removesuffix(end))
-
-    visit_datasets(file, visit)
-    if not groups:
-        require(Origin(str(path), mapping), dataset_names(file))
     types: _Types = {}
-    for group in groups:
-        origin = Origin(str(path), mapping, group.lstrip("/") or ("/" if len(groups) > 1 else ""))
-        # h5py's own groups and data sets take several times longer, which counts where each frame has a group
-        opened = h5py.h5g.open(file.id, (group or "/").encode(errors="surrogateescape"))
-        yield origin, _columns(origin, opened, types, frames_per_block)
+    paths = {source for source in mapping.values() if "/" in source}
+    names = set(mapping.values()) - paths
+    is_empty = True
+    for place, group, datasets in walk(path, file, names.__contains__, paths):
+        is_empty = False
+        origin = Origin(str(path), mapping, place)
+        yield origin, _columns(origin, datasets, group, types, frames_per_block)
+    if is_empty:
+        require(Origin(str(path), mapping), list(first_datasets(path, file)))
 
 
-def _columns(origin: Origin, group: h5py.h5g.GroupID, types: _Types, frames_per_block: int) -> dict[str, Any]:
+def _columns(
+    origin: Origin,
+    datasets: Mapping[str, h5py.h5d.DatasetID],
+    group: h5py.h5g.GroupID,
+    types: _Types,
+    frames_per_block: int,
+) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name in origin.sources:
-        dataset, shape, in_file = open_column(origin, name, group, frames_per_block)
+        dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
         if name not in types or types[name][0] != in_file:
             types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
         _, dtype, in_memory = types[name]

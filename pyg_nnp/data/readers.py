@@ -10,7 +10,7 @@ from pyg_nnp.data.ase_frames import database_frames, xyz_frames
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.columns import Table, as_column, frame_columns, require
 from pyg_nnp.data.hdf5 import open_hdf5
-from pyg_nnp.data.hdf5_groups import dataset_names, group_blocks
+from pyg_nnp.data.hdf5_groups import first_datasets, group_blocks
 from pyg_nnp.data.npz import npz_column, npz_members, open_npz
 from pyg_nnp.data.pickles import load_pickle
 from pyg_nnp.data.values import Origin
@@ -186,7 +186,7 @@ def _read_hdf5(path: Path, mapping: Mapping[str, str], frames_per_block: int) ->
 
 def _hdf5_names(path: Path) -> list[str]:
     with open_hdf5(path) as file:
-        return dataset_names(file)
+        return list(first_datasets(path, file))
 
 
 def _read_extxyz(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:

@@ -1222,6 +1222,37 @@ def test_values_linked_between_groups(tmp_path):
     assert_array_equal(read(path, "hdf5", TWO)["Za"], [6, 1] * 4)
 
 
+def test_values_that_all_groups_link_to(tmp_path):
+    """Soft links lead to the values, and a group that has nothing else is none of frames."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["shared/numbers"] = [6, 1]
+        for name in "ab":
+            file[f"{name}/R"], file[f"{name}/z"] = R2, h5py.SoftLink("/shared/numbers")
+        file["index/R"], file["index/z"] = h5py.SoftLink("/a/R"), h5py.SoftLink("/nowhere")
+    assert_array_equal(read(path, "hdf5", TWO)["Za"], [6, 1] * 4)
+
+
+def test_groups_that_are_there_under_two_names_count_once(tmp_path):
+    path = save_hdf5(tmp_path / "a.h5", **{"a/R": R2, "a/z": [6, 1]})
+    with h5py.File(path, "r+") as file:
+        file["again"] = file["a"]
+        file["a/whole"] = file["/"]
+    assert_array_equal(read(path, "hdf5", TWO)["Za"], [6, 1] * 2)
+
+
+@pytest.mark.parametrize("source", ["z", "deep/z"])
+def test_a_link_that_reaches_another_file_through_a_later_group(tmp_path, source):
+    """It must not be followed before the later group is seen."""
+    save_hdf5(tmp_path / "other.h5", z=[6, 1])
+    path = save_hdf5(tmp_path / "a.h5", **{"a/R": R2})
+    with h5py.File(path, "r+") as file:
+        file[f"a/{source}"] = h5py.SoftLink("/b/elsewhere/z")
+        file["b/elsewhere"] = h5py.ExternalLink("other.h5", "/")
+    with pytest.raises(DataError, match=r"a\.h5: 'b/elsewhere' is a link to another file, which is not read\."):
+        read(path, "hdf5", {"Ra": "R", "Za": source})
+
+
 def test_mapped_names_may_be_paths(tmp_path):
     path = save_hdf5(tmp_path / "a.h5", **{"in/R": R2, "in/z": [6, 1], "out/E": [1.0, 2.0]})
     assert_array_equal(read(path, "hdf5", {"Ra": "in/R", "Za": "in/z", "E": "out/E"})["E"], [1, 2])

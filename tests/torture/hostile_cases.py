@@ -37,6 +37,7 @@ HDF5: dict[str, Write] = {
     "external link": make.hdf5(lambda f, d: f.__setitem__("R", h5py.ExternalLink(str(make.outside(d)), "R"))),
     "external link to a device": make.hdf5(lambda f, d: f.__setitem__("R", h5py.ExternalLink("/dev/zero", "R"))),
     "links one after the other": make.hdf5(make.through_two_links),
+    "a link by way of a later group": make.hdf5(make.through_a_later_group),
     "links in a circle": make.hdf5(make.cycle),
     "passwords": make.hdf5(
         lambda f, d: f.create_dataset("R", (1, 2, 3), "u1", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])

@@ -96,6 +96,11 @@ def through_two_links(file: h5py.File, folder: Path) -> None:
     file["R"] = h5py.SoftLink("/elsewhere/R")
 
 
+def through_a_later_group(file: h5py.File, folder: Path) -> None:
+    file["a/R"], file["a/z"], file["a/E"] = R, h5py.SoftLink("/b/elsewhere/z"), [1.0]
+    file["b/elsewhere"] = h5py.ExternalLink(str(outside(folder)), "/")
+
+
 def cycle(file: h5py.File, folder: Path) -> None:
     file["R"], file["again"] = h5py.SoftLink("/again"), h5py.SoftLink("/R")
 
