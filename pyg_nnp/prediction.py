@@ -27,7 +27,7 @@ from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.readers import format_of
 from pyg_nnp.data.store_writer import append_rows, new_hdf5
 from pyg_nnp.data.structures import OWN_NAMES, structure_blocks
-from pyg_nnp.errors import ConfigError
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.evaluation import trained_with
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.files import refuse_existing, replacing, write_durably
@@ -97,7 +97,13 @@ def predict_file(
                 log.warning("%s", warning)
             seen |= charges
             for piece in _pieces(arrays):
-                yield piece | _predicted(replayed, device, piece)
+                try:
+                    predicted = _predicted(replayed, device, piece)
+                except DataError as error:
+                    last = done + len(piece["N"]) - 1
+                    of = f"frame {done}" if last == done else f"frames {done} to {last}"
+                    raise DataError(f"{structures}: {of}: {error}") from error
+                yield piece | predicted
                 done += len(piece["N"])
                 on_frames(done)
 

@@ -273,7 +273,9 @@ def test_predict_says_which_charges_it_never_saw(
 def test_mistakes_in_predict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out.xyz")
     ase.io.write(tmp_path / "gold.xyz", Atoms("AuH", [[0, 0, 0], [0, 0, 1.5]]))
-    assert "not trained on Au" in refused(capsys, "predict", MODEL, str(tmp_path / "gold.xyz"), "-o", out)
+    assert "gold.xyz: frame 0: this potential was not trained on Au" in refused(
+        capsys, "predict", MODEL, str(tmp_path / "gold.xyz"), "-o", out
+    )
     box = water()
     box.set_cell([9, 9, 9])
     box.pbc = True

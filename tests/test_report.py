@@ -268,9 +268,9 @@ def test_energies_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_predictions_that_are_not_finite_are_drawn_and_come_first() -> None:
     odd = np.array([1.0, np.nan, np.inf, 2.0])
-    assert len(png(figures.parity("Fa", Points(np.arange(4.0), odd, 4), np.nan, np.nan, HARTREE))) > 1000
+    assert len(png(figures.parity("Fa", Points(np.arange(4.0), odd, 4), "test", np.nan, np.nan, HARTREE))) > 1000
     nothing = np.full(4, np.nan)
-    assert len(png(figures.parity("E", Points(np.arange(4.0), nothing, 4), np.nan, np.nan, HARTREE))) > 1000
+    assert len(png(figures.parity("E", Points(np.arange(4.0), nothing, 4), "test", np.nan, np.nan, HARTREE))) > 1000
     frame = Frame(0, np.array([8, 1]), np.eye(3)[:2], {"Fa": np.nan}, np.array([np.nan, 0.5]))
     found = scene([frame], 1.0, "eV/Å")
     json.dumps(found, allow_nan=False)
@@ -279,7 +279,8 @@ def test_predictions_that_are_not_finite_are_drawn_and_come_first() -> None:
 
 def test_many_points_are_counted(tmp_path: Path) -> None:
     true = np.random.default_rng(0).normal(size=30_000)
-    figure = figures.parity("Fa", Points(true, true + 0.1, 30_000), 0.1, 0.1, HARTREE)
+    figure = figures.parity("Fa", Points(true, true + 0.1, 30_000), "test", 0.1, 0.1, HARTREE)
+    assert any(text.get_text().startswith("test part") for text in figure.axes[0].texts)
     assert [type(part).__name__ for part in figure.axes[0].collections] == ["PolyCollection"]
     assert len(png(figure)) > 1000
 
@@ -288,7 +289,7 @@ def test_nothing_of_matplotlib_is_changed(work: Path) -> None:
     before, there = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
     _, dataset, _ = opened(work / "out")
     png(figures.data_figure(sample(dataset, torch.zeros(119, dtype=torch.float64)), HARTREE))
-    png(figures.errors_by_element([ErrorRow("Fa", "H", 9, 0.1, 0.2, 0.3)], HARTREE))
+    png(figures.errors_by_element([ErrorRow("Fa", "H", 9, 0.1, 0.2, 0.3)], "test", HARTREE))
     assert dict(matplotlib.rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == there
 

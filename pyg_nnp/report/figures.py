@@ -85,8 +85,15 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
     for axes, name in zip(others, fields, strict=True):
         for kind, dashes in (("rmse", "-"), ("mae", "--"), ("mse", ":")):
             if f"{kind}_{name}" in history.columns:
-                axes.plot(epochs, history.columns[f"{kind}_{name}"], dashes, color=RED, lw=1.2, label=kind.upper())
-        logarithmic(axes, with_unit(SYMBOLS[name], name, units))
+                axes.plot(
+                    epochs,
+                    history.columns[f"{kind}_{name}"],
+                    dashes,
+                    color=RED,
+                    lw=1.2,
+                    label=f"validation, {kind.upper()}",
+                )
+        logarithmic(axes, with_unit(f"error of {SYMBOLS[name]}", name, units))
     for axes in figure.axes:
         _of_epochs(axes)
         if best is not None:
@@ -96,12 +103,13 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
     return figure
 
 
-def parity(name: str, points: Points, rmse: float, mae: float, units: Units) -> Figure:
+def parity(name: str, points: Points, part: str, rmse: float, mae: float, units: Units) -> Figure:
     """Draw predicted against true numbers of a field, and a histogram of the errors.
 
     Args:
         name: of the field.
         points: its numbers.
+        part: of the data, that they belong to.
         rmse: over the whole part, to be written into the plot.
         mae: likewise.
         units: of the data.
@@ -121,7 +129,7 @@ def parity(name: str, points: Points, rmse: float, mae: float, units: Units) -> 
     left.set_xlabel(with_unit(f"true {word}", name, units), fontsize=NORMAL)
     left.set_ylabel(with_unit(f"predicted {word}", name, units), fontsize=NORMAL)
     unit = units[FIELDS[name].unit]
-    text = f"RMSE {rmse:.3g} {unit}\nMAE {mae:.3g} {unit}"
+    text = f"{part} part\nRMSE {rmse:.3g} {unit}\nMAE {mae:.3g} {unit}"
     left.text(0.04, 0.96, text, transform=left.transAxes, va="top", fontsize=SMALL)
     histogram(right, predicted - true, with_unit(f"error of {SYMBOLS[name]}", name, units), around_zero=True)
     return figure
@@ -139,11 +147,12 @@ def _cloud(figure: Figure, axes: Axes, true: Array, predicted: Array, ends: tupl
     bar.ax.set_title("count", fontsize=SMALL, pad=3)
 
 
-def errors_by_element(rows: Sequence[ErrorRow], units: Units) -> Figure:
+def errors_by_element(rows: Sequence[ErrorRow], part: str, units: Units) -> Figure:
     """Draw RMSE and MAE of the fields of atoms for each element.
 
     Args:
         rows: of single elements, field by field.
+        part: of the data, that they belong to.
         units: of the data.
     """
     by_field = {name: list(of) for name, of in groupby(rows, lambda row: row.field)}
@@ -155,7 +164,7 @@ def errors_by_element(rows: Sequence[ErrorRow], units: Units) -> Figure:
             axes.barh(places + offset, [getattr(row, kind) for row in errors], 0.34, color=colour, label=kind.upper())
         axes.set_yticks(places, [f"{row.of} ({row.count})" for row in errors])
         axes.invert_yaxis()
-        axes.set_xlabel(with_unit(f"error of {SYMBOLS[name]}", name, units), fontsize=NORMAL)
+        axes.set_xlabel(with_unit(f"error of {SYMBOLS[name]}, {part} part", name, units), fontsize=NORMAL)
     bars, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(bars, labels, loc="upper right", ncols=2, fontsize=SMALL, frameon=False)
     return figure

@@ -113,14 +113,14 @@ def _compared(config: Config, name: str, dataset: MoleculeDataset, potential: Po
 def _of_errors(evaluation: Evaluation, units: Mapping[str, str]) -> dict[str, Figure]:
     rows = {row.field: row for row in evaluation.rows if row.of == ALL}
     drawn = {
-        f"parity_{name}": figures.parity(name, points, rows[name].rmse, rows[name].mae, units)
+        f"parity_{name}": figures.parity(name, points, evaluation.part, rows[name].rmse, rows[name].mae, units)
         for name, points in evaluation.points.items()
         # where all molecules have the same charge, there is nothing to compare
         if name != "Q" or np.ptp(points.true) > 0
     }
     by_element = [row for row in evaluation.rows if row.of not in (ALL, PER_ATOM)]
     if by_element:
-        drawn["errors_by_element"] = figures.errors_by_element(by_element, units)
+        drawn["errors_by_element"] = figures.errors_by_element(by_element, evaluation.part, units)
     return drawn
 
 
