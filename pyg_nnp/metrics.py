@@ -2,27 +2,38 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 from torch_geometric.data import Batch
-from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError, Metric
 
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.loss import Weights, difference
 from pyg_nnp.model import Potential
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
 
 ALL, PER_ATOM = "all", "per atom"
 
-_METRICS: dict[str, Callable[[], Metric]] = {
-    "rmse": lambda: MeanSquaredError(squared=False),
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-}
+
+def _metric(kind: str, device: torch.device) -> "Metric":
+    # it takes longer to import than PyTorch, and most commands need no errors
+    from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError
+
+    known: dict[str, Callable[[], Metric]] = {
+        "rmse": lambda: MeanSquaredError(squared=False),
+        "mse": MeanSquaredError,
+        "mae": MeanAbsoluteError,
+        # a prediction that is not a number makes all of them so
+        "max": lambda: MaxMetric(nan_strategy="disable"),
+    }
+    return known[kind]().set_dtype(torch.float64).to(device)
 
 
 def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) -> Errors:
@@ -38,7 +49,7 @@ def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) 
     """
     device = next(potential.buffers()).device
     wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
-    metrics = {key: _METRICS[key[0]]().set_dtype(torch.float64).to(device) for key in sorted(wanted)}
+    metrics = {key: _metric(key[0], device) for key in sorted(wanted)}
     training = potential.training
     potential.eval()
     try:
@@ -52,7 +63,7 @@ def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) 
     return errors
 
 
-def _update(metrics: Mapping[tuple[str, str], Metric], predicted: Mapping[str, Tensor], batch: Batch) -> None:
+def _update(metrics: Mapping[tuple[str, str], "Metric"], predicted: Mapping[str, Tensor], batch: Batch) -> None:
     for (_, name), metric in metrics.items():
         error = difference(predicted, batch, name).double()
         metric.update(error, torch.zeros_like(error))
@@ -121,9 +132,7 @@ class _Errors:
 
     def __init__(self, device: torch.device) -> None:
         self.count = 0
-        # a prediction that is not a number makes all of them so
-        metrics: list[Metric] = [_METRICS["mae"](), _METRICS["rmse"](), MaxMetric(nan_strategy="disable")]
-        self.metrics = [metric.set_dtype(torch.float64).to(device) for metric in metrics]
+        self.metrics = [_metric(kind, device) for kind in ("mae", "rmse", "max")]
 
     def update(self, error: Tensor) -> None:
         self.count += error.numel()
