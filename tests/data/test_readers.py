@@ -1243,12 +1243,11 @@ def test_groups_that_are_there_under_two_names_count_once(tmp_path):
 
 @pytest.mark.parametrize("source", ["z", "deep/z"])
 def test_a_link_that_reaches_another_file_through_a_later_group(tmp_path, source):
-    """It must not be followed before the later group is seen."""
-    save_hdf5(tmp_path / "other.h5", z=[6, 1])
+    """It must not be followed before the later group is seen: it would be found to lead nowhere."""
     path = save_hdf5(tmp_path / "a.h5", **{"a/R": R2})
     with h5py.File(path, "r+") as file:
         file[f"a/{source}"] = h5py.SoftLink("/b/elsewhere/z")
-        file["b/elsewhere"] = h5py.ExternalLink("other.h5", "/")
+        file["b/elsewhere"] = h5py.ExternalLink("nowhere.h5", "/")
     with pytest.raises(DataError, match=r"a\.h5: 'b/elsewhere' is a link to another file, which is not read\."):
         read(path, "hdf5", {"Ra": "R", "Za": source})
 
