@@ -13,6 +13,7 @@ from pyg_nnp.errors import DataError
 
 _METADATA_CACHE = 1 << 20, 128 << 20  # bytes: as a rule, and where the names in one group take more
 _SMALL = 1 << 20  # bytes, which any data set may claim
+_WITHIN = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 _DEEPEST = 100  # groups; HDF5 itself goes down until the stack is full
 
 
@@ -73,22 +74,20 @@ def walk(
             name = link.decode(errors="surrogateescape")
             if fault := _fault(f"{place}{name}", kind):
                 raise DataError(f"{path}: {fault}.")
+            dataset = None
             if is_wanted(name):
                 if kind == h5py.h5l.TYPE_SOFT and not has_safe_links:
                     _check_links(path, file)  # it may lead anywhere
                     has_safe_links = True
-                opened = _open(group, link)
-                if isinstance(opened, h5py.h5d.DatasetID):
-                    (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = opened
-                is_group = isinstance(opened, h5py.h5g.GroupID)
-            else:
-                is_group = kind == h5py.h5l.TYPE_HARD and h5py.h5o.get_info(group, link).type == h5py.h5o.TYPE_GROUP
-            if is_group and kind == h5py.h5l.TYPE_HARD and address not in seen:
+                dataset = _open(group, link)
+            if dataset is not None:
+                (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = dataset
+            elif kind == h5py.h5l.TYPE_HARD and address not in seen and _is_group(group, link):
                 seen.add(address)
                 children.append(link)
         for below in paths:
-            if isinstance(opened := _open(group, below.encode()), h5py.h5d.DatasetID):
-                found[below] = opened
+            if (dataset := _open(group, below.encode())) is not None:
+                found[below] = dataset
         if found:
             yield place.rstrip("/") or ("/" if children else ""), group, found | linked
         links.clear()
@@ -138,16 +137,21 @@ def _lies_elsewhere(layout: h5py.h5p.PropDCID) -> bool:
     return layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0  # type: ignore[no-any-return]
 
 
-def _open(group: h5py.h5g.GroupID, link: bytes) -> Any:
+def _open(group: h5py.h5g.GroupID, link: bytes) -> h5py.h5d.DatasetID | None:
+    """Open a data set; None for what is none, or leads nowhere."""
     try:
-        return h5py.h5o.open(group, link)
-    except KeyError:  # it leads nowhere
+        return h5py.h5d.open(group, link)
+    except KeyError:
         return None
+
+
+def _is_group(group: h5py.h5g.GroupID, link: bytes) -> bool:
+    return h5py.h5o.get_info(group, link).type == h5py.h5o.TYPE_GROUP  # type: ignore[no-any-return]
 
 
 def _fault(link: str, kind: int) -> str | None:
     """Say what is wrong with a link that leads to another file or lies too deep."""
-    if kind not in (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT):
+    if kind not in _WITHIN:
         shown = link.encode(errors="surrogateescape").decode(errors="replace")
         return f"'{shown}' is a link to another file, which is not read"
     return f"groups are nested more than {_DEEPEST} deep" if link.count("/") > _DEEPEST else None
