@@ -34,7 +34,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
             cache.incr_mode = cache.decr_mode = 0  # it grows for what would fill it alone, and for nothing else
             file.id.set_mdc_config(cache)
             yield file
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # a damaged file ends as anything
         raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
@@ -53,10 +53,10 @@ def walk(
         path: of the file, for messages.
         file: the open file.
         is_wanted: called with the name of a link.
-        paths: of wanted data sets that lie deeper, from the group.
+        paths: of wanted data sets that lie deeper, from the group; from the file if they begin with ``/``.
 
     Raises:
-        DataError: if a link leads to another file, or groups are nested without measure.
+        DataError: if a link leads to another file, groups are nested without measure, or a data set is damaged.
     """
     seen = {h5py.h5o.get_info(file.id).addr}
     if paths:
@@ -82,11 +82,16 @@ def walk(
                 dataset = _open(group, link)
             if dataset is not None:
                 (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = dataset
-            elif kind == h5py.h5l.TYPE_HARD and address not in seen and _is_group(group, link):
-                seen.add(address)
-                children.append(link)
+            elif kind == h5py.h5l.TYPE_HARD and address not in seen:
+                its_type = h5py.h5o.get_info(group, link).type
+                if its_type == h5py.h5o.TYPE_GROUP:
+                    seen.add(address)
+                    children.append(link)
+                elif its_type == h5py.h5o.TYPE_DATASET and is_wanted(name):
+                    raise DataError(f"{path}: the data set '{place}{name}' is damaged.")
         for below in paths:
-            if (dataset := _open(group, below.encode())) is not None:
+            is_here = not (place and below.startswith("/"))
+            if is_here and (dataset := _open(group, below.encode())) is not None:
                 found[below] = dataset
         if found:
             yield place.rstrip("/") or ("/" if children else ""), group, found | linked
@@ -119,34 +124,41 @@ def open_column(
     Raises:
         DataError: if it is missing, lies in other files, or claims far more values than the file has bytes for.
     """
-    dataset = datasets.get(origin.sources[name])
+    source = origin.sources[name]
+    dataset = datasets.get(source)
     if dataset is None:
-        raise origin.error(origin.missing(name, list(h5py.Group(group))))
-    # what has a place in this file lies in no other; to ask for more takes as long as to open it
-    if dataset.get_offset() is None and _lies_elsewhere(dataset.get_create_plist()):
+        links: list[bytes] = []
+        group.links.iterate(links.append)
+        # what has the name is no data set, or leads nowhere
+        known = [text for text in (link.decode(errors="replace") for link in links) if text != source]
+        raise origin.error(origin.missing(name, known))
+    if lies_elsewhere(dataset):
         raise origin.error(f"{origin.named(name)} lies in other files, which are not read. Store it in this one.")
     shape, in_file = dataset.shape, dataset.get_type()
     if shape is None:
         raise origin.error(f"{origin.named(name)} is empty.")
-    if math.prod(length or 1 for length in shape) * in_file.get_size() > _SMALL:
+    is_large = math.prod(length or 1 for length in shape) * in_file.get_size() > _SMALL
+    # what is in one piece has no place as long as nothing was written
+    if is_large or (dataset.get_offset() is None and 0 not in shape):
         _check_stored(origin, name, h5py.Dataset(dataset), frames_per_block)
     return dataset, shape, in_file
 
 
-def _lies_elsewhere(layout: h5py.h5p.PropDCID) -> bool:
+def lies_elsewhere(dataset: h5py.h5d.DatasetID) -> bool:
+    """Say whether a data set lies in other files; even its shape may be there."""
+    # what has a place in this file lies in no other; to ask for more takes as long as to open it
+    if dataset.get_offset() is not None:
+        return False
+    layout = dataset.get_create_plist()
     return layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0  # type: ignore[no-any-return]
 
 
 def _open(group: h5py.h5g.GroupID, link: bytes) -> h5py.h5d.DatasetID | None:
-    """Open a data set; None for what is none, or leads nowhere."""
+    """Open a data set; None for what is none, is damaged, or leads nowhere."""
     try:
         return h5py.h5d.open(group, link)
     except KeyError:
         return None
-
-
-def _is_group(group: h5py.h5g.GroupID, link: bytes) -> bool:
-    return h5py.h5o.get_info(group, link).type == h5py.h5o.TYPE_GROUP  # type: ignore[no-any-return]
 
 
 def _fault(link: str, kind: int) -> str | None:
@@ -178,6 +190,6 @@ def _check_stored(origin: Origin, name: str, column: h5py.Dataset, frames_per_bl
         is_complete = column.size > 0 and column.id.get_num_chunks() == math.prod(numbers)
     if not is_complete or stored > Path(origin.file).stat().st_size:
         raise origin.error(f"{origin.named(name)} has shape {column.shape}, but not all of it was written.")
-    check_packed(origin, name, size, stored, is_whole=column.shape[0] <= frames_per_block)
+    check_packed(origin, name, size, stored, is_whole=column.shape[:1] <= (frames_per_block,))
     if column.chunks:
         check_packed(origin, name, math.prod(column.chunks) * item, stored, is_whole=True)

@@ -1252,6 +1252,39 @@ def test_a_link_that_reaches_another_file_through_a_later_group(tmp_path, source
         read(path, "hdf5", {"Ra": "R", "Za": source})
 
 
+def test_names_from_the_root_are_read_once(tmp_path):
+    path = save_hdf5(tmp_path / "a.h5", **{"R": R2, "z": [6, 1], "notes/more/E": [1.0]})
+    assert_array_equal(read(path, "hdf5", {"Ra": "/R", "Za": "/z"})["Za"], [6, 1] * 2)
+
+
+def test_a_damaged_data_set_is_not_passed_over(tmp_path):
+    path = save_hdf5(tmp_path / "a.h5", **{"a/R": R2, "a/z": [6, 1], "b/R": R2, "b/z": [6, 1]})
+    with h5py.File(path) as file:
+        places = [h5py.h5o.get_info(file[f"b/{name}"].id).addr for name in "Rz"]
+    content = bytearray(path.read_bytes())
+    for place in places:
+        # the version and class of its type, the second message of the header
+        start = content.index(bytes([3, 0]), place)
+        content[start + 8] |= 0xF0
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read(path, "hdf5", TWO)
+
+
+def test_values_of_which_only_some_were_written(tmp_path):
+    """An interrupted program leaves them, and HDF5 reads zeros in their place."""
+    path = save_hdf5(tmp_path / "a.h5", R=R2, z=[6, 1])
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("E", (2,), "f8", chunks=(1,))[0] = 5.0
+    with pytest.raises(DataError, match=r"'E' \(E\) has shape \(2,\), but not all of it was written"):
+        read(path, "hdf5", {**TWO, "E": "E"})
+    with h5py.File(path, "r+") as file:
+        del file["E"]
+        file.create_dataset("E", (2,), "f8")
+    with pytest.raises(DataError, match="not all of it was written"):
+        read(path, "hdf5", {**TWO, "E": "E"})
+
+
 def test_mapped_names_may_be_paths(tmp_path):
     path = save_hdf5(tmp_path / "a.h5", **{"in/R": R2, "in/z": [6, 1], "out/E": [1.0, 2.0]})
     assert_array_equal(read(path, "hdf5", {"Ra": "in/R", "Za": "in/z", "E": "out/E"})["E"], [1, 2])
