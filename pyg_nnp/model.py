@@ -101,7 +101,7 @@ class Potential(nn.Module):
         It happens by itself: in training when it begins, in evaluation whenever parameters were changed.
         """
         self._refine_next = False
-        present = tuple((value.data_ptr(), value._version) for value in _tensors(self.layers))
+        present = tuple((value.data_ptr(), value._version) for value in tensors_of(self.layers))
         if present == self._refined:
             return
         self._refined = present
@@ -227,13 +227,13 @@ class Potential(nn.Module):
         return self
 
 
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
     """Yield parameters and buffers; ten times as fast as what gives them names, and needed in each evaluation."""
     for of_module in (module._parameters, module._buffers):
         yield from (value for value in of_module.values() if value is not None)
     for child in module._modules.values():
         if child is not None:
-            yield from _tensors(child)
+            yield from tensors_of(child)
 
 
 def _as_function(layer: Layer, name: str) -> RadialFunction:

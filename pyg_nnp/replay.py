@@ -1,7 +1,7 @@
 """Steps and predictions as CUDA graphs: recorded once, then replayed without the time that starting kernels takes."""
 
 import logging
-from collections import OrderedDict
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,9 +13,11 @@ from torch_geometric.data import Data
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import pair_distances
 from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.kernels import reference
+from pyg_nnp.kernels.backend import backend
 from pyg_nnp.layers import Distance, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.model import Potential
+from pyg_nnp.model import Potential, tensors_of
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ Function = Callable[[Predict, Data], Fields]
 Record = Callable[[Callable[[], Fields]], tuple[Fields, Callable[[], None]]]
 
 _GHOSTS = 2
-# each keeps the memory of a step
+# each keeps the memory of a step; more shapes than these are not worth the time to record them
 _MOST_RECORDINGS = 8
 _TOLERANCE = 1e-3
 
@@ -41,9 +43,14 @@ def record_cuda_graph(function: Callable[[], Fields]) -> tuple[Fields, Callable[
             function()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # a stream of this device, and the present one again afterwards, where recording fails, too
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph, stream=aside):
         outputs = function()
     return outputs, graph.replay
+
+
+def _predict(predict: "Predict", batch: Data) -> Fields:
+    return predict(batch)
 
 
 @dataclass(frozen=True)
@@ -72,14 +79,22 @@ class Replayed:
     def __init__(
         self,
         potential: Potential,
-        function: Function = lambda predict, batch: predict(batch),
+        function: Function = _predict,
         record: Record = record_cuda_graph,
         device: str = "cuda",
     ) -> None:
         self._potential, self._function, self._record, self._device = potential, function, record, device
         self._usable = _can_be_recorded(potential)
+        self.forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave recordings out of copies, which belong to this process and these parameters."""
+        return {**self.__dict__, "_known": set(), "_recordings": {}}
+
+    def forget(self) -> None:
+        """Let go of the memory of all recordings."""
         self._known: set[Any] = set()
-        self._recordings: OrderedDict[Any, _Recording] = OrderedDict()
+        self._recordings: dict[Any, _Recording] = {}
 
     def __call__(self, batch: Data) -> Fields:
         """Return what the function returns, in memory of its own."""
@@ -87,28 +102,43 @@ class Replayed:
         complete = all(name in batch for name in ("Ra", "Za", "N", "Q"))  # or else the potential says what is missing
         if not (self._usable and complete and potential.energy_shift.device.type == self._device):
             return self._function(potential, batch)
-        potential.prepare(batch.Za)
-        given, seen = filled_up(batch, potential.reach, potential.dtype), _seen_by_function(batch)
-        inputs = [*given.values(), *seen.values()]
-        key = potential.adapted, *given, *seen, *((value.shape, value.dtype, value.device) for value in inputs)
-        if key not in self._recordings:
-            if key not in self._known:
-                self._known.add(key)
+        # what is kept has to be of use outside of inference mode, too
+        with torch.inference_mode(False):
+            potential.prepare(batch.Za)
+            given, seen = filled_up(batch, potential.reach, potential.dtype), _seen_by_function(batch)
+            inputs = [*given.values(), *seen.values()]
+            # a recording reads parameters where they were
+            places = tuple(value.data_ptr() for value in tensors_of(potential))
+            key = potential.adapted, places, *given, *seen, *((v.shape, v.dtype, v.device) for v in inputs)
+            if key not in self._recordings and not self._is_recorded(key, given, seen, batch):
                 return self._function(potential, batch)
-            with torch.cuda.device_of(batch.Ra):  # type: ignore[no-untyped-call]
-                recording = self._recorded(given, seen, batch)
-            if recording is None:
-                self._usable = False
-                return self._function(potential, batch)
-            self._recordings[key] = recording
-            if len(self._recordings) > _MOST_RECORDINGS:
-                self._recordings.popitem(last=False)
-        self._recordings.move_to_end(key)
-        recording = self._recordings[key]
-        for kept, value in zip(recording.inputs, inputs, strict=True):
-            kept.copy_(value)
-        recording.replay()
-        return {name: value.clone() for name, value in recording.outputs.items()}
+            recording = self._recordings[key]
+            for kept, value in zip(recording.inputs, inputs, strict=True):
+                kept.copy_(value)
+            recording.replay()
+            return {name: value.clone() for name, value in recording.outputs.items()}
+
+    def _is_recorded(self, key: Any, given: Fields, seen: Fields, batch: Data) -> bool:
+        """Record a shape that comes up again, if there is room for it, and say whether that was done."""
+        if key not in self._known:
+            self._known.add(key)
+            return False
+        if backend(self._device, self._potential.dtype) is reference:  # which waits for the device
+            self._usable = False
+            return False
+        if len(self._recordings) == _MOST_RECORDINGS:
+            # those from before something was adapted are of no use any more
+            self._recordings = {k: recording for k, recording in self._recordings.items() if k[:2] == key[:2]}
+            if len(self._recordings) == _MOST_RECORDINGS:
+                return False
+        with torch.cuda.device_of(batch.Ra):  # type: ignore[no-untyped-call]
+            recording = self._recorded(given, seen, batch)
+        if recording is None:
+            self._usable = False
+            self.forget()
+            return False
+        self._recordings[key] = recording
+        return True
 
     def _recorded(self, given: Fields, seen: Fields, batch: Data) -> _Recording | None:
         """Record the function, or say why not."""
@@ -125,6 +155,8 @@ class Replayed:
         except RuntimeError as error:
             log.warning("A step could not be recorded as a CUDA graph (%s): slower.", error)
             return None
+        for value in outputs.values():
+            value.detach().fill_(math.nan)  # so that it is noticed if nothing is computed anew
         replay()
         expected = self._function(self._potential, batch)
         wrong = [name for name, value in expected.items() if not _agree(outputs[name], value)]
@@ -138,7 +170,11 @@ class Replayed:
 
 def _seen_by_function(batch: Data) -> Fields:
     hidden = ("batch", "edge_index", "ptr")
-    return {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
+    return {name: _usable(value) for name, value in batch if isinstance(value, Tensor) and name not in hidden}
+
+
+def _usable(value: Tensor) -> Tensor:
+    return value.clone() if value.is_inference() else value
 
 
 def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
@@ -149,15 +185,16 @@ def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
         reach: pairs within it are kept [length].
         dtype: precision of the potential, in which distances are compared with ``reach``.
     """
-    Ra, Za, N, Q = batch.Ra.to(dtype), batch.Za, batch.N, batch.Q
-    edges = batch.edge_index if "edge_index" in batch else find_edges(Ra, N, reach)
+    Ra, Za, N, Q = (_usable(batch[name]) for name in ("Ra", "Za", "N", "Q"))
+    Ra = Ra.to(dtype)
+    edges = _usable(batch.edge_index) if "edge_index" in batch else find_edges(Ra, N, reach)
     pairs = edges[:, edges[0] < edges[1]]
     pairs = pairs[:, pair_distances(Ra, pairs) < reach]
     ghosts = torch.arange(_GHOSTS, device=Za.device)
     # at least one, so that ghosts are no atoms without neighbours
     missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
     pairs = torch.cat((pairs, (ghosts + len(Za))[:, None].expand(-1, missing)), dim=1)
-    molecule = batch.batch if batch.get("batch") is not None else torch.zeros_like(Za)
+    molecule = _usable(batch.batch) if batch.get("batch") is not None else torch.zeros_like(Za)
     place = torch.zeros_like(Ra[:1]).expand(_GHOSTS, -1).clone()
     place[:, 0] = ghosts * ((1 - 1e-4) * reach)
     return {
@@ -210,7 +247,9 @@ def _can_be_recorded(potential: Potential) -> bool:
 
 
 def _is_known(module: nn.Module) -> bool:
-    return type(module).__module__.split(".")[0] in ("pyg_nnp", "torch", "torch_geometric")
+    is_ours = type(module).__module__.split(".")[0] in ("pyg_nnp", "torch", "torch_geometric")
+    # hooks would run while it is recorded, and never again
+    return is_ours and not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:

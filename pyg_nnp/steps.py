@@ -1,7 +1,7 @@
 """Optimiser steps: their learning rates, their gradients, and what is said when they fail."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import torch
@@ -68,8 +68,9 @@ class Gradients:
         max_norm: float | None = None,
         stopwatch: Stopwatch = UNTIMED,
     ) -> None:
-        self._parameters, self._weights, self._max_norm = list(parameters), weights, max_norm
-        self._stopwatch = stopwatch
+        self._parameters, self._max_norm, self._stopwatch = list(parameters), max_norm, stopwatch
+        # no method, so that recordings go, with their memory, when this object does
+        self._loss = partial(_loss, self._parameters, weights, stopwatch)
         # a recording has no parts to be timed
         self._compute = Replayed(potential, self._loss) if stopwatch is UNTIMED else partial(self._loss, potential)
 
@@ -91,17 +92,20 @@ class Gradients:
         self._stopwatch.lap("backward")
         return float(value)
 
-    def _loss(self, predict: Predict, batch: Data) -> Fields:
-        predicted = predict(batch)
-        self._stopwatch.lap("forward")
-        loss = weighted_loss(predicted, batch, self._weights)
-        for parameter in self._parameters:
-            parameter.grad = None
-        self._stopwatch.lap("rest")
-        # only what the optimiser moves: the gradient with respect to the positions would cost as much again
-        loss.backward(inputs=self._parameters)  # type: ignore[no-untyped-call]
-        gradients = {str(n): p.grad for n, p in enumerate(self._parameters) if p.grad is not None}
-        return {"loss": loss.detach(), "norm": get_total_norm(list(gradients.values())), **gradients}
+
+def _loss(
+    parameters: Sequence[Tensor], weights: Weights, stopwatch: Stopwatch, predict: Predict, batch: Data
+) -> Fields:
+    predicted = predict(batch)
+    stopwatch.lap("forward")
+    loss = weighted_loss(predicted, batch, weights)
+    for parameter in parameters:
+        parameter.grad = None
+    stopwatch.lap("rest")
+    # only what the optimiser moves: the gradient with respect to the positions would cost as much again
+    loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+    gradients = {str(n): p.grad for n, p in enumerate(parameters) if p.grad is not None}
+    return {"loss": loss.detach(), "norm": get_total_norm(list(gradients.values())), **gradients}
 
 
 def train_epoch(

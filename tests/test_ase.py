@@ -1,5 +1,6 @@
 """The ASE calculator: the potential's own numbers in eV and Å, whatever the units of training."""
 
+import pickle
 import warnings
 from pathlib import Path
 
@@ -46,6 +47,14 @@ UNITS = {
     "Hartree, Bohr": (1.0, 1.0, HARTREE, BOHR),
     "unnamed": (3.0, 2.0, HARTREE / 3, BOHR / 2),
 }
+
+
+def test_calculators_can_be_sent_to_other_processes() -> None:
+    atoms = water(0.1)
+    atoms.calc = PotentialCalculator(potential_in(1.0, BOHR))
+    again = atoms.copy()
+    again.calc = pickle.loads(pickle.dumps(atoms.calc))
+    assert again.get_potential_energy() == atoms.get_potential_energy()
 
 
 @pytest.mark.parametrize("name", UNITS)

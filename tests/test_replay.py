@@ -1,5 +1,7 @@
 """Steps and predictions that are replayed, with a stand-in for CUDA graphs that computes anew in the same memory."""
 
+import pickle
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,15 +163,92 @@ def test_layers_of_a_users_own_are_not_recorded(dataset: MoleculeDataset) -> Non
     assert recorder.recorded == 0
 
 
-@pytest.mark.parametrize("fault", ["fails", "differs"])
+def test_parameters_that_moved_are_not_read_where_they_were(dataset: MoleculeDataset) -> None:
+    potential, recorder = make().train(), Recorder()
+    compute = Gradients(potential, potential.parameters(), LOSS)
+    compute._compute = Replayed(potential, compute._loss, recorder, "cpu")
+    batch = dataset.batch([0, 1, 2])
+    for _ in range(3):
+        compute(batch)
+    for parameter in potential.parameters():
+        parameter.data = parameter.data.clone()
+    compute(batch)
+    assert (recorder.recorded, recorder.replayed) == (1, 3)
+
+
+def test_shapes_that_there_is_no_room_for_are_computed(
+    dataset: MoleculeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To record takes as long as several steps, so no recording is given up for another one."""
+    monkeypatch.setattr("pyg_nnp.replay._MOST_RECORDINGS", 1)
+    potential, recorder = make().eval(), Recorder()
+    replayed = Replayed(potential, record=recorder, device="cpu")
+    batches = [dataset.batch(frames) for frames in ([0], [0, 1], [0, 1, 2])]
+    for batch in batches * 4:
+        torch.testing.assert_close(replayed(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
+    assert (recorder.recorded, recorder.replayed) == (1, 4)
+    with torch.no_grad():
+        next(potential.parameters()).mul_(1.1)
+    for batch in batches * 4:
+        torch.testing.assert_close(replayed(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
+    assert (recorder.recorded, recorder.replayed) == (2, 8)
+
+
+def test_predictions_in_inference_mode_and_out_of_it(dataset: MoleculeDataset) -> None:
+    potential, recorder = make().eval(), Recorder()
+    replayed, batch = Replayed(potential, record=recorder, device="cpu"), dataset.batch([0, 1])
+    expected = potential(batch)["Fa"]
+    with torch.inference_mode():
+        for _ in range(3):
+            made_there = batch.clone()
+            torch.testing.assert_close(replayed(made_there)["Fa"], expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(replayed(batch)["Fa"], expected, rtol=1e-10, atol=1e-10)
+    assert (recorder.recorded, recorder.replayed) == (1, 4)
+
+
+def test_copies_have_no_recordings(dataset: MoleculeDataset) -> None:
+    potential = make().eval()
+    replayed, batch = Replayed(potential, record=Recorder(), device="cpu"), dataset.batch([0, 1])
+    for _ in range(3):
+        replayed(batch)
+    copied = pickle.loads(pickle.dumps(replayed))
+    torch.testing.assert_close(copied(batch)["E"], replayed(batch)["E"], rtol=1e-10, atol=1e-10)
+    assert not copied._recordings
+
+
+def test_recordings_go_with_what_made_them() -> None:
+    potential = make().train()
+    compute = Gradients(potential, potential.parameters(), LOSS)
+    recordings = weakref.ref(compute._compute)
+    del compute
+    assert recordings() is None
+
+
+def test_hooks_are_not_recorded(dataset: MoleculeDataset) -> None:
+    potential, recorder, seen = make().eval(), Recorder(), []
+    potential.layers[0].register_forward_hook(lambda *of_call: seen.append(len(seen)))
+    replayed = Replayed(potential, record=recorder, device="cpu")
+    for _ in range(3):
+        replayed(dataset.batch([0, 1]))
+    assert recorder.recorded == 0
+    assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fault", ["fails", "differs", "does nothing"])
 def test_what_cannot_be_recorded_is_computed(
     dataset: MoleculeDataset, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def record(function: Callable[[], Fields]) -> tuple[Fields, Callable[[], None]]:
         if fault == "fails":
             raise RuntimeError("operation not permitted when stream is capturing")
-        outputs = {name: value + 1 for name, value in function().items()}
-        return outputs, lambda: None
+        outputs = {name: value.detach().clone() for name, value in function().items()}
+
+        def replay() -> None:
+            if fault == "differs":
+                for name, value in function().items():
+                    outputs[name].copy_(value + 1)
+
+        return outputs, replay
 
     potential = make().eval()
     replayed, batch = Replayed(potential, record=record, device="cpu"), dataset.batch([0, 1])
@@ -177,7 +256,7 @@ def test_what_cannot_be_recorded_is_computed(
         torch.testing.assert_close(replayed(batch)["Fa"], potential(batch)["Fa"], rtol=0, atol=0)
     messages = [record.getMessage() for record in caplog.records if "CUDA graph" in record.getMessage()]
     assert len(messages) == 1
-    assert {"fails": "not permitted", "differs": "differs from the step in E"}[fault] in messages[0]
+    assert ("not permitted" if fault == "fails" else "differs from the step in E") in messages[0]
 
 
 def test_a_missing_field_is_named(dataset: MoleculeDataset) -> None:
