@@ -93,7 +93,7 @@ class Replayed:
 
     def forget(self) -> None:
         """Let go of the memory of all recordings."""
-        self._known: set[Any] = set()
+        self._known: set[int] = set()  # hashes, since shapes may never come up again
         self._recordings: dict[Any, _Recording] = {}
 
     def __call__(self, batch: Data) -> Fields:
@@ -120,8 +120,8 @@ class Replayed:
 
     def _is_recorded(self, key: Any, given: Fields, seen: Fields, batch: Data) -> bool:
         """Record a shape that comes up again, if there is room for it, and say whether that was done."""
-        if key not in self._known:
-            self._known.add(key)
+        if hash(key) not in self._known:
+            self._known.add(hash(key))
             return False
         if backend(self._device, self._potential.dtype) is reference:  # which waits for the device
             self._usable = False
