@@ -170,11 +170,7 @@ class Replayed:
 
 def _seen_by_function(batch: Data) -> Fields:
     hidden = ("batch", "edge_index", "ptr")
-    return {name: _usable(value) for name, value in batch if isinstance(value, Tensor) and name not in hidden}
-
-
-def _usable(value: Tensor) -> Tensor:
-    return value.clone() if value.is_inference() else value
+    return {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
 
 
 def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
@@ -185,16 +181,15 @@ def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
         reach: pairs within it are kept [length].
         dtype: precision of the potential, in which distances are compared with ``reach``.
     """
-    Ra, Za, N, Q = (_usable(batch[name]) for name in ("Ra", "Za", "N", "Q"))
-    Ra = Ra.to(dtype)
-    edges = _usable(batch.edge_index) if "edge_index" in batch else find_edges(Ra, N, reach)
+    Ra, Za, N, Q = batch.Ra.to(dtype), batch.Za, batch.N, batch.Q
+    edges = batch.edge_index if "edge_index" in batch else find_edges(Ra, N, reach)
     pairs = edges[:, edges[0] < edges[1]]
     pairs = pairs[:, pair_distances(Ra, pairs) < reach]
     ghosts = torch.arange(_GHOSTS, device=Za.device)
     # at least one, so that ghosts are no atoms without neighbours
     missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
     pairs = torch.cat((pairs, (ghosts + len(Za))[:, None].expand(-1, missing)), dim=1)
-    molecule = _usable(batch.batch) if batch.get("batch") is not None else torch.zeros_like(Za)
+    molecule = batch.batch if batch.get("batch") is not None else torch.zeros_like(Za)
     place = torch.zeros_like(Ra[:1]).expand(_GHOSTS, -1).clone()
     place[:, 0] = ghosts * ((1 - 1e-4) * reach)
     return {

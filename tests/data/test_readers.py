@@ -29,6 +29,7 @@ from numpy.testing import assert_array_equal
 
 from pyg_nnp.data import hdf5_groups
 from pyg_nnp.data.columns import Table
+from pyg_nnp.data.contents import columns_of
 from pyg_nnp.data.pickles import load_pickle
 from pyg_nnp.data.readers import FORMATS, file_names, read_blocks
 from pyg_nnp.errors import DataError
@@ -1263,12 +1264,27 @@ def test_a_damaged_data_set_is_not_passed_over(tmp_path):
         places = [h5py.h5o.get_info(file[f"b/{name}"].id).addr for name in "Rz"]
     content = bytearray(path.read_bytes())
     for place in places:
-        # the version and class of its type, the second message of the header
-        start = content.index(bytes([3, 0]), place)
-        content[start + 8] |= 0xF0
+        # messages of the header: type (2 bytes), size (2), flags and nothing (4), data; type 3 is a datatype
+        message = place + 16
+        while content[message] != 3:
+            message += 8 + int.from_bytes(content[message + 2 : message + 4], "little")
+        content[message + 8] |= 0xF0
     path.write_bytes(content)
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=r"the data set 'b/R' is damaged\."):
         read(path, "hdf5", TWO)
+
+
+def test_what_is_in_other_files_is_not_even_looked_at(tmp_path):
+    """The shape of a virtual data set may be that of another file, which would be opened for it."""
+    save_hdf5(tmp_path / "other.h5", R=R2)
+    path = save_hdf5(tmp_path / "a.h5", z=[6, 1])
+    with h5py.File(path, "r+") as file:
+        layout = h5py.VirtualLayout(R2.shape, "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "R", R2.shape)
+        file.create_virtual_dataset("R", layout)
+    columns = columns_of(path)
+    assert (columns["R"].shape, columns["R"].kind) == ((), "O")
+    assert columns["z"].shape == (2,)
 
 
 def test_values_of_which_only_some_were_written(tmp_path):
