@@ -87,7 +87,11 @@ def _add_report(command: argparse.ArgumentParser) -> None:
 
 def _add_map(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--map", metavar="NAME=SOURCE", action="append", default=[], help="standard name and name in the file: E=energy"
+        "--map",
+        metavar="NAME=SOURCE",
+        action="append",
+        default=[],
+        help="standard name and name in the file: E=energy; once for each",
     )
 
 

@@ -102,13 +102,17 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:
-    known, mapping = (*FEATURES, *TARGETS), {}
+    known = (*FEATURES, *TARGETS)
+    mapping: dict[str, str] = {}
     for pair in pairs:
         name, _, source = pair.partition("=")
         if not name or not source:
             raise ConfigError(f"--map {pair}: expects NAME=SOURCE, such as E=energy.")
         if name not in known:
-            raise ConfigError(f"--map {name}: no standard name.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+            near = f" Did you mean {source}={name}?" if source in known else did_you_mean(name, known)
+            raise ConfigError(f"--map {pair}: {name} is no standard name.{near} Known: {', '.join(known)}.")
+        if source in mapping.values():
+            raise ConfigError(f"--map {pair}: {source} is mapped to another name, too. An array is one field.")
         mapping[name] = source
     return mapping
 

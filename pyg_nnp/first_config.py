@@ -1,5 +1,6 @@
 """A configuration to begin with, for a data file: ``pyg-nnp init``."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from pyg_nnp.data import Block
 from pyg_nnp.data.contents import columns_of, guess_fields, is_gradient
@@ -16,6 +18,8 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.quality.force_units import HARTREE_IN, NEAR, energy_unit
+from pyg_nnp.quality.forces import stiffness_of_bonds
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 from pyg_nnp.yaml_loader import format_yaml
 
@@ -49,7 +53,8 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
         DataError: the file cannot be read, or has no positions, elements or labels that could be told.
     """
     columns = columns_of(path)
-    fields = {**guess_fields(columns), **mapping}
+    guessed = guess_fields(columns)
+    fields = {**{name: source for name, source in guessed.items() if source not in mapping.values()}, **mapping}
     shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
     for name in ("Ra", "Za"):
         if name not in fields:
@@ -86,7 +91,7 @@ class _Draft:
         self.charges = "Qa" in sources or "M2" in sources
         self.weights = _weights(block, self.targets)
         self.bohr, self.length = _length(block, sources["Ra"])
-        self.hartree, self.energy = _energy(block, sources.get("E", ""))
+        self.hartree, self.energy = _energy(block, sources.get("E", ""), self.bohr)
 
     def text(self) -> str:
         """Return the whole file."""
@@ -225,25 +230,47 @@ def _fitted(block: Block) -> NDArray[Any]:
 
 def _length(block: Block, source: str) -> tuple[float, str]:
     """Return one Bohr in the unit of the positions, and what to say of it: bonds of hydrogen tell it, or the name."""
-    sizes = block.arrays["N"].astype(np.int64)
-    N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
-    atoms = int(N.sum())
-    Ra = torch.from_numpy(block.arrays["Ra"][:atoms].astype(float))
-    Za = torch.from_numpy(block.arrays["Za"][:atoms].astype(np.int64))
-    _, bonds = bonds_of_hydrogen(Ra, Za, find_edges(Ra, N, float("inf")))
+    some = _some(block)
+    _, bonds = bonds_of_hydrogen(some.Ra, some.Za, some.edge_index)
     for bohr, unit in LENGTHS.items():
         if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
             return bohr, f"{unit}."
     return _by_name(source, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
-def _energy(block: Block, source: str) -> tuple[float, str]:
-    """Return one Hartree in the unit of the energies, and what to say: all-electron energies tell it, or the name."""
+def _some(block: Block) -> Data:
+    """Return the first frames, with all pairs of their atoms."""
+    sizes = block.arrays["N"].astype(np.int64)
+    N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
+    atoms = int(N.sum())
+    data = Data(
+        Ra=torch.from_numpy(block.arrays["Ra"][:atoms].astype(float)),
+        Za=torch.from_numpy(block.arrays["Za"][:atoms].astype(np.int64)),
+        num_nodes=atoms,
+    )
+    if "Fa" in block.arrays:
+        data.Fa = torch.from_numpy(block.arrays["Fa"][:atoms].astype(float))
+    data.edge_index = find_edges(data.Ra, N, float("inf"))
+    return data
+
+
+def _energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
+    """Return one Hartree in the unit of the energies, and what to say.
+
+    All-electron energies tell it, or the name, or with forces how stiff bonds of hydrogen are.
+    """
     if "E" in block.arrays:
         hartree = unit_of_total_energies(float(np.mean(block.arrays["E"])), block.arrays["Za"], block.num_frames)
         if hartree is not None:
             return hartree, f"{ENERGIES[hartree]}. CHECK"
-    return _by_name(source, ENERGIES) or (1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2114")
+    if named := _by_name(source, ENERGIES):
+        return named
+    factor = stiffness_of_bonds([_some(block)], 1.0, bohr)[1] if "Fa" in block.arrays else None
+    if factor is not None:
+        unit = energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
+        if unit is not None:
+            return HARTREE_IN[unit], f"{unit}. CHECK: by the stiffness of bonds of hydrogen"
+    return 1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2114"
 
 
 def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:

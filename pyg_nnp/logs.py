@@ -27,7 +27,8 @@ class _ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(self.format(record), soft_wrap=True, markup=False, highlight=False)
+        mark = "WARNING: " if record.levelno >= logging.WARNING else ""
+        self.console.print(f"{mark}{self.format(record)}", soft_wrap=True, markup=False, highlight=False)
 
 
 class _LogFile(logging.FileHandler):

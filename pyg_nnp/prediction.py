@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from pyg_nnp.ase import PROPERTIES, charges_never_seen, units_in_ase
+from pyg_nnp.closest import ClosestWatch
 from pyg_nnp.data import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.readers import format_of
@@ -81,6 +82,7 @@ def predict_file(
     log.info("%s: positions are read in %s.", structures, "Å" if unit == 1 else f"units of {unit:g} Å")
     check = Checks(str(structures), {"Q": "charge", **hub["features"]}, BOHR_IN_ANGSTROM / length)
     device, replayed = potential.energy_shift.device, Replayed(potential)
+    closest = ClosestWatch(potential, length)
     done = 0
 
     def frames() -> Iterator[Rows]:
@@ -92,6 +94,8 @@ def predict_file(
             if charge is not None:
                 arrays["Q"] = np.full(len(arrays["N"]), charge)
             check(Block(block.first, arrays))
+            positions, numbers, sizes = (torch.from_numpy(arrays[name]) for name in ("Ra", "Za", "N"))
+            closest.look(positions * length, numbers, sizes)
             charges = set(arrays["Q"].tolist())
             if warning := charges_never_seen(potential, charges - seen):
                 log.warning("%s", warning)
@@ -108,6 +112,7 @@ def predict_file(
                 on_frames(done)
 
     WRITERS[out.suffix.lower()](out, frames(), (energy, length))
+    closest.report("Predictions for these structures may mean nothing. Are their positions in the unit named above?")
     return done
 
 

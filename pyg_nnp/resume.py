@@ -186,7 +186,8 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
             listed = "; ".join(found[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
             raise ConfigError(
                 f"{place}: {path} cannot go on, since this is not the training that was stopped: {listed}. "
-                "Put back what was changed, or start a new training with another -o or suffix."
+                "Put back what was changed, or start a new training with another -o or suffix; with pretrained in the "
+                "model it begins with the parameters of this one."
             )
         load_parameters(training.potential, tensors)
         _restore_optimizer(training.optimizer, tensors)

@@ -134,7 +134,7 @@ def fit(
         protocol or {},
     )
     if trainer.resume:
-        go_on(training, folder, place)
+        go_on(training, folder, place, trainer.max_epochs)
     progress = training.progress
     gradients = Gradients(potential, potential.parameters(), loss, trainer.max_norm, stopwatch)
 
@@ -178,7 +178,7 @@ def fit(
     return best
 
 
-def go_on(training: Training, folder: Path, place: str) -> None:
+def go_on(training: Training, folder: Path, place: str, max_epochs: int) -> None:
     """Restore a training from its folder, if there is something to go on from, and say what was restored.
 
     Raises:
@@ -195,6 +195,9 @@ def go_on(training: Training, folder: Path, place: str) -> None:
         check_best(progress.best, folder)
     if progress.step:
         training.potential.keep_refinement()
+    if progress.epoch > max_epochs:
+        log.info("All %d epochs are done. For more, start a new training with pretrained: %s.", max_epochs, folder)
+        return
     log.info(
         "Going on in epoch %d after %d steps: restored parameters, optimiser, learning rate, random generators, order "
         "of frames, and the best score %g of epoch %d.",

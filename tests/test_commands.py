@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import re
 import resource
 import subprocess
@@ -23,10 +24,12 @@ from pyg_nnp import cli
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data.readers import read_blocks
+from pyg_nnp.errors import DataError
 from pyg_nnp.first_config import first_config
 from pyg_nnp.inspection import describe
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples/alanine_dipeptide"
 MODEL = "out/FF01-SchNet"
 FEATURES = {"Ra": "coordinates", "Za": "atomic_numbers", "Q": "total_charge", "N": "number_of_atoms"}
 TARGETS = {"E": "energy", "Fa": "forces", "Qa": "atomic_charges", "M2": "dipole"}
@@ -142,7 +145,7 @@ def test_evaluate_notices_forces_of_the_other_sign(
             ["dataset.pkl", "--part", "tests"],
             "--part tests: training had no such part, only: training, validation, test",
         ),
-        (["dataset.pkl", "--map", "Energy=e"], "--map Energy: no standard name"),
+        (["dataset.pkl", "--map", "Energy=e"], "--map Energy=e: Energy is no standard name"),
         (["dataset.pkl", "--map", "E"], "--map E: expects NAME=SOURCE"),
         (["datset.pkl"], "Did you mean 'dataset.pkl'?"),
         (["dataset.pkl", "--json", "train.yaml"], "train.yaml: is there already"),
@@ -251,6 +254,18 @@ def test_predict_takes_bohr_of_the_training(tmp_path: Path, monkeypatch: pytest.
     found = ase.io.read("out.extxyz")
     assert found.positions == pytest.approx(atoms.positions, abs=1e-7)
     assert found.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), rel=1e-7)
+
+
+def test_predict_says_what_is_closer_than_in_training(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close = water()
+    close.positions *= BOHR_IN_ANGSTROM
+    for name, atoms in (("fair.xyz", water()), ("close.xyz", close)):
+        ase.io.write(tmp_path / name, atoms)
+        assert cli.main(["predict", MODEL, str(tmp_path / name), "-o", str(tmp_path / f"of_{name}")]) == 0
+        said = capsys.readouterr().err
+        assert ("WARNING: Atoms come closer than in the training data" in said) == (name == "close.xyz")
 
 
 def test_predict_says_which_charges_it_never_saw(
@@ -410,6 +425,26 @@ def test_init_knows_a_slope_by_its_name(folder: Path, tmp_path: Path) -> None:
     assert "Fa are taken for gradients, minus the forces" in guesses
 
 
+@pytest.mark.parametrize("hartree", [1.0, 27.2114, 627.509])
+def test_init_knows_the_unit_of_valence_energies_by_the_stiffness_of_bonds(tmp_path: Path, hartree: float) -> None:
+    """GFN2-xTB gives a tenth of an all-electron energy, which could be that of other elements in another unit."""
+    with (EXAMPLE / "dataset.pkl").open("rb") as file:
+        frames = pickle.load(file)[:100]
+    arrays = {name: np.array([frame[name] for frame in frames]) for name in ("coordinates", "atomic_numbers")}
+    arrays |= {name: hartree * np.array([frame[name] for frame in frames]) for name in ("energy", "forces")}
+    np.savez(tmp_path / "valence.npz", **arrays)
+    text, guesses = first_config(tmp_path / "valence.npz", {})
+    found = yaml.safe_load(text)["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"]
+    assert found == pytest.approx(hartree, rel=1e-5)
+    assert "by the stiffness of bonds of hydrogen" in guesses[-1]
+
+
+def test_an_array_that_is_mapped_is_not_guessed_to_be_another(tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", coordinates=np.zeros((5, 2, 3)), Z=np.ones((5, 2), dtype=int), E=np.zeros(5))
+    with pytest.raises(DataError, match="none of these look like positions"):
+        first_config(tmp_path / "odd.npz", {"Fa": "coordinates"})
+
+
 def test_init_knows_elements_by_their_shape(tmp_path: Path) -> None:
     file = tmp_path / "odd_names.npz"
     labels = {
@@ -428,5 +463,8 @@ def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     odd, out = str(tmp_path / "odd.npz"), str(tmp_path / "init.yaml")
     assert "none of these look like positions" in refused(capsys, "init", odd, "-o", out)
     assert "no standard name. Did you mean 'Ra'?" in refused(capsys, "init", odd, "-o", out, "--map", "ra=a")
+    assert "Did you mean Ra=a?" in refused(capsys, "init", odd, "-o", out, "--map", "a=Ra")
+    twice = ("--map", "Ra=a", "--map", "Fa=a")
+    assert "--map Fa=a: a is mapped to another name, too" in refused(capsys, "init", odd, "-o", out, *twice)
     assert "none of these look like atomic numbers" in refused(capsys, "init", odd, "-o", out, "--map", "Ra=a")
     assert not Path(out).exists()

@@ -30,6 +30,7 @@ ORDER = [
     "stopwatch",
     "checkpoint",
     "checks",
+    "closest",
     "ase",
     "resume",
     "steps",

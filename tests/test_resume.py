@@ -196,6 +196,9 @@ def test_resume_in_the_configuration_and_what_it_says(folder: Path, monkeypatch:
     train("out", Trainer__resume=True)
     log = max((folder / "out/logs").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_text()
     assert "Going on in epoch 2 after 1 steps: restored parameters, optimiser, learning rate, random generators" in log
+    train("out", Trainer__resume=True)
+    log = max((folder / "out/logs").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_text()
+    assert "epochs are done. For more, start a new training with pretrained: out/FF01-SchNet." in log
 
 
 def stop(monkeypatch: pytest.MonkeyPatch) -> None:

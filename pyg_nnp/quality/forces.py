@@ -1,10 +1,11 @@
 """Whether forces are the negative slope of the energy, with the sign and in the unit that go with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch_geometric.data import Data
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
@@ -34,7 +35,8 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     units = next((m.build_params for m in config.Modelhub.internal_FFs.values() if m.active), {})
     hartree, bohr = units.get("Hartree_in_E"), units.get("Bohr_in_R")
     is_set = config.Datahub.transforms.negative_gradient
-    bond, factor = _stiffness_of_bonds(dataset, hartree, bohr)
+    some = torch.linspace(0, len(dataset) - 1, min(_BONDS, len(dataset))).long()
+    bond, factor = stiffness_of_bonds(in_batches(dataset, some), hartree, bohr)
     if "E" in dataset.fields:
         near = _from_near_frames(dataset, survey)
         if near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope):
@@ -56,11 +58,17 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     return _verdict(source, bond.slope < 0, names, how, is_set)
 
 
-def _stiffness_of_bonds(
-    dataset: MoleculeDataset, hartree: float | None, bohr: float | None
+def stiffness_of_bonds(
+    batches: Iterable[Data], hartree: float | None, bohr: float | None
 ) -> tuple[Slope | None, float | None]:
-    """Return the force constant of bonds of hydrogen, and how many times the usual it is in the units configured."""
-    element, bond = _from_bonds(dataset)
+    """Return the force constant of bonds of hydrogen, and how many times the usual it is in some units.
+
+    Args:
+        batches: with ``Ra``, ``Za``, ``Fa`` and ``edge_index``.
+        hartree: one Hartree in the unit of energies, if it is known.
+        bohr: one Bohr in the unit of positions, if it is known.
+    """
+    element, bond = _from_bonds(batches)
     if element not in _STIFFNESS or bond.number < 30 or abs(bond.correlation) < 0.8:
         return None, None
     if hartree is None or bohr is None:
@@ -157,11 +165,10 @@ def _groups(survey: Survey) -> Iterator[Array]:
         yield frames
 
 
-def _from_bonds(dataset: MoleculeDataset) -> tuple[int, Slope]:
+def _from_bonds(batches: Iterable[Data]) -> tuple[int, Slope]:
     """Fit the force constant of bonds of hydrogen to the most common of C, N and O."""
     rows = []
-    some = torch.linspace(0, len(dataset) - 1, min(_BONDS, len(dataset))).long()
-    for batch in in_batches(dataset, some):
+    for batch in batches:
         edges, lengths = bonds_of_hydrogen(batch.Ra.double(), batch.Za, batch.edge_index)
         outwards = (batch.Ra[edges[1]] - batch.Ra[edges[0]]).double() / lengths[:, None]
         forces = (batch.Fa[edges[1]].double() * outwards).sum(dim=1)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms, units
 from ase.constraints import FixAtoms
 from ase.md.langevin import Langevin
@@ -15,11 +16,12 @@ from ase.md.verlet import VelocityVerlet
 from rich.console import Console
 
 from pyg_nnp.ase import PotentialCalculator
+from pyg_nnp.closest import ClosestWatch
 from pyg_nnp.errors import DataError
 from pyg_nnp.signals import deferred
 from pyg_nnp.simulation.config import Dynamics
 from pyg_nnp.simulation.record import Record, progress
-from pyg_nnp.simulation.structure import BondWatch, ClosestWatch, Guard, SimulationError
+from pyg_nnp.simulation.structure import BondWatch, Guard, SimulationError
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +98,8 @@ class Run:
     def write(self, record: Record) -> None:
         """Write a frame and a row, and look at the bonds."""
         self.bonds.look(self.atoms, self.step)
-        self.closest.look(self.atoms)
+        positions, numbers = torch.from_numpy(self.atoms.positions), torch.from_numpy(self.atoms.numbers)
+        self.closest.look(positions, numbers, torch.tensor([len(numbers)]))
         potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
         time = round(self.step * self.options.timestep / 1000, 9)
         record.frame(self.atoms, step=self.step, time_ps=time)
@@ -143,7 +146,7 @@ def run_dynamics(
             log.info("Stopped after step %d of %d; --resume goes on.", run.step, options.length)
             raise
     save(run.state())
-    run.closest.report()
+    run.closest.report("What came after it may mean nothing. Compute frames like these anew, and train with them.")
 
 
 def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:

@@ -11,21 +11,16 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.constraints import FixAtoms, FixBondLengths
-from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.functional.bonds import bonds
-from pyg_nnp.functional.geometry import shortest_distances
-from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.model import Potential
 from pyg_nnp.simulation.config import Constraints, Simulation
 
 log = logging.getLogger(__name__)
 
-# than in the training data, to be told
-_CLOSER = 0.98
 # times the sum of covalent radii; between the two a bond that vibrates neither forms nor breaks
 _BONDED, _APART = 1.25, 1.6
 
@@ -193,43 +188,6 @@ class BondWatch:
             "means nothing. Said once.",
             *(step, which, atoms.get_distance(i, j), how),
         )
-
-
-class ClosestWatch:
-    """Remembers how close atoms of each two elements came, to say where that was closer than in the training data.
-
-    Args:
-        potential: which says how close they are there; those saved by older versions do not.
-        length_unit: its unit of length [Å].
-    """
-
-    def __init__(self, potential: Potential, length_unit: float) -> None:
-        closest = potential.spec.get("closest", ())
-        self.known = {(int(Z1), int(Z2)): length_unit * distance for Z1, Z2, distance in closest}
-        self.found: dict[tuple[int, int], float] = {}
-
-    def look(self, atoms: Atoms) -> None:
-        """Look at a frame."""
-        if not self.known:
-            return
-        Ra, Za = torch.from_numpy(atoms.positions), torch.from_numpy(atoms.numbers)
-        edges = find_edges(Ra, torch.tensor([len(atoms)]), max(self.known.values()))
-        for elements, distance in shortest_distances(Ra, Za, edges).items():
-            self.found[elements] = min(distance, self.found.get(elements, distance))
-
-    def report(self) -> None:
-        """Warn of distances that are shorter than in the training data by more than a little."""
-        closer = [
-            f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
-            for (Z1, Z2), distance in self.known.items()
-            if self.found.get((Z1, Z2), distance) < _CLOSER * distance
-        ]
-        if closer:
-            log.warning(
-                "Atoms came closer than in the training data, where the potential has learned nothing: %s. Train on "
-                "frames of a higher temperature, if that matters.",
-                ", ".join(closer),
-            )
 
 
 def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
