@@ -91,9 +91,9 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
                     dashes,
                     color=RED,
                     lw=1.2,
-                    label=f"validation, {kind.upper()}",
+                    label=kind.upper(),
                 )
-        logarithmic(axes, with_unit(f"error of {SYMBOLS[name]}", name, units))
+        logarithmic(axes, with_unit(f"validation part:\nerror of {SYMBOLS[name]}", name, units))
     for axes in figure.axes:
         _of_epochs(axes)
         if best is not None:
