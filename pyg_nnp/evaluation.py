@@ -25,6 +25,9 @@ from pyg_nnp.training import large_batch
 
 log = logging.getLogger(__name__)
 
+# energies that are off by five times the spread of their errors, or more
+_SEVERAL, _SHIFTED = 5, 0.98
+
 
 def evaluate_file(
     potential: Potential, path: Path, mapping: Mapping[str, str], changes: Mapping[str, Any], part: str | None = None
@@ -65,6 +68,11 @@ def evaluate_file(
             "Give --negative-gradient if they are, --no-negative-gradient if they are not.",
             path,
         )
+    # of energies that are all off by the same the mean error is as large as the root mean square
+    of_energies = [row for row in rows if (row.field, row.of) == ("E", ALL) and row.count >= _SEVERAL]
+    for row in of_energies if part is None else ():  # those of training have its reference
+        if row.mae > _SHIFTED * row.rmse:
+            log.warning("%s: all energies are off by about %.6g. Another unit, or another reference?", path, row.mae)
     return rows
 
 
@@ -134,6 +142,8 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
 def table_of(rows: Sequence[ErrorRow], units: Mapping[str, str]) -> Table:
     """Return the errors as a table for the terminal; ``units`` are names by kind of unit."""
     note = "Errors of vectors are those of their components."
+    if any(row.field == "Q" for row in rows):
+        note += "\nQ: the sum of the charges before ChargeConservation corrects them."
     table = Table(box=box.SIMPLE_HEAD, caption=note, caption_justify="left")
     for heading in ("field", "of", "count", "MAE", "RMSE", "maximum", "unit"):
         table.add_column(heading, justify="left" if heading in ("field", "of", "unit") else "right")

@@ -126,6 +126,22 @@ def test_evaluate_other_names_and_fewer_labels(
     assert "E" not in other
 
 
+def test_evaluate_notices_energies_with_another_reference(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = toy_arrays()
+    random = np.random.default_rng(0)
+    with torch.no_grad():
+        assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(tmp_path / "predicted.npz")]) == 0
+    E = np.load(tmp_path / "predicted.npz")["E"] + 0.01 * random.normal(size=len(arrays["N"]))
+    names = [f"--map={name}={name}" for name in ("N", "Ra", "Za", "Q", "E")]
+    for shift in (0.0, 0.03, 100.0):
+        data = tmp_path / f"shifted_{shift}.npz"
+        np.savez(data, **{name: arrays[name] for name in ("N", "Ra", "Za", "Q")}, E=E + shift)
+        assert cli.main(["evaluate", MODEL, str(data), *names]) == 0
+        assert ("all energies are off by about" in capsys.readouterr().err) == (shift == 100)
+
+
 def test_evaluate_notices_forces_of_the_other_sign(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
