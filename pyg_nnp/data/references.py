@@ -1,6 +1,7 @@
 """Reference energies of atoms: read from a CSV file, or fitted."""
 
 import csv
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 if TYPE_CHECKING:
     from pyg_nnp.config import Transforms
     from pyg_nnp.data.dataset import MoleculeDataset
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("atom_type", "atomic_energy")
 # ase also knows X, a dummy atom
@@ -104,7 +107,12 @@ def reference_energies(
         _check_all_occur(elements, mean[:-1])
         # numpy's own tolerance for all rows: those of the triangle are few, but have the rounding errors of all
         rcond = np.finfo(np.float64).eps * max(num_frames, len(elements))
-        energies[elements] = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=rcond)[0]
+        energies[elements], _, rank, _ = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=rcond)
+        if rank < len(elements):
+            log.info(
+                "atomic_energy: fit: the compositions in the training data do not tell the energies of single elements "
+                "apart, so predicted energies of molecules of other compositions mean nothing."
+            )
     shift = float(mean[-1] - mean[:-1] @ energies[elements]) if normalize else 0.0
     return References(torch.from_numpy(energies), shift)
 

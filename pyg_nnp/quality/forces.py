@@ -118,7 +118,7 @@ def _verdict(
         change = "multiply the energies" if names[0].of_energies else "divide the forces"
         advice = f"Give all in units that go together: {change} by {names[0].factor:.6g}."
         warnings.append(source.warning("Fa", f"looks like forces {meaning}: {how}. {advice}"))
-    return Verdict("Fa", how, tuple(warnings))
+    return Verdict("Fa", how if warnings else f"fine: {how}", tuple(warnings))
 
 
 def _from_near_frames(dataset: MoleculeDataset, survey: Survey) -> Slope:

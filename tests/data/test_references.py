@@ -80,8 +80,12 @@ def test_zero_unless_asked_for(frames: list[dict[str, Any]], open_dataset: OpenD
     assert found.shift == 0.0
 
 
-def test_fit_finds_the_energies_that_made_the_totals(frames: list[dict[str, Any]], open_dataset: OpenDataset) -> None:
+def test_fit_finds_the_energies_that_made_the_totals(
+    frames: list[dict[str, Any]], open_dataset: OpenDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pyg_nnp")
     found = reference_energies(open_dataset(with_energies(frames)), Transforms(atomic_energy="fit"))
+    assert "other compositions" not in caplog.text
     assert {Z: found.atomic_energies[Z].item() for Z in TRUE} == pytest.approx(TRUE, rel=1e-12)
 
 
@@ -92,9 +96,11 @@ def test_fit_looks_at_the_training_part_alone(frames: list[dict[str, Any]], open
 
 
 def test_fit_of_one_molecule_is_the_smallest_that_explains_it(
-    waters: list[dict[str, Any]], open_dataset: OpenDataset
+    waters: list[dict[str, Any]], open_dataset: OpenDataset, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "pyg_nnp")
     found = reference_energies(open_dataset([w | {"E": -76.0} for w in waters]), Transforms(atomic_energy="fit"))
+    assert "energies of molecules of other compositions mean nothing" in caplog.text
     # 2 h + o = -76 with h^2 + o^2 smallest: (h, o) parallel to (2, 1)
     assert found.atomic_energies[1].item() == pytest.approx(-76 * 2 / 5)
     assert found.atomic_energies[8].item() == pytest.approx(-76 * 1 / 5)
