@@ -85,14 +85,7 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
     for axes, name in zip(others, fields, strict=True):
         for kind, dashes in (("rmse", "-"), ("mae", "--"), ("mse", ":")):
             if f"{kind}_{name}" in history.columns:
-                axes.plot(
-                    epochs,
-                    history.columns[f"{kind}_{name}"],
-                    dashes,
-                    color=RED,
-                    lw=1.2,
-                    label=kind.upper(),
-                )
+                axes.plot(epochs, history.columns[f"{kind}_{name}"], dashes, color=RED, lw=1.2, label=kind.upper())
         logarithmic(axes, with_unit(f"validation part:\nerror of {SYMBOLS[name]}", name, units))
     for axes in figure.axes:
         _of_epochs(axes)
