@@ -13,9 +13,11 @@ from torch_geometric.data import Data
 from pyg_nnp.checkpoint import load_potential
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.model import Potential
 from pyg_nnp.replay import Replayed
+from pyg_nnp.seen import charges_never_seen, compositions_never_seen
 from pyg_nnp.units import units_of
 
 # the number of atoms from which on searching for neighbors takes long enough to be saved
@@ -29,15 +31,6 @@ _READ = ("positions", "numbers", "pbc")
 def units_in_ase(energy: float, length: float) -> dict[str, float]:
     """Return what to multiply predicted fields with for eV, Å and e, from the units of energy [eV] and length [Å]."""
     return {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
-
-
-def charges_never_seen(potential: Potential, charges: set[float]) -> str:
-    """Return a warning of the total charges that a potential was not trained on, or an empty text."""
-    known = potential.spec.get("charges", charges)
-    unseen = ", ".join(f"{Q:g}" for Q in sorted(charges - set(known)))
-    seen = ", ".join(f"{Q:g}" for Q in known)
-    what = f"the potential was trained on total charges {seen}, not on {unseen}: predictions may mean nothing."
-    return what if unseen else ""
 
 
 class PotentialCalculator(Calculator):
@@ -84,6 +77,7 @@ class PotentialCalculator(Calculator):
         self.charge = charge
         self.skin = skin
         self._charge: float | None = None  # that the results belong to
+        self._looked_at: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
         self._listed: tuple[Tensor, Tensor] | None = None  # positions, and edges within cutoff and skin
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -119,12 +113,22 @@ class PotentialCalculator(Calculator):
 
     def _data(self, atoms: Atoms) -> Data:
         if atoms.pbc.any():
-            raise DataError("periodic cells are not supported: the potential knows molecules. Set atoms.pbc = False.")
+            raise DataError(
+                "the cell is periodic, but a potential here knows molecules alone. "
+                "For a molecule in a box, unwrap it and set atoms.pbc = False."
+            )
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
         device, charge = self.potential.energy_shift.device, self._charge_of(atoms)
-        if warning := charges_never_seen(self.potential, {charge}):
-            warnings.warn(warning, stacklevel=2)
+        if (molecule := (charge, atoms.numbers.tobytes())) != self._looked_at:
+            self._looked_at = molecule
+            compositions = [formula(atoms.numbers)]
+            for warning in (
+                charges_never_seen(self.potential, {charge}),
+                compositions_never_seen(self.potential, compositions),
+            ):
+                if warning:
+                    warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
             Za=torch.tensor(atoms.numbers, device=device),

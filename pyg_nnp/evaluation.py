@@ -21,6 +21,8 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.metrics import ALL, ErrorRow, ErrorTable
 from pyg_nnp.model import Potential
+from pyg_nnp.replay import Replayed
+from pyg_nnp.seen import compositions_never_seen
 from pyg_nnp.training import large_batch
 
 log = logging.getLogger(__name__)
@@ -54,13 +56,17 @@ def evaluate_file(
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)
+        unknown = "" if part is not None else compositions_never_seen(potential, dataset.compositions)
         table, turned = ErrorTable(fields), ErrorTable([name for name in fields if name == "Fa"])
+        predict = Replayed(potential)
         for batch in dataset.batches(frames, size):
             batch = batch.to(potential.energy_shift.device)
-            predicted = potential(batch)
+            predicted = predict(batch)
             table.update(predicted, batch)
             turned.update({name: -predicted[name] for name in turned.fields}, batch)
         rows = table.rows()
+    if unknown:
+        log.warning("%s: %s", path, unknown)
     of_forces = [row.rmse for row in (*rows, *turned.rows()) if (row.field, row.of) == ("Fa", ALL)]
     if of_forces and of_forces[1] < of_forces[0] / 2:
         log.warning(

@@ -16,6 +16,7 @@ from pyg_nnp.data.contents import columns_of, guess_fields, is_gradient
 from pyg_nnp.data.readers import format_of, read_blocks
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.functional.composition import element_counts
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.quality.force_units import HARTREE_IN, NEAR, energy_unit
@@ -212,17 +213,10 @@ def _weights(block: Block, targets: list[str]) -> dict[str, float]:
     return {name: _SHARES[name] / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
 
 
-def _counts(block: Block) -> NDArray[Any]:
-    """Return (G, elements) how many atoms of each element a molecule has."""
-    elements, column = np.unique(block.arrays["Za"], return_inverse=True)
-    counts = np.zeros((block.num_frames, len(elements)))
-    np.add.at(counts, (np.repeat(np.arange(block.num_frames), block.arrays["N"].astype(int)), column), 1.0)
-    return counts
-
-
 def _fitted(block: Block) -> NDArray[Any]:
     """Return the energies that the best energies of atoms give, without which their spread is that of compositions."""
-    counts = _counts(block)
+    N, Za = (torch.from_numpy(block.arrays[name].astype(np.int64)) for name in ("N", "Za"))
+    counts = element_counts(N, Za, torch.unique(Za)).double().numpy()
     energies = block.arrays["E"].astype(float)
     fitted: NDArray[Any] = counts @ np.linalg.lstsq(counts, energies, rcond=None)[0]
     return fitted

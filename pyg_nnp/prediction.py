@@ -21,8 +21,7 @@ from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from pyg_nnp.ase import PROPERTIES, charges_never_seen, units_in_ase
-from pyg_nnp.closest import ClosestWatch
+from pyg_nnp.ase import PROPERTIES, units_in_ase
 from pyg_nnp.data import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.readers import format_of
@@ -32,8 +31,10 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.evaluation import trained_with
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.files import refuse_existing, replacing, write_durably
+from pyg_nnp.functional.composition import formulas
 from pyg_nnp.model import Potential
 from pyg_nnp.replay import Predict, Replayed
+from pyg_nnp.seen import ClosestWatch, charges_never_seen, compositions_never_seen
 from pyg_nnp.training import ATOMS_TO_EVALUATE
 from pyg_nnp.units import BOHR_IN_ANGSTROM, units_of
 
@@ -83,11 +84,12 @@ def predict_file(
     check = Checks(str(structures), {"Q": "charge", **hub["features"]}, BOHR_IN_ANGSTROM / length)
     device, replayed = potential.energy_shift.device, Replayed(potential)
     closest = ClosestWatch(potential, length)
+    compositions: set[str] = set()
     done = 0
 
     def frames() -> Iterator[Rows]:
         nonlocal done
-        seen: set[float] = set()
+        charges_so_far: set[float] = set()
         for block in structure_blocks(structures, features):
             arrays = dict(block.arrays)
             arrays["Ra"] = arrays["Ra"] * factor
@@ -97,9 +99,10 @@ def predict_file(
             positions, numbers, sizes = (torch.from_numpy(arrays[name]) for name in ("Ra", "Za", "N"))
             closest.look(positions * length, numbers, sizes)
             charges = set(arrays["Q"].tolist())
-            if warning := charges_never_seen(potential, charges - seen):
+            if warning := charges_never_seen(potential, charges - charges_so_far):
                 log.warning("%s", warning)
-            seen |= charges
+            charges_so_far.update(charges)
+            compositions.update(formulas(sizes, numbers))
             for piece in _pieces(arrays):
                 try:
                     predicted = _predicted(replayed, device, piece)
@@ -112,6 +115,8 @@ def predict_file(
                 on_frames(done)
 
     WRITERS[out.suffix.lower()](out, frames(), (energy, length))
+    if warning := compositions_never_seen(potential, compositions):
+        log.warning("%s: %s", structures, warning)
     closest.report("Predictions for these structures may mean nothing. Are their positions in the unit named above?")
     return done
 

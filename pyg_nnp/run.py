@@ -90,6 +90,7 @@ def train_model(
     potential.set_references(references.atomic_energies, references.shift)
     potential.spec["elements"] = dataset.elements
     potential.spec["charges"] = dataset.charges
+    potential.spec["compositions"] = dataset.compositions
     potential.spec["closest"] = _closest(dataset, parts["training"])
     potential.spec["config"] = _own_config(config, name)
     potential.to(device)

@@ -22,6 +22,7 @@ from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional import neighbors
 from pyg_nnp.model import Potential
+from pyg_nnp.seen import compositions_never_seen
 
 BOHR, HARTREE = units.BOHR_IN_ANGSTROM, units.HARTREE_IN_EV
 
@@ -125,6 +126,24 @@ def test_charges_never_seen_are_warned_of() -> None:
         atoms.get_potential_energy()
 
 
+def test_compositions_never_seen_are_warned_of() -> None:
+    potential = potential_in(1.0, 0.529177)
+    for known in ([], ["H2O"], [f"C{n}" for n in range(21)]):  # not told; as here; made for others
+        potential.spec["compositions"] = known
+        atoms = water()
+        atoms.calc = PotentialCalculator(potential)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            atoms.get_potential_energy()
+    potential.spec["compositions"] = ["H2O2", "HO"]
+    atoms.calc = PotentialCalculator(potential)
+    with pytest.warns(UserWarning, match="trained on H2O2, HO, not on H2O: predictions may mean nothing"):
+        atoms.get_potential_energy()
+    potential.spec["compositions"] = ["H2O"]
+    names = {"H2O", "CH4", "C2H6", "CH3OH", "NH3"}
+    assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in compositions_never_seen(potential, names)
+
+
 def test_what_is_not_predicted_is_not_there() -> None:
     config = toy_config(Modelhub__FF01__loss={"rmse": {"E": 1}}, Metrics={"rmse": {"E": 1}})
     names = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy", "Force")
@@ -144,7 +163,7 @@ def test_refusals() -> None:
     atoms = water()
     atoms.calc = PotentialCalculator(potential)
     atoms.pbc = True
-    with pytest.raises(DataError, match="periodic cells are not supported"):
+    with pytest.raises(DataError, match=r"the cell is periodic.* unwrap it and set atoms\.pbc = False"):
         atoms.get_potential_energy()
     potential.spec["elements"] = [1, 8]
     other = molecule("CH4")

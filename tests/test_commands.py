@@ -17,6 +17,7 @@ import pytest
 import torch
 import yaml
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
@@ -299,6 +300,24 @@ def test_predict_says_which_charges_it_never_saw(
     neutral, ion = ase.io.read(tmp_path / "out.xyz", ":")
     assert neutral.get_charges().sum() == pytest.approx(0, abs=1e-5)
     assert ion.get_charges().sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_compositions_never_seen(
+    folder: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alien = [water(), Atoms("OH", [[0, 0, 0], [0, 0, 0.97]]), Atoms("H", [[0, 0, 0]])]
+    for name, structures in (("alien.xyz", alien), ("known.xyz", [water()])):
+        for atoms in structures:
+            atoms.info["charge"], atoms.calc = 0, SinglePointCalculator(atoms, energy=-1.0)
+        ase.io.write(tmp_path / name, structures)
+        options = {
+            "predict": ["-o", str(tmp_path / f"{name}.npz")],
+            "evaluate": ["--map=Ra=positions", "--map=Za=numbers", "--map=Q=charge"],
+        }[command]
+        assert cli.main([command, MODEL, str(tmp_path / name), *options]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("trained on C2H6, CH4, H2O, not on H, HO: predictions may mean nothing" in said) == (name == "alien.xyz")
 
 
 def test_mistakes_in_predict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ ORDER = [
     "stopwatch",
     "checkpoint",
     "checks",
-    "closest",
+    "seen",
     "ase",
     "resume",
     "steps",

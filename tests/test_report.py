@@ -31,7 +31,7 @@ from pyg_nnp.report.drawing import png
 from pyg_nnp.report.history import Course, read_course, read_history
 from pyg_nnp.report.make import _of_errors, make_report
 from pyg_nnp.report.sample import sample
-from pyg_nnp.report.scene import facing, formula, scene
+from pyg_nnp.report.scene import facing, scene
 from pyg_nnp.run import warn_of_no_report
 from pyg_nnp.units import unit_names
 
@@ -309,7 +309,6 @@ def test_sample_by_hand(work: Path) -> None:
 def test_scene_by_hand() -> None:
     Za, R = np.array([8, 1, 1]), np.array([[0, 0, 0.12], [0, 0.76, -0.48], [0, -0.76, -0.48]])
     assert sorted(map(sorted, bonds(R, Za).tolist())) == [[0, 1], [0, 2]]
-    assert formula([6, 1, 1, 1, 8, 1]) == "CH4O"
     turned = facing(R)
     spread = np.ptp(turned, axis=0)
     assert spread[0] >= spread[1] >= spread[2]

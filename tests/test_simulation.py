@@ -110,10 +110,23 @@ def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.Cap
     said = capsys.readouterr().err
     frames = ase.io.read("out/trajectory.xyz", ":")
     shortest = min(atoms.get_distance(0, i) for atoms in frames for i in (1, 2))
+    of_frames = [min(a.get_distance(0, i) / 1.2 for i in (1, 2)) for a in frames]
+    ratios = rows()["shortest_vs_training"]
+    for atoms, of_OH, ratio in zip(frames, of_frames, ratios, strict=True):
+        of_HH = atoms.get_distance(1, 2) / 0.7
+        # what is farther than 1.2 Å is not looked at
+        near = [r for r, longest in ((of_OH, 1.2 / 1.2), (of_HH, 1.2 / 0.7)) if r < longest]
+        assert ratio == pytest.approx(min(near, default=np.nan), abs=1e-6, nan_ok=True)
+    assert shortest == pytest.approx(1.2 * min(of_frames))
+    outside = [number for number, ratio in enumerate(of_frames) if ratio < 0.98]
+    first = frames[outside[0]]
     assert (
-        f"closer than in the training data, where the potential has learned nothing: H-O {shortest:.3f} Å (1.200"
-        in said
+        f"Step {first.info['step']} ({first.info['time_ps']:g} ps): atoms come closer than in the training data, where "
+        f"the potential has learned nothing: H-O {1.2 * of_frames[outside[0]]:.3f} Å (1.200" in said
     )
+    assert said.count("atoms come closer") == 1
+    assert f"{len(outside)} of {len(frames)} frames, the first at {first.info['time_ps']:g} ps, have atoms" in said
+    assert f"down to {min(of_frames):.2f} times" in said
     assert "H-H" not in said
     potential.spec["closest"] = [[1, 1, 0.7 / unit], [1, 8, 0.7 / unit]]
     save_potential(potential, Path("morse/best.safetensors"), {})
@@ -393,7 +406,7 @@ MISTAKES = [
         {"single_point": {}, "model": "toy", "structure": "gold.xyz"},
         "gold.xyz: this potential was not trained on Au, only on H, O",
     ),
-    ({"single_point": {}, "structure": "crystal.xyz"}, "crystal.xyz: periodic cells are not supported"),
+    ({"single_point": {}, "structure": "crystal.xyz"}, "crystal.xyz: frame 0: the cell is periodic"),
     ({"single_point": {}, "model": "nowhere"}, "nowhere: no potential here"),
     ({"single_point": {}, "cuda": True}, "cuda: there is no CUDA device here"),
 ]

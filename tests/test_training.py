@@ -335,6 +335,10 @@ def test_a_potential_knows_the_charges_of_its_training(folder: Path) -> None:
     assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["charges"] == [-2.0, 0.0, 1.0]
 
 
+def test_a_potential_knows_the_compositions_of_its_training(folder: Path) -> None:
+    assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["compositions"] == ["H2O"]
+
+
 def test_a_potential_knows_how_close_atoms_were(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "large_batch", lambda dataset, at_least: 4)  # so that there are several
     model = run_toy(Path("out"))

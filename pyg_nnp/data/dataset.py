@@ -13,6 +13,7 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from pyg_nnp.data.batches import made_by_processes, make_batch
 from pyg_nnp.data.load import load_frames
 from pyg_nnp.data.preprocess import preprocess
+from pyg_nnp.functional.composition import formulas
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -124,6 +125,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         for block in self.blocks(["Q"]):
             found.update(torch.unique(block["Q"]).tolist())
         return sorted(found)
+
+    @property
+    def compositions(self) -> list[str]:
+        """The chemical formulas that occur, in alphabetical order."""
+        return sorted({text for block in self.blocks(["N", "Za"]) for text in formulas(block["N"], block["Za"])})
 
     @property
     def max_atoms(self) -> int:

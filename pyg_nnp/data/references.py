@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pyg_nnp.data.checks import MAX_Z
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
+from pyg_nnp.functional.composition import element_counts
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Transforms
@@ -151,13 +152,11 @@ def _summed_up(
     total, num_frames = np.zeros(len(elements) + 1), 0
     triangle: NDArray[np.float64] = np.zeros((0, len(elements) + 1))
     for block in dataset.blocks(["N", "Za", "E"], indices):
-        N, columns = block["N"].cpu().numpy(), np.searchsorted(elements, block["Za"].cpu().numpy())
-        cells = np.repeat(np.arange(len(N)), N) * len(elements) + columns
-        counts = np.bincount(cells, minlength=len(N) * len(elements)).reshape(len(N), -1)
-        rows = np.column_stack((counts, block["E"].cpu().numpy()))
+        counts = element_counts(block["N"], block["Za"], torch.tensor(elements, device=block["Za"].device)).cpu()
+        rows = np.column_stack((counts, block["E"].cpu()))
         total += rows.sum(axis=0)
         triangle = np.asarray(np.linalg.qr(np.vstack((triangle, rows)), mode="r"))
-        num_frames += len(N)
+        num_frames += len(rows)
     return total / num_frames, triangle, num_frames
 
 

@@ -17,6 +17,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.files import write_durably
+from pyg_nnp.functional.composition import formula
 from pyg_nnp.logs import versions
 from pyg_nnp.metrics import ALL, PER_ATOM
 from pyg_nnp.model import Potential
@@ -26,7 +27,7 @@ from pyg_nnp.report.drawing import png
 from pyg_nnp.report.history import read_course, read_history
 from pyg_nnp.report.page import REPORT, Picture, render, write_page
 from pyg_nnp.report.sample import sample
-from pyg_nnp.report.scene import formula, scene
+from pyg_nnp.report.scene import scene
 from pyg_nnp.training import HISTORY
 from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_names_of, unit_of_length
 

@@ -1,12 +1,11 @@
 """What the 3D views of a page are drawn from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
-from ase.formula import Formula
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
@@ -67,8 +66,3 @@ def facing(R: Array) -> Array:
     axes[:, 2] *= np.sign(np.linalg.det(axes))
     turned: Array = centred @ axes
     return turned
-
-
-def formula(Za: Iterable[int]) -> str:
-    """Return the formula of a molecule in Hill's order."""
-    return f"{Formula.from_list([chemical_symbols[Z] for Z in Za]):hill}"

@@ -16,8 +16,8 @@ from ase.md.verlet import VelocityVerlet
 from rich.console import Console
 
 from pyg_nnp.ase import PotentialCalculator
-from pyg_nnp.closest import ClosestWatch
 from pyg_nnp.errors import DataError
+from pyg_nnp.seen import CLOSER, ClosestWatch
 from pyg_nnp.signals import deferred
 from pyg_nnp.simulation.config import Dynamics
 from pyg_nnp.simulation.record import Record, progress
@@ -26,6 +26,7 @@ from pyg_nnp.simulation.structure import BondWatch, Guard, SimulationError
 log = logging.getLogger(__name__)
 
 ADVICE = "Take a shorter timestep, or start from a structure that is more like the training data."
+LEFT = "What follows may mean nothing. Compute frames like this one anew, and train with them. Said once."
 State = Mapping[str, Any]
 
 
@@ -48,7 +49,7 @@ class Run:
         self.degrees_of_freedom = prepare_velocities(atoms, options, self.random)
         self.bonds = BondWatch(atoms)
         calculator: PotentialCalculator = atoms.calc
-        self.closest = ClosestWatch(calculator.potential, calculator.length_unit)
+        self.closest, self.has_left = ClosestWatch(calculator.potential, calculator.length_unit), False
         if state is not None:
             self.step = state["step"]
             self.atoms.arrays["positions"][:] = state["positions"]
@@ -99,9 +100,12 @@ class Run:
         """Write a frame and a row, and look at the bonds."""
         self.bonds.look(self.atoms, self.step)
         positions, numbers = torch.from_numpy(self.atoms.positions), torch.from_numpy(self.atoms.numbers)
-        self.closest.look(positions, numbers, torch.tensor([len(numbers)]))
+        shortest = self.closest.look(positions, numbers, torch.tensor([len(numbers)]))
         potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
         time = round(self.step * self.options.timestep / 1000, 9)
+        if shortest < CLOSER and not self.has_left:
+            self.has_left = True
+            self.closest.report(LEFT, f"Step {self.step} ({time:g} ps): ")
         record.frame(self.atoms, step=self.step, time_ps=time)
         record.row(
             step=self.step,
@@ -110,6 +114,7 @@ class Run:
             kinetic_eV=kinetic,
             total_eV=potential + kinetic,
             temperature_K=self.temperature(),
+            shortest_vs_training=shortest,
         )
 
 
@@ -146,7 +151,6 @@ def run_dynamics(
             log.info("Stopped after step %d of %d; --resume goes on.", run.step, options.length)
             raise
     save(run.state())
-    run.closest.report("What came after it may mean nothing. Compute frames like these anew, and train with them.")
 
 
 def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:

@@ -20,6 +20,7 @@ from pyg_nnp.files import alone_in, digest, write_json
 from pyg_nnp.logs import run_log, versions
 from pyg_nnp.prepare import last_words
 from pyg_nnp.resume import differences, environment
+from pyg_nnp.seen import CLOSER
 from pyg_nnp.simulation.config import Simulation, load_simulation
 from pyg_nnp.simulation.dynamics import Run, State, run_dynamics
 from pyg_nnp.simulation.paths import elastic_band, optimize, scan, single_point
@@ -172,6 +173,14 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
     which = "total" if options.ensemble == "nve" else "potential"
     mean, energy = rows["temperature_K"].mean(), rows[f"{which}_eV"]
     log.info("Mean temperature %.1f K; %s energy from %.4f to %.4f eV.", mean, which, energy.min(), energy.max())
+    shortest = rows["shortest_vs_training"]
+    outside = np.flatnonzero(shortest < CLOSER)
+    if len(outside):
+        log.warning(
+            "%d of %d frames, the first at %g ps, have atoms closer than in the training data: down to %.2f times the "
+            "distance there (shortest_vs_training in %s).",
+            *(len(outside), len(rows), rows["time_ps"][outside[0]], shortest.min(), out / LOG),
+        )
     return True
 
 

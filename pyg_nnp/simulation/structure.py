@@ -14,6 +14,7 @@ from ase.constraints import FixAtoms, FixBondLengths
 from scipy.spatial import cKDTree
 
 from pyg_nnp.ase import PotentialCalculator
+from pyg_nnp.data.ase_frames import refuse_periodic
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.model import Potential
@@ -60,8 +61,7 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
         raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
     if len(structures) > 1:
         log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
-    if found.pbc.any():
-        raise DataError(f"{path}: periodic cells are not supported: the potential knows molecules. Remove the cell.")
+    refuse_periodic(path, len(structures) - 1, found.pbc)
     atoms = Atoms(found.numbers, found.positions, info={"charge": total})
     if found.has("masses"):
         atoms.set_masses(found.get_masses())

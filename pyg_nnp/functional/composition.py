@@ -1,0 +1,36 @@
+"""What molecules consist of."""
+
+from collections.abc import Iterable
+
+import torch
+from ase.data import chemical_symbols
+from ase.formula import Formula
+from torch import Tensor
+
+
+def element_counts(N: Tensor, Za: Tensor, elements: Tensor) -> Tensor:
+    """Count the atoms of each element in molecules.
+
+    Args:
+        N: (G,) numbers of atoms.
+        Za: (A,) atomic numbers.
+        elements: (K,) all that occur, in ascending order.
+
+    Returns:
+        (G, K)
+    """
+    molecule = torch.arange(len(N), device=N.device).repeat_interleave(N)
+    cells = molecule * len(elements) + torch.searchsorted(elements, Za)
+    return cells.bincount(minlength=len(N) * len(elements)).view(len(N), len(elements))
+
+
+def formula(Za: Iterable[int]) -> str:
+    """Return the formula of a molecule in Hill's order."""
+    return f"{Formula.from_list([chemical_symbols[Z] for Z in Za]):hill}"
+
+
+def formulas(N: Tensor, Za: Tensor) -> set[str]:
+    """Return all formulas of molecules, from (G,) numbers of atoms and (A,) atomic numbers."""
+    elements = torch.unique(Za)
+    different = torch.unique(element_counts(N, Za, elements), dim=0)
+    return {formula(elements.repeat_interleave(counts).tolist()) for counts in different}
