@@ -317,7 +317,9 @@ def test_compositions_never_seen(
         }[command]
         assert cli.main([command, MODEL, str(tmp_path / name), *options]) == 0
         said = " ".join(capsys.readouterr().err.split())
-        assert ("trained on C2H6, CH4, H2O, not on H, HO: predictions may mean nothing" in said) == (name == "alien.xyz")
+        assert ("trained on C2H6, CH4, H2O, not on H, HO: predictions may mean nothing" in said) == (
+            name == "alien.xyz"
+        )
 
 
 def test_mistakes_in_predict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,7 +179,7 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
         log.warning(
             "%d of %d frames, the first at %g ps, have atoms closer than in the training data: down to %.2f times the "
             "distance there (shortest_vs_training in %s).",
-            *(len(outside), len(rows), rows["time_ps"][outside[0]], shortest.min(), out / LOG),
+            *(len(outside), len(rows), rows["time_ps"][outside[0]], shortest[outside].min(), out / LOG),
         )
     return True
 
