@@ -76,7 +76,7 @@ def check_lengths(config: Config, name: str, dataset: MoleculeDataset) -> None:
     low, high = _HYDROGEN_BOND
     if bond is not None and not low < bond / bohr * BOHR_IN_ANGSTROM < high:
         likely = [(value, unit) for value, unit in LENGTHS.items() if low < bond / value * BOHR_IN_ANGSTROM < high]
-        advice = "".join(f" The positions look like {unit}: set it to {value:.10g}." for value, unit in likely[:1])
+        advice = "".join(f" The positions look like {unit}: set it to {value:.9g}." for value, unit in likely[:1])
         raise ConfigError(
             f"{place}.Bohr_in_R: {bohr} cannot be: bonds of hydrogen to C, N and O are around {bond:.3g} in the "
             f"unit of the data, which would be {bond / bohr * BOHR_IN_ANGSTROM:.3g} Å.{advice} "
@@ -99,7 +99,7 @@ def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
         if found is not None and abs(found / hartree - 1) > _SAME_UNIT:
             log.warning(
                 "%s.Hartree_in_E: %g does not go with the energies, which look like %s: their mean, %.6g, is what "
-                "total energies of these molecules are in that unit. Set it to %.10g.",
+                "total energies of these molecules are in that unit. Set it to %.9g.",
                 place,
                 hartree,
                 ENERGIES[found],
@@ -113,7 +113,7 @@ def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
         raise ConfigError(
             f"{place}.Hartree_in_E: {hartree} cannot be: the forces of the data have a root mean square of {rms:.3g}, "
             f"which would be {rms * bohr / hartree:.3g} Hartree/Bohr. "
-            "One Hartree is 1 in Hartree, 27.2114 in eV, 627.509 in kcal/mol, 2625.5 in kJ/mol."
+            "One Hartree is 1 in Hartree, 27.2113862 in eV, 627.509474 in kcal/mol, 2625.49964 in kJ/mol."
         )
     if 0 < rms * bohr / hartree < _SMALL_FORCE:
         log.warning(

@@ -160,8 +160,8 @@ class _Draft:
             "      num_rbf: 32",
             "      max_Za: 94",
             f"      cutoff_sr: {cutoff:.4g}  # 5 Å",
-            f"      Hartree_in_E: {self.hartree:.10g}  # energies are in {self.energy}",
-            f"      Bohr_in_R: {self.bohr:.10g}  # positions are in {self.length}",
+            f"      Hartree_in_E: {self.hartree:.9g}  # energies are in {self.energy}",
+            f"      Bohr_in_R: {self.bohr:.9g}  # positions are in {self.length}",
             "    layers:",
         ]
         for layer in layers:
@@ -264,7 +264,7 @@ def _energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
         unit = energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
         if unit is not None:
             return HARTREE_IN[unit], f"{unit}. CHECK: by the stiffness of bonds of hydrogen"
-    return 1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2114"
+    return 1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2113862"
 
 
 def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:

@@ -14,6 +14,8 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import unit_names_of, unit_of_energy, unit_of_length
 
+_SHOWN = 10
+
 
 def describe(path: Path) -> str:
     """Return what is in a model, a data file or a store, as text.
@@ -53,6 +55,9 @@ def _model(path: Path) -> Iterator[str]:
         yield f"  trained on {', '.join(chemical_symbols[Z] for Z in spec['elements'])}, " + (
             f"total charges {', '.join(f'{Q:g}' for Q in spec.get('charges', ()))}"
         )
+    if compositions := spec.get("compositions", ()):
+        of = f" and {len(compositions) - _SHOWN} more" if len(compositions) > _SHOWN else ""
+        yield f"  compositions: {', '.join(compositions[:_SHOWN])}{of}"
     known = spec.get("build_params", {})
     units = unit_names_of(known)
     if "Hartree_in_E" in known:

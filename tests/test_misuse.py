@@ -253,7 +253,7 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
         r"Bohr_in_R: 0.5291772 cannot be.*The positions look like Bohr: set it to 1\.",
     ),
     "data in nm": (scaled(coordinates=0.1), r"below 0.2 Å .*another unit of length"),
-    "data in eV": (scaled(energy=27.2, forces=27.2), FF + r"\S*Hartree_in_E: 1 cannot be: .*27.2114 in eV"),
+    "data in eV": (scaled(energy=27.2, forces=27.2), FF + r"\S*Hartree_in_E: 1 cannot be: .*27.2113862 in eV"),
     "unit as text": (config(**{BUILD + "Hartree_in_E": "eV"}), r"Hartree_in_E: expects a number.*found 'eV'"),
     "unit of 0 that no layer takes": (
         model(lambda m: (m["layers"].pop(7), m["build_params"].update(Bohr_in_R=0))),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyg_nnp.data.hdf5 import lies_elsewhere, open_hdf5
+from pyg_nnp.data.hdf5 import open_hdf5
 from pyg_nnp.data.hdf5_groups import first_datasets
 from pyg_nnp.data.npz import NpzColumn, npz_members, open_npz
 from pyg_nnp.data.readers import first_frame, format_of, pickled
@@ -69,11 +69,8 @@ def _npz(path: Path, data_format: str) -> _Found:
 
 def _hdf5(path: Path, data_format: str) -> _Found:
     with open_hdf5(path) as file:
-        for name, dataset in first_datasets(path, file).items():
-            if lies_elsewhere(dataset):
-                yield name, (), np.dtype(object)
-            else:
-                yield name, dataset.shape or (), dataset.dtype
+        for name, (shape, dtype) in first_datasets(path, file).items():
+            yield name, shape, dtype
 
 
 def _pickle(path: Path, data_format: str) -> _Found:

@@ -46,8 +46,9 @@ def walk(
     """Yield each group that has wanted data sets: its path, itself, and these data sets by their names.
 
     Groups come in the order of their paths; that of the file itself has none, and is called ``/`` where there are
-    others. A soft link to a data set counts, but is no reason to yield a group. h5py's own ``visititems`` takes several
-    times longer, and keeps a kilobyte for each group.
+    others. A soft link to a data set counts, but where a group has nothing else it is yielded without data sets: it
+    may show again what another has. h5py's own ``visititems`` takes several times longer, and keeps a kilobyte for each
+    group.
 
     Args:
         path: of the file, for messages.
@@ -93,8 +94,8 @@ def walk(
             is_here = not (place and below.startswith("/"))
             if is_here and (dataset := _open(group, below.encode())) is not None:
                 found[below] = dataset
-        if found:
-            yield place.rstrip("/") or ("/" if children else ""), group, found | linked
+        if found or linked:
+            yield place.rstrip("/") or ("/" if children else ""), group, found and found | linked
         links.clear()
         for link in children:
             name = link.decode(errors="surrogateescape")

@@ -1,5 +1,6 @@
 """Frames from arrays in HDF5 files, at the top level or in groups."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
@@ -11,9 +12,11 @@ import numpy as np
 
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.columns import Table, require
-from pyg_nnp.data.hdf5 import open_column, walk
+from pyg_nnp.data.hdf5 import lies_elsewhere, open_column, walk
 from pyg_nnp.data.values import Origin
 from pyg_nnp.errors import DataError
+
+log = logging.getLogger(__name__)
 
 # the columns of a group, and where they come from
 _Group = tuple[Origin, dict[str, Any]]
@@ -21,11 +24,15 @@ _Group = tuple[Origin, dict[str, Any]]
 _Types = dict[str, tuple[h5py.h5t.TypeID, np.dtype[Any], h5py.h5t.TypeID]]
 
 
-def first_datasets(path: Path, file: h5py.File) -> dict[str, h5py.h5d.DatasetID]:
-    """Return the first data set of each name, without those of its groups."""
-    first: dict[str, h5py.h5d.DatasetID] = {}
+def first_datasets(path: Path, file: h5py.File) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Return name -> shape and type of the first data set of each name; of objects where it lies in other files."""
+    first: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     for _, _, datasets in walk(path, file, lambda name: name not in first):
-        first.update({name: dataset for name, dataset in datasets.items() if name not in first})
+        for name, dataset in datasets.items():
+            # no data set is kept open, of which there may be many
+            elsewhere = lies_elsewhere(dataset)
+            about = ((), np.dtype(object)) if elsewhere else (dataset.shape or (), dataset.dtype)
+            first.setdefault(name, about)
     return first
 
 
@@ -49,11 +56,19 @@ def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_
     types: _Types = {}
     paths = {source for source in mapping.values() if "/" in source}
     names = set(mapping.values()) - paths
-    is_empty = True
+    is_empty, left_out = True, 0
     for place, group, datasets in walk(path, file, names.__contains__, paths):
+        if not datasets:
+            left_out += 1
+            example = place
+            continue
         is_empty = False
         origin = Origin(str(path), mapping, place)
         yield origin, _columns(origin, datasets, group, types, frames_per_block)
+    if left_out:
+        log.warning(
+            "%s: %d groups, such as '%s', have nothing but soft links, and were not read.", path, left_out, example
+        )
     if is_empty:
         require(Origin(str(path), mapping), list(first_datasets(path, file)))
 

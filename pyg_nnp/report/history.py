@@ -13,7 +13,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.report.collect import Array
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})  \w+\s+(.*)")
-_BEGIN = re.compile(r"(\S+): \S+ with \d+ parameters")
+_BEGIN = re.compile(r"(\S+): \S+ with \d+ parameters, \w+, on (.*)\.$")
 _EPOCH = re.compile(r"epoch (\d+)  learning_rate ")
 
 
@@ -60,11 +60,13 @@ class Course:
         epoch: median of the seconds that an epoch took; None where no log has two.
         total: seconds from the beginning of training to the end of the last epoch, without breaks between runs.
         versions: of Python and packages, in the last run that trained it.
+        device: that it was trained on, likewise.
     """
 
     epoch: float | None = None
     total: float | None = None
     versions: str | None = None
+    device: str | None = None
 
 
 def read_course(logs: Path, name: str) -> Course:
@@ -75,22 +77,22 @@ def read_course(logs: Path, name: str) -> Course:
         name: of the model.
     """
     seconds: dict[int, float] = {}
-    known: str | None = None
+    known: tuple[str | None, str | None] = None, None
     for path in sorted(logs.glob("*.log")):
-        found, versions = _read_log(path, name)
+        found, *about = _read_log(path, name)
         if found:
-            known = versions
+            known = about[0], about[1]
         # a training that began anew is another one
         seconds = found if 1 in found else seconds | found
     if not seconds:
         return Course()
-    return Course(median(seconds.values()), sum(seconds.values()), known)
+    return Course(median(seconds.values()), sum(seconds.values()), *known)
 
 
-def _read_log(path: Path, name: str) -> tuple[dict[int, float], str | None]:
-    """Return the seconds of each epoch, the first with all that comes before, and the versions."""
+def _read_log(path: Path, name: str) -> tuple[dict[int, float], str | None, str | None]:
+    """Return the seconds of each epoch, the first with all that comes before, the versions and the device."""
     seconds: dict[int, float] = {}
-    versions, before, inside = None, datetime.min, False
+    versions, device, before, inside = None, None, datetime.min, False
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             if not (match := _LINE.match(line)):
@@ -99,7 +101,8 @@ def _read_log(path: Path, name: str) -> tuple[dict[int, float], str | None]:
             versions = text.removeprefix("Versions: ") if text.startswith("Versions: ") else versions
             if begin := _BEGIN.match(text):
                 before, inside = now, begin[1] == name
+                device = begin[2] if inside else device
             elif inside and (epoch := _EPOCH.match(text)):
                 seconds[int(epoch[1])] = max(0.0, (now - before).total_seconds())
                 before = now
-    return seconds, versions
+    return seconds, versions, device

@@ -1223,8 +1223,8 @@ def test_values_linked_between_groups(tmp_path):
     assert_array_equal(read(path, "hdf5", TWO)["Za"], [6, 1] * 4)
 
 
-def test_values_that_all_groups_link_to(tmp_path):
-    """Soft links lead to the values, and a group that has nothing else is none of frames."""
+def test_values_that_all_groups_link_to(tmp_path, caplog):
+    """Soft links lead to the values, and a group that has nothing else is none of frames, which is said."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file["shared/numbers"] = [6, 1]
@@ -1232,6 +1232,7 @@ def test_values_that_all_groups_link_to(tmp_path):
             file[f"{name}/R"], file[f"{name}/z"] = R2, h5py.SoftLink("/shared/numbers")
         file["index/R"], file["index/z"] = h5py.SoftLink("/a/R"), h5py.SoftLink("/nowhere")
     assert_array_equal(read(path, "hdf5", TWO)["Za"], [6, 1] * 4)
+    assert "a.h5: 1 groups, such as 'index', have nothing but soft links, and were not read." in caplog.text
 
 
 def test_groups_that_are_there_under_two_names_count_once(tmp_path):
