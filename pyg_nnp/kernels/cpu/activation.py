@@ -8,7 +8,7 @@ from numba import prange
 from torch import Tensor
 
 from pyg_nnp.kernels import reference
-from pyg_nnp.kernels.cpu.compiler import compiled, run
+from pyg_nnp.kernels.cpu.compiler import compiled, run, wide_vectors
 
 _LN_2 = np.float32(0.6931471805599453)
 _LOG2_E = np.float32(1.4426950408889634)
@@ -20,6 +20,7 @@ _LOWEST = np.float32(-87)  # e to a lower power is no normal number, and nothing
 def _shifted_softplus(x: Any, value: Any, slope: Any) -> None:
     one, two = np.float32(1), np.float32(2)
     for i in prange(len(x)):
+        wide_vectors()
         v = x[i]
         # e^-|x| = 2^n e^f: written so that NaN stays NaN, and without a call, so that it is vectorised
         y = -abs(v)

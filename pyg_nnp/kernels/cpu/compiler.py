@@ -5,11 +5,31 @@ from typing import Any
 
 import numba
 import torch
+from numba import types
+from numba.extending import intrinsic
 from torch import Tensor
 
 # sums may be reordered, but NaN stays NaN, so that a diverged training is noticed
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp"}
 Kernel = Callable[..., Any]
+
+
+def _wide_vectors(context: Any) -> Any:
+    """Called in a loop, let it use vectors of 512 bits on processors that have them.
+
+    LLVM by itself takes half of that there, since some processors slow down for wide ones; the matrix products between
+    use them in any case. The loops are a fifth faster for it on an Intel Xeon, where their arrays are aligned.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # the method of llvmlite knows no attributes with values
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+wide_vectors: Any = intrinsic(_wide_vectors)
 
 
 def compiled(function: Kernel, parallel: bool = True, fast_math: set[str] = _FAST_MATH) -> Kernel:

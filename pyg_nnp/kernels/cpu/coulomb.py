@@ -8,7 +8,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from pyg_nnp.kernels.cpu.compiler import Kernel, compiled, run
+from pyg_nnp.kernels.cpu.compiler import Kernel, compiled, run, wide_vectors
 
 
 def _chi(r: Any, spooky: bool, cutoff_sr: Any, shielding: Any, cutoff_lr: Any) -> tuple[Any, Any, Any]:
@@ -62,6 +62,7 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
     def potential(q: Any, R: Any, start: Any, molecule: Any, constants: Any, out: Any) -> None:
         cutoff_sr, shielding, cutoff_lr = constants
         for i in prange(len(q)):
+            wide_vectors()
             x, y, z = R[0, i], R[1, i], R[2, i]
             total = q[i] - q[i]
             # all before and all after the atom itself
@@ -77,6 +78,7 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
     def gradient(g: Any, q: Any, R: Any, start: Any, molecule: Any, constants: Any, out: Any) -> None:
         cutoff_sr, shielding, cutoff_lr = constants
         for i in prange(len(q)):
+            wide_vectors()
             x, y, z, g_i, q_i = R[0, i], R[1, i], R[2, i], g[i], q[i]
             fx = fy = fz = q_i - q_i
             for part in range(2):
@@ -98,6 +100,7 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
         cutoff_sr, shielding, cutoff_lr = constants
         curvature = len(of_R) > 0
         for i in prange(len(q)):
+            wide_vectors()
             x, y, z, g_i, q_i = R[0, i], R[1, i], R[2, i], g[i], q[i]
             ux, uy, uz = u[0, i], u[1, i], u[2, i]
             sum_g = sum_q = hx = hy = hz = q_i - q_i

@@ -8,7 +8,7 @@ import torch
 from numba import prange
 from torch import Tensor
 
-from pyg_nnp.kernels.cpu.compiler import compiled, num_threads, run
+from pyg_nnp.kernels.cpu.compiler import compiled, num_threads, run, wide_vectors
 from pyg_nnp.kernels.reference import Wanted
 
 
@@ -84,6 +84,7 @@ def _aggregate(
     num_pairs = len(weights)
     num_atoms, F = x.shape
     for thread in prange(threads):
+        wide_vectors()
         low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
         W = np.empty(F, x.dtype)
         out[low:high] = 0
@@ -115,6 +116,7 @@ def _derivatives(
     num_atoms, F = g.shape
     has_c, has_V, has_U = len(c) > 0, len(V) > 0, len(U) > 0
     for thread in prange(threads):
+        wide_vectors()
         low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
         W_b, W_c, v_x, v_U = np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype)
         if len(of_T) > 0:
@@ -200,6 +202,7 @@ def _first_derivatives(
     num_pairs = len(b)
     num_atoms, F = x.shape
     for thread in prange(threads):
+        wide_vectors()
         low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
         elsewhere = np.zeros(F, x.dtype)
         of_x[low:high] = 0
