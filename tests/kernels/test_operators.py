@@ -3,14 +3,20 @@
 import subprocess
 import sys
 from itertools import product
+from typing import Any
 
+import llvmlite.binding as llvm
+import numba
+import numpy as np
 import pytest
 import torch
+from numba import prange
 from torch import Tensor
 
 from pyg_nnp import kernels
 from pyg_nnp.kernels import Edges, Filters, reference
 from pyg_nnp.kernels.backend import backend
+from pyg_nnp.kernels.cpu.compiler import wide_vectors
 
 SIZES = [5, 1, 3, 2]
 INTERACTIONS = [("PhysNet", None), ("SpookyNet", None), ("PhysNet", 3.5), ("SpookyNet", 6.0)]
@@ -286,3 +292,17 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 force()
 """
     run_program(PREPARE + "torch.set_num_threads(2)" + USE + program)
+
+
+def test_loops_use_the_widest_vectors_there_are() -> None:
+    def double(x: Any) -> None:
+        for i in prange(len(x)):
+            wide_vectors()
+            x[i] *= 2
+
+    kernel = numba.njit(parallel=True)(double)
+    numbers = np.arange(1000, dtype=np.float32)
+    kernel(numbers)
+    np.testing.assert_array_equal(numbers, 2 * np.arange(1000))
+    is_wide = "zmm" in kernel.inspect_asm(kernel.signatures[0])
+    assert is_wide == llvm.get_host_cpu_features().get("avx512f", False)

@@ -18,7 +18,7 @@ def _wide_vectors(context: Any) -> Any:
     """Called in a loop, let it use vectors of 512 bits on processors that have them.
 
     LLVM by itself takes half of that there, since some processors slow down for wide ones; the matrix products between
-    use them in any case. The loops are a fifth faster for it on an Intel Xeon, where their arrays are aligned.
+    use them in any case.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
