@@ -122,13 +122,9 @@ class PotentialCalculator(Calculator):
         device, charge = self.potential.energy_shift.device, self._charge_of(atoms)
         if (molecule := (charge, atoms.numbers.tobytes())) != self._looked_at:
             self._looked_at = molecule
-            compositions = [formula(atoms.numbers)]
-            for warning in (
-                charges_never_seen(self.potential, {charge}),
-                compositions_never_seen(self.potential, compositions),
-            ):
-                if warning:
-                    warnings.warn(warning, stacklevel=2)
+            of_charge = charges_never_seen(self.potential, {charge})
+            for warning in filter(None, (of_charge, compositions_never_seen(self.potential, [formula(atoms.numbers)]))):
+                warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
             Za=torch.tensor(atoms.numbers, device=device),
