@@ -51,8 +51,15 @@ def evaluate_file(
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
-        if part is None and path.name == Path(trained_with(potential)["Datahub"]["data_path"]).name:
-            log.warning("%s: has the name of the training data. For errors on what was not trained: --part test.", path)
+        known = potential.spec.get("structures")
+        are_known = dataset.fingerprint == known
+        if part is None and are_known:
+            log.warning("%s: these are the data of the training. Errors on what was not trained: --part test.", path)
+        if part is not None and known is not None and not are_known:
+            raise DataError(
+                f"{path}: these are not the structures of the training, or they are in another order, so that nothing "
+                f"tells which are its {part} part. Leave out --part, or give the data of the training."
+            )
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)

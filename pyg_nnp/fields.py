@@ -30,7 +30,7 @@ class Field:
 # Shape letters: A atoms, G molecules, P pairs, E edges, F features, K radial basis functions.
 FIELDS: dict[str, Field] = {
     "N": Field("graph", (), "1", "number of atoms", "int", ("number_of_atoms", "natoms", "n_atoms", "num_atoms")),
-    "Ra": Field("atom", (3,), "length", "positions", aliases=("coordinates", "positions", "coord", "R", "xyz")),
+    "Ra": Field("atom", (3,), "length", "positions", aliases=("coordinates", "positions", "coord", "R", "xyz", "pos")),
     "Za": Field(
         "atom",
         (),
@@ -46,10 +46,10 @@ FIELDS: dict[str, Field] = {
         "total charge; as a prediction the sum of the atomic charges before ChargeConservation",
         aliases=("total_charge", "charge", "net_charge", "molecular_charge", "q"),
     ),
-    "E": Field("graph", (), "energy", "total energy", "float64", ("energy", "energies", "total_energy", "U0")),
-    "Fa": Field("atom", (3,), "energy/length", "forces", aliases=("forces", "force", "F", "gradients")),
+    "E": Field("graph", (), "energy", "total energy", "float64", ("energy", "energies", "total_energy", "etot", "U0")),
+    "Fa": Field("atom", (3,), "energy/length", "forces", aliases=("forces", "force", "F", "gradients", "frc")),
     "Qa": Field("atom", (), "charge", "atomic charges", aliases=("atomic_charges", "charges", "partial_charges")),
-    "M2": Field("graph", (3,), "charge*length", "dipole moment", aliases=("dipole", "dipoles", "D")),
+    "M2": Field("graph", (3,), "charge*length", "dipole moment", aliases=("dipole", "dipoles", "D", "mu")),
     "batch": Field("atom", (), "1", "molecule that each atom belongs to", "int"),
     "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "int"),
     "pair_index": Field("pair", (2,), "1", "pairs i < j of the full neighbor list, (2, P)", "int"),

@@ -40,7 +40,7 @@ _WORDS = {
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
 # how many times the inverse of a target's spread its weight in the loss is: forces say most
-_SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.1, "M2": 1.0}
+_SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.5, "M2": 1.0}
 
 
 def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -107,6 +107,8 @@ class _Draft:
         ]
         names += ["Fa are taken for gradients, minus the forces"] if self.gradients else []
         names += [f"not used: {', '.join(map(_one_line, self.unused))}"] if self.unused else []
+        if "Fa" not in self.sources and self.unused:
+            names.append("no forces were recognised: if an array above holds them, say --map Fa=NAME")
         units = [f"positions are in {self.length}"]
         units += [f"energies are in {self.energy}"] if {"E", "Fa"} & {*self.targets} else []
         return [*names, *(unit.replace(". CHECK", "").rstrip(".") for unit in units)]
@@ -264,7 +266,8 @@ def _energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
         unit = energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
         if unit is not None:
             return HARTREE_IN[unit], f"{unit}. CHECK: by the stiffness of bonds of hydrogen"
-    return 1.0, "Hartree. CHECK: not to be told from the energies; eV would be 27.2113862"
+    others = ", ".join(f"{unit} would be {value:.9g}" for value, unit in ENERGIES.items() if value != 1)
+    return 1.0, f"Hartree. CHECK: not to be told from the energies; {others}"
 
 
 def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:

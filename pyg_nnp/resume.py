@@ -180,15 +180,7 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
     description, tensors = read_saved(path)
     try:
         saved = description["training"]
-        found = list(differences(saved["protocol"], training.protocol))
-        if found:
-            more = len(found) - _MOST_DIFFERENCES
-            listed = "; ".join(found[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
-            raise ConfigError(
-                f"{place}: {path} cannot go on, since this is not the training that was stopped: {listed}. "
-                "Put back what was changed, or start a new training with another -o or suffix; with pretrained in the "
-                "model it begins with the parameters of this one."
-            )
+        refuse_changes(saved["protocol"], training.protocol, path, place)
         load_parameters(training.potential, tensors)
         _restore_optimizer(training.optimizer, tensors)
         progress = training.progress
@@ -202,6 +194,29 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: this holds no training to go on with: {error!r}. Start a new one.") from error
     return list(differences(saved["environment"], environment(training.potential)))
+
+
+def refuse_changes(saved: Mapping[str, Any], protocol: Mapping[str, Any], path: Path, place: str) -> None:
+    """Refuse to go on with another training than the one that was saved.
+
+    Args:
+        saved: all of configuration and data that the saved training depends on.
+        protocol: the same of the present one.
+        path: of what was saved.
+        place: what to call the configuration in messages.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    found = list(differences(saved, protocol))
+    if found:
+        more = len(found) - _MOST_DIFFERENCES
+        listed = "; ".join(found[:_MOST_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
+        raise ConfigError(
+            f"{place}: {path} cannot go on, since this is not the training that was stopped: {listed}. "
+            "Put back what was changed, or start a new training with another -o or suffix; with pretrained in the "
+            "model it begins with the parameters of this one."
+        )
 
 
 def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pyg_nnp.board import FOLDER, board, check_tensorboard
 from pyg_nnp.build import build_potential
-from pyg_nnp.checkpoint import BEST, LAST, load_potential, start_from
+from pyg_nnp.checkpoint import BEST, LAST, load_potential, read_saved, start_from
 from pyg_nnp.checks import check_prediction
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset, reference_energies
@@ -26,7 +26,7 @@ from pyg_nnp.logs import EpochProgress, run_log, versions
 from pyg_nnp.metrics import Errors, weighted_sum
 from pyg_nnp.model import Potential
 from pyg_nnp.prepare import active_models, last_words, make_folder, prepare
-from pyg_nnp.resume import Best
+from pyg_nnp.resume import Best, refuse_changes
 from pyg_nnp.stopwatch import UNTIMED, profiled
 from pyg_nnp.training import HISTORY, Epoch, claimed, evaluate_frames, fit, large_batch
 from pyg_nnp.units import unit_names_of
@@ -60,11 +60,13 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
-        _save_config(as_given, out / "config.yaml")
         dataset, parts = prepare(config, out)
         # all of them before the first is trained
         for name in names:
             check_prediction(config, name, build_potential(config, name), dataset)
+            _check_goes_on(config, name, dataset, out)
+        # that of a training that is there stays as long as this one may be refused
+        _save_config(as_given, out / "config.yaml")
         device = _device(config)
         for name in names:
             train_model(config, name, dataset, parts, device, out, console, profile)
@@ -91,6 +93,7 @@ def train_model(
     potential.spec["elements"] = dataset.elements
     potential.spec["charges"] = dataset.charges
     potential.spec["compositions"] = dataset.compositions
+    potential.spec["structures"] = dataset.fingerprint
     potential.spec["closest"] = _closest(dataset, parts["training"])
     potential.spec["config"] = _own_config(config, name)
     potential.to(device)
@@ -281,6 +284,15 @@ def _check_not_trained(config: Config, name: str, out: Path) -> None:
             "with -o, set a suffix for the model, or move that folder away. To go on with a training that was stopped: "
             "--resume."
         )
+
+
+def _check_goes_on(config: Config, name: str, dataset: MoleculeDataset, out: Path) -> None:
+    """Refuse to go on with another training than the one that was stopped."""
+    last = out / config.folder_name(name) / LAST
+    if config.Trainer.resume and last.exists():
+        saved = read_saved(last)[0].get("training", {}).get("protocol")
+        if saved is not None:
+            refuse_changes(saved, protocol_of(config, name, dataset), last, config.source)
 
 
 def _save_config(config: Config, path: Path) -> None:

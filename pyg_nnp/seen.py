@@ -13,8 +13,9 @@ from pyg_nnp.model import Potential
 
 log = logging.getLogger(__name__)
 
-CLOSER = 0.98
-"""As a multiple of the shortest distance in the training data: what is below it is told."""
+CLOSER, FARTHER = 0.98, 1.4
+"""As multiples of the shortest distance in the training data: what is below, or all of it beyond, is told."""
+_FAR = 6.0  # Å
 # a potential that was trained on more than these is made for others, too
 _FEW_COMPOSITIONS = 20
 
@@ -53,6 +54,7 @@ class ClosestWatch:
         closest = potential.spec.get("closest", ())
         self.known = {(int(Z1), int(Z2)): length_unit * distance for Z1, Z2, distance in closest}
         self.found: dict[tuple[int, int], float] = {}
+        self.nearest = math.nan  # the smallest of what look has returned
 
     def look(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
         """Look at molecules.
@@ -68,11 +70,16 @@ class ClosestWatch:
         """
         if not self.known:
             return math.nan
-        shortest = shortest_distances(Ra, Za, find_edges(Ra, N, max(self.known.values())))
+        farthest = max(self.known.values())
+        # far enough to see that all is in Bohr, but no long way for two elements that are always far apart
+        reach = max(farthest, min(2 * farthest, _FAR))
+        shortest = shortest_distances(Ra, Za, find_edges(Ra, N, reach))
         for elements, distance in shortest.items():
             self.found[elements] = min(distance, self.found.get(elements, distance))
         ratios = (d / self.known[elements] for elements, d in shortest.items() if elements in self.known)
-        return min(ratios, default=math.nan)
+        nearest = min(ratios, default=math.nan)
+        self.nearest = nearest if math.isnan(self.nearest) else min(self.nearest, nearest)
+        return nearest
 
     def report(self, advice: str, when: str = "") -> None:
         """Warn of distances that are shorter than in the training data by more than a little."""
@@ -84,3 +91,5 @@ class ClosestWatch:
         if closer:
             where = "atoms come closer than in the training data, where the potential has learned nothing"
             log.warning("%s%s: %s. %s", when, where if when else where.capitalize(), ", ".join(closer), advice)
+        if self.nearest > FARTHER:
+            log.warning("No atoms are as near as in the training data, by a factor of %.2f. %s", self.nearest, advice)

@@ -84,7 +84,7 @@ def test_evaluate_gives_the_metrics_of_training(
 def test_evaluate_all_frames_by_element(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", MODEL, "dataset.pkl", "--csv", str(tmp_path / "errors.csv")]) == 0
     shown = capsys.readouterr()
-    assert "has the name of the training data" in shown.err
+    assert "these are the data of the training" in shown.err
     assert re.search(r"Fa +all .* Hartree/Å", shown.out)
     assert cli.main(["info", MODEL]) == 0
     assert "energies in Hartree, which is 27.211386 eV" in capsys.readouterr().out
@@ -322,6 +322,29 @@ def test_compositions_never_seen(
         )
 
 
+def test_predict_says_that_all_is_farther_apart_than_in_training(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stretched = water()
+    stretched.positions *= 1.8897
+    ase.io.write(tmp_path / "bohr.xyz", stretched)
+    assert cli.main(["predict", MODEL, str(tmp_path / "bohr.xyz"), "-o", str(tmp_path / "out.xyz")]) == 0
+    assert "No atoms are as near as in the training data, by a factor of 1." in capsys.readouterr().err
+
+
+def test_a_part_is_that_of_the_training_alone(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = pickle.loads(Path("dataset.pkl").read_bytes())
+    other = tmp_path / "dataset.pkl"
+    other.write_bytes(pickle.dumps(frames[::-1]))
+    said = refused(capsys, "evaluate", MODEL, str(other), "--part", "test")
+    assert "these are not the structures of the training, or they are in another order" in said
+    assert cli.main(["evaluate", MODEL, str(other)]) == 0
+    assert "the data of the training" not in capsys.readouterr().err
+    copied = tmp_path / "copy.pkl"
+    copied.write_bytes(Path("dataset.pkl").read_bytes())
+    assert cli.main(["evaluate", MODEL, str(copied), "--part", "test"]) == 0
+
+
 def test_mistakes_in_predict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out.xyz")
     ase.io.write(tmp_path / "gold.xyz", Atoms("AuH", [[0, 0, 0], [0, 0, 1.5]]))
@@ -500,6 +523,20 @@ def test_init_knows_elements_by_their_shape(tmp_path: Path) -> None:
     text, _ = first_config(file, {})
     assert "    Za: k  # " in text
     assert "negative_gradient" not in text
+
+
+def test_init_knows_short_names_and_asks_for_forces(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    arrays = {"cart_xyz": random.normal(size=(4, 3, 3)), "nuclear_charges": [8, 1, 1], "etot": -76 + random.random(4)}
+    labels = {"frc": random.normal(size=(4, 3, 3)), "mu": random.normal(size=(4, 3))}
+    np.savez(tmp_path / "short.npz", **arrays, **labels)
+    text, guesses = first_config(tmp_path / "short.npz", {})
+    for line in ("Ra: cart_xyz", "E: etot", "Fa: frc", "M2: mu"):
+        assert f"    {line}  # " in text
+    assert not any("no forces" in guess for guess in guesses)
+    np.savez(tmp_path / "odd.npz", **arrays, push=labels["frc"])
+    _, guesses = first_config(tmp_path / "odd.npz", {})
+    assert guesses[guesses.index("not used: push") + 1].startswith("no forces were recognised")
 
 
 def test_mistakes_in_init(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -273,7 +273,11 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     "option missing": (model(lambda m: m["build_params"].pop("num_rbf")), r"needs 'num_rbf', which is neither in"),
     "number as text": (config(**{BUILD + "cutoff_sr": "5.0"}), FF + r".build_params.cutoff_sr: .*leave out the quotes"),
     "negative cutoff": (config(**{BUILD + "cutoff_sr": -4.0}), r"cutoff_sr: .*must be greater than 0"),
-    "cutoff below every bond": (config(**{BUILD + "cutoff_sr": 0.3}), r"no two atoms are within 0.3.*Choose it larger"),
+    "cutoff below every bond": (
+        config(**{BUILD + "cutoff_sr": 0.3}),
+        r"most atoms have no other within 0.3.*Choose it larger",
+    ),
+    "cutoff below most bonds": (config(**{BUILD + "cutoff_sr": 0.9}), r"most atoms have no other within 0.9"),
     "absurd size": (config(**{BUILD + "dim_embedding": 10**18}), r"layers\[2\]: RandomAtomEmbedding cannot be built"),
     "max_Za too small": (
         config(**{BUILD + "max_Za": 7}),

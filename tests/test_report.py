@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import math
 import re
 import shutil
 import sys
@@ -17,6 +18,7 @@ import pytest
 import torch
 from ase.data import atomic_numbers
 from PIL import Image
+from torch_geometric.data import Data
 from toy import toy_config, write_config, write_toy
 
 from pyg_nnp import cli, load_config, load_potential, run
@@ -146,6 +148,16 @@ def test_errors_per_atom_and_spread_are_in_the_page(work: Path) -> None:
     assert re.search(rf'<th>energy \(E\)</th><td>per atom</td>({cell}){{3}}<td class="n">–</td><td>Hartree</td>', text)
     # of all: three errors and the spread
     assert re.search(rf"<th>force \(Fa\)</th><td>all</td>({cell}){{4}}<td>Hartree/Å</td>", text)
+
+
+def test_spread_of_charges_is_that_within_an_element() -> None:
+    batch = Data(Za=torch.tensor([8, 1, 1]), Qa=torch.tensor([-0.8, 0.3, 0.5]), N=torch.tensor([3]))
+    found = collecting._Points("Qa", 1, 3)
+    found.add(batch, batch.Qa, torch.zeros(119))
+    assert found.points().spread == pytest.approx(math.sqrt(2 * 0.1**2 / 3))
+    dipoles = collecting._Points("M2", 2, 6)
+    dipoles.add(Data(M2=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])), torch.zeros(2, 3), torch.zeros(119))
+    assert dipoles.points().spread == pytest.approx(np.std([1, 2, 3, 4, 5, 6]))
 
 
 def test_text_of_users_is_text(work: Path) -> None:

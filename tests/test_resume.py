@@ -223,10 +223,12 @@ def test_what_changed_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], difference: str
 ) -> None:
     stop(monkeypatch)
-    before = {path: path.read_bytes() for path in (folder / "out/FF01-SchNet").iterdir()}
+    kept = [*(folder / "out/FF01-SchNet").iterdir(), *(folder / "out").glob("config*")]
+    before = {path: path.read_bytes() for path in kept}
     with pytest.raises(ConfigError, match=f"not the training that was stopped: .*{difference}"):
         train("out", resume=True, **changes)
-    assert {path: path.read_bytes() for path in (folder / "out/FF01-SchNet").iterdir()} == before
+    kept = [*(folder / "out/FF01-SchNet").iterdir(), *(folder / "out").glob("config*")]
+    assert {path: path.read_bytes() for path in kept} == before
 
 
 def test_other_data_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

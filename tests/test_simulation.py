@@ -114,9 +114,7 @@ def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.Cap
     ratios = rows()["shortest_vs_training"]
     for atoms, of_OH, ratio in zip(frames, of_frames, ratios, strict=True):
         of_HH = atoms.get_distance(1, 2) / 0.7
-        # what is farther than 1.2 Å is not looked at
-        near = [r for r, longest in ((of_OH, 1.2 / 1.2), (of_HH, 1.2 / 0.7)) if r < longest]
-        assert ratio == pytest.approx(min(near, default=np.nan), abs=1e-6, nan_ok=True)
+        assert ratio == pytest.approx(min(of_OH, of_HH), abs=1e-6)
     assert shortest == pytest.approx(1.2 * min(of_frames))
     outside = [number for number, ratio in enumerate(of_frames) if ratio < 0.98]
     first = frames[outside[0]]
@@ -128,6 +126,10 @@ def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.Cap
     assert f"{len(outside)} of {len(frames)} frames, the first at {first.info['time_ps']:g} ps, have atoms" in said
     assert f"down to {min(of_frames):.2f} times" in said
     assert "H-H" not in said
+    potential.spec["closest"] = [[1, 8, 0.5 / unit], [8, 8, 2.0 / unit]]
+    save_potential(potential, Path("morse/best.safetensors"), {})
+    assert simulate("far", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0
+    assert "No atoms are as near as in the training data, by a factor of 1.9" in capsys.readouterr().err
     potential.spec["closest"] = [[1, 1, 0.7 / unit], [1, 8, 0.7 / unit]]
     save_potential(potential, Path("morse/best.safetensors"), {})
     assert simulate("again", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0

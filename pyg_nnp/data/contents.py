@@ -18,7 +18,7 @@ from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 
 # parts of names that say what something is, beside the names of other programs
 _PARTS = {
-    "Ra": ("geom",),
+    "Ra": ("geom", "cart", "xyz"),
     "Qa": ("mulliken", "hirshfeld", "bader", "partial"),
 }
 
@@ -120,7 +120,7 @@ def _is_alias_in_any_case(field: str, name: str) -> bool:
 
 def _contains_alias(field: str, name: str) -> bool:
     parts = (*FIELDS[field].aliases, *_PARTS.get(field, ()))
-    contained = any(len(part) > 3 and part.lower() in name.lower() for part in parts)
+    contained = any(len(part) > 2 and part.lower() in name.lower() for part in parts)
     return contained or (field == "Fa" and is_gradient(name))
 
 

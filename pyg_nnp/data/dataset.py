@@ -1,6 +1,7 @@
 """The data set: PyG's ``InMemoryDataset`` over flat rows, and its fast batches."""
 
 import copy
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -130,6 +131,15 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def compositions(self) -> list[str]:
         """The chemical formulas that occur, in alphabetical order."""
         return sorted({text for block in self.blocks(["N", "Za"]) for text in formulas(block["N"], block["Za"])})
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of elements and positions of all frames in their order, in the precision of the data set."""
+        found = hashlib.sha256()
+        for block in self.blocks(["N", "Za", "Ra"]):
+            for rows in block.values():
+                found.update(rows.cpu().numpy().tobytes())
+        return found.hexdigest()
 
     @property
     def max_atoms(self) -> int:

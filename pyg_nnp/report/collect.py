@@ -37,11 +37,13 @@ class Points:
         true: (n,) of ``E`` what reference energies leave.
         predicted: (n,) likewise.
         of: how many there are in the part, of which these are a random choice.
+        spread: standard deviation of the true ones; of numbers of single atoms from the mean of their element.
     """
 
     true: Array
     predicted: Array
     of: int
+    spread: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -174,20 +176,23 @@ class _Points:
         self.name, self.total = name, rows * math.prod(map(int, FIELDS[name].shape))
         self.share = MAX_POINTS / self.total
         self.generator = torch.Generator().manual_seed(0)
-        self.kept: list[tuple[Array, Array]] = []
+        self.kept: list[tuple[Array, Array, Array]] = []
 
     def add(self, batch: Batch, predicted: Tensor, atomic_energies: Tensor) -> None:
         true = batch[self.name]
         if self.name == "E":
             true, predicted = (without_references(E, batch.Za, batch.N, atomic_energies) for E in (true, predicted))
-        both = torch.stack([true.double(), predicted.double()]).reshape(2, -1).cpu()
+        of_elements = FIELDS[self.name].level == "atom" and true.dim() == 1
+        kinds = batch.Za if of_elements else torch.zeros(true.numel(), device=true.device)
+        rows = torch.stack([values.double().reshape(-1).cpu() for values in (true, predicted, kinds)])
         if self.share < 1:
-            both = both[:, torch.rand(both.shape[1], generator=self.generator) < self.share]
-        self.kept.append((both[0].numpy(), both[1].numpy()))
+            rows = rows[:, torch.rand(rows.shape[1], generator=self.generator) < self.share]
+        self.kept.append((rows[0].numpy(), rows[1].numpy(), rows[2].numpy()))
 
     def points(self) -> Points:
-        true, predicted = (np.concatenate(values) for values in zip(*self.kept, strict=True))
-        return Points(true, predicted, self.total)
+        true, predicted, kinds = (np.concatenate(values) for values in zip(*self.kept, strict=True))
+        squares = [np.square(true[kinds == kind] - true[kinds == kind].mean()).sum() for kind in np.unique(kinds)]
+        return Points(true, predicted, self.total, math.sqrt(sum(squares) / max(len(true), 1)))
 
 
 def _numpy(values: Tensor) -> Array:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from pyg_nnp.config import Section, explained
 from pyg_nnp.config_messages import problem
@@ -16,6 +16,12 @@ def _two_atoms(pair: list[int]) -> list[int]:
     if len(pair) != 2 or pair[0] == pair[1]:
         raise problem(f"expects the numbers of two atoms, such as [0, 5], found {pair}")
     return pair
+
+
+def _refuse_nvt(ensemble: Any) -> Any:
+    if str(ensemble).lower() == "nvt":
+        raise problem("expects nve, or langevin for a constant temperature, found 'nvt'")
+    return ensemble
 
 
 Atom = Annotated[int, Field(ge=0)]
@@ -56,7 +62,7 @@ class Relaxation(Section):
 class Dynamics(Section):
     """Molecular dynamics."""
 
-    ensemble: Literal["nve", "langevin"] = Field(
+    ensemble: Annotated[Literal["nve", "langevin"], BeforeValidator(_refuse_nvt)] = Field(
         default="langevin", description="nve: velocity Verlet at constant energy; langevin: with a thermostat"
     )
     timestep: float = Field(default=0.5, gt=0, description="[fs]")

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.errors import DataError
-from pyg_nnp.seen import CLOSER, ClosestWatch
+from pyg_nnp.seen import CLOSER, FARTHER, ClosestWatch
 from pyg_nnp.signals import deferred
 from pyg_nnp.simulation.config import Dynamics
 from pyg_nnp.simulation.record import Record, progress
@@ -103,7 +103,7 @@ class Run:
         shortest = self.closest.look(positions, numbers, torch.tensor([len(numbers)]))
         potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
         time = round(self.step * self.options.timestep / 1000, 9)
-        if shortest < CLOSER and not self.has_left:
+        if (shortest < CLOSER or shortest > FARTHER) and not self.has_left:
             self.has_left = True
             self.closest.report(LEFT, f"Step {self.step} ({time:g} ps): ")
         record.frame(self.atoms, step=self.step, time_ps=time)
@@ -154,7 +154,7 @@ def run_dynamics(
 
 
 def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:
-    """Set the first velocities, without motion of the whole molecule unless atoms are fixed.
+    """Set the first velocities; without motion of the whole molecule, unless atoms are fixed or a thermostat moves it.
 
     Returns:
         The degrees of freedom that the kinetic energy is spread over.
@@ -168,14 +168,13 @@ def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Genera
     elif not atoms.has("momenta"):
         raise DataError("dynamics.velocities: the structure file has none. Take maxwell-boltzmann, or another file.")
     free: int = atoms.get_number_of_degrees_of_freedom()
-    if any(isinstance(constraint, FixAtoms) for constraint in atoms.constraints):
+    if options.ensemble == "langevin" or any(isinstance(constraint, FixAtoms) for constraint in atoms.constraints):
         return free
     Stationary(atoms, preserve_temperature=False)
     # ASE divides by the moment of inertia about the axis of a linear molecule, too, and leaves that out afterwards
     with np.errstate(divide="ignore", invalid="ignore"):
         ZeroRotation(atoms, preserve_temperature=False)
-    # a thermostat sets the whole molecule in motion again
-    return free if options.ensemble == "langevin" else free - 3 - _rotations(atoms)
+    return free - 3 - _rotations(atoms)
 
 
 def _rotations(atoms: Atoms) -> int:
