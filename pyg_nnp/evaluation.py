@@ -120,6 +120,11 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
+    alike = [name for name in FIELDS["Q"].aliases if name in names]
+    if "Q" not in features and len(alike) == 1:
+        # as predictions in extended XYZ have it
+        log.info("%s: '%s' is taken for the total charge.", path, alike[0])
+        features["Q"] = alike[0]
     if "N" not in mapping and features.get("N") not in names:
         # which can be counted
         features.pop("N", None)

@@ -23,9 +23,11 @@ from toy import toy_config, write_config, write_toy
 import pyg_nnp
 from pyg_nnp import cli
 from pyg_nnp.ase import PotentialCalculator
+from pyg_nnp.checkpoint import load_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data.readers import read_blocks
 from pyg_nnp.errors import DataError
+from pyg_nnp.evaluation import configuration_for
 from pyg_nnp.first_config import first_config
 from pyg_nnp.inspection import describe
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
@@ -343,6 +345,18 @@ def test_a_part_is_that_of_the_training_alone(folder: Path, tmp_path: Path, caps
     copied = tmp_path / "copy.pkl"
     copied.write_bytes(Path("dataset.pkl").read_bytes())
     assert cli.main(["evaluate", MODEL, str(copied), "--part", "test"]) == 0
+
+
+def test_evaluate_takes_the_charge_of_predictions(folder: Path, tmp_path: Path) -> None:
+    potential = load_potential(MODEL)
+    del potential.spec["config"]["Datahub"]["features"]["Q"]
+    atoms = water(1)
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
+    ase.io.write(tmp_path / "one.xyz", atoms)
+    names = {"Ra": "positions", "Za": "numbers"}
+    for given, expected in (({}, "charge"), ({"Q": "natoms"}, "natoms")):
+        config = configuration_for(potential, tmp_path / "one.xyz", names | given, {})
+        assert config.Datahub.features["Q"] == expected
 
 
 def test_mistakes_in_predict(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
