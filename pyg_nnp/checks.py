@@ -141,7 +141,7 @@ def _warn_of_bohr(place: str, cutoff: float | None, bond: float | None) -> None:
 
 
 def check_cutoff(config: Config, name: str, potential: Potential, dataset: MoleculeDataset) -> None:
-    """Refuse a ``cutoff_sr`` within which most atoms have no other.
+    """Refuse a ``cutoff_sr`` within which nine of ten atoms have no other.
 
     Raises:
         ConfigError: they have none, although they are not alone in their molecules.
@@ -152,11 +152,11 @@ def check_cutoff(config: Config, name: str, potential: Potential, dataset: Molec
     nearest = nearest.scatter_reduce(0, sample.edge_index[1], distances, "amin")
     nearest = nearest[nearest.isfinite()]
     for layer in potential.layers:
-        if isinstance(layer, RangeSeparation) and len(nearest) and float(nearest.median()) >= layer.cutoff_sr:
+        if isinstance(layer, RangeSeparation) and len(nearest) and float(nearest.quantile(0.1)) >= layer.cutoff_sr:
             raise ConfigError(
-                f"{config.source}: Modelhub.{name}.build_params.cutoff_sr: most atoms have no other within "
-                f"{layer.cutoff_sr}; the shortest distance is {float(nearest.min()):.3g}, that to the nearest atom "
-                f"{float(nearest.median()):.3g} as a rule, in the unit of the data. Choose it larger, commonly 5 Å."
+                f"{config.source}: Modelhub.{name}.build_params.cutoff_sr: nine of ten atoms have no other "
+                f"within {layer.cutoff_sr}; the shortest distance is {float(nearest.min()):.3g} in the unit of the "
+                "data. Choose it larger, commonly 5 Å."
             )
 
 

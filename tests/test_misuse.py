@@ -275,9 +275,9 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     "negative cutoff": (config(**{BUILD + "cutoff_sr": -4.0}), r"cutoff_sr: .*must be greater than 0"),
     "cutoff below every bond": (
         config(**{BUILD + "cutoff_sr": 0.3}),
-        r"most atoms have no other within 0.3.*Choose it larger",
+        r"nine of ten atoms have no other within 0.3.*Choose it larger",
     ),
-    "cutoff below most bonds": (config(**{BUILD + "cutoff_sr": 0.9}), r"most atoms have no other within 0.9"),
+    "cutoff below most bonds": (config(**{BUILD + "cutoff_sr": 0.8}), r"nine of ten atoms have no other within 0.8"),
     "absurd size": (config(**{BUILD + "dim_embedding": 10**18}), r"layers\[2\]: RandomAtomEmbedding cannot be built"),
     "max_Za too small": (
         config(**{BUILD + "max_Za": 7}),

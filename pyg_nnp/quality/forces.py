@@ -55,6 +55,8 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
         # bonds differ too much in stiffness to doubt the configuration where it can be right
         names = mismatches(factor, 0.0, hartree, bohr, doubt=NEAR)[:1]
         how = f"{how}, {factor:.3g} times the usual"
+    if "E" in dataset.fields and near.number >= 10:
+        how = f"{how}; near frames do not tell whether energies go with them (correlation {near.correlation:.2g})"
     return _verdict(source, bond.slope < 0, names, how, is_set)
 
 
