@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ase.data import chemical_symbols
 from torch import Tensor
@@ -54,7 +54,6 @@ class ClosestWatch:
         closest = potential.spec.get("closest", ())
         self.known = {(int(Z1), int(Z2)): length_unit * distance for Z1, Z2, distance in closest}
         self.found: dict[tuple[int, int], float] = {}
-        self.nearest = math.nan  # the smallest of what look has returned
 
     def look(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
         """Look at molecules.
@@ -76,10 +75,7 @@ class ClosestWatch:
         shortest = shortest_distances(Ra, Za, find_edges(Ra, N, reach))
         for elements, distance in shortest.items():
             self.found[elements] = min(distance, self.found.get(elements, distance))
-        ratios = (d / self.known[elements] for elements, d in shortest.items() if elements in self.known)
-        nearest = min(ratios, default=math.nan)
-        self.nearest = nearest if math.isnan(self.nearest) else min(self.nearest, nearest)
-        return nearest
+        return self._smallest(shortest)
 
     def report(self, advice: str, when: str = "") -> None:
         """Warn of distances that are shorter than in the training data by more than a little."""
@@ -91,5 +87,11 @@ class ClosestWatch:
         if closer:
             where = "atoms come closer than in the training data, where the potential has learned nothing"
             log.warning("%s%s: %s. %s", when, where if when else where.capitalize(), ", ".join(closer), advice)
-        if self.nearest > FARTHER:
-            log.warning("No atoms are as near as in the training data, by a factor of %.2f. %s", self.nearest, advice)
+        if (nearest := self._smallest(self.found)) > FARTHER:
+            log.warning("No atoms are as near as in the training data, by a factor of %.2f. %s", nearest, advice)
+
+    def _smallest(self, found: Mapping[tuple[int, int], float]) -> float:
+        """Return the smallest of distances as multiples of those in the training data."""
+        return min(
+            (d / self.known[elements] for elements, d in found.items() if elements in self.known), default=math.nan
+        )

@@ -148,6 +148,13 @@ def test_constraints_hold(folder: Path) -> None:
     assert last("opt").get_distance(0, 1) == pytest.approx(morse.R0, abs=1e-3)
 
 
+def test_only_constant_energy_starts_without_motion_of_the_whole(folder: Path) -> None:
+    for ensemble, moves in (("nve", False), ("langevin", True)):
+        assert simulate(ensemble, dynamics=DYNAMICS | {"ensemble": ensemble}) == 0
+        first = ase.io.read(f"{ensemble}/trajectory.xyz", 0)
+        assert (np.abs(first.get_momenta().sum(axis=0)).max() > 1e-3) == moves
+
+
 def test_energy_is_conserved_without_motion_of_the_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(dynamics=DYNAMICS | {"ensemble": "nve", "steps": 500}) == 0
     log, first = rows(), ase.io.read("out/trajectory.xyz", 0)
