@@ -7,9 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pyg_nnp.errors import UserError
+from pyg_nnp.files import refuse_existing
 from pyg_nnp.signals import Stopped, stoppable
 
 USER_ERROR, INTERRUPTED = 2, 130
+# files that commands write and that must not be there
+NEW_FILES = {"init": ("out",), "evaluate": ("json", "csv"), "predict": ("out",)}
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
 
 
@@ -130,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(Path.cwd()))
     try:
         with stoppable():
+            for path in filter(None, (getattr(options, name) for name in NEW_FILES.get(options.command, ()))):
+                refuse_existing(path)
             # it takes seconds to import, which a look at --help and a mistyped option need not
             from pyg_nnp import commands
 

@@ -13,7 +13,7 @@ from pyg_nnp.config import load_config
 from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.evaluation import csv_of, evaluate_file, json_of, table_of
 from pyg_nnp.fields import FEATURES, TARGETS
-from pyg_nnp.files import refuse_existing, write_durably, write_json
+from pyg_nnp.files import write_durably, write_json
 from pyg_nnp.first_config import first_config
 from pyg_nnp.inspection import describe
 from pyg_nnp.layers.resolve import import_layers
@@ -48,7 +48,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    refuse_existing(options.out)
     text, guesses = first_config(options.data, _mapping(options.map))
     write_durably(options.out, [text.encode()])
     print(f"{options.data} seems to have:", *guesses, sep="\n  ")
@@ -62,8 +61,6 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    for path in filter(None, (options.json, options.csv)):
-        refuse_existing(path)
     changes = {} if options.negative_gradient is None else {"negative_gradient": options.negative_gradient}
     # how the file is read is told in training
     with terminal_log(level=logging.WARNING):

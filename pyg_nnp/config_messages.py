@@ -65,6 +65,8 @@ def _found(error: ErrorDetails) -> str:
             hint = "; leave out the quotes"
         elif re.fullmatch(r"[-+]?[0-9]+,[0-9]+", found):
             hint = "; write a point, not a comma"
+        elif number := re.fullmatch(r"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?) *[A-Za-zÅ°/%]+", found):
+            hint = f"; write {number[1]}, without a unit"
     return f"found {shown(found)}{hint}"
 
 

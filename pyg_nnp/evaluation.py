@@ -120,11 +120,12 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
-    alike = [name for name in FIELDS["Q"].aliases if name in names]
-    if "Q" not in features and len(alike) == 1:
-        # as predictions in extended XYZ have it
-        log.info("%s: '%s' is taken for the total charge.", path, alike[0])
-        features["Q"] = alike[0]
+    # files of structures have names of their own for what every structure has
+    for name, what in (("Ra", "positions"), ("Za", "elements"), ("Q", "total charge")):
+        alike = [alias for alias in FIELDS[name].aliases if alias in names]
+        if name not in mapping and features.get(name) not in names and alike:
+            log.info("%s: '%s' is taken for the %s.", path, alike[0], what)
+            features[name] = alike[0]
     if "N" not in mapping and features.get("N") not in names:
         # which can be counted
         features.pop("N", None)

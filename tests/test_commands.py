@@ -119,7 +119,7 @@ def test_evaluate_other_names_and_fewer_labels(
         tmp_path / "other.npz", N=arrays["N"], R=arrays["Ra"], z=arrays["Za"], total_charge=arrays["Q"], F=-arrays["Fa"]
     )
     data = str(tmp_path / "other.npz")
-    names = ["--map", "Ra=R", "--map", "Za=z", "--map", "N=N"]
+    names = ["--map", "N=N"]  # R, z and total_charge are known by their names
     assert "there is nothing to compare with. Expected 'energy' (E)" in refused(capsys, "evaluate", MODEL, data, *names)
     arguments = ["evaluate", MODEL, data, *names, "--map", "Fa=F", "--no-negative-gradient"]
     assert cli.main([*arguments, "--json", str(tmp_path / "other.json")]) == 0
@@ -315,7 +315,7 @@ def test_compositions_never_seen(
         ase.io.write(tmp_path / name, structures)
         options = {
             "predict": ["-o", str(tmp_path / f"{name}.npz")],
-            "evaluate": ["--map=Ra=positions", "--map=Za=numbers", "--map=Q=charge"],
+            "evaluate": [],
         }[command]
         assert cli.main([command, MODEL, str(tmp_path / name), *options]) == 0
         said = " ".join(capsys.readouterr().err.split())

@@ -155,6 +155,7 @@ def test_spread_of_charges_is_that_within_an_element() -> None:
     found = collecting._Points("Qa", 1, 3)
     found.add(batch, batch.Qa, torch.zeros(119))
     assert found.points().spread == pytest.approx(math.sqrt(2 * 0.1**2 / 3))
+    np.testing.assert_array_equal(found.points().Za, [8, 1, 1])
     dipoles = collecting._Points("M2", 2, 6)
     dipoles.add(Data(M2=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])), torch.zeros(2, 3), torch.zeros(119))
     assert dipoles.points().spread == pytest.approx(np.std([1, 2, 3, 4, 5, 6]))
@@ -295,6 +296,16 @@ def test_many_points_are_counted(tmp_path: Path) -> None:
     assert any(text.get_text().startswith("test part") for text in figure.axes[0].texts)
     assert [type(part).__name__ for part in figure.axes[0].collections] == ["PolyCollection"]
     assert len(png(figure)) > 1000
+
+
+def test_charges_have_the_colour_of_their_element() -> None:
+    true = np.random.default_rng(0).normal(size=30_000)
+    Za = np.array([7, 8, 7] * 10_000)
+    axes = figures.parity("Qa", Points(true, true + 0.1, 30_000, 1.0, Za), "test", 0.1, 0.1, HARTREE).axes[0]
+    drawn = {line.get_label(): len(line.get_xdata()) for line in axes.lines if line.get_label() in ("N", "O")}
+    assert sum(drawn.values()) == 10_000
+    assert drawn["N"] == pytest.approx(2 * drawn["O"], rel=0.1)
+    assert axes.get_legend() is not None
 
 
 def test_nothing_of_matplotlib_is_changed(work: Path) -> None:

@@ -136,6 +136,18 @@ def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.Cap
     assert "closer than" not in capsys.readouterr().err
 
 
+def test_long_timesteps_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heavy = molecule("H2O")
+    heavy.set_masses([16.0, 4.0, 4.0])
+    ase.io.write("heavy.xyz", heavy, columns=["symbols", "positions", "masses"])
+    for number, (structure, timestep, told) in enumerate(
+        [("water.xyz", 1.6, True), ("water.xyz", 1.4, False), ("heavy.xyz", 1.6, False)]
+    ):
+        dynamics = DYNAMICS | {"steps": 1, "timestep": timestep}
+        assert simulate(str(number), structure=structure, dynamics=dynamics) == 0
+        assert (f"{timestep} fs is long" in capsys.readouterr().err) == told
+
+
 def test_constraints_hold(folder: Path) -> None:
     start = molecule("H2O")
     held = {"fixed_atoms": [0], "fixed_distances": [[1, 2]]}

@@ -87,13 +87,12 @@ def judge_dipoles(config: "Config", source: Source, dataset: MoleculeDataset) ->
     groups = [(~charged, 3)] if (~charged).sum() >= 10 else []
     if charged.sum() >= 10:
         groups.append((charged, _best_origin(dipoles, charged)))
+    verdict = Verdict("M2", "not judged: too few frames")
     for chosen, origin in groups:
-        wrong = _sign_and_unit(config, source, dipoles, chosen, origin)
-        if wrong:
-            return wrong
-    if charged.sum() >= 10:
-        return _judge_origin(config, source, dipoles, charged)
-    return Verdict("M2", "goes with Qa" if groups else "not judged: too few frames")
+        verdict = _sign_and_unit(config, source, dipoles, chosen, origin)
+        if verdict.warnings:
+            return verdict
+    return _judge_origin(config, source, dipoles, charged) if charged.sum() >= 10 else verdict
 
 
 def _some_dipoles(dataset: MoleculeDataset) -> Dipoles:
@@ -131,11 +130,11 @@ def _best_origin(dipoles: Dipoles, charged: Array) -> int:
     return min(range(len(ORIGINS)), key=lambda origin: _residual(dipoles, origin, charged))
 
 
-def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: Array, origin: int) -> Verdict | None:
-    """Return what is wrong with sign or unit, or None."""
+def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: Array, origin: int) -> Verdict:
+    """Say how dipole moments differ from those of the atomic charges by sign and size."""
     x, y = dipoles.about(origin, chosen), dipoles.given[chosen]
     if min(_rms(x), _rms(y)) <= 0.02 * dipoles.size:
-        return None
+        return Verdict("M2", "goes with Qa: both are nearly 0")
     correlation = float((x * y).sum()) / (np.square(x).sum() * np.square(y).sum()) ** 0.5
     # with errors on both sides the ratio of the sizes, not a line of regression, is right
     ratio = _rms(y) / _rms(x)
@@ -152,7 +151,7 @@ def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: A
         factor, unit = named
         text = f"looks like {unit}: it is {how}. The unit is charge times length: divide by {factor:.6g} in the file."
         warnings.append(source.warning("M2", text))
-    return Verdict("M2", how, tuple(warnings)) if warnings else None
+    return Verdict("M2", how if warnings else f"goes with Qa: it is {how}", tuple(warnings))
 
 
 def _unit_of(config: "Config", ratio: float) -> tuple[float, str] | None:

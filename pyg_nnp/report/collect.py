@@ -38,12 +38,14 @@ class Points:
         predicted: (n,) likewise.
         of: how many there are in the part, of which these are a random choice.
         spread: standard deviation of the true ones; of numbers of single atoms from the mean of their element.
+        Za: (n,) atomic numbers, if each atom has one of these numbers.
     """
 
     true: Array
     predicted: Array
     of: int
     spread: float = math.nan
+    Za: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ class _Points:
 
     def __init__(self, name: str, frames: int, atoms: int) -> None:
         rows = atoms if FIELDS[name].level == "atom" else frames
+        self.of_elements = FIELDS[name].level == "atom" and not FIELDS[name].shape
         self.name, self.total = name, rows * math.prod(map(int, FIELDS[name].shape))
         self.share = MAX_POINTS / self.total
         self.generator = torch.Generator().manual_seed(0)
@@ -182,8 +185,7 @@ class _Points:
         true = batch[self.name]
         if self.name == "E":
             true, predicted = (without_references(E, batch.Za, batch.N, atomic_energies) for E in (true, predicted))
-        of_elements = FIELDS[self.name].level == "atom" and true.dim() == 1
-        kinds = batch.Za if of_elements else torch.zeros(true.numel(), device=true.device)
+        kinds = batch.Za if self.of_elements else torch.zeros(true.numel(), device=true.device)
         rows = torch.stack([values.double().reshape(-1).cpu() for values in (true, predicted, kinds)])
         if self.share < 1:
             rows = rows[:, torch.rand(rows.shape[1], generator=self.generator) < self.share]
@@ -192,7 +194,8 @@ class _Points:
     def points(self) -> Points:
         true, predicted, kinds = (np.concatenate(values) for values in zip(*self.kept, strict=True))
         squares = [np.square(true[kinds == kind] - true[kinds == kind].mean()).sum() for kind in np.unique(kinds)]
-        return Points(true, predicted, self.total, math.sqrt(sum(squares) / max(len(true), 1)))
+        spread = math.sqrt(sum(squares) / max(len(true), 1))
+        return Points(true, predicted, self.total, spread, kinds.astype(int) if self.of_elements else None)
 
 
 def _numpy(values: Tensor) -> Array:

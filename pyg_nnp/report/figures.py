@@ -1,7 +1,7 @@
 """The plots of a report: functions of numbers, each of which returns a figure."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import cycle, groupby
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -114,7 +114,10 @@ def parity(name: str, points: Points, part: str, rmse: float, mae: float, units:
     shift = points.true.mean() if name == "E" else 0.0
     true, predicted = points.true[finite] - shift, points.predicted[finite] - shift
     ends = ends_of(np.concatenate([true, predicted]))
-    _cloud(figure, left, true, predicted, ends)
+    if points.Za is None:
+        _cloud(figure, left, true, predicted, ends)
+    else:
+        _points_by_element(left, true, predicted, points.Za[finite])
     left.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     left.set(xlim=ends, ylim=ends, aspect="equal")
     left.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
@@ -138,6 +141,24 @@ def _cloud(figure: Figure, axes: Axes, true: Array, predicted: Array, ends: tupl
     bar = figure.colorbar(counts, cax=place, orientation="horizontal")
     bar.ax.tick_params(labelsize=SMALL)
     bar.ax.set_title("count", fontsize=SMALL, pad=3)
+
+
+def _points_by_element(axes: Axes, true: Array, predicted: Array, Za: Array) -> None:
+    """Draw points, or some of very many, in a colour for each element."""
+    # at random: atoms come in the same order frame after frame
+    some = np.random.default_rng(0).permutation(len(true))[:_MANY_POINTS]
+    true, predicted, Za = true[some], predicted[some], Za[some]
+    for Z, (colour, _) in zip(np.unique(Za), _styles(), strict=False):
+        of = Za == Z
+        axes.plot(true[of], predicted[of], "o", ms=2, mew=0, alpha=0.5, color=colour, label=chemical_symbols[Z])
+    axes.legend(
+        fontsize=SMALL, frameon=False, ncols=2, loc="lower right", handletextpad=0, columnspacing=0.3, markerscale=2
+    )
+
+
+def _styles() -> Iterator[tuple[str, str]]:
+    """Yield colour and dashes of elements in their order."""
+    return cycle((colour, dashes) for dashes in DASHES for colour in COLOURS)
 
 
 def errors_by_element(rows: Sequence[ErrorRow], part: str, units: Units) -> Figure:
@@ -206,8 +227,7 @@ def _bars_of_elements(axes: Axes, Za: Array) -> None:
 
 def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: Units) -> None:
     low, high = ends_of(Qa)
-    for number, Z in enumerate(np.unique(Za.astype(int))):
-        colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
+    for Z, (colour, dashes) in zip(np.unique(Za.astype(int)), _styles(), strict=False):
         counts, edges = np.histogram(Qa[Za == Z], 80, (low, high))
         axes.stairs(counts, edges, color=colour, ls=dashes, lw=1.2, label=chemical_symbols[Z])
     logarithmic(axes, "count")

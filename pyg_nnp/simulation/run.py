@@ -31,6 +31,8 @@ from pyg_nnp.yaml_loader import format_yaml
 log = logging.getLogger(__name__)
 
 RESTART = "restart.json"
+# a tenth to a sixth of the period of a bond of hydrogen, 1.008 u; that of others grows with the root of the mass
+_LONGEST_STEP = 1.5  # fs
 # what may be another when a simulation goes on
 _FREE = ("steps", "time", "save_interval", "max_temperature")
 
@@ -154,6 +156,13 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
         run = Run(options, atoms, saved)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{out / RESTART}: it is damaged ({error!r}). Start anew, with another -o.") from error
+    longest = _LONGEST_STEP * (atoms.get_masses().min() / 1.008) ** 0.5
+    if options.timestep > longest:
+        log.warning(
+            "dynamics.timestep: %g fs is long: the lightest atoms vibrate too fast for more than about %.2g fs. "
+            "Take 0.5 to 1 fs where there is hydrogen.",
+            *(options.timestep, longest),
+        )
     calculator: PotentialCalculator = atoms.calc
     here = environment(calculator.potential)
     if saved is not None:

@@ -54,6 +54,7 @@ def test_right_data_are_not_called_wrong(tmp_path: Path, capsys: pytest.CaptureF
     assert code == 0, said
     assert "Warnings: none" in said
     assert "WARNING: " not in said
+    assert re.search(r"goes with Qa", said)
 
 
 @pytest.mark.parametrize("mistake", list(PLANTS))
