@@ -264,8 +264,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Trainer/batch_size": 32.0}, "Trainer.batch_size: expects a whole number, found 32.0 (number); write 32."),
     ({"Trainer/cuda": 1}, "Trainer.cuda: expects true or false, found 1 (whole number)."),
     (
-        {"FF/build_params/cutoff_sr": "5.0 Å"},
-        "Modelhub.FF01.build_params.cutoff_sr: expects a number, found '5.0 Å' (text); write 5.0, without a unit.",
+        {"Trainer/learning_rate": "5.0 Å"},
+        "Trainer.learning_rate: expects a number, found '5.0 Å' (text); write 5.0, without a unit.",
     ),
     ({"Trainer/cuda": "true"}, "Trainer.cuda: expects true or false, found 'true' (text); leave out the quotes."),
     (
