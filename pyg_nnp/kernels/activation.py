@@ -25,14 +25,12 @@ def _slope(inputs: tuple[Tensor], outputs: tuple[Tensor, Tensor]) -> tuple[Tenso
 
 
 def _backward(ctx: Any, g: Tensor | None, h: Tensor | None) -> Tensor | None:
-    # in operations of torch, so that it can be differentiated again; the slope s has the derivative s (1 - s)
+    # in operations of torch, so that it can be differentiated again; the slope is a sigmoid
     (slope,) = ctx.saved_tensors
-    of_value = None if g is None else g * slope
     if h is None:
-        return of_value
-    product = h * slope
-    of_slope = torch.addcmul(product, product, slope, value=-1)
-    return of_slope if of_value is None else of_value + of_slope
+        return None if g is None else g * slope
+    of_slope = torch.ops.aten.sigmoid_backward(h, slope)
+    return of_slope if g is None else torch.addcmul(of_slope, g, slope)
 
 
 _SHIFTED_SOFTPLUS = register("shifted_softplus", _shifted_softplus, _fake, _backward, keep=_slope)
