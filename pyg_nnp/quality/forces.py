@@ -25,6 +25,10 @@ _BONDS = 500
 """Frames whose bonds are looked at."""
 _OFF, _ERRORS = 0.1, 5.0
 """How far from 1 the slope of forces is at least, and in its standard errors, to be called wrong."""
+_PLACES = "before", "after"
+"""Frames whose energies are tried, too."""
+_SMALLER = 4.0
+"""How many times less of their work is left unexplained by energies that are taken for the right ones."""
 
 # Harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
 _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
@@ -37,9 +41,12 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     is_set = config.Datahub.transforms.negative_gradient
     some = torch.linspace(0, len(dataset) - 1, min(_BONDS, len(dataset))).long()
     bond, factor = stiffness_of_bonds(in_batches(dataset, some), hartree, bohr)
+    shifted: tuple[str, ...] = ()
     if "E" in dataset.fields:
-        near = _from_near_frames(dataset, survey)
-        if near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope):
+        near, *others = _from_near_frames(dataset, survey)
+        tried = (_shifted(source, place, other, near) for place, other in zip(_PLACES, others, strict=True))
+        shifted = tuple(filter(None, tried))
+        if _is_clear(near) and not shifted:
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
             how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
             how = f"{how}, correlation {abs(near.correlation):.2g})"
@@ -47,7 +54,7 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
             more = _of_unit(source, unit, factor, hartree) or (() if names else _unexplained(source, near, how))
             return _verdict(source, near.slope < 0, names, how, is_set, more)
     if bond is None:
-        return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen")
+        return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen", shifted)
     names = ()
     how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
     how = f"{how}, correlation {abs(bond.correlation):.2g})"
@@ -57,7 +64,7 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
         how = f"{how}, {factor:.3g} times the usual"
     if "E" in dataset.fields and near.number >= 10:
         how = f"{how}; near frames do not tell whether energies go with them (correlation {near.correlation:.2g})"
-    return _verdict(source, bond.slope < 0, names, how, is_set)
+    return _verdict(source, bond.slope < 0, names, how, is_set, shifted)
 
 
 def stiffness_of_bonds(
@@ -99,6 +106,20 @@ def _unexplained(source: Source, near: Slope, how: str) -> tuple[str, ...]:
     return (source.warning("Fa", f"{found} {advice}"),)
 
 
+def _is_clear(near: Slope) -> bool:
+    return near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope)
+
+
+def _shifted(source: Source, place: str, other: Slope, own: Slope) -> str:
+    """Warn of forces that go with the energies of other frames; an empty text if they do not."""
+    # what is left unexplained of near frames of a smooth trajectory is small for the frame before, too
+    if not _is_clear(other) or _SMALLER * (1 - other.correlation**2) > 1 - own.correlation**2:
+        return ""
+    found = f"goes with the E of the frame {place} each, not with its own: correlations between near frames are"
+    advice = "Were energies and forces collected from different steps?"
+    return source.warning("Fa", f"{found} {other.correlation:.2g} and {own.correlation:.2g}. {advice}")
+
+
 def _verdict(
     source: Source,
     opposite: bool,
@@ -123,29 +144,28 @@ def _verdict(
     return Verdict("Fa", how if warnings else f"fine: {how}", tuple(warnings))
 
 
-def _from_near_frames(dataset: MoleculeDataset, survey: Survey) -> Slope:
-    """Fit the work between near frames against the difference of their energies."""
-    work, apart, energy = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset, survey), strict=True))
-    distinct = apart > 10 * survey.precision
-    work, apart, energy = work[distinct], apart[distinct], energy[distinct]
+def _from_near_frames(dataset: MoleculeDataset, survey: Survey) -> list[Slope]:
+    """Fit the work between near frames against differences of their energies, and of those of the :data:`_PLACES`."""
+    work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset, survey), strict=True))
+    distinct = np.flatnonzero(apart > 10 * survey.precision)
     # the error of the work grows with the third power of the distance
-    nearest = np.argsort(apart)[: max(30, len(apart) // 10)]
-    return slope_of(energy[nearest], work[nearest])
+    nearest = distinct[np.argsort(apart[distinct])[: max(30, len(distinct) // 10)]]
+    energies = (np.roll(survey.values["E"], shift) for shift in (0, 1, -1))
+    return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
 
 
-def _near_pairs(dataset: MoleculeDataset, survey: Survey) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield work, displacement and energy difference of each frame and the nearest, molecule by molecule."""
-    yield np.zeros(0), np.zeros(0), np.zeros(0)
+def _near_pairs(dataset: MoleculeDataset, survey: Survey) -> Iterator[tuple[Array, Array, Array, Array]]:
+    """Yield work, displacement and numbers of each frame and the nearest, molecule by molecule."""
+    yield np.zeros(0), np.zeros(0), np.zeros(0, int), np.zeros(0, int)
     for frames in _groups(survey):
         batches = list(in_batches(dataset, torch.from_numpy(frames)))
         shape = (len(frames), -1, 3)
         Ra, Fa = (torch.cat([b[name] for b in batches]).double().numpy().reshape(shape) for name in ("Ra", "Fa"))
-        E = torch.cat([b.E for b in batches]).double().numpy()
         i, j = np.arange(len(frames)), nearest_frames(Ra)
         # of two frames that are nearest to each other once
         once = (j[j] != i) | (i < j)
         i, j = i[once], j[once]
-        yield *work_between(Ra, Fa, i, j), E[j] - E[i]
+        yield *work_between(Ra, Fa, i, j), frames[i], frames[j]
 
 
 def _groups(survey: Survey) -> Iterator[Array]:

@@ -1,11 +1,13 @@
 """Each mistake is reported in a small data set, and the data set without it is not."""
 
 import copy
+import pickle
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from planted import Frame, plants, report
 from scipy.spatial.transform import Rotation
 from toy import frame, toy_config, write_config
@@ -13,6 +15,7 @@ from toy import frame, toy_config, write_config
 from pyg_nnp import cli
 from pyg_nnp.units import HARTREE_IN_KCAL_PER_MOL, HARTREE_IN_KJ_PER_MOL
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "alanine_dipeptide"
 PLANTS = plants({"Ra", "Za", "Q", "E", "Fa", "Qa", "M2"}, ions=True, hartree=1.0)
 STANDARD = {
     "coordinates": "Ra",
@@ -64,6 +67,22 @@ def test_planted_mistake_is_reported(mistake: str, tmp_path: Path, capsys: pytes
     code, said = report(config(), planted, tmp_path, capsys)
     assert code == (2 if "ConfigError: " in said else 1), said
     assert re.search(expected, said), said
+
+
+@pytest.mark.parametrize("step", [0, 1, -1])
+def test_energies_of_another_frame(step: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trajectory = pickle.loads((EXAMPLE / "dataset.pkl").read_bytes())
+    document = yaml.safe_load((EXAMPLE / "train.yaml").read_text())
+    document["Datahub"]["transforms"].pop("atomic_energy")
+    names = document["Datahub"]["features"] | document["Datahub"]["targets"]
+    frames = [{name: one[source] for name, source in names.items()} for one in trajectory]
+    energies = [one["E"] for one in frames]
+    for number, one in enumerate(frames):
+        one["E"] = energies[(number + step) % len(frames)]
+    code, said = report(document, frames, tmp_path, capsys)
+    assert code == abs(step), said
+    where = {1: "before", -1: "after"}.get(step)
+    assert re.findall(r"\(Fa\) goes with the E of the frame (\w+) each", said) == [where] * abs(step)
 
 
 def test_advice_on_the_sign_depends_on_the_transform(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
