@@ -133,6 +133,7 @@ def test_page_has_metrics_configuration_and_course(work: Path) -> None:
     assert "Errors on the test part" in page.text
     assert f"torch {torch.__version__}" in page.text
     assert "Hartree/Å" in page.text
+    assert re.search(r"Warnings\s*none\s*Metrics", page.text)
     assert len(page.all("canvas")) == 6  # frames of the test part
 
 
@@ -356,6 +357,7 @@ def test_times_are_read_from_the_logs(tmp_path: Path) -> None:
     write(
         2,
         "10:00:00,000  DEBUG    Versions: python 3",
+        "10:00:00,000  WARNING  a.npz: 'F' (Fa) looks odd.",
         f"10:00:00,000  {begin}",
         "10:00:04,000  DEBUG    epoch 1  learning_rate 1",
         "10:00:05,000  DEBUG    epoch 2  learning_rate 1",
@@ -363,8 +365,8 @@ def test_times_are_read_from_the_logs(tmp_path: Path) -> None:
         "10:00:35,000  DEBUG    epoch 1  learning_rate 1",
     )
     write(3, f"10:00:00,000  {begin}", "10:00:02,500  DEBUG    epoch 3  learning_rate 1")
-    assert read_course(tmp_path, "FF01") == Course(2.5, 7.5, None, "cpu")
-    assert read_course(tmp_path, "FF02") == Course(30.0, 30.0, "python 3", "cuda:0")
+    assert read_course(tmp_path, "FF01") == Course(2.5, 7.5, None, "cpu", ())
+    assert read_course(tmp_path, "FF02") == Course(30.0, 30.0, "python 3", "cuda:0", ("a.npz: 'F' (Fa) looks odd.",))
     assert read_course(tmp_path / "nowhere", "FF01") == Course()
 
 
@@ -372,10 +374,14 @@ def test_report_is_made_again_without_the_data_file(folder: Path, capsys: pytest
     first = {path.name: path.read_bytes() for path in (folder / "out/FF01-SchNet/plots").iterdir()}
     shutil.rmtree(folder / "out/FF01-SchNet/plots")
     (folder / "out/FF01-SchNet/report.html").unlink()
+    (log,) = (folder / "out/logs").iterdir()
+    log.write_text(f"2026-01-01 10:00:00,000  WARNING  'F' (Fa) <looks> odd.\n{log.read_text()}")
     assert cli.main(["report", "out"]) == 0
     assert capsys.readouterr().out == "out/FF01-SchNet/report.html\n"
     assert {path.name: path.read_bytes() for path in (folder / "out/FF01-SchNet/plots").iterdir()} == first
-    assert "Errors on the test part" in Page(folder / "out/FF01-SchNet/report.html").text
+    text = Page(folder / "out/FF01-SchNet/report.html").text
+    assert "Errors on the test part" in text
+    assert "'F' (Fa) <looks> odd." in text
 
 
 def test_every_model_of_a_folder_has_its_report(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a run has written down of its course: the history of epochs, and the times and versions in its logs."""
+"""What a run has written down of its course: the history of epochs; times, warnings and versions in its logs."""
 
 import csv
 import re
@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.report.collect import Array
 
-_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})  \w+\s+(.*)")
+_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})  (\w+)\s+(.*)")
 _BEGIN = re.compile(r"(\S+): \S+ with \d+ parameters, \w+, on (.*)\.$")
 _EPOCH = re.compile(r"epoch (\d+)  learning_rate ")
 
@@ -61,12 +62,14 @@ class Course:
         total: seconds from the beginning of training to the end of the last epoch, without breaks between runs.
         versions: of Python and packages, in the last run that trained it.
         device: that it was trained on, likewise.
+        warnings: of that run; None where there is no log of it.
     """
 
     epoch: float | None = None
     total: float | None = None
     versions: str | None = None
     device: str | None = None
+    warnings: tuple[str, ...] | None = None
 
 
 def read_course(logs: Path, name: str) -> Course:
@@ -77,32 +80,37 @@ def read_course(logs: Path, name: str) -> Course:
         name: of the model.
     """
     seconds: dict[int, float] = {}
-    known: tuple[str | None, str | None] = None, None
+    known: dict[str, Any] = {}
     for path in sorted(logs.glob("*.log")):
-        found, *about = _read_log(path, name)
+        found, about = _read_log(path, name)
         if found:
-            known = about[0], about[1]
+            known = about
         # a training that began anew is another one
         seconds = found if 1 in found else seconds | found
     if not seconds:
         return Course()
-    return Course(median(seconds.values()), sum(seconds.values()), *known)
+    return Course(median(seconds.values()), sum(seconds.values()), **known)
 
 
-def _read_log(path: Path, name: str) -> tuple[dict[int, float], str | None, str | None]:
-    """Return the seconds of each epoch, the first with all that comes before, the versions and the device."""
+def _read_log(path: Path, name: str) -> tuple[dict[int, float], dict[str, Any]]:
+    """Return the seconds of each epoch, the first with all that comes before, and what else a :class:`Course` has."""
     seconds: dict[int, float] = {}
-    versions, device, before, inside = None, None, datetime.min, False
+    about: dict[str, Any] = {"warnings": ()}
+    before, inside = datetime.min, False
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             if not (match := _LINE.match(line)):
                 continue
-            now, text = datetime.fromisoformat(match[1]), match[2]
-            versions = text.removeprefix("Versions: ") if text.startswith("Versions: ") else versions
-            if begin := _BEGIN.match(text):
+            now, level, text = datetime.fromisoformat(match[1]), match[2], match[3]
+            if level == "WARNING":
+                about["warnings"] += (text,)
+            elif text.startswith("Versions: "):
+                about["versions"] = text.removeprefix("Versions: ")
+            elif begin := _BEGIN.match(text):
                 before, inside = now, begin[1] == name
-                device = begin[2] if inside else device
+                if inside:
+                    about["device"] = begin[2]
             elif inside and (epoch := _EPOCH.match(text)):
                 seconds[int(epoch[1])] = max(0.0, (now - before).total_seconds())
                 before = now
-    return seconds, versions, device
+    return seconds, about
