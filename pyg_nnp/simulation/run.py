@@ -180,8 +180,13 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
     rows = np.atleast_1d(np.genfromtxt(out / LOG, delimiter=",", names=True))
     # a thermostat changes the total energy
     which = "total" if options.ensemble == "nve" else "potential"
-    mean, energy = rows["temperature_K"].mean(), rows[f"{which}_eV"]
-    log.info("Mean temperature %.1f K; %s energy from %.4f to %.4f eV.", mean, which, energy.min(), energy.max())
+    temperature, energy = rows["temperature_K"], rows[f"{which}_eV"]
+    # a relaxed or a strained structure begins elsewhere
+    second_half = temperature[len(temperature) // 2 :]
+    log.info(
+        "Mean temperature %.1f K, in the second half %.1f K; %s energy from %.4f to %.4f eV.",
+        *(temperature.mean(), second_half.mean(), which, energy.min(), energy.max()),
+    )
     shortest = rows["shortest_vs_training"]
     outside = np.flatnonzero(shortest < CLOSER)
     if len(outside):
