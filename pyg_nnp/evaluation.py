@@ -22,8 +22,9 @@ from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.metrics import ALL, ErrorRow, ErrorTable
 from pyg_nnp.model import Potential
 from pyg_nnp.replay import Replayed
-from pyg_nnp.seen import compositions_never_seen
+from pyg_nnp.seen import ClosestWatch, compositions_never_seen
 from pyg_nnp.training import large_batch
+from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_of_length
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,11 @@ def evaluate_file(
         unknown = "" if part is not None else compositions_never_seen(potential, dataset.compositions)
         table, turned = ErrorTable(fields), ErrorTable([name for name in fields if name == "Fa"])
         predict = Replayed(potential)
+        length = unit_of_length(potential.spec.get("build_params", {}).get("Bohr_in_R", BOHR_IN_ANGSTROM))
+        closest = ClosestWatch(potential, length)
         for batch in dataset.batches(frames, size):
+            if not are_known:
+                closest.look(batch.Ra * length, batch.Za, batch.N)
             batch = batch.to(potential.energy_shift.device)
             predicted = predict(batch)
             table.update(predicted, batch)
@@ -74,6 +79,7 @@ def evaluate_file(
         rows = table.rows()
     if unknown:
         log.warning("%s: %s", path, unknown)
+    closest.report(f"Errors there may be large. Are the positions of {path} in the unit of the training data?")
     of_forces = [row.rmse for row in (*rows, *turned.rows()) if (row.field, row.of) == ("Fa", ALL)]
     if of_forces and of_forces[1] < of_forces[0] / 2:
         log.warning(
@@ -126,6 +132,9 @@ def configuration_for(
         if name not in mapping and features.get(name) not in names and alike:
             log.info("%s: '%s' is taken for the %s.", path, alike[0], what)
             features[name] = alike[0]
+    if "Q" not in mapping and features.get("Q") not in names and potential.spec.get("charges") == [0.0]:
+        # it knows no other charge
+        features.pop("Q", None)
     if "N" not in mapping and features.get("N") not in names:
         # which can be counted
         features.pop("N", None)

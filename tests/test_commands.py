@@ -23,7 +23,7 @@ from toy import toy_config, write_config, write_toy
 import pyg_nnp
 from pyg_nnp import cli
 from pyg_nnp.ase import PotentialCalculator
-from pyg_nnp.checkpoint import load_potential
+from pyg_nnp.checkpoint import load_potential, save_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data.readers import read_blocks
 from pyg_nnp.errors import DataError
@@ -127,6 +127,18 @@ def test_evaluate_other_names_and_fewer_labels(
     other, same = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("other", "same"))
     assert other["Fa"] == same["Fa"]
     assert "E" not in other
+
+
+def test_evaluate_without_charges(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    atoms = water()
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
+    ase.io.write(tmp_path / "water.xyz", atoms)
+    potential = load_potential(MODEL)
+    for charges in ([-1.0, 0.0], [0.0]):
+        potential.spec["charges"] = charges
+        save_potential(potential, tmp_path / "best.safetensors", {})
+        assert (cli.main(["evaluate", str(tmp_path), str(tmp_path / "water.xyz")]) == 0) == (charges == [0.0])
+    assert "there is no 'total_charge' (Q)" in capsys.readouterr().err
 
 
 def test_evaluate_notices_energies_with_another_reference(
@@ -324,14 +336,19 @@ def test_compositions_never_seen(
         )
 
 
-def test_predict_says_that_all_is_farther_apart_than_in_training(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_all_is_farther_apart_than_in_training(
+    folder: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stretched = water()
-    stretched.positions *= 1.8897
-    ase.io.write(tmp_path / "bohr.xyz", stretched)
-    assert cli.main(["predict", MODEL, str(tmp_path / "bohr.xyz"), "-o", str(tmp_path / "out.xyz")]) == 0
-    assert "No atoms are as near as in the training data, by a factor of 1." in capsys.readouterr().err
+    for factor in (1.0, 1.8897):
+        stretched = water()
+        stretched.positions *= factor
+        stretched.info["charge"], stretched.calc = 0, SinglePointCalculator(stretched, energy=-1.0)
+        ase.io.write(tmp_path / f"{factor}.xyz", stretched)
+        out = ["-o", str(tmp_path / f"out{factor}.xyz")] if command == "predict" else []
+        assert cli.main([command, MODEL, str(tmp_path / f"{factor}.xyz"), *out]) == 0
+        said = "No atoms are as near as in the training data, by a factor of 1." in capsys.readouterr().err
+        assert said == (factor > 1)
 
 
 def test_a_part_is_that_of_the_training_alone(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
