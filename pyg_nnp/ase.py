@@ -20,8 +20,6 @@ from pyg_nnp.replay import Replayed
 from pyg_nnp.seen import charges_never_seen, compositions_never_seen
 from pyg_nnp.units import units_of
 
-# the number of atoms from which on searching for neighbors takes long enough to be saved
-_MANY_ATOMS = 150
 # without an electronic temperature both energies are the same
 PROPERTIES = {"energy": "E", "free_energy": "E", "forces": "Fa", "charges": "Qa", "dipole": "M2"}
 # what of the atoms is read, besides their charge
@@ -36,8 +34,8 @@ def units_in_ase(energy: float, length: float) -> dict[str, float]:
 class PotentialCalculator(Calculator):
     """Energies [eV], forces [eV/Å], charges [e] and dipole moments [e Å] of a trained potential.
 
-    All properties come from one evaluation, which is kept until the atoms or their charge change. Molecules of more
-    than 150 atoms keep their neighbor list until an atom has moved by half of ``skin``; results are the same without.
+    All properties come from one evaluation, which is kept until the atoms or their charge change. The neighbor list is
+    kept until an atom has moved by half of ``skin``; results are the same without.
 
     Args:
         potential: the folder of a trained model, its file, or a loaded potential.
@@ -132,7 +130,7 @@ class PotentialCalculator(Calculator):
             Q=torch.tensor([charge], device=device, dtype=self.potential.dtype),
             num_nodes=len(atoms),
         )
-        if self.skin > 0 and len(atoms) > _MANY_ATOMS and self.potential.reach < float("inf"):
+        if self.skin > 0 and self.potential.reach < float("inf"):
             data.edge_index = self._edges(data.Ra, data.N)
         return data
 

@@ -179,13 +179,14 @@ def test_refusals() -> None:
         PotentialCalculator(potential)
 
 
-def cluster() -> Atoms:
-    """Return 64 molecules of water on a lattice: 192 atoms."""
-    cells = np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3) * 3.0
+def cluster(side: int = 4) -> Atoms:
+    """Return molecules of water on a lattice, 64 of them: 192 atoms."""
+    cells = np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3) * 3.0
     return sum((Atoms(water().numbers, water().positions + cell) for cell in cells), Atoms())
 
 
-def test_a_kept_neighbor_list_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("side", [2, 4])  # fewer atoms than a tree is used for, and more
+def test_a_kept_neighbor_list_changes_no_bit(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     potential = potential_in(1.0, 0.5291772108, "float32")
     searches: list[float] = []
     original = neighbors.find_edges
@@ -197,9 +198,9 @@ def test_a_kept_neighbor_list_changes_no_bit(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pyg_nnp.ase, "find_edges", find_edges)
     monkeypatch.setattr(pyg_nnp.model, "find_edges", find_edges)
     with_skin, without = PotentialCalculator(potential, skin=1.0), PotentialCalculator(potential, skin=0.0)
-    atoms, random = cluster(), np.random.default_rng(0)
+    atoms, random = cluster(side), np.random.default_rng(0)
     for _ in range(12):
-        atoms.positions += random.normal(scale=0.05, size=(len(atoms), 3))
+        atoms.positions += random.normal(scale=0.1, size=(len(atoms), 3))
         atoms.calc = with_skin
         forces = atoms.get_forces()
         atoms.calc = without
