@@ -52,7 +52,9 @@ def _add_info(command: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, help="folder of a trained model, such as FF01-SchNet, or a file in it")
-    command.add_argument("data", type=Path, help="data file, read as the training data were")
+    command.add_argument(
+        "data", type=Path, nargs="?", help="data file, read as the training data were (with --part: these themselves)"
+    )
     command.add_argument("--part", help="only the frames that training had for this part, such as test")
     _add_map(command)
     command.add_argument(

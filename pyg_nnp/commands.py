@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from pyg_nnp.checkpoint import load_potential
 from pyg_nnp.config import load_config
 from pyg_nnp.errors import ConfigError, did_you_mean
-from pyg_nnp.evaluation import csv_of, evaluate_file, json_of, table_of
+from pyg_nnp.evaluation import csv_of, evaluate_file, json_of, table_of, trained_with
 from pyg_nnp.fields import FEATURES, TARGETS
 from pyg_nnp.files import write_durably, write_json
 from pyg_nnp.first_config import first_config
@@ -65,7 +66,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     # how the file is read is told in training
     with terminal_log(level=logging.WARNING):
         potential = load_potential(options.model, _device(options))
-        rows = evaluate_file(potential, options.data, _mapping(options.map), changes, options.part)
+        if options.data is None and options.part is None:
+            raise ConfigError("evaluate: on which data? Name a file, or a part of the training data: --part test.")
+        data = options.data or Path(trained_with(potential)["Datahub"]["data_path"])
+        rows = evaluate_file(potential, data, _mapping(options.map), changes, options.part)
     Console().print(table_of(rows, unit_names_of(potential.spec.get("build_params", {}))))
     if options.json:
         write_json(options.json, json_of(rows))

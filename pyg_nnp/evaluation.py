@@ -111,33 +111,40 @@ def configuration_for(
     data_format = format_of(path) or hub["data_format"]
     names = file_names(path, data_format)
     predicted = [name for name in TARGETS if name in potential.outputs]
-    sources = {**hub["features"], **hub["targets"], **mapping}
+    sources = {**hub["features"], **hub["targets"]}
+    transforms = {**hub["transforms"], **changes}
+    # where the names of the training data are missing, standard ones count, as in what pyg-nnp predict writes
+    standard = [name for name in predicted if name in names and sources.get(name) not in names]
+    if "Fa" in standard and "Fa" not in mapping and "negative_gradient" not in changes:
+        transforms["negative_gradient"] = False
+    sources |= {name: name for name in standard} | dict(mapping)
     targets = {name: sources[name] for name in predicted if name in mapping or sources.get(name) in names}
     if not targets:
         expected = ", ".join(f"'{sources[name]}' ({name})" for name in predicted if name in sources)
+        alike = {name: [alias for alias in FIELDS[name].aliases if alias in names] for name in predicted}
+        maps = " ".join(f"--map {name}={of_field[0]}" for name, of_field in alike.items() if of_field)
         raise DataError(
             f"{path}: there is nothing to compare with. Expected {expected}; it has: {', '.join(names)}. "
-            "Give other names, such as --map E=energy."
+            f"Give other names, {f'perhaps {maps}' if maps else 'such as --map E=energy'}."
         )
     if left_out := [name for name in predicted if name in sources and name not in targets]:
         log.warning("%s has no %s: not compared.", path, ", ".join(f"'{sources[name]}' ({name})" for name in left_out))
-    transforms = {**hub["transforms"], **changes}
     # of no effect on what is compared: the potential adds its reference energies itself
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
     # files of structures have names of their own for what every structure has
     for name, what in (("Ra", "positions"), ("Za", "elements"), ("Q", "total charge")):
-        alike = [alias for alias in FIELDS[name].aliases if alias in names]
-        if name not in mapping and features.get(name) not in names and alike:
-            log.info("%s: '%s' is taken for the %s.", path, alike[0], what)
-            features[name] = alike[0]
+        known = [alias for alias in (name, *FIELDS[name].aliases) if alias in names]
+        if name not in mapping and features.get(name) not in names and known:
+            log.info("%s: '%s' is taken for the %s.", path, known[0], what)
+            features[name] = known[0]
     if "Q" not in mapping and features.get("Q") not in names and potential.spec.get("charges") == [0.0]:
         # it knows no other charge
         features.pop("Q", None)
     if "N" not in mapping and features.get("N") not in names:
-        # which can be counted
-        features.pop("N", None)
+        features.pop("N", None)  # which can be counted
+        features |= {"N": "N"} if "N" in names else {}
     hub = {**hub, "data_path": str(path), "data_format": data_format, "features": features, "targets": targets}
     # there is one model; its loss may have labels that this file lacks
     models = {

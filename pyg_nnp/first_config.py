@@ -124,7 +124,7 @@ class _Draft:
             + (f"; not used: {', '.join(map(_one_line, self.unused))}" if self.unused else ""),
             *self._mapped(FEATURES),
             *(() if "Q" in self.sources else ("    # Q: total charge; without it all molecules have charge 0",)),
-            "  targets:",
+            "  targets:  # CHECK",
             *self._mapped(TARGETS),
             "  transforms:",
             "    atomic_energy: " + ("fit  # energies of isolated atoms" if "E" in self.sources else "null"),
@@ -135,7 +135,7 @@ class _Draft:
         if "Fa" not in self.sources:
             return []
         forces = f"{_one_line(self.sources['Fa'])} are gradients, not forces"
-        said = f"{forces}. CHECK: by the name" if self.gradients else f"true if {forces}"
+        said = f"{forces}. CHECK: by the name" if self.gradients else f"true if {forces}; pyg-nnp check tells"
         return [f"    negative_gradient: {str(self.gradients).lower()}  # {said}"]
 
     def _mapped(self, names: tuple[str, ...]) -> list[str]:
@@ -265,7 +265,7 @@ def _energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
     if factor is not None:
         unit = energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
         if unit is not None:
-            return HARTREE_IN[unit], f"{unit}. CHECK: by the stiffness of bonds of hydrogen"
+            return HARTREE_IN[unit], f"{unit}. CHECK: guessed from the stiffness of bonds of hydrogen"
     others = ", ".join(f"{unit} would be {value:.9g}" for value, unit in ENERGIES.items() if value != 1)
     return 1.0, f"Hartree. CHECK: not to be told from the energies; {others}"
 

@@ -5,9 +5,10 @@ import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,6 +17,8 @@ from pyg_nnp.resume import Best
 from pyg_nnp.training import Epoch
 
 ROOT = logging.getLogger("pyg_nnp")
+_TIMED = 4
+"""Epochs after which it is said how long all will take."""
 VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
 
 
@@ -126,6 +129,7 @@ class EpochProgress:
 
     def __init__(self, console: Console, name: str, max_epochs: int, steps: int) -> None:
         self.log = logging.getLogger(__name__)
+        self.name = name
         self.steps = steps
         self.max_epochs = max_epochs
         self.bar = progress_bar(
@@ -136,6 +140,7 @@ class EpochProgress:
             TextColumn("{task.fields[state]}"),
             *time_columns(),
         )
+        self.clock: list[tuple[int, float]] = []  # ends of the first epochs of this run
         self.task = self.bar.add_task(name, total=max_epochs * steps, epoch=f"0/{max_epochs}", state="")
 
     def on_step(self, taken: int) -> None:
@@ -152,3 +157,10 @@ class EpochProgress:
         if best.patience is not None:
             line += f"  patience {epoch.number - best.epoch}/{best.patience}"
         self.log.debug("%s", line)
+        # the first epoch compiles; a terminal has a progress bar
+        self.clock += [(epoch.number, perf_counter())] if len(self.clock) < _TIMED else []
+        if len(self.clock) == _TIMED and epoch.number == self.clock[-1][0] and not self.bar.console.is_terminal:
+            seconds = (self.clock[-1][1] - self.clock[0][1]) / (_TIMED - 1)
+            left = self.max_epochs - epoch.number
+            time = timedelta(seconds=round(seconds * left))
+            self.log.info("%s: %.2g s an epoch, %s for the %d epochs that remain.", self.name, seconds, time, left)

@@ -120,7 +120,9 @@ def test_evaluate_other_names_and_fewer_labels(
     )
     data = str(tmp_path / "other.npz")
     names = ["--map", "N=N"]  # R, z and total_charge are known by their names
-    assert "there is nothing to compare with. Expected 'energy' (E)" in refused(capsys, "evaluate", MODEL, data, *names)
+    said = refused(capsys, "evaluate", MODEL, data, *names)
+    assert "there is nothing to compare with. Expected 'energy' (E)" in said
+    assert "Give other names, perhaps --map Fa=F." in said
     arguments = ["evaluate", MODEL, data, *names, "--map", "Fa=F", "--no-negative-gradient"]
     assert cli.main([*arguments, "--json", str(tmp_path / "other.json")]) == 0
     assert cli.main(["evaluate", MODEL, "dataset.pkl", "--json", str(tmp_path / "same.json")]) == 0
@@ -139,6 +141,21 @@ def test_evaluate_without_charges(folder: Path, tmp_path: Path, capsys: pytest.C
         save_potential(potential, tmp_path / "best.safetensors", {})
         assert (cli.main(["evaluate", str(tmp_path), str(tmp_path / "water.xyz")]) == 0) == (charges == [0.0])
     assert "there is no 'total_charge' (Q)" in capsys.readouterr().err
+
+
+def test_evaluate_what_predict_wrote(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(tmp_path / "predicted.npz")]) == 0
+    assert cli.main(["evaluate", MODEL, str(tmp_path / "predicted.npz"), "--json", str(tmp_path / "e.json")]) == 0
+    errors = json.loads((tmp_path / "e.json").read_text())
+    assert {"E", "Fa", "Qa", "M2"} <= errors.keys()
+    assert all(errors[name]["all"]["max"] < 1e-5 for name in ("E", "Fa", "Qa", "M2"))
+
+
+def test_evaluate_a_part_without_a_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "on which data?" in refused(capsys, "evaluate", MODEL)
+    for number, data in enumerate(([], ["dataset.pkl"])):
+        assert cli.main(["evaluate", MODEL, *data, "--part", "test", "--csv", str(tmp_path / f"{number}.csv")]) == 0
+    assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
 
 
 def test_evaluate_notices_energies_with_another_reference(
@@ -534,7 +551,7 @@ def test_init_knows_the_unit_of_valence_energies_by_the_stiffness_of_bonds(tmp_p
     text, guesses = first_config(tmp_path / "valence.npz", {})
     found = yaml.safe_load(text)["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"]
     assert found == pytest.approx(hartree, rel=1e-5)
-    assert "by the stiffness of bonds of hydrogen" in guesses[-1]
+    assert ": guessed from the stiffness of bonds of hydrogen" in guesses[-1]
 
 
 def test_an_array_that_is_mapped_is_not_guessed_to_be_another(tmp_path: Path) -> None:

@@ -175,6 +175,7 @@ def test_energy_is_conserved_without_motion_of_the_whole(folder: Path, capsys: p
     said = capsys.readouterr().err
     assert f"temperature {log['temperature_K'].mean():.1f} K, in the second half {second_half:.1f} K; total" in said
     assert f"total energy from {log['total_eV'].min():.4f} to {log['total_eV'].max():.4f} eV" in said
+    assert "No bond has formed or broken." in said
     assert np.abs(first.get_momenta().sum(axis=0)).max() < 1e-6
     assert np.abs(first.get_angular_momentum()).max() < 1e-5
     # 3 vibrations are all that is left of 9
@@ -387,7 +388,9 @@ def test_bonds_that_form_or_break(
     ase.io.write("two.xyz", two)
     options = {"velocities": "structure", "ensemble": "nve", "steps": 400}
     assert simulate(structure="two.xyz", dynamics=DYNAMICS | options) == 0
-    warnings = [line for line in capsys.readouterr().err.splitlines() if "Said once" in line]
+    said = capsys.readouterr().err
+    assert ("No bond has formed or broken." in said) == (message is None)
+    warnings = [line for line in said.splitlines() if "Said once" in line]
     assert len(warnings) == (message is not None)
     assert message is None or re.search(message, warnings[0])
 

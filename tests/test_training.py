@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import pickle
+import re
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -555,6 +556,12 @@ def test_quiet_where_output_is_no_terminal(folder: Path, capsys: pytest.CaptureF
     captured = capsys.readouterr()
     assert "epoch 1" not in captured.err
     assert "\x1b" not in captured.err + captured.out
+
+
+def test_how_long_it_takes_is_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_toy(Path("out"), Trainer__max_epochs=6)
+    lines = re.findall(r"FF01: \S+ s an epoch, \d+:\d\d:\d\d for the 2 epochs that remain", capsys.readouterr().err)
+    assert len(lines) == 1
 
 
 def initial(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:

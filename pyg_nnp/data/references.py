@@ -112,7 +112,8 @@ def reference_energies(
         if rank < len(elements):
             log.info(
                 "atomic_energy: fit: the compositions in the training data do not tell the energies of single elements "
-                "apart, so predicted energies of molecules of other compositions mean nothing."
+                "apart. For molecules of these compositions it makes no difference; predicted energies of others mean "
+                "nothing."
             )
     shift = float(mean[-1] - mean[:-1] @ energies[elements]) if normalize else 0.0
     return References(torch.from_numpy(energies), shift)

@@ -27,6 +27,8 @@ _OFF, _ERRORS = 0.1, 5.0
 """How far from 1 the slope of forces is at least, and in its standard errors, to be called wrong."""
 _PLACES = "before", "after"
 """Frames whose energies are tried, too."""
+_UNRELATED = 10.0
+"""How many times larger than the work differences of energies are at least that must be those of something else."""
 _SMALLER = 4.0
 """How many times less of their work is left unexplained by energies that are taken for the right ones."""
 
@@ -41,12 +43,12 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     is_set = config.Datahub.transforms.negative_gradient
     some = torch.linspace(0, len(dataset) - 1, min(_BONDS, len(dataset))).long()
     bond, factor = stiffness_of_bonds(in_batches(dataset, some), hartree, bohr)
-    shifted: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     if "E" in dataset.fields:
         near, *others = _from_near_frames(dataset, survey)
         tried = (_shifted(source, place, other, near) for place, other in zip(_PLACES, others, strict=True))
-        shifted = tuple(filter(None, tried))
-        if _is_clear(near) and not shifted:
+        doubts = tuple(filter(None, tried))
+        if _is_clear(near) and not doubts:
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
             how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
             how = f"{how}, correlation {abs(near.correlation):.2g})"
@@ -54,7 +56,7 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
             more = _of_unit(source, unit, factor, hartree) or (() if names else _unexplained(source, near, how))
             return _verdict(source, near.slope < 0, names, how, is_set, more)
     if bond is None:
-        return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen", shifted)
+        return Verdict("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen", doubts)
     names = ()
     how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
     how = f"{how}, correlation {abs(bond.correlation):.2g})"
@@ -64,7 +66,10 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
         how = f"{how}, {factor:.3g} times the usual"
     if "E" in dataset.fields and near.number >= 10:
         how = f"{how}; near frames do not tell whether energies go with them (correlation {near.correlation:.2g})"
-    return _verdict(source, bond.slope < 0, names, how, is_set, shifted)
+        # bonds vibrate, so it is not that forces vanish
+        if abs(near.slope) < abs(near.correlation) / _UNRELATED:
+            doubts += (_unrelated(source, near),)
+    return _verdict(source, bond.slope < 0, names, how, is_set, doubts)
 
 
 def stiffness_of_bonds(
@@ -118,6 +123,13 @@ def _shifted(source: Source, place: str, other: Slope, own: Slope) -> str:
     found = f"goes with the E of the frame {place} each, not with its own: correlations between near frames are"
     advice = "Were energies and forces collected from different steps?"
     return source.warning("Fa", f"{found} {other.correlation:.2g} and {own.correlation:.2g}. {advice}")
+
+
+def _unrelated(source: Source, near: Slope) -> str:
+    """Warn of energies that differ by far more than the work of the forces."""
+    times = abs(near.correlation / near.slope)
+    found = f"differs between near frames by {times:.3g} times the work of the forces, and does not follow it"
+    return source.warning("E", f"{found} (correlation {near.correlation:.2g}). Is it the energy of these frames?")
 
 
 def _verdict(

@@ -187,6 +187,8 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
         "Mean temperature %.1f K, in the second half %.1f K; %s energy from %.4f to %.4f eV.",
         *(temperature.mean(), second_half.mean(), which, energy.min(), energy.max()),
     )
+    if saved is None and not run.bonds.warned:  # what was before a restart is not known
+        log.info("No bond has formed or broken.")
     shortest = rows["shortest_vs_training"]
     outside = np.flatnonzero(shortest < CLOSER)
     if len(outside):

@@ -85,6 +85,19 @@ def test_energies_of_another_frame(step: int, tmp_path: Path, capsys: pytest.Cap
     assert re.findall(r"\(Fa\) goes with the E of the frame (\w+) each", said) == [where] * abs(step)
 
 
+def test_another_quantity_for_the_energy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trajectory = pickle.loads((EXAMPLE / "dataset.pkl").read_bytes())
+    document = yaml.safe_load((EXAMPLE / "train.yaml").read_text())
+    document["Datahub"]["transforms"].pop("atomic_energy")
+    names = document["Datahub"]["features"] | document["Datahub"]["targets"]
+    frames = [{name: one[source] for name, source in names.items()} for one in trajectory]
+    for number, one in enumerate(frames):
+        one["E"] = 40.0 * number
+    code, said = report(document, frames, tmp_path, capsys)
+    assert code == 1, said
+    assert re.search(r"\(E\) differs between near frames by \S+ times the work .* Is it the energy of these", said)
+
+
 def test_advice_on_the_sign_depends_on_the_transform(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = config()
     document["Datahub"]["transforms"]["negative_gradient"] = False
