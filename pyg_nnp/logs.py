@@ -130,7 +130,6 @@ class EpochProgress:
     def __init__(self, console: Console, name: str, max_epochs: int, steps: int) -> None:
         self.log = logging.getLogger(__name__)
         self.name = name
-        self.steps = steps
         self.max_epochs = max_epochs
         self.bar = progress_bar(
             console,
