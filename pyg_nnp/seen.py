@@ -88,7 +88,10 @@ class ClosestWatch:
             where = "atoms come closer than in the training data, where the potential has learned nothing"
             log.warning("%s%s: %s. %s", when, where if when else where.capitalize(), ", ".join(closer), advice)
         if (nearest := self._smallest(self.found)) > FARTHER:
-            log.warning("No atoms are as near as in the training data, by a factor of %.2f. %s", nearest, advice)
+            log.warning(
+                "%sNo atoms are as near as in the training data, by a factor of %.2f (1.89: Bohr taken for Å). %s",
+                *(when, nearest, advice),
+            )
 
     def _smallest(self, found: Mapping[tuple[int, int], float]) -> float:
         """Return the smallest of distances as multiples of those in the training data."""

@@ -148,6 +148,13 @@ def test_long_timesteps_are_told(folder: Path, capsys: pytest.CaptureFixture[str
         assert (f"{timestep} fs is long" in capsys.readouterr().err) == told
 
 
+def test_a_thermostat_says_what_is_expected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate(dynamics=DYNAMICS | {"ensemble": "langevin", "temperature": 200}) == 0
+    expected = 200 * (2 / 9) ** 0.5
+    said = f"by {rows()['temperature_K'].std():.0f} K (200 K that fluctuate by {expected:.0f} K are expected"
+    assert said in capsys.readouterr().err
+
+
 def test_constraints_hold(folder: Path) -> None:
     start = molecule("H2O")
     held = {"fixed_atoms": [0], "fixed_distances": [[1, 2]]}

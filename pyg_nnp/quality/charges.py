@@ -151,7 +151,8 @@ def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: A
         factor, unit = named
         text = f"looks like {unit}: it is {how}. The unit is charge times length: divide by {factor:.6g} in the file."
         warnings.append(source.warning("M2", text))
-    return Verdict("M2", how if warnings else f"goes with Qa: it is {how}", tuple(warnings))
+    usual = "; atomic charges give it to some tenths at best"
+    return Verdict("M2", how if warnings else f"goes with Qa: it is {how}{usual}", tuple(warnings))
 
 
 def _unit_of(config: "Config", ratio: float) -> tuple[float, str] | None:

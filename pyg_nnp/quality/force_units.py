@@ -9,6 +9,7 @@ from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
 
 HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}
 BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
+_BOHR_IN_NM = BOHR_IN_ANGSTROM / 10
 
 NEAR = 0.35
 """Largest logarithm of the ratio of a measured to a named factor."""
@@ -83,14 +84,17 @@ def energy_unit(factor: float, hartree_in_e: float) -> str | None:
 def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[tuple[Mismatch, bool]]:
     """Yield all units that could be mixed up, and whether they are what the configuration says, as far as it does."""
     energies = [unit for unit in HARTREE_IN if _is(HARTREE_IN[unit], hartree_in_e)]
-    lengths = [unit for unit in BOHR_IN if _is(BOHR_IN[unit], bohr_in_r)]
+    # positions in nm are what is said, not what is guessed
+    in_nm = bohr_in_r is not None and _is(_BOHR_IN_NM, bohr_in_r)
+    bohr_in = BOHR_IN | ({"nm": _BOHR_IN_NM} if in_nm else {})
+    lengths = [unit for unit in bohr_in if _is(bohr_in[unit], bohr_in_r)]
     seen = set()
-    for e, e_force, length, length_force in product(HARTREE_IN, HARTREE_IN, BOHR_IN, BOHR_IN):
+    for e, e_force, length, length_force in product(HARTREE_IN, HARTREE_IN, bohr_in, bohr_in):
         same_energy, same_length = e == e_force, length == length_force
         # kJ/mol goes with nm or Å, hardly ever with Bohr
         if (same_energy and same_length) or ("kJ/mol" in (e, e_force) and not same_energy and not same_length):
             continue
-        factor = HARTREE_IN[e_force] / HARTREE_IN[e] * BOHR_IN[length] / BOHR_IN[length_force]
+        factor = HARTREE_IN[e_force] / HARTREE_IN[e] * bohr_in[length] / bohr_in[length_force]
         per_energy = "" if same_energy else f"in {e_force} where energies are in {e}"
         per_length = "" if same_length else f"per {length_force} where positions are in {length}"
         meaning = ", and ".join(filter(None, (per_energy, per_length)))

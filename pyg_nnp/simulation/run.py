@@ -187,6 +187,13 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
         "Mean temperature %.1f K, in the second half %.1f K; %s energy from %.4f to %.4f eV.",
         *(temperature.mean(), second_half.mean(), which, energy.min(), energy.max()),
     )
+    if options.ensemble == "langevin":
+        # of the kinetic energy in the canonical ensemble
+        fluctuation = options.temperature * (2 / max(run.degrees_of_freedom, 1)) ** 0.5
+        log.info(
+            "The temperature fluctuates by %.0f K (%g K that fluctuate by %.0f K are expected in a long run).",
+            *(temperature.std(), options.temperature, fluctuation),
+        )
     if saved is None and not run.bonds.warned:  # what was before a restart is not known
         log.info("No bond has formed or broken.")
     shortest = rows["shortest_vs_training"]

@@ -154,6 +154,7 @@ def test_known_units_decide() -> None:
     (one,) = mismatches(1 / 51.4, 0.0, 27.211386, 0.529177)
     assert one.meaning == "in Hartree where energies are in eV, and per Bohr where positions are in Å"
     assert len(mismatches(1 / 51.4, 0.2 / 51.4, None, None)) > 1
+    assert mismatches(0.0971, 0.003, 27.211386, 0.0529177)[0].meaning == "per Å where positions are in nm"
     # energies in meV, of which nothing is known here
     assert mismatches(0.529177, 0.0, 27211.386, 0.529177)[0].meaning == "per Bohr where positions are in Å"
 
