@@ -31,7 +31,7 @@ from pyg_nnp.yaml_loader import format_yaml
 log = logging.getLogger(__name__)
 
 RESTART = "restart.json"
-# a tenth to a sixth of the period of a bond of hydrogen, 1.008 u; that of others grows with the root of the mass
+# a sixth to an eighth of the period of a bond of hydrogen, 1.008 u; that of others grows with the root of the mass
 _LONGEST_STEP = 1.5  # fs
 # what may be another when a simulation goes on
 _FREE = ("steps", "time", "save_interval", "max_temperature")
