@@ -188,7 +188,7 @@ class _Draft:
             "  learning_rate: 5e-3",
             "  schedule: cosine",
             "  warmup_ratio: 0.02",
-            "  max_epochs: 100  # the learning rate falls to 0 over so many",
+            "  max_epochs: 100  # the learning rate falls to 0 over so many; after four the log says how long",
             "Metrics:",
             *self._terms(2),
             "  mae:  # shown, without weight in the score",
