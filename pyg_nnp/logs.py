@@ -17,9 +17,9 @@ from pyg_nnp.resume import Best
 from pyg_nnp.training import Epoch
 
 ROOT = logging.getLogger("pyg_nnp")
+VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
 _TIMED = 4
 """Epochs after which it is said how long all will take."""
-VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
 
 
 class _ConsoleHandler(logging.Handler):
@@ -139,7 +139,7 @@ class EpochProgress:
             TextColumn("{task.fields[state]}"),
             *time_columns(),
         )
-        self.clock: list[tuple[int, float]] = []  # ends of the first epochs of this run
+        self.ends: list[float] = []  # of the first epochs of this run
         self.task = self.bar.add_task(name, total=max_epochs * steps, epoch=f"0/{max_epochs}", state="")
 
     def on_step(self, taken: int) -> None:
@@ -156,10 +156,15 @@ class EpochProgress:
         if best.patience is not None:
             line += f"  patience {epoch.number - best.epoch}/{best.patience}"
         self.log.debug("%s", line)
-        # the first epoch compiles; a terminal has a progress bar
-        self.clock += [(epoch.number, perf_counter())] if len(self.clock) < _TIMED else []
-        if len(self.clock) == _TIMED and epoch.number == self.clock[-1][0] and not self.bar.console.is_terminal:
-            seconds = (self.clock[-1][1] - self.clock[0][1]) / (_TIMED - 1)
-            left = self.max_epochs - epoch.number
+        if len(self.ends) < _TIMED:
+            self.ends.append(perf_counter())
+            if len(self.ends) == _TIMED:
+                self._tell_time(self.max_epochs - epoch.number)
+
+    def _tell_time(self, left: int) -> None:
+        """Say how long the epochs that are left will take, where no progress bar does."""
+        # the first one compiles
+        seconds = (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
+        if left and not self.bar.console.is_terminal:
             time = timedelta(seconds=round(seconds * left))
             self.log.info("%s: %.2g s an epoch, %s for the %d epochs that remain.", self.name, seconds, time, left)

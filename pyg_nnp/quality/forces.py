@@ -25,8 +25,8 @@ _BONDS = 500
 """Frames whose bonds are looked at."""
 _OFF, _ERRORS = 0.1, 5.0
 """How far from 1 the slope of forces is at least, and in its standard errors, to be called wrong."""
-_PLACES = "before", "after"
-"""Frames whose energies are tried, too."""
+_SHIFTS = {"before": 1, "after": -1}
+"""Frames whose energies are tried, too, and by how much energies are shifted for it."""
 _UNRELATED = 10.0
 """How many times larger than the work differences of energies are at least that must be those of something else."""
 _SMALLER = 4.0
@@ -46,7 +46,7 @@ def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, sur
     doubts: tuple[str, ...] = ()
     if "E" in dataset.fields:
         near, *others = _from_near_frames(dataset, survey)
-        tried = (_shifted(source, place, other, near) for place, other in zip(_PLACES, others, strict=True))
+        tried = (_shifted(source, place, other, near) for place, other in zip(_SHIFTS, others, strict=True))
         doubts = tuple(filter(None, tried))
         if _is_clear(near) and not doubts:
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
@@ -157,12 +157,12 @@ def _verdict(
 
 
 def _from_near_frames(dataset: MoleculeDataset, survey: Survey) -> list[Slope]:
-    """Fit the work between near frames against differences of their energies, and of those of the :data:`_PLACES`."""
+    """Fit the work between near frames against differences of their energies, and of :data:`_SHIFTS`'s."""
     work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset, survey), strict=True))
     distinct = np.flatnonzero(apart > 10 * survey.precision)
     # the error of the work grows with the third power of the distance
     nearest = distinct[np.argsort(apart[distinct])[: max(30, len(distinct) // 10)]]
-    energies = (np.roll(survey.values["E"], shift) for shift in (0, 1, -1))
+    energies = (np.roll(survey.values["E"], shift) for shift in (0, *_SHIFTS.values()))
     return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
 
 

@@ -21,7 +21,7 @@ from pyg_nnp.logs import run_log, versions
 from pyg_nnp.prepare import last_words
 from pyg_nnp.resume import differences, environment
 from pyg_nnp.seen import CLOSER
-from pyg_nnp.simulation.config import Simulation, load_simulation
+from pyg_nnp.simulation.config import Dynamics, Simulation, load_simulation
 from pyg_nnp.simulation.dynamics import Run, State, run_dynamics
 from pyg_nnp.simulation.paths import elastic_band, optimize, scan, single_point
 from pyg_nnp.simulation.record import LOG, TRAJECTORY, Record
@@ -177,7 +177,15 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
 
         run_dynamics(options, run, record, save, console)
     log.info("%d steps of %g fs; frames are in %s.", run.step, options.timestep, out / TRAJECTORY)
-    rows = np.atleast_1d(np.genfromtxt(out / LOG, delimiter=",", names=True))
+    _sum_up(options, run, out / LOG)
+    if saved is None and not run.bonds.warned:  # what was before a restart is not known
+        log.info("No bond has formed or broken.")
+    return True
+
+
+def _sum_up(options: Dynamics, run: Run, path: Path) -> None:
+    """Say what the rows of a log come to, those before a restart included."""
+    rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
     # a thermostat changes the total energy
     which = "total" if options.ensemble == "nve" else "potential"
     temperature, energy = rows["temperature_K"], rows[f"{which}_eV"]
@@ -194,17 +202,14 @@ def _dynamics(config: Simulation, atoms: Atoms, out: Path, saved: State | None, 
             "The temperature fluctuates by %.0f K (%g K that fluctuate by %.0f K are expected in a long run).",
             *(temperature.std(), options.temperature, fluctuation),
         )
-    if saved is None and not run.bonds.warned:  # what was before a restart is not known
-        log.info("No bond has formed or broken.")
     shortest = rows["shortest_vs_training"]
     outside = np.flatnonzero(shortest < CLOSER)
     if len(outside):
         log.warning(
             "%d of %d frames, the first at %g ps, have atoms closer than in the training data: down to %.2f times the "
             "distance there (shortest_vs_training in %s).",
-            *(len(outside), len(rows), rows["time_ps"][outside[0]], shortest[outside].min(), out / LOG),
+            *(len(outside), len(rows), rows["time_ps"][outside[0]], shortest[outside].min(), path),
         )
-    return True
 
 
 def _path(

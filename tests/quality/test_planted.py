@@ -69,13 +69,18 @@ def test_planted_mistake_is_reported(mistake: str, tmp_path: Path, capsys: pytes
     assert re.search(expected, said), said
 
 
-@pytest.mark.parametrize("step", [0, 1, -1])
-def test_energies_of_another_frame(step: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trajectory = pickle.loads((EXAMPLE / "dataset.pkl").read_bytes())
+def trajectory() -> tuple[dict, list[Frame]]:
+    """Return configuration and frames of the example."""
     document = yaml.safe_load((EXAMPLE / "train.yaml").read_text())
     document["Datahub"]["transforms"].pop("atomic_energy")
     names = document["Datahub"]["features"] | document["Datahub"]["targets"]
-    frames = [{name: one[source] for name, source in names.items()} for one in trajectory]
+    frames = pickle.loads((EXAMPLE / "dataset.pkl").read_bytes())
+    return document, [{name: one[source] for name, source in names.items()} for one in frames]
+
+
+@pytest.mark.parametrize("step", [0, 1, -1])
+def test_energies_of_another_frame(step: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document, frames = trajectory()
     energies = [one["E"] for one in frames]
     for number, one in enumerate(frames):
         one["E"] = energies[(number + step) % len(frames)]
@@ -86,11 +91,7 @@ def test_energies_of_another_frame(step: int, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_another_quantity_for_the_energy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trajectory = pickle.loads((EXAMPLE / "dataset.pkl").read_bytes())
-    document = yaml.safe_load((EXAMPLE / "train.yaml").read_text())
-    document["Datahub"]["transforms"].pop("atomic_energy")
-    names = document["Datahub"]["features"] | document["Datahub"]["targets"]
-    frames = [{name: one[source] for name, source in names.items()} for one in trajectory]
+    document, frames = trajectory()
     for number, one in enumerate(frames):
         one["E"] = 40.0 * number
     code, said = report(document, frames, tmp_path, capsys)
