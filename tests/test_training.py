@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from molecules import make_data
+from rich.console import Console
 from safetensors.torch import load_file
 from torch_geometric.data import Batch
 from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
-from pyg_nnp import cli, run, training
+from pyg_nnp import cli, logs, run, training
 from pyg_nnp.ase import PotentialCalculator
 from pyg_nnp.checkpoint import read_saved, save_potential
 from pyg_nnp.config import config_from_dict
@@ -556,6 +557,18 @@ def test_quiet_where_output_is_no_terminal(folder: Path, capsys: pytest.CaptureF
     captured = capsys.readouterr()
     assert "epoch 1" not in captured.err
     assert "\x1b" not in captured.err + captured.out
+
+
+def test_how_long_it_takes_is_without_the_first_epoch(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([60.0, 62.0, 64.0, 66.0])
+    monkeypatch.setattr(logs, "perf_counter", lambda: next(ends))
+    progress = logs.EpochProgress(Console(force_terminal=False), "FF01", 100, 5)
+    with caplog.at_level("INFO", "pyg_nnp"):
+        for number in range(11, 17):  # a training that goes on
+            progress.on_epoch(training.Epoch(number, 1.0, 1e-3), Best(None))
+    assert caplog.messages == ["FF01: 2 s an epoch, 0:02:52 for the 86 epochs that remain."]
 
 
 def test_how_long_it_takes_is_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
