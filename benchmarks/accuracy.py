@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor
 
 from pyg_nnp.layers.schnet import SchNetCore
-from pyg_nnp.loss import weighted_loss
+from pyg_nnp.training.loss import weighted_loss
 
 
 def results(state: dict[str, Tensor], filters: str, batch) -> tuple[dict[str, Tensor], int]:

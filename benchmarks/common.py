@@ -36,15 +36,15 @@ from torch.optim import Adam
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn.models import SchNet
 
-from pyg_nnp.build import build_potential
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.schnet import SchNetCore
-from pyg_nnp.loss import weighted_loss
-from pyg_nnp.model import Potential
-from pyg_nnp.replay import Replayed
-from pyg_nnp.steps import Gradients
+from pyg_nnp.potential.build import build_potential
+from pyg_nnp.potential.cuda_graphs import Replayed
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.training.loss import weighted_loss
+from pyg_nnp.training.step import Gradients
 
 CUTOFF = 5.0  # Å
 BATCH_SIZE = 64

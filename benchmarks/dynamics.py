@@ -31,10 +31,10 @@ from frames import EXAMPLE
 from rich.console import Console
 from rich.progress import Progress
 
-from pyg_nnp.ase import PotentialCalculator
-from pyg_nnp.checkpoint import load_parameters, load_potential, potential_from_spec
-from pyg_nnp.model import Potential
-from pyg_nnp.simulation.structure import BondWatch
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.simulation.structure import BondWatch
+from pyg_nnp.potential.checkpoint import load_parameters, load_potential, potential_from_spec
+from pyg_nnp.potential.potential import Potential
 
 TEMPERATURE, TIMESTEP, SEED = 300.0, 0.5, 0  # K, fs
 HOTTEST = 3 * TEMPERATURE

@@ -2,8 +2,8 @@
 
 python benchmarks/epoch.py --json epoch.json
 
-Ours is pyg_nnp.training.fit: training, validation, history and checkpoints. PyG's is the usual loop over DataLoaders,
-edges found beforehand, nothing saved. After each epoch of ours comes one of PyG's, and then some steps and evaluations
+Ours is pyg_nnp.training.fit.fit: training, validation, history and checkpoints. PyG's is the usual loop over
+DataLoaders,edges found beforehand, nothing saved. After each epoch of ours comes one of PyG's, and then some steps and evaluations
 alone, on a batch that is there already. What an epoch takes without its steps, and without its steps and evaluations,
 is given as a share of it.
 """
@@ -38,7 +38,7 @@ from torch import Tensor
 from torch_geometric.loader import DataLoader
 
 from pyg_nnp.data import split_dataset
-from pyg_nnp.training import Best, Epoch, fit
+from pyg_nnp.training.fit import Best, Epoch, fit
 
 ALONE = 3  # steps and evaluations alone after each epoch
 

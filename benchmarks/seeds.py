@@ -16,7 +16,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pyg_nnp import load_config, run
+from pyg_nnp import load_config
+from pyg_nnp.commands import train as run
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "alanine_dipeptide"
 

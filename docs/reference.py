@@ -13,11 +13,11 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from pyg_nnp import cli
-from pyg_nnp.build import options_of
+from pyg_nnp.commands import cli
 from pyg_nnp.config import Config, Section
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.layers import CORES, LAYERS, Layer
+from pyg_nnp.potential.build import options_of
 
 Schema = Mapping[str, Any]
 _TYPES = {"boolean": "true or false", "integer": "whole number", "number": "number", "string": "text", "null": "null"}

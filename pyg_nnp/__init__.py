@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyg_nnp import data
-    from pyg_nnp.build import build_potential
-    from pyg_nnp.checkpoint import load_potential
     from pyg_nnp.config import load_config
+    from pyg_nnp.potential.build import build_potential
+    from pyg_nnp.potential.checkpoint import load_potential
 
 __all__ = ["build_potential", "data", "load_config", "load_potential"]
 
-_FROM = {"build_potential": "build", "load_potential": "checkpoint", "load_config": "config"}
+_FROM = {"build_potential": "potential.build", "load_potential": "potential.checkpoint", "load_config": "config"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import sys
 
-from pyg_nnp.cli import main
+from pyg_nnp.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(["train", *sys.argv[1:]]))

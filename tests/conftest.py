@@ -4,7 +4,7 @@ import pytest
 from molecules import some_molecules
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp import run
+from pyg_nnp.commands import train as run
 from pyg_nnp.errors import UserError
 
 

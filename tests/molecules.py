@@ -7,9 +7,9 @@ import torch
 from ase.build import molecule as ase_molecule
 from torch_geometric.data import Data
 
-from pyg_nnp.build import build_layers
 from pyg_nnp.data.neighbors import full_neighbor_list
-from pyg_nnp.model import Potential
+from pyg_nnp.potential.build import build_layers
+from pyg_nnp.potential.potential import Potential
 
 BUILD_PARAMS = {
     "dim_embedding": 16,

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pyg_nnp.build import build_layers
-from pyg_nnp.checkpoint import save_potential
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.layers.base import Core, Fields
 from pyg_nnp.layers.geometry import Distance
-from pyg_nnp.model import Potential
+from pyg_nnp.potential.build import build_layers
+from pyg_nnp.potential.checkpoint import save_potential
+from pyg_nnp.potential.potential import Potential
 
 D, A, R0 = 0.2, 1.5, 1.1  # Hartree, 1/Å, Å
 

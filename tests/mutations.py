@@ -12,10 +12,10 @@ import yaml
 from hypothesis import strategies as st
 from toy import toy_config
 
-from pyg_nnp.cli import is_out_of_memory
+from pyg_nnp.commands.cli import is_out_of_memory
+from pyg_nnp.commands.train import train
 from pyg_nnp.config import load_config
 from pyg_nnp.errors import ConfigError, UserError
-from pyg_nnp.run import train
 
 OUTCOMES = ("refused", "failed", "trained")
 Place = tuple[Any, ...]

@@ -12,7 +12,7 @@ import yaml
 from ase.data import atomic_masses
 from scipy.spatial.transform import Rotation
 
-from pyg_nnp import cli
+from pyg_nnp.commands import cli
 
 Frame = dict[str, Any]  # under standard names
 Plant = Callable[[list[Frame], np.random.Generator], str]

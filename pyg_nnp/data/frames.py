@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from pyg_nnp.data.rows import StoredRows
+from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import offsets
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.data.frames import Frames
-from pyg_nnp.data.memory import available_memory
-from pyg_nnp.data.rows import StoredRows
-from pyg_nnp.data.store import StoreInfo, open_store, read_neighbor_lists, read_shared, stored_rows
+from pyg_nnp.data.store.layout import StoreInfo, open_store, read_neighbor_lists, read_shared, stored_rows
+from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
+from pyg_nnp.runtime.memory import available_memory
 
 
 def load_frames(

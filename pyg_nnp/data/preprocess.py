@@ -14,13 +14,13 @@ from ase.data import chemical_symbols
 
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.checks import Checks
-from pyg_nnp.data.readers import file_names, read_blocks
+from pyg_nnp.data.formats.readers import file_names, read_blocks
 from pyg_nnp.data.references import read_atomic_energies
-from pyg_nnp.data.store import FILE_NAME, LAYOUT, open_store
-from pyg_nnp.data.store_writer import write_store
+from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
+from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.files import PARTIAL, alone_in, digest
+from pyg_nnp.runtime.files import PARTIAL, alone_in, digest
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.files import alone_in, write_durably
+from pyg_nnp.runtime.files import alone_in, write_durably
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Splitter

@@ -11,7 +11,7 @@ import torch
 
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.store_writer import write_store
+from pyg_nnp.data.store.writer import write_store
 
 Frame = dict[str, Any]
 HASH = "0123456789abcdef"

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, checks, preprocess
 from pyg_nnp.data.checks import any_closer_than
-from pyg_nnp.data.readers import read_blocks
-from pyg_nnp.data.store_writer import Disk
+from pyg_nnp.data.formats.readers import read_blocks
+from pyg_nnp.data.store.writer import Disk
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 

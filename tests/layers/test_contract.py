@@ -8,10 +8,10 @@ import torch
 from molecules import some_molecules
 from torch_geometric.data import Batch
 
-from pyg_nnp.build import build_layers
 from pyg_nnp.layers import CORES, LAYERS
 from pyg_nnp.layers.base import Layer
 from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.potential.build import build_layers
 
 CLASSES = [*LAYERS.values(), *CORES.values()]
 OPTIONS = {

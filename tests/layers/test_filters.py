@@ -16,7 +16,7 @@ from pyg_nnp.functional.spline import spline_coefficients, spline_nodes, spline_
 from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation
 from pyg_nnp.layers.schnet import CFConv, FilterNetwork, SchNetCore, rows_needed
-from pyg_nnp.model import Potential
+from pyg_nnp.potential.potential import Potential
 
 SPECIFICATION = {"dim_embedding": 128, "num_rbf": 128, "cutoff_sr": 5.0}
 CORE_OPTIONS = {"num_interactions": 4, "hidden_channels": 128}

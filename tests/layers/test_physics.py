@@ -19,7 +19,7 @@ from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.functional.radial import gaussian_basis
 from pyg_nnp.layers import AtomicCharge2Dipole, ChargeConservation, ElectrostaticEnergy, EnergyReduce
 from pyg_nnp.layers.base import Layer
-from pyg_nnp.model import Potential
+from pyg_nnp.potential.potential import Potential
 
 ELECTROSTATICS = [
     {},

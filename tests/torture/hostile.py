@@ -22,10 +22,11 @@ from torture.hostile_cases import cases
 from torture.hostile_pickles import MARK
 from toy import TOY_CONFIG, toy_config, write_config, write_toy
 
-from pyg_nnp import build_potential, cli, load_potential
-from pyg_nnp.checkpoint import BEST, save_potential
+from pyg_nnp import build_potential, load_potential
+from pyg_nnp.commands import cli
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import UserError
+from pyg_nnp.potential.checkpoint import BEST, save_potential
 
 SPARE_MEMORY = 1 << 30  # bytes for each process beyond what it has when it begins
 SECONDS = 60

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torture.hostile_pickles import MARK, call
 from toy import TOY_CONFIG
 
-from pyg_nnp.checkpoint import BEST, read_saved, sealed
+from pyg_nnp.potential.checkpoint import BEST, read_saved, sealed
 
 Write = Callable[[Path], Any]
 R, z = np.arange(6.0).reshape(1, 2, 3), np.array([[6, 1]])

@@ -9,9 +9,9 @@ from damage import DAMAGES
 from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
-from pyg_nnp import cli
-from pyg_nnp.checkpoint import BEST, LAST
+from pyg_nnp.commands import cli
 from pyg_nnp.errors import DataError
+from pyg_nnp.potential.checkpoint import BEST, LAST
 
 CORRUPTIONS = 200
 

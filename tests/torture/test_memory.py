@@ -15,8 +15,8 @@ WARM_UP = 1000
 TRAINING = f"""
 import gc, os, resource
 from pathlib import Path
-from pyg_nnp import cli
-from pyg_nnp.resume import Best
+from pyg_nnp.commands import cli
+from pyg_nnp.training.state import Best
 
 original, page = Best.improves, resource.getpagesize()
 

@@ -16,10 +16,10 @@ import yaml
 from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
-from pyg_nnp.checkpoint import BEST, LAST, load_potential, read_saved
 from pyg_nnp.config import config_from_dict
-from pyg_nnp.resume import Best, Progress, Training, restore_training
-from pyg_nnp.training import HISTORY, Epoch, end_epoch
+from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved
+from pyg_nnp.training.fit import HISTORY, Epoch, end_epoch
+from pyg_nnp.training.state import Best, Progress, Training, restore_training
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STOPS = 50

@@ -149,7 +149,11 @@ def test_full_disk_ends_training_with_one_message(tmp_path: Path, limit: int) ->
     assert max(map(len, before.values())) > 900_000
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
     # imported before, since PyTorch itself writes files when it is
-    program = "import sys, pyg_nnp.cli; " + limited + "sys.exit(pyg_nnp.cli.main(['train', 'train.yaml', '-o', 'out']))"
+    program = (
+        "import sys; from pyg_nnp.commands import cli; "
+        + limited
+        + "sys.exit(cli.main(['train', 'train.yaml', '-o', 'out']))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
     )
@@ -203,7 +207,8 @@ def write_hdf5(path: Path) -> None:
 
 # the whole of training, with the time that an epoch took
 TIMED = """
-import resource, sys, time, pyg_nnp.cli, pyg_nnp.training as training
+import resource, sys, time, pyg_nnp.training.fit as training
+from pyg_nnp.commands import cli
 whole = training.train_epoch
 def timed(*arguments):
     start = time.perf_counter()
@@ -214,7 +219,7 @@ training.train_epoch = timed
 limit = int(sys.argv[1])
 if limit:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-status = pyg_nnp.cli.main(["train", sys.argv[2], "-o", sys.argv[3]])
+status = cli.main(["train", sys.argv[2], "-o", sys.argv[3]])
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 sys.exit(status)
 """

@@ -1,0 +1,113 @@
+"""What is in a model, a data file or a store: ``pyg-nnp info``."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ase.data import chemical_symbols
+
+from pyg_nnp.data.formats.contents import columns_of, guess_fields, is_gradient
+from pyg_nnp.data.formats.readers import format_of
+from pyg_nnp.data.store.layout import FILE_NAME, open_store
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential
+from pyg_nnp.units import unit_names_of, unit_of_energy, unit_of_length
+
+_SHOWN = 10
+
+
+def describe(path: Path) -> str:
+    """Return what is in a model, a data file or a store, as text.
+
+    Args:
+        path: the folder or the file of a trained model, a data file, or the folder of a store.
+
+    Raises:
+        DataError: it is none of these, or damaged.
+    """
+    if path.is_dir():
+        if (path / FILE_NAME).exists():
+            return "\n".join(_store(path))
+        if (path / BEST).exists():
+            return "\n".join(_model(path / BEST))
+        models = sorted(place.parent.name for name in (BEST, LAST) for place in path.glob(f"*/{name}"))
+        stores = sorted(place.parent.name for place in path.glob(f"*/{FILE_NAME}"))
+        found = ", ".join(dict.fromkeys(models + stores))
+        raise DataError(
+            f"{path}: there is neither a model nor a store in this folder."
+            + (f" In it are: {found}. Name one of these." if found else " Name one of a training, or a data file.")
+        )
+    if path.suffix == ".safetensors":
+        return "\n".join(_model(path))
+    if path.name == FILE_NAME and (path.parent.name.startswith("processed_dataset_")):
+        return "\n".join(_store(path.parent))
+    return "\n".join(_data(path))
+
+
+def _model(path: Path) -> Iterator[str]:
+    potential = load_potential(path)
+    spec = potential.spec
+    count = sum(parameter.numel() for parameter in potential.parameters())
+    yield f"{path}: {spec['architecture']} with {count} parameters, {spec['dtype']}"
+    yield f"  saved by pyg_nnp {spec['version']} after epoch {spec.get('epoch')}, validation score {spec.get('score')}"
+    if spec.get("elements"):
+        yield f"  trained on {', '.join(chemical_symbols[Z] for Z in spec['elements'])}, " + (
+            f"total charges {', '.join(f'{Q:g}' for Q in spec.get('charges', ()))}"
+        )
+    if compositions := spec.get("compositions", ()):
+        of = f" and {len(compositions) - _SHOWN} more" if len(compositions) > _SHOWN else ""
+        yield f"  compositions: {', '.join(compositions[:_SHOWN])}{of}"
+    known = spec.get("build_params", {})
+    units = unit_names_of(known)
+    if "Hartree_in_E" in known:
+        yield "  energies in " + _in_ase(units["energy"], unit_of_energy(known["Hartree_in_E"]), "eV")
+    if "Bohr_in_R" in known:
+        yield "  positions in " + _in_ase(units["length"], unit_of_length(known["Bohr_in_R"]), "Å")
+    yield "  predicts:"
+    yield from (f"    {name}: {FIELDS[name].meaning.partition(';')[0]}" for name in potential.outputs if name in FIELDS)
+    yield "  layers:"
+    for layer in spec["layers"]:
+        yield f"    {layer['name']}" + _options(layer["params"])
+    hub = spec.get("config", {}).get("Datahub")
+    if hub:
+        yield f"  trained on {hub['data_path']} ({hub['data_format']}):"
+        yield from (f"    {name}: {source}" for name, source in {**hub["features"], **hub["targets"]}.items())
+
+
+def _in_ase(name: str, size: float, unit: str) -> str:
+    return name if name == unit else f"{name}, which is {size:.8g} {unit}"
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    return ": " + ", ".join(f"{key} {value}" for key, value in options.items()) if options else ""
+
+
+def _data(path: Path) -> Iterator[str]:
+    columns = columns_of(path)
+    probably = {source: name for name, source in guess_fields(columns).items()}
+    yield f"{path}: {format_of(path)}; arrays, or the first frame:"
+    for name, column in columns.items():
+        field = probably.get(name)
+        meaning = FIELDS[field].meaning.partition(";")[0] if field else ""
+        meaning = "gradients, minus the forces" if field == "Fa" and is_gradient(name) else meaning
+        meaning = f"  probably {field}, {meaning}" if field else ""
+        yield f"  {name}: {column.shape} {column.dtype}{meaning}"
+
+
+def _store(folder: Path) -> Iterator[str]:
+    with open_store(folder) as (info, file):
+        yield f"{folder}: store of a data set, {info.num_frames} frames, undamaged"
+        for name in info.fields:
+            shape = file["fields"][name].shape
+            source = info.sources.get(name, "no: filled in")
+            shared = ", the same in all frames" if name in info.shared else ""
+            yield f"  {name}: {shape}, {FIELDS[name].meaning.partition(';')[0]}, in the file: {source}{shared}"
+        yield "  options" + _options(info.options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run ``pyg-nnp info``."""
+    print(describe(options.path))
+    return 0

@@ -1,0 +1,29 @@
+"""The configuration file: its schema, the types of its values, its messages, and how YAML is read."""
+
+from pyg_nnp.config.schema import (
+    Config,
+    Datahub,
+    Section,
+    Splitter,
+    Trainer,
+    Transforms,
+    config_from_dict,
+    dump_config,
+    explained,
+    load_config,
+)
+from pyg_nnp.config.types import Weights
+
+__all__ = [
+    "Config",
+    "Datahub",
+    "Section",
+    "Splitter",
+    "Trainer",
+    "Transforms",
+    "Weights",
+    "config_from_dict",
+    "dump_config",
+    "explained",
+    "load_config",
+]

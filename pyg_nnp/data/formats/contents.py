@@ -1,0 +1,152 @@
+"""What is in a data file: names, shapes and types, and which standard fields they probably are."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pyg_nnp.data.formats.hdf5 import open_hdf5
+from pyg_nnp.data.formats.hdf5_groups import first_datasets
+from pyg_nnp.data.formats.npz import NpzColumn, npz_members, open_npz
+from pyg_nnp.data.formats.readers import first_frame, format_of, pickled
+from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+
+# parts of names that say what something is, beside the names of other programs
+_PARTS = {
+    "Ra": ("geom", "cart", "xyz"),
+    "Qa": ("mulliken", "hirshfeld", "bader", "partial"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a file has under a name.
+
+    Attributes:
+        shape: of the array, or of the first frame's where each frame has its own.
+        kind: as numpy's ``dtype.kind``.
+        dtype: its name.
+    """
+
+    shape: tuple[int, ...]
+    kind: str
+    dtype: str
+
+
+def columns_of(path: Path) -> dict[str, Column]:
+    """Return the names in a data file of any format of the readers, with what the first array of each is.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    data_format = format_of(path)
+    if data_format is None:
+        raise DataError(
+            f"{path}: this is no data file of a known format: pickle, npz, hdf5, extxyz or an ASE database."
+        )
+    found = {"npz": _npz, "hdf5": _hdf5, "pickle": _pickle}.get(data_format, _ase)(path, data_format)
+    return {name: Column(shape, np.dtype(dtype).kind, str(dtype)) for name, shape, dtype in found}
+
+
+_Found = Iterator[tuple[str, tuple[int, ...], Any]]
+
+
+def _npz(path: Path, data_format: str) -> _Found:
+    with open_npz(path) as archive:
+        for name in npz_members(archive):
+            try:
+                column = NpzColumn(Origin(str(path), {name: name}), name, archive)
+            except DataError:
+                yield name, (), np.dtype(object)
+            else:
+                yield name, column.shape, column.dtype
+
+
+def _hdf5(path: Path, data_format: str) -> _Found:
+    with open_hdf5(path) as file:
+        for name, (shape, dtype) in first_datasets(path, file).items():
+            yield name, shape, dtype
+
+
+def _pickle(path: Path, data_format: str) -> _Found:
+    content = pickled(path)
+    yield from _values(content if isinstance(content, dict) else content[0] if content else {})
+
+
+def _ase(path: Path, data_format: str) -> _Found:
+    yield from _values(first_frame(path, data_format))
+
+
+def _values(frame: Mapping[Any, Any]) -> _Found:
+    for name, value in frame.items():
+        if not isinstance(name, str):
+            continue
+        try:
+            array = np.asarray(value)
+        except ValueError:  # rows of different lengths
+            array = np.empty(len(value), dtype=object)
+        yield name, array.shape, array.dtype
+
+
+def guess_fields(columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return standard name -> name in the file, as names and shapes suggest; what nothing fits is left out."""
+    guessed: dict[str, str] = {}
+    # names before shapes, and exact names first
+    for fits_name in (_is_alias, _is_alias_in_any_case, _contains_alias, _any_name):
+        for field in (*FEATURES, *TARGETS):
+            free = [name for name in columns if name not in guessed.values()]
+            fitting = [n for n in free if fits_name(field, n) and _fits_shape(field, columns[n])]
+            if fits_name is _any_name and field == "Za" and "Ra" in guessed:
+                atoms = columns[guessed["Ra"]].shape[-2:-1]
+                fitting = [name for name in fitting if columns[name].shape[-1:] == atoms]
+            # a shape alone says something only if nothing else has it
+            if field not in guessed and fitting and (fits_name is not _any_name or _telling(field, fitting)):
+                guessed[field] = fitting[0]
+    return guessed
+
+
+def _is_alias(field: str, name: str) -> bool:
+    return name == field or name in FIELDS[field].aliases
+
+
+def _is_alias_in_any_case(field: str, name: str) -> bool:
+    return name.lower() in {alias.lower() for alias in (field, *FIELDS[field].aliases)}
+
+
+def _contains_alias(field: str, name: str) -> bool:
+    parts = (*FIELDS[field].aliases, *_PARTS.get(field, ()))
+    contained = any(len(part) > 2 and part.lower() in name.lower() for part in parts)
+    return contained or (field == "Fa" and is_gradient(name))
+
+
+def is_gradient(name: str) -> bool:
+    """Say whether a name is that of the slope of the energy, such as ``gradients`` or ``dE/dR``."""
+    return re.search("grad|^d_?e[_/]*d", name.lower()) is not None
+
+
+def _any_name(field: str, name: str) -> bool:
+    return True
+
+
+def _telling(field: str, fitting: list[str]) -> bool:
+    return len(fitting) == 1 and field in ("Ra", "Za", "E", "M2")
+
+
+def _fits_shape(field: str, column: Column) -> bool:
+    """Say whether an array, of all frames or of one, can hold a field."""
+    whole = FIELDS[field].dtype == "int"
+    if column.kind not in ("iuUSO" if field == "Za" else "iu" if whole else "iuf" if field == "Q" else "f"):
+        return False
+    row = FIELDS[field].shape
+    axes = len(row) + (1 if FIELDS[field].level == "atom" else 0)
+    # of one frame, of all frames, and both with an axis of length 1, as (frames, 1) or (1, 3)
+    for own in (column.shape, column.shape[1:]):
+        for shape in (own, tuple(length for length in own if length != 1)):
+            if len(shape) == axes and shape[axes - len(row) :] == row:
+                return True
+    return False

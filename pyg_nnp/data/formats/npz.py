@@ -1,0 +1,166 @@
+"""Arrays in npz files, read piece by piece."""
+
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
+import numpy as np
+from numpy.lib import format as npy
+
+from pyg_nnp.data.formats.values import Array, Origin, check_packed
+from pyg_nnp.errors import DataError
+
+_HEADERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    # which only encodes the names of records otherwise, and records are refused
+    (3, 0): npy.read_array_header_2_0,
+}
+_LONGEST_HEADER = 10_000  # as in numpy, which reads it before it compares
+_MOST_OF_NOTHING = 1 << 20  # rows without a byte, which any file has room for
+_COMPRESSIONS = (ZIP_STORED, ZIP_DEFLATED)  # those of numpy; for another a file may ask for gigabytes
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[ZipFile]:
+    """Open an npz file.
+
+    Raises:
+        DataError: if it is none, or its list of arrays is damaged.
+    """
+    with path.open("rb") as file:  # which is closed here even where columns are still referred to
+        try:
+            archive = ZipFile(file)
+        except Exception as error:  # a damaged file ends as anything
+            raise DataError(f"{path}: this is not an npz file, or it is damaged ({error}).") from error
+        with archive:
+            yield archive
+
+
+def npz_members(archive: ZipFile) -> dict[str, str]:
+    """Return array name -> name in the archive, which has an ending more."""
+    return {member.removesuffix(".npy"): member for member in archive.namelist()}
+
+
+def npz_column(origin: Origin, name: str, archive: ZipFile) -> "NpzColumn | Array":
+    """Return the array of a field: one to be read in pieces, or a whole one if it is in Fortran order.
+
+    Raises:
+        DataError: if it is no array, is damaged, or holds Python objects, whose pickle is never loaded.
+    """
+    column = NpzColumn(origin, name, archive)
+    return column[()] if column.is_fortran else column
+
+
+class NpzColumn:
+    """An array in an npz file, sliced along its first axis like a data set of HDF5.
+
+    Memory holds the rows that are asked for and no others. Slices that follow each other read the file once, compressed
+    or not; any other slice starts again at the first row. The checksum is that of the whole array, so it is compared
+    when the last row is read.
+
+    Args:
+        origin: where the column comes from.
+        name: the field.
+        archive: the open file.
+
+    Attributes:
+        shape: of the array.
+        dtype: of the array.
+        is_fortran: whether it is in Fortran order, in which rows do not follow each other: it is always read whole.
+
+    Raises:
+        DataError: if it is no array, is damaged, or holds Python objects. The pickle of objects is never loaded.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+    _stream: IO[bytes]
+    _next_row: int
+
+    def __init__(self, origin: Origin, name: str, archive: ZipFile) -> None:
+        self._origin, self._name, self._archive = origin, name, archive
+        self._member = npz_members(archive)[origin.sources[name]]
+        with self._named_errors():
+            self._begin()
+            info = archive.getinfo(self._member)
+            header, total = self._stream.tell(), info.file_size
+            # before anything is read: memory is taken for what there is, not for what the header claims
+            expected = header + math.prod(self.shape) * self.dtype.itemsize
+            if min(self.shape, default=0) < 0 or self.dtype.subdtype or expected != total:
+                raise ValueError(f"shape {self.shape} of {self.dtype} is not what {total - header} bytes hold")
+            if expected == header and math.prod(length or 1 for length in self.shape) > _MOST_OF_NOTHING:
+                raise ValueError(f"shape {self.shape} of {self.dtype} takes no bytes")
+        check_packed(origin, name, total, info.compress_size, is_whole=self.is_fortran)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, key: slice | tuple[()]) -> Array:
+        """Return rows, or with ``()`` the whole array.
+
+        Raises:
+            DataError: if the file is damaged.
+        """
+        with self._named_errors():
+            if not isinstance(key, slice):
+                self._begin()
+                return self._read(self.shape)
+            start, stop, _ = key.indices(len(self))
+            shape = (stop - start, *self.shape[1:])
+            if start != self._next_row:
+                self._begin()
+                self._stream.seek(start * math.prod(shape[1:]) * self.dtype.itemsize, 1)
+            self._next_row = stop
+            return self._read(shape)
+
+    def _begin(self) -> None:
+        """Open the array and read its header."""
+        self._next_row = 0
+        if (compression := self._archive.getinfo(self._member).compress_type) not in _COMPRESSIONS:
+            raise ValueError(f"its compression, method {compression}, is not one of numpy")
+        self._stream = self._archive.open(self._member)
+        if self._stream.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+            raise self._error("is not an array")
+        self._stream.seek(0)
+        version = npy.read_magic(self._stream)
+        if version not in _HEADERS:
+            raise ValueError(f"there is no version {version} of its format")
+        length = self._stream.read(2 if version == (1, 0) else 4)
+        if (size := int.from_bytes(length, "little")) > _LONGEST_HEADER:
+            raise ValueError(f"a header of {size} bytes")
+        header = io.BytesIO(length + self._stream.read(size))
+        self.shape, self.is_fortran, self.dtype = _HEADERS[version](header)
+        if self.dtype.hasobject:
+            what = "holds Python objects, which are not read, since that can run code"
+            instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
+            raise self._error(f"{what}. {instead}")
+
+    def _read(self, shape: tuple[int, ...]) -> Array:
+        size = math.prod(shape) * self.dtype.itemsize
+        content = self._stream.read(size)
+        if len(content) != size:
+            raise ValueError("it ends too early")
+        return np.ndarray(shape, self.dtype, content, order="F" if self.is_fortran else "C")
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            raise
+        except Exception as error:  # zipfile, zlib and numpy each have their own
+            raise self._error(f"is damaged ({error})") from error
+
+    def _error(self, what: str) -> DataError:
+        return self._origin.error(f"{self._origin.named(self._name)} {what}.")

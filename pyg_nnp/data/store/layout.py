@@ -1,0 +1,174 @@
+"""The HDF5 store of a preprocessed data set: its layout, how it is opened, how it is known to be whole.
+
+Layout of ``processed_dataset_<hash>/dataset.h5``::
+
+    attributes                hash, num_frames, sources (JSON), options (JSON)
+    fields/<name>             all frames one after the other, nothing padded, in chunks without filters; with the
+                              attribute ``shared`` true the rows of one frame, which hold for all
+    neighbor_lists/<N>        (2, N (N - 1)) int32, once per distinct number of atoms
+    atomic_energies/          Z and energy, the reference energies, where the user gave them
+
+and after what belongs to HDF5 one line, the seal: the number of the layout, and a digest of all bytes before it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyg_nnp.data.store.rows import StoredFile, StoredRows
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.runtime.files import digest
+
+LAYOUT = 2
+FILE_NAME = "dataset.h5"
+
+Array = NDArray[Any]
+
+_SEAL = "\npyg_nnp store, layout {:03d}, sha256 {}\n"
+_SEAL_LENGTH = len(_SEAL.format(LAYOUT, "0" * 64))
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store says of itself.
+
+    Attributes:
+        hash: of the content and options that it was made from.
+        num_frames: number of molecules.
+        sources: standard field name -> name in the data file.
+        options: the preprocessing options.
+        fields: the fields present, in their standard order.
+        shared: those stored once for all frames.
+        atomic_energies: atomic number -> reference energy, in the data's unit of energy, or None if there are none.
+    """
+
+    hash: str
+    num_frames: int
+    sources: dict[str, str]
+    options: dict[str, Any]
+    fields: tuple[str, ...]
+    shared: frozenset[str]
+    atomic_energies: dict[int, float] | None
+
+
+def seal(path: Path) -> None:
+    """Add the last line to a store that is written."""
+    line = _SEAL.format(LAYOUT, digest(path))
+    with path.open("ab") as file:
+        file.write(line.encode())
+
+
+def check_seal(path: Path) -> None:
+    """Read the whole file of a store, and see whether each byte is what was written.
+
+    Raises:
+        DataError: if there is no store, or it is cut short, damaged, or of another layout.
+    """
+    if not path.is_file():
+        raise DataError(f"{path.parent}: there is no processed data set here ('{path.name}' is missing).")
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _SEAL_LENGTH))
+        line = file.read()
+    layout = re.fullmatch(rb"\npyg_nnp store, layout (\d{3}), sha256 [0-9a-f]{64}\n", line)
+    if layout and int(layout[1]) != LAYOUT:
+        raise _unusable(path, f"has layout {int(layout[1])}, but this version of pyg_nnp reads {LAYOUT}")
+    if line != _SEAL.format(LAYOUT, digest(path, leave=_SEAL_LENGTH)).encode():
+        raise _unusable(path, "is cut short or damaged, or was written by an older version of pyg_nnp")
+
+
+@contextmanager
+def open_store(
+    folder: Path, store_hash: str | None = None, *, verify: bool = True, file_name: str = FILE_NAME
+) -> Iterator[tuple[StoreInfo, h5py.File]]:
+    """Open a store and verify its layout, that no byte of it changed, and its hash.
+
+    Args:
+        folder: of the store.
+        store_hash: what its hash must be; if None, what the name of the folder says, if it says one.
+        verify: False where its bytes were verified just now.
+        file_name: of the store in its folder.
+
+    Yields:
+        What the store says of itself, and the open file.
+
+    Raises:
+        DataError: if there is no store, or it is cut short, damaged, of another layout, or of another hash.
+    """
+    path = folder / file_name
+    if verify:
+        check_seal(path)
+    asked = store_hash or folder.name.partition("processed_dataset_")[2]
+    try:
+        with h5py.File(path, "r") as file:
+            info = _read_info(file)
+            if asked and info.hash != asked:
+                raise _unusable(path, f"has the hash {info.hash}, but {asked} is asked for")
+            yield info, file
+    except (AttributeError, IndexError, KeyError, MemoryError, TypeError, ValueError) as error:
+        # its seal is right, so somebody else wrote it
+        raise _unusable(path, f"does not hold what a processed data set does ({error!r})") from error
+
+
+def stored_rows(file: h5py.File, info: StoreInfo, types: dict[str, torch.dtype]) -> dict[str, StoredRows]:
+    """Return the rows of each field that is not shared, to be read when they are needed.
+
+    Args:
+        file: from :func:`open_store`.
+        info: from there, too.
+        types: field -> type of the numbers that reading them returns.
+    """
+    content = StoredFile(Path(file.filename))
+    found = {}
+    for name in info.fields:
+        if name in info.shared:
+            continue
+        dataset = file["fields"][name]
+        rows, *row = dataset.shape
+        chunk = dataset.chunks[0]
+        places = (dataset.id.get_chunk_info_by_coord((first, *(0 for _ in row))) for first in range(0, rows, chunk))
+        dtype = torch.empty(0, dtype=types[name]).numpy().dtype
+        offsets = np.array([place.byte_offset for place in places], dtype=np.int64)
+        found[name] = StoredRows(content, rows, tuple(row), dataset.dtype, dtype, chunk, offsets)
+    return found
+
+
+def read_shared(file: h5py.File, name: str, dtype: torch.dtype) -> Tensor:
+    """Read the rows of one frame that hold for all."""
+    return torch.from_numpy(file["fields"][name][()]).to(dtype)
+
+
+def read_neighbor_lists(file: h5py.File) -> dict[int, Tensor]:
+    """Read the neighbor lists, (2, N (N - 1)) int64 by number of atoms N."""
+    return {int(size): torch.from_numpy(edges[()].astype(np.int64)) for size, edges in file["neighbor_lists"].items()}
+
+
+def _read_info(file: h5py.File) -> StoreInfo:
+    energies = None
+    if "atomic_energies" in file:
+        group = file["atomic_energies"]
+        energies = dict(zip(group["Z"][()].tolist(), group["energy"][()].tolist(), strict=True))
+    fields = file["fields"]
+    return StoreInfo(
+        hash=str(file.attrs["hash"]),
+        num_frames=int(file.attrs["num_frames"]),
+        sources=json.loads(file.attrs["sources"]),
+        options=json.loads(file.attrs["options"]),
+        fields=tuple(name for name in FIELDS if name in fields),
+        shared=frozenset(name for name in fields if fields[name].attrs["shared"]),
+        atomic_energies=energies,
+    )
+
+
+def _unusable(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: the processed data set {reason}. Delete its folder, or set Datahub.preload: false.")

@@ -1,0 +1,221 @@
+"""Writing the store of a preprocessed data set."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pyg_nnp.data.neighbors import full_neighbor_list
+from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store, seal
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.runtime.files import replacing, sync
+
+SHAREABLE = ("N", "Za", "Q")
+
+# Bounds on the rows of a chunk: many small blocks must not become many small chunks, nor a tiny data set a large file.
+_CHUNK_ROWS = (1024, 32768)
+# Rows written at once when a shared value turns out not to be shared.
+_ROWS_AT_ONCE = 1 << 20
+
+
+class Disk(io.FileIO):
+    """A new file for HDF5, which is told of no error: if a write fails, as on a full disk, it may end the process.
+
+    Attributes:
+        error: the first one, also what a signal raised; all that was to be written since then is lost.
+    """
+
+    error: BaseException | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all bytes, if there was no error yet."""
+        remaining = memoryview(content).cast("B")
+        size = len(remaining)
+        try:
+            while len(remaining) and self.error is None:
+                remaining = remaining[super().write(remaining) :]
+        except BaseException as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Change the size of the file, if there was no error yet."""
+        try:
+            return super().truncate(size) if self.error is None else 0
+        except BaseException as error:
+            self.error = error
+            return 0
+
+    def check(self) -> None:
+        """Raise the error, if there was one."""
+        if isinstance(self.error, OSError):
+            raise OSError(self.error.errno, self.error.strerror, str(self.name))
+        if self.error is not None:
+            raise self.error
+
+
+class StoreWriter:
+    """Appends frames to an open file; memory does not grow with their number."""
+
+    def __init__(self, disk: Disk, file: h5py.File, *, share: bool) -> None:
+        self._disk = disk
+        self._file = file
+        self._fields = file.create_group("fields")
+        self._may_share = SHAREABLE if share else ()
+        self._shared: dict[str, Array] = {}
+        self.names: frozenset[str] = frozenset()
+        self._sizes: set[int] = set()
+        self.num_frames = 0
+
+    def append(self, arrays: Mapping[str, Array]) -> None:
+        """Add a run of frames.
+
+        Args:
+            arrays: per field its rows: (G, ...) for molecules, (A, ...) for atoms; the same fields at each call.
+
+        Raises:
+            DataError: if the fields are others than those of the frames before.
+            OSError: if the disk is full.
+        """
+        self.names = self.names or frozenset(arrays)
+        if self.names != frozenset(arrays):
+            missing = ", ".join(sorted(self.names ^ frozenset(arrays)))
+            raise DataError(f"frame {self.num_frames} and those before it do not have the same fields: {missing}.")
+        sizes = np.asarray(arrays["N"])
+        for name, rows in arrays.items():
+            rows = _as_stored(name, rows)
+            if not (name in self._may_share and self._share(name, rows, sizes)):
+                self._write(name, rows)
+        self._sizes.update(np.unique(sizes).tolist())
+        self.num_frames += len(sizes)
+        self._disk.check()
+
+    def finish(self, atomic_energies: Mapping[int, float] | None) -> None:
+        """Write what is known only at the end: shared values, neighbor lists, reference energies."""
+        for name, value in self._shared.items():
+            self._fields.create_dataset(name, data=value)
+        for name, dataset in self._fields.items():
+            dataset.attrs["shared"] = name in self._shared
+        lists = self._file.create_group("neighbor_lists")
+        for size in sorted(self._sizes):
+            edges = full_neighbor_list(size).numpy().astype(np.int32)
+            # a full list is all regularity: this makes it some hundred times smaller
+            packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if edges.size else {}
+            lists.create_dataset(str(size), data=edges, **packing)
+        if atomic_energies is not None:
+            group = self._file.create_group("atomic_energies")
+            group["Z"] = np.array(list(atomic_energies), dtype=np.int64)
+            group["energy"] = np.array(list(atomic_energies.values()), dtype=np.float64)
+        self._file.attrs["num_frames"] = self.num_frames
+
+    def _share(self, name: str, rows: Array, sizes: Array) -> bool:
+        """Say whether ``rows`` repeat what all frames had so far; if they do not, write that out and stop sharing."""
+        if self.num_frames == 0:
+            self._shared[name] = rows[: sizes[0]] if FIELDS[name].level == "atom" else rows[:1]
+        elif name not in self._shared:
+            return False
+        value = self._shared[name]
+        if FIELDS[name].level == "graph":
+            same = bool((rows == value).all())
+        else:
+            same = bool((sizes == len(value)).all()) and bool((rows.reshape(-1, len(value)) == value).all())
+        if not same:
+            del self._shared[name]
+            self._write_repeated(name, value)
+        return same
+
+    def _write_repeated(self, name: str, value: Array) -> None:
+        at_once = max(1, _ROWS_AT_ONCE // len(value))
+        for first in range(0, self.num_frames, at_once):
+            self._write(name, np.tile(value, min(at_once, self.num_frames - first)))
+
+    def _write(self, name: str, rows: Array) -> None:
+        append_rows(self._fields, name, rows)
+
+
+def append_rows(group: h5py.Group, name: str, rows: Array) -> None:
+    """Add rows to a data set, which is made with the first ones."""
+    if name not in group:
+        chunk = int(np.clip(len(rows), *_CHUNK_ROWS))
+        shape = rows.shape[1:]
+        # without a filter, so that each chunk lies in the file as it is
+        layout = {"maxshape": (None, *shape), "chunks": (chunk, *shape)}
+        group.create_dataset(name, shape=(0, *shape), dtype=rows.dtype, **layout)
+    dataset = group[name]
+    dataset.resize(len(dataset) + len(rows), axis=0)
+    dataset[len(dataset) - len(rows) :] = rows
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
+    """Open a new HDF5 file, and what tells whether it can be written to.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    with Disk(path, "x+") as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file, disk
+        finally:
+            # HDF5's own errors may come from what was lost
+            disk.check()
+
+
+@contextmanager
+def write_store(
+    folder: Path,
+    *,
+    store_hash: str,
+    sources: Mapping[str, str],
+    options: Mapping[str, Any],
+    share: bool = True,
+    atomic_energies: Mapping[int, float] | None = None,
+) -> Iterator[StoreWriter]:
+    """Write a store, which appears in ``folder`` when all of it is written and was read again, or not at all.
+
+    A store that is there already is replaced at that moment; other files in its folder stay.
+
+    Args:
+        folder: of the store; made if necessary.
+        store_hash: of the content and options that the store is made from.
+        sources: standard field name -> name in the data file.
+        options: preprocessing options, to be kept as JSON.
+        share: store ``Za``, ``N`` and ``Q`` once, each if it is the same for all frames.
+        atomic_energies: atomic number -> reference energy.
+
+    Yields:
+        The writer to append frames to.
+
+    Raises:
+        OSError: it cannot be written; a store that was there is as it was.
+    """
+    writer: StoreWriter
+
+    def verify(path: Path) -> None:
+        with open_store(path.parent, store_hash, file_name=path.name) as (info, _):
+            if (info.num_frames, frozenset(info.fields)) != (writer.num_frames, writer.names):
+                raise OSError(None, "what was written reads differently", str(path))
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sync(folder.parent)
+    with replacing(folder / FILE_NAME, verify) as partial:
+        with new_hdf5(partial) as (file, disk):
+            file.attrs.update(hash=store_hash)
+            file.attrs.update(sources=json.dumps(dict(sources)), options=json.dumps(dict(options)))
+            writer = StoreWriter(disk, file, share=share)
+            yield writer
+            writer.finish(atomic_energies)
+        seal(partial)
+
+
+def _as_stored(name: str, rows: Array) -> Array:
+    if name == "Za":
+        return np.asarray(rows, dtype=np.uint8)
+    return np.asarray(rows, dtype=np.int32 if FIELDS[name].dtype == "int" else np.float64)

@@ -1,0 +1,1 @@
+"""Use of a trained potential: errors, predictions, a calculator for ASE, simulations."""

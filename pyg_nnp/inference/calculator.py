@@ -1,0 +1,146 @@
+"""The calculator for ASE: a trained potential in eV and Å, whatever the units of its training."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from torch import Tensor
+from torch_geometric.data import Data
+
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.composition import formula
+from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.inference.extrapolation import charges_never_seen, compositions_never_seen
+from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.potential.cuda_graphs import Replayed
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.units import units_of
+
+# without an electronic temperature both energies are the same
+PROPERTIES = {"energy": "E", "free_energy": "E", "forces": "Fa", "charges": "Qa", "dipole": "M2"}
+# what of the atoms is read, besides their charge
+_READ = ("positions", "numbers", "pbc")
+
+
+def units_in_ase(energy: float, length: float) -> dict[str, float]:
+    """Return what to multiply predicted fields with for eV, Å and e, from the units of energy [eV] and length [Å]."""
+    return {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
+
+
+class PotentialCalculator(Calculator):
+    """Energies [eV], forces [eV/Å], charges [e] and dipole moments [e Å] of a trained potential.
+
+    All properties come from one evaluation, which is kept until the atoms or their charge change. The neighbor list is
+    kept until an atom has moved by half of ``skin``; results are the same without.
+
+    Args:
+        potential: the folder of a trained model, its file, or a loaded potential.
+        charge: total charge [e]; None takes ``atoms.info["charge"]``, and 0 where there is none.
+        device: where to evaluate.
+        dtype: ``float32`` or ``float64``; None takes that of the training.
+        skin: how much farther than the cutoff pairs are listed [Å]; 0 for a new list at each evaluation.
+        Hartree_in_E: one Hartree in the unit of energy of the training data; needed where the model does not say.
+        Bohr_in_R: one Bohr in its unit of length; needed where the model does not say.
+
+    Raises:
+        DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, or an
+            element that the potential was not trained on.
+    """
+
+    implemented_properties = list(PROPERTIES)  # noqa: RUF012, as ASE has it
+
+    def __init__(
+        self,
+        potential: str | Path | Potential,
+        *,
+        charge: float | None = None,
+        device: str | torch.device = "cpu",
+        dtype: str | None = None,
+        skin: float = 1.0,
+        Hartree_in_E: float | None = None,
+        Bohr_in_R: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        if not isinstance(potential, Potential):
+            potential = load_potential(potential)
+        self.potential = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
+        known = self.potential.spec.get("build_params", {})
+        self._predict = Replayed(self.potential)
+        self.energy_unit, self.length_unit = units_of(known, Hartree_in_E=Hartree_in_E, Bohr_in_R=Bohr_in_R)
+        self.implemented_properties = [name for name, field in PROPERTIES.items() if field in self.potential.outputs]
+        self.charge = charge
+        self.skin = skin
+        self._charge: float | None = None  # that the results belong to
+        self._looked_at: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
+        self._listed: tuple[Tensor, Tensor] | None = None  # positions, and edges within cutoff and skin
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """Say which of what the results depend on changed since the last evaluation, by any bit; ``tol`` is not used.
+
+        It is asked several times in each step of a simulation, and takes less than a tenth of the time of ASE's own.
+        """
+        if self.atoms is None:
+            return list(all_changes)
+        changes = [name for name in _READ if not np.array_equal(getattr(atoms, name), getattr(self.atoms, name))]
+        return changes + (["charge"] if self._charge_of(atoms) != self._charge else [])
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Evaluate all properties."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        present: Atoms = self.atoms  # type: ignore[assignment]
+        predicted = self._predict(self._data(present))
+        units = units_in_ase(self.energy_unit, self.length_unit)
+        self.results = {}
+        for name in self.implemented_properties:
+            field = PROPERTIES[name]
+            rows = predicted[field].double().cpu().numpy() * units[field]
+            self.results[name] = rows if FIELDS[field].level == "atom" else rows[0]
+        self._charge = self._charge_of(present)
+
+    def _charge_of(self, atoms: Atoms) -> float:
+        return float(atoms.info.get("charge", 0.0)) if self.charge is None else float(self.charge)
+
+    def _data(self, atoms: Atoms) -> Data:
+        if atoms.pbc.any():
+            raise DataError(
+                "the cell is periodic, but a potential here knows molecules alone. "
+                "For a molecule in a box, unwrap it and set atoms.pbc = False."
+            )
+        if not len(atoms):
+            raise DataError("there are no atoms. Give at least one.")
+        device, charge = self.potential.energy_shift.device, self._charge_of(atoms)
+        if (molecule := (charge, atoms.numbers.tobytes())) != self._looked_at:
+            self._looked_at = molecule
+            of_charge = charges_never_seen(self.potential, {charge})
+            for warning in filter(None, (of_charge, compositions_never_seen(self.potential, [formula(atoms.numbers)]))):
+                warnings.warn(warning, stacklevel=2)
+        data = Data(
+            Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
+            Za=torch.tensor(atoms.numbers, device=device),
+            N=torch.tensor([len(atoms)], device=device),
+            Q=torch.tensor([charge], device=device, dtype=self.potential.dtype),
+            num_nodes=len(atoms),
+        )
+        if self.skin > 0 and self.potential.reach < float("inf"):
+            data.edge_index = self._edges(data.Ra, data.N)
+        return data
+
+    def _edges(self, Ra: Tensor, N: Tensor) -> Tensor:
+        """Return the edges within the cutoff and the skin, from the last search where no atom has left its skin."""
+        skin = self.skin / self.length_unit
+        if self._listed is not None:
+            there, edges = self._listed
+            if len(there) == len(Ra) and float((Ra - there).norm(dim=1).max()) < 0.499 * skin:
+                return edges
+        edges = find_edges(Ra, N, self.potential.reach + skin)
+        self._listed = (Ra, edges)
+        return edges

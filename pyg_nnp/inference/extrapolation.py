@@ -1,0 +1,100 @@
+"""What a potential has seen in training, and warnings of what it has not."""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from pyg_nnp.functional.geometry import shortest_distances
+from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.potential.potential import Potential
+
+log = logging.getLogger(__name__)
+
+CLOSER, FARTHER = 0.98, 1.4
+"""As multiples of the shortest distance in the training data: what is below, or all of it beyond, is told."""
+_FAR = 6.0  # Å
+# a potential that was trained on more than these is made for others, too
+_FEW_COMPOSITIONS = 20
+
+
+def charges_never_seen(potential: Potential, charges: set[float]) -> str:
+    """Return a warning of the total charges that a potential was not trained on, or an empty text."""
+    known = potential.spec.get("charges", charges)
+    unseen = ", ".join(f"{Q:g}" for Q in sorted(charges - set(known)))
+    seen = ", ".join(f"{Q:g}" for Q in known)
+    what = f"the potential was trained on total charges {seen}, not on {unseen}: predictions may mean nothing."
+    return what if unseen else ""
+
+
+def compositions_never_seen(potential: Potential, compositions: Iterable[str]) -> str:
+    """Return a warning of the chemical formulas that a potential was not trained on, or an empty text.
+
+    Those that were trained on many compositions are made for others, too: they have no warning.
+    """
+    known = potential.spec.get("compositions", ())
+    unseen = sorted(set(compositions) - set(known))
+    if not unseen or not 0 < len(known) <= _FEW_COMPOSITIONS:
+        return ""
+    shown = ", ".join(unseen[:3]) + (f" and {len(unseen) - 3} more" if len(unseen) > 3 else "")
+    return f"the potential was trained on {', '.join(known)}, not on {shown}: predictions may mean nothing."
+
+
+class ClosestWatch:
+    """Remembers how close atoms of each two elements came, to say where that was closer than in the training data.
+
+    Args:
+        potential: which says how close they are there; those saved by older versions do not.
+        length_unit: its unit of length [Å].
+    """
+
+    def __init__(self, potential: Potential, length_unit: float) -> None:
+        closest = potential.spec.get("closest", ())
+        self.known = {(int(Z1), int(Z2)): length_unit * distance for Z1, Z2, distance in closest}
+        self.found: dict[tuple[int, int], float] = {}
+
+    def look(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
+        """Look at molecules.
+
+        Args:
+            Ra: (A, 3) positions [Å].
+            Za: (A,) atomic numbers.
+            N: (G,) numbers of atoms.
+
+        Returns:
+            The smallest of all distances, each as a multiple of the shortest one of its two elements in the training
+            data; NaN if there is nothing to compare with.
+        """
+        if not self.known:
+            return math.nan
+        farthest = max(self.known.values())
+        # far enough to see that all is in Bohr, but no long way for two elements that are always far apart
+        reach = max(farthest, min(2 * farthest, _FAR))
+        shortest = shortest_distances(Ra, Za, find_edges(Ra, N, reach))
+        for elements, distance in shortest.items():
+            self.found[elements] = min(distance, self.found.get(elements, distance))
+        return self._smallest(shortest)
+
+    def report(self, advice: str, when: str = "") -> None:
+        """Warn of distances that are shorter than in the training data by more than a little."""
+        closer = [
+            f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
+            for (Z1, Z2), distance in self.known.items()
+            if self.found.get((Z1, Z2), distance) < CLOSER * distance
+        ]
+        if closer:
+            where = "atoms come closer than in the training data, where the potential has learned nothing"
+            log.warning("%s%s: %s. %s", when, where if when else where.capitalize(), ", ".join(closer), advice)
+        if (nearest := self._smallest(self.found)) > FARTHER:
+            log.warning(
+                "%sNo atoms are as near as in the training data, by a factor of %.2f (1.89: Bohr taken for Å). %s",
+                *(when, nearest, advice),
+            )
+
+    def _smallest(self, found: Mapping[tuple[int, int], float]) -> float:
+        """Return the smallest of distances as multiples of those in the training data."""
+        return min(
+            (d / self.known[elements] for elements, d in found.items() if elements in self.known), default=math.nan
+        )

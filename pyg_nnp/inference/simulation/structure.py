@@ -1,0 +1,202 @@
+# mypy: allow-untyped-calls
+"""The atoms of a simulation: structure, calculator, constraints, and what tells that they have exploded."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from ase.constraints import FixAtoms, FixBondLengths
+from scipy.spatial import cKDTree
+
+from pyg_nnp.data.formats.ase_frames import refuse_periodic
+from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
+from pyg_nnp.functional.bonds import bonds
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.simulation.config import Constraints, Simulation
+from pyg_nnp.potential.potential import Potential
+
+log = logging.getLogger(__name__)
+
+# times the sum of covalent radii; between the two a bond that vibrates neither forms nor breaks
+_BONDED, _APART = 1.25, 1.6
+
+
+class SimulationError(UserError):
+    """A simulation that cannot go on."""
+
+
+def require_structure(path: Path) -> None:
+    """Refuse a structure file that is not there.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not path.is_file():
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
+        raise DataError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}")
+
+
+def read_structure(path: Path, charge: float | None) -> Atoms:
+    """Read the last structure of a file: elements, positions, velocities and masses, without constraints.
+
+    Args:
+        path: of a format that ASE knows.
+        charge: total charge [e]; None takes that of the file, or 0.
+
+    Raises:
+        DataError: there is no such file, or ASE cannot read it, or it is periodic.
+    """
+    require_structure(path)
+    try:
+        structures: list[Any] = list(ase.io.iread(path, index=":", do_not_split_by_at_sign=True))
+        found = structures[-1]
+        total = float(found.info.get("charge", 0.0) if charge is None else charge)
+    except Exception as error:  # ASE's readers raise whatever they come upon
+        reason = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
+    if len(structures) > 1:
+        log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
+    refuse_periodic(path, len(structures) - 1, found.pbc)
+    atoms = Atoms(found.numbers, found.positions, info={"charge": total})
+    if found.has("masses"):
+        atoms.set_masses(found.get_masses())
+    if found.has("momenta"):
+        atoms.set_momenta(found.get_momenta())
+    return atoms
+
+
+def calculator_of(config: Simulation, potential: Potential) -> PotentialCalculator:
+    """Return a new calculator; several may share a potential.
+
+    Raises:
+        ConfigError: there is no GPU, but one is asked for.
+        DataError: the potential has no forces, or does not say its units.
+    """
+    if config.cuda and not torch.cuda.is_available():
+        raise ConfigError("cuda: there is no CUDA device here. Set it to false.")
+    calculator = PotentialCalculator(potential, device="cuda" if config.cuda else "cpu", dtype=config.dtype)
+    if "forces" not in calculator.implemented_properties:
+        raise DataError(f"{config.model}: this potential predicts no forces. Train one with the layer Force.")
+    return calculator
+
+
+def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int], float] | None = None) -> None:
+    """Set the constraints of some atoms, whose positions have the distances that are to be kept.
+
+    Args:
+        atoms: without constraints, or with others, which are replaced.
+        constraints: from the configuration.
+        more: further pairs of atoms and their distances [Å].
+
+    Raises:
+        ConfigError: an atom is not there.
+    """
+    check_atoms(atoms, "constraints.fixed_atoms", constraints.fixed_atoms)
+    for pair in constraints.fixed_distances:
+        check_atoms(atoms, "constraints.fixed_distances", pair)
+    distances = {(i, j): float(atoms.get_distance(i, j)) for i, j in constraints.fixed_distances} | (more or {})
+    fixed = [FixAtoms(constraints.fixed_atoms)] if constraints.fixed_atoms else []
+    # in one object: each would undo what another has done to an atom of both
+    kept = [FixBondLengths([*distances], bondlengths=[*distances.values()])] if distances else []
+    atoms.set_constraint([*fixed, *kept])
+
+
+def check_atoms(atoms: Atoms, key: str, numbers: list[int]) -> None:
+    """Refuse numbers of atoms that are not there."""
+    for number in numbers:
+        if number >= len(atoms):
+            raise ConfigError(
+                f"{key}: there is no atom {number}. The structure has {len(atoms)}, counted from 0 to {len(atoms) - 1}."
+            )
+
+
+def largest_force(atoms: Atoms) -> float:
+    """Return the length of the largest force [eV/Å], constraints applied."""
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+
+
+def check_finite(atoms: Atoms, step: int, advice: str) -> None:
+    """Refuse to go on from an energy or a force that is not finite.
+
+    Raises:
+        SimulationError: one is not; names the step.
+    """
+    try:
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    except DataError as error:
+        raise SimulationError(f"step {step}: {error}") from error
+    if not (math.isfinite(energy) and np.isfinite(forces).all()):
+        raise SimulationError(f"step {step}: the energy is {energy} eV, or a force is not finite. {advice}")
+
+
+class Guard:
+    """Ends a simulation that has exploded.
+
+    An atom has left if none is as near as the reach of the potential, or twice what the loneliest one had at first.
+
+    Args:
+        atoms: at the start, with their calculator.
+    """
+
+    def __init__(self, atoms: Atoms) -> None:
+        calculator: PotentialCalculator = atoms.calc
+        self.farthest = max(calculator.potential.reach * calculator.length_unit, 2 * _loneliest(atoms)[1])
+
+    def check(self, atoms: Atoms, step: int, advice: str) -> None:
+        """Look at energy, forces and positions after a step.
+
+        Raises:
+            SimulationError: the energy or a force is not finite, or an atom has left the others.
+        """
+        check_finite(atoms, step, advice)
+        atom, distance = _loneliest(atoms)
+        if distance > self.farthest:
+            raise SimulationError(
+                f"step {step}: atoms fly apart: none is within {self.farthest:.1f} Å of atom {atom}. {advice}"
+            )
+
+
+class BondWatch:
+    """Warns, once, of a bond that forms or breaks: few potentials know reactions, and they go wrong without a word.
+
+    Args:
+        atoms: at the start.
+    """
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.warned, self.at_first = False, _bonded(atoms, _BONDED)
+
+    def look(self, atoms: Atoms, step: int) -> None:
+        """Compare the bonds with those at the start."""
+        if self.warned:
+            return
+        formed = _bonded(atoms, _BONDED) - self.at_first
+        broken = self.at_first - _bonded(atoms, _APART)
+        if not (formed or broken):
+            return
+        self.warned = True
+        i, j = min(formed or broken)
+        which = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+        how = "as near as if bonded, which they were not" if formed else "too far apart to be bonded, which they were"
+        log.warning(
+            "Step %d: %s are %.2f Å apart, %s at the start. Unless the training data has such structures, what follows "
+            "means nothing. Said once.",
+            *(step, which, atoms.get_distance(i, j), how),
+        )
+
+
+def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
+    return {(int(i), int(j)) for i, j in bonds(atoms.positions, atoms.numbers, factor)}
+
+
+def _loneliest(atoms: Atoms) -> tuple[int, float]:
+    """Return the atom that is farthest from its nearest neighbor, and how far that is [Å]."""
+    if len(atoms) < 2:
+        return 0, 0.0
+    nearest = cKDTree(atoms.positions).query(atoms.positions, k=2)[0][:, 1]
+    return int(nearest.argmax()), float(nearest.max())

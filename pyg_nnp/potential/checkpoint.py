@@ -1,0 +1,232 @@
+"""The file of a potential: parameters, and the JSON that it is rebuilt from, in one safetensors file with a digest."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.potential.build import build_layers
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime.files import finite, write_durably
+
+FORMAT = 1
+_KEY = "potential"
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+BEST, LAST = "best.safetensors", "last.safetensors"
+_MOST_NAMED = 5
+
+
+def save_potential(
+    potential: Potential, path: Path, about: Mapping[str, Any], more: Mapping[str, Tensor] | None = None
+) -> str:
+    """Save a potential, durably.
+
+    Args:
+        potential: built by :func:`pyg_nnp.build_potential`.
+        path: of the file.
+        about: more to be written into the JSON, such as the epoch.
+        more: other tensors to be kept in the same file, with names that no parameter has.
+
+    Returns:
+        The digest of the file, which its description says as well.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is as it was.
+    """
+    description = {
+        **potential.spec,
+        "format": FORMAT,
+        "version": version("pyg-nnp"),
+        "dtype": str(potential.dtype).removeprefix("torch."),
+        # by it a file that was put in the place of another is noticed
+        "name": path.name,
+        **about,
+    }
+    tensors = {**potential.state_dict(), **(more or {})}
+    tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    content, digest = sealed(finite(description), tensors)
+    write_durably(path, [content])
+    return digest
+
+
+def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[bytes, str]:
+    """Return the file of a potential with its digest, and the digest."""
+    # one entry alone: safetensors writes several in any order, and the same potential would not be the same bytes
+    digest = _digest(save(tensors, {_KEY: json.dumps(description)}))
+    return save(tensors, {_KEY: json.dumps({**description, "sha256": digest})}), digest
+
+
+def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a file that :func:`save_potential` wrote.
+
+    Returns:
+        The description, and all tensors by name.
+
+    Raises:
+        DataError: there is no such file, or it is damaged, or another one than its name says, or of another format.
+    """
+    if not path.is_file():
+        near = ", ".join(str(found.parent) for found in sorted(path.parent.glob(f"*/{BEST}"))[:_MOST_NAMED])
+        instead = f" In {path.parent} there are: {near}." if near else ""
+        raise DataError(
+            f"{path}: no potential here, seen from '{Path.cwd()}'. Name the folder of a trained model, or a file in "
+            f"it.{instead}"
+        )
+    content = path.read_bytes()
+    try:
+        description: dict[str, Any] = json.loads(_header(content)["__metadata__"][_KEY])
+        damaged = description["sha256"] != _digest(content)
+        found, name = description["format"], description["name"]
+        tensors = load(content)
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if damaged:
+        raise _damaged(path, "its content is not what was written")
+    if found != FORMAT:
+        raise DataError(
+            f"{path}: format {found} of a potential is not known to this version of pyg_nnp, which reads format "
+            f"{FORMAT}. Use a version like that which wrote it, {description.get('version')}."
+        )
+    if path.name in (BEST, LAST) and path.name != name:
+        raise DataError(f"{path}: this was saved as {name}. Put the right file in its place.")
+    return description, tensors
+
+
+def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Potential:
+    """Load a potential that training has saved, in evaluation mode.
+
+    Args:
+        path: the folder of a model, of which the best potential is taken, or a file.
+        device: where to.
+
+    Raises:
+        DataError: there is no potential, or a damaged one.
+        ConfigError: a layer is a class of the user's own whose module is not imported yet.
+    """
+    path = Path(path)
+    path = path / BEST if path.is_dir() else path
+    description, tensors = read_saved(path)
+    try:
+        spec = {key: value for key, value in description.items() if key not in ("training", "sha256")}
+        _check_shapes(spec, tensors)
+        potential = potential_from_spec(spec, torch.Generator())
+        potential.to(_DTYPES[description["dtype"]])
+        load_parameters(potential, tensors)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
+    return potential.to(device).eval()
+
+
+def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[str]]:
+    """Give layers of a new potential the parameters of a trained one.
+
+    A layer takes them if the n-th layer of its name there has parameters of the same names and shapes. Reference
+    energies belong to the data and are not taken.
+
+    Args:
+        potential: built by :func:`pyg_nnp.build_potential`.
+        path: the folder of a trained model, or a file.
+
+    Returns:
+        The layers that took them, and those whose own parameters are as they were.
+
+    Raises:
+        DataError: there is no potential, a damaged one, or none of its layers fits.
+    """
+    path = Path(path)
+    path = path / BEST if path.is_dir() else path
+    description, tensors = read_saved(path)
+    trained = dict(_labelled(description))
+    state, parameters = potential.state_dict(), dict(potential.named_parameters())
+    taken, left = [], []
+    for label, number in _labelled(potential.spec):
+        own = {name: value for name, value in state.items() if name.startswith(f"layers.{number}.")}
+        # what is no parameter describes them, and goes with them
+        if not own.keys() & parameters.keys():
+            continue
+        found = {name: tensors.get(f"layers.{trained.get(label)}.{name.split('.', 2)[2]}") for name in own}
+        if all(value is not None and value.shape == own[name].shape for name, value in found.items()):
+            state |= {name: value for name, value in found.items() if value is not None}
+            taken.append(label)
+        else:
+            left.append(label)
+    if not taken:
+        raise DataError(f"{path}: no layer of this potential has the parameters of one of: {', '.join(left)}.")
+    potential.load_state_dict(state)
+    return taken, left
+
+
+def _labelled(description: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield a name for each layer, by which it is found in another potential, and its number."""
+    seen: Counter[str] = Counter()
+    for number, layer in enumerate(description["layers"]):
+        name = description["architecture"] if layer["name"] == "Core" else layer["name"]
+        seen[name] += 1
+        yield (name if seen[name] == 1 else f"{name} {seen[name]}"), number
+
+
+def load_parameters(potential: Potential, tensors: Mapping[str, Tensor]) -> None:
+    """Copy all parameters and buffers of a potential from the tensors of a file.
+
+    Raises:
+        KeyError: one is missing.
+        RuntimeError: one has another shape.
+    """
+    potential.load_state_dict({name: tensors[name] for name in potential.state_dict()})
+
+
+def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
+    """Refuse a description that asks for other parameters than there are, before memory is taken for them.
+
+    A potential with layers of the user's own is built without this check: they need not work without memory.
+    """
+    names = [description["architecture"], *(entry["name"] for entry in description["layers"])]
+    if any(":" in name and not name.startswith("pyg_nnp.") for name in names):
+        return
+    with torch.device("meta"):
+        expected = potential_from_spec(description, None).state_dict()
+    for name in expected:
+        if name not in parameters or expected[name].shape != parameters[name].shape:
+            raise ValueError(f"description and parameters do not fit together at {name}")
+
+
+def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | None) -> Potential:
+    """Build the potential that a saved description stands for, with parameters that are still to be loaded."""
+    layers, built = build_layers(
+        spec["architecture"],
+        {},
+        [(entry["name"], entry["params"]) for entry in spec["layers"]],
+        generator,
+        may_import=False,
+    )
+    return Potential(layers, {**spec, "layers": built})
+
+
+def _header(content: bytes) -> Any:
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+
+
+def _digest(content: bytes) -> str:
+    """Return the hash of all that the file says, but for the hash itself."""
+    header = _header(content)
+    description = json.loads(header["__metadata__"][_KEY])
+    description.pop("sha256", None)
+    header["__metadata__"] = description
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest.update(memoryview(content)[8 + int.from_bytes(content[:8], "little") :])
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: the saved potential is damaged: {reason}. Use another copy of it.")

@@ -1,0 +1,111 @@
+"""What a run tells: a log file, messages on the terminal, a progress bar."""
+
+import logging
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+ROOT = logging.getLogger("pyg_nnp")
+VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
+
+
+class _ConsoleHandler(logging.Handler):
+    """Print messages above a progress bar."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "WARNING: " if record.levelno >= logging.WARNING else ""
+        self.console.print(f"{mark}{self.format(record)}", soft_wrap=True, markup=False, highlight=False)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file; if it cannot be written any more, that is said once, and the run goes on without."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        ROOT.removeHandler(self)
+        ROOT.warning("%s ends here, it cannot be written to any more: %s.", self.baseFilename, sys.exc_info()[1])
+
+    def close(self) -> None:
+        # what could not be written when it was to be is tried once more
+        with suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def run_log(folder: Path) -> Iterator[Console]:
+    """Let the package's messages go to the terminal and, with each epoch, to a new file in ``folder``.
+
+    Yields:
+        The console for progress bars.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = _LogFile(_new_file(folder), encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
+    with terminal_log(file) as console:
+        yield console
+
+
+@contextmanager
+def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[Console]:
+    """Let the package's messages go to the terminal, and to other handlers, which are closed at the end.
+
+    Args:
+        more: the other handlers.
+        level: of what the terminal shows.
+
+    Yields:
+        The console for progress bars.
+    """
+    console = Console(stderr=True)
+    handlers = [*more, _ConsoleHandler(console, level)]
+    level, propagate = ROOT.level, ROOT.propagate
+    ROOT.setLevel(logging.DEBUG)
+    ROOT.propagate = False
+    for handler in handlers:
+        ROOT.addHandler(handler)
+    try:
+        yield console
+    finally:
+        for handler in handlers:
+            ROOT.removeHandler(handler)
+            handler.close()
+        ROOT.setLevel(level)
+        ROOT.propagate = propagate
+
+
+def _new_file(folder: Path) -> Path:
+    """Return a name that no earlier run has, even one of the same second."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for attempt in range(1, 1000):
+        path = folder / (f"{stamp}.log" if attempt == 1 else f"{stamp}_{attempt}.log")
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"{folder} has a thousand logs of {stamp}.")
+
+
+def versions() -> str:
+    """Return the versions of Python and of the packages that results depend on."""
+    return ", ".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in VERSIONS])
+
+
+def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Return a progress bar, which is quiet where the console is no terminal."""
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def time_columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of a task whose length is known: how long it took, and how long it will."""
+    return TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()

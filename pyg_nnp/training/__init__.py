@@ -1,0 +1,1 @@
+"""Training: steps, epochs, state, losses, metrics, and what watches them."""

@@ -1,0 +1,59 @@
+"""Frames that stand for a data set, and their numbers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.training.report.collect import Array, without_references
+
+_MAX_ATOMS = 200_000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What histograms of a data set show.
+
+    Attributes:
+        frames: how many frames were looked at.
+        of: how many there are.
+        values: field -> rows, (molecules or atoms, ...); of ``E`` what reference energies leave.
+        distances: (n,) from each atom to another one of its frame, chosen at random.
+    """
+
+    frames: int
+    of: int
+    values: dict[str, Array]
+    distances: Array
+
+
+def sample(dataset: MoleculeDataset, atomic_energies: Tensor) -> Sample:
+    """Choose frames at random, all of a small data set, and return their numbers.
+
+    Args:
+        dataset: all frames.
+        atomic_energies: (119,) reference energies.
+    """
+    generator = torch.Generator().manual_seed(0)
+    count = min(len(dataset), max(1, _MAX_ATOMS // dataset.max_atoms))
+    # in the order of the store, which is read faster
+    chosen = torch.randperm(len(dataset), generator=generator)[:count].sort().values
+    blocks = list(dataset.blocks(dataset.fields, chosen))
+    values = {name: torch.cat([block[name].cpu() for block in blocks]) for name in dataset.fields}
+    if "E" in values:
+        values["E"] = without_references(values["E"], values["Za"], values["N"], atomic_energies.cpu())
+    distances = _some_distances(values["Ra"].double(), values["N"], generator)
+    return Sample(
+        count, len(dataset), {name: rows.double().numpy() for name, rows in values.items()}, distances.numpy()
+    )
+
+
+def _some_distances(Ra: Tensor, N: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the distance from each atom to another one of its frame; lone atoms have none."""
+    first, sizes = (N.cumsum(0) - N).repeat_interleave(N), N.repeat_interleave(N)
+    atoms = torch.arange(len(Ra))
+    steps = 1 + (torch.rand(len(Ra), generator=generator) * (sizes - 1)).long()
+    others = first + (atoms - first + steps) % sizes
+    return pair_distances(Ra, torch.stack([atoms, others])[:, sizes > 1])

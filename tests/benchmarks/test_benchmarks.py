@@ -1,0 +1,145 @@
+"""The benchmarks run, on systems too small to measure anything."""
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import toy_config
+
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.potential.build import build_potential
+from pyg_nnp.potential.checkpoint import save_potential
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMES = {"contender", "median_ms", "q1_ms", "q3_ms", "PyG / this"}
+ALONE = {"first_ms", "peak_MB"}
+EXPECTED = {
+    "steps": TIMES | ALONE | {"batch", "task"},
+    "molecule": TIMES | ALONE | {"atoms"},
+    "scaling": TIMES | {"sweep", "size", "task", "us_per_atom"},
+    "epoch": TIMES | {"step_ms", "evaluation_ms", "not_steps", "neither_steps_nor_evaluations"},
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_benchmark(tmp_path: Path, name: str) -> None:
+    results, figure = tmp_path / "results.json", tmp_path / "figure.svg"
+    options = ["--small", "--repeats", "2", "--threads", "1", "--json", str(results)]
+    options += ["--plot", str(figure)] if name == "scaling" else []
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(results.read_text())
+    assert 0 < document["difference_of_atomic_energies"] < 1e-5  # float32, and not the same code twice
+    assert document["system"]["threads"] == document["settings"]["threads"] == 1
+    assert document["system"]["versions"]["torch"]
+    assert document["system"]["cpu"]
+    assert {"ours", "PyG"} <= {row["contender"] for row in document["rows"]}
+    for row in document["rows"]:
+        assert row.keys() == EXPECTED[name]
+        assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
+        assert row["PyG / this"] == 1 or row["contender"] != "PyG"
+        assert all(row[key] > 0 for key in ALONE & row.keys())
+    assert document["title"] in done.stdout
+    assert figure.exists() == (name == "scaling")
+    assert {path.name for path in tmp_path.iterdir()} <= {"results.json", "figure.svg"}
+
+
+def test_benchmark_of_neighbors(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "neighbors.py"), "--small", "--repeats", "2"]
+    command += ["--threads", "1", "--json", "results.json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["difference_of_edges"] < 1e-5
+    assert document["difference_of_sums"] < 1e-4
+    assert document["system"]["threads"] == 1
+    assert document["system"]["versions"]["scipy"]
+    assert {"find_edges", "SciPy", "plain torch", "sum_over_atoms"} <= {row["contender"] for row in document["rows"]}
+    for row in document["rows"]:
+        assert row.keys() == {"task", "molecules", "atoms", "contender", "median_ms", "q1_ms", "q3_ms"}
+        assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
+    assert document["title"] in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def run_small(tmp_path: Path, name: str, *options: str) -> Any:
+    """Run a benchmark and return what it writes."""
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--small", *options]
+    done = subprocess.run([*command, "--json", str(tmp_path / "results.json")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads((tmp_path / "results.json").read_text())
+
+
+def test_benchmark_of_accuracy(tmp_path: Path) -> None:
+    fresh, trained = run_small(tmp_path, "accuracy", "--epochs", "1")
+    assert (fresh.pop("epochs"), trained.pop("epochs")) == (0, 1)
+    assert fresh.pop("loss") is None
+    assert trained.pop("loss") > 0
+    for row in (fresh, trained):
+        assert 64 <= row.pop("rows") <= 4096
+        assert row.keys() == {"E", "Ea", "Fa", "Qa", "M2", "Q", "largest of the gradients"}
+        assert all(0 < error < 1e-6 for error in row.values())
+
+
+def test_benchmark_of_seeds(tmp_path: Path) -> None:
+    document = run_small(tmp_path, "seeds", "--seeds", "1", "--epochs", "1")
+    assert document["epochs"] == 1
+    assert [(row.pop("filters"), row.pop("seed")) for row in document["rows"]] == [("table", 1), ("exact", 1)]
+    table, exact = document["rows"]
+    assert table.keys() == exact.keys() == {"E", "Fa", "Qa", "M2", "Q"}
+    # the same few steps but for rounding
+    assert table != exact
+    assert table == pytest.approx(exact, rel=0.05)
+
+
+@pytest.mark.parametrize("size", [64, 300])
+def test_clusters_are_what_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from frames import cluster
+    from scipy.spatial import cKDTree
+
+    one, again, other = cluster(size), cluster(size), cluster(size, seed=1)
+    assert len(one["coordinates"]) == len(one["atomic_numbers"]) == size
+    assert (one["coordinates"] == again["coordinates"]).all()
+    assert not (one["coordinates"] == other["coordinates"]).all()
+    distances, _ = cKDTree(one["coordinates"]).query(one["coordinates"], k=2)
+    assert distances[:, 1].min() > 0.9
+    radius = max(abs(one["coordinates"]).max(axis=0))
+    assert size / (4 / 3 * 3.1416 * radius**3) > 0.02  # atoms / Å³, of the ball around a cluster that is no ball
+
+
+def write_potential(folder: Path) -> Path:
+    """Save an untrained potential that knows the elements of the example."""
+    potential = build_potential(config_from_dict(toy_config()), "FF01")
+    save_potential(potential, folder / "best.safetensors", {})
+    return folder
+
+
+def test_benchmark_of_dynamics(tmp_path: Path) -> None:
+    document = run_small(tmp_path, "dynamics", str(write_potential(tmp_path)))
+    rows = document["rows"]
+    assert {(row["dtype"], row["filters"]) for row in rows} == set(product(("float32", "float64"), ("table", "exact")))
+    for row in rows:
+        assert (row["ps"], row["fell_into_a_hole"]) == (0.02, "no")
+        assert 0 < row["share_of_neighbors"] < row["share_outside_model"] < 1
+        assert row["ms_per_step"] > 0 < row["fluctuation_meV/atom"]
+    # the same way from the same start, but for rounding; exact filters and tables are not the same code
+    drifts = [row["drift_meV/atom/ps"] for row in rows]
+    assert len(set(drifts)) == 4
+    assert drifts == pytest.approx(drifts[:1] * 4, rel=0.05)
+
+
+def test_benchmark_of_minima(tmp_path: Path) -> None:
+    pytest.importorskip("tblite")
+    document = run_small(tmp_path, "minima", str(write_potential(tmp_path)))
+    (row,) = document["rows"]
+    assert (row["geometries"], row["converged"], row["mean_steps"]) == (2, 0, 2)
+    # of an untrained potential
+    assert row["largest_force_eV/A"] > row["rms_of_components_eV/A"] > 0.1
+    assert document["vibrations"] == 6
+    assert 0 < document["mean_absolute_deviation_per_cm"] <= document["largest_deviation_per_cm"]

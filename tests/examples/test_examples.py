@@ -1,0 +1,92 @@
+"""The configurations that ship, run as they stand but for the number of epochs."""
+
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from toy import write_config, write_toy
+
+from pyg_nnp import load_config
+from pyg_nnp.commands import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+SHARED = ROOT / "../shared"
+
+
+def shorten(path: Path, **changes: str) -> None:
+    text = path.read_text()
+    for key, value in changes.items():
+        text, count = re.subn(rf"(?m)^(\s*{key}:) [^#\n]*", rf"\1 {value} ", text)
+        assert count == 1, key
+    path.write_text(text)
+
+
+def some_frames(source: Path, target: Path, number: int) -> None:
+    """Write every so many-th frame of an example into another file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as file:
+        frames = pickle.load(file)
+    with target.open("wb") as file:
+        pickle.dump(frames[:: len(frames) // number], file)
+
+
+@pytest.mark.parametrize("name", ["alanine_dipeptide", "charged_molecules"])
+def test_examples_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    some_frames(EXAMPLES / name / "dataset.pkl", tmp_path / "dataset.pkl", 100)
+    for file in ("atomic_energy.csv", "train.yaml"):
+        (tmp_path / file).write_bytes((EXAMPLES / name / file).read_bytes())
+    shorten(tmp_path / "train.yaml", max_epochs="1")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "train.yaml"]) == 0
+    assert len(list(tmp_path.glob("*-SchNet/metrics.json"))) == 1
+
+
+def test_reference_configuration_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = "examples/alanine_dipeptide"
+    some_frames(ROOT / example / "dataset.pkl", tmp_path / example / "dataset.pkl", 50)
+    (tmp_path / example / "atomic_energy.csv").write_bytes((ROOT / example / "atomic_energy.csv").read_bytes())
+    (tmp_path / "reference.yaml").write_bytes((EXAMPLES / "reference.yaml").read_bytes())
+    shorten(tmp_path / "reference.yaml", max_epochs="1")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "reference.yaml"]) == 0
+
+
+@pytest.mark.parametrize("name", ["md17", "charged_hdf5"])
+def test_data_of_other_groups_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    config = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    data = SHARED / "data" / config["Datahub"]["data_path"]
+    if not data.exists():
+        pytest.skip(f"{data} is not there")
+    (tmp_path / data.name).symlink_to(data.resolve())
+    (tmp_path / "train.yaml").write_bytes((EXAMPLES / f"{name}.yaml").read_bytes())
+    shorten(tmp_path / "train.yaml", max_epochs="1", batch_size="50")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "train.yaml"]) == 0
+
+
+def test_configuration_of_the_specification_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = SHARED / "spec" / "train.yaml"
+    if not source.exists():
+        pytest.skip(f"{source} is not there")
+    some_frames(EXAMPLES / "alanine_dipeptide/dataset.pkl", tmp_path / "dataset.pkl", 100)
+    (tmp_path / "atomic_energy.csv").write_bytes((EXAMPLES / "alanine_dipeptide/atomic_energy.csv").read_bytes())
+    (tmp_path / "train.yaml").write_bytes(source.read_bytes())
+    assert load_config(tmp_path / "train.yaml").Trainer.max_epochs == 10000
+    shorten(tmp_path / "train.yaml", max_epochs="1")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "train.yaml"]) == 0
+
+
+def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    write_toy(tmp_path)
+    write_config(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "train.yaml"]) == 0
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["error"].shape == (24,)
+    assert names["potential"](names["water"])["Fa"].shape == (3, 3)

@@ -1,0 +1,121 @@
+"""--profile: where the time of an epoch goes."""
+
+import itertools
+import logging
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from toy import toy_config, write_config, write_toy
+
+from pyg_nnp import build_potential
+from pyg_nnp.commands import cli
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.training.fit import profile as stopwatch
+from pyg_nnp.training.profile import PARTS, Profile, profiled
+
+STEPS = 3  # of an epoch of the toy
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_toy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(folder: Path, out: str, *options: str, code: int = 0, **changes: object) -> str:
+    """Train and return the log."""
+    path = write_config(folder, toy_config(**changes))
+    assert cli.main(["train", str(path), "-o", out, *options]) == code
+    (log,) = (folder / out / "logs").iterdir()
+    return log.read_text()
+
+
+def table(log: str) -> dict[str, list[tuple[float, float]]]:
+    """Return part -> (seconds, percent) of each column."""
+    rows = re.findall(rf"^({'|'.join(PARTS)}|epoch) +(\d.*%)$", log, re.MULTILINE)
+    cells = {part: re.findall(r"([\d.]+) s +([\d.]+) %", row) for part, row in rows}
+    return {part: [(float(seconds), float(share)) for seconds, share in row] for part, row in cells.items()}
+
+
+def test_the_parts_are_the_epoch(folder: Path) -> None:
+    log = train(folder, "out", "--profile")
+    assert "mean of 2 later" in log
+    parts = table(log)
+    assert list(parts) == [*PARTS, "epoch"]
+    epoch = parts.pop("epoch")
+    assert len(epoch) == 2
+    for column, (seconds, share) in enumerate(epoch):
+        assert share == 100
+        assert all(row[column][0] > 0 for row in parts.values())
+        assert sum(row[column][0] for row in parts.values()) == pytest.approx(seconds, abs=1e-4 * len(PARTS))
+        assert sum(row[column][1] for row in parts.values()) == pytest.approx(100, abs=0.1 * len(PARTS))
+
+
+def test_what_is_counted_as_what(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that goes on by a second whenever it is looked at."""
+    clock = itertools.count()
+    monkeypatch.setattr(stopwatch, "perf_counter", lambda: float(next(clock)))
+    parts = table(train(folder, "out", "--profile", Trainer__patience=None))
+    # before and after the forces; after the loss and the step; the end of the epoch
+    expected = dict.fromkeys(PARTS, STEPS) | {"forward": 2 * STEPS, "validation": 1, "rest": 2 * STEPS + 1}
+    for part, seconds in expected.items():
+        first, later = (column[0] for column in parts[part])
+        assert later == seconds, part
+        assert first == seconds + (part == "rest"), part  # the optimiser is made in it
+    assert next(clock) == 1 + parts["epoch"][0][0] + 2 * parts["epoch"][1][0]
+
+
+def test_results_are_the_same_bits(folder: Path) -> None:
+    assert not table(train(folder, "without"))
+    assert table(train(folder, "with", "--profile"))
+    for state in ("best", "last"):
+        ours, theirs = (
+            (folder / out / "FF01-SchNet" / f"{state}.safetensors").read_bytes() for out in ("with", "without")
+        )
+        assert ours == theirs
+    ours, theirs = ((folder / out / "FF01-SchNet" / "history.csv").read_bytes() for out in ("with", "without"))
+    assert ours == theirs
+
+
+def test_one_table_for_each_model_and_one_epoch_has_no_mean(folder: Path) -> None:
+    models = toy_config()["Modelhub"]
+    models["FF02"] = {**models["FF01"], "suffix": "second"}
+    log = train(folder, "out", "--profile", Modelhub=models, Trainer__max_epochs=1)
+    for name in ("FF01", "FF02"):
+        assert log.count(f"{name}: time of an epoch") == 1
+    assert {len(row) for row in table(log).values()} == {1}
+
+
+def test_a_training_that_is_interrupted_has_a_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end_epoch = Profile.end_epoch
+
+    def interrupted(self: Profile) -> None:
+        end_epoch(self)
+        if len(self.epochs) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Profile, "end_epoch", interrupted)
+    log = train(folder, "out", "--profile", code=130)
+    assert "mean of 1 later" in log
+    assert log.index("time of an epoch") < log.index("Stopped: interrupted.")
+
+
+def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = Profile(build_potential(config_from_dict(toy_config()), "FF01"))
+    calls: list[str] = []
+    monkeypatch.setattr(profile, "_device", torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("synchronize"))
+    monkeypatch.setattr(stopwatch, "perf_counter", lambda: calls.append("clock") or 0.0)
+    profile.lap("data")
+    profile.end_epoch()
+    assert calls == ["synchronize", "clock"] * 2
+
+
+def test_no_epoch_no_table(caplog: pytest.LogCaptureFixture) -> None:
+    potential = build_potential(config_from_dict(toy_config()), "FF01")
+    with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt), profiled(potential, "FF01"):
+        raise KeyboardInterrupt
+    assert not caplog.records

@@ -1,0 +1,78 @@
+"""Epochs in TensorBoard's files, read back by TensorBoard."""
+
+import csv
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import toy_config, write_config, write_toy
+
+from pyg_nnp.commands import cli
+from pyg_nnp.training.fit import Epoch
+from pyg_nnp.training.tensorboard import board
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_toy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = events.EventAccumulator(str(folder))
+    found.Reload()
+    return {name: {event.step: event.value for event in found.Scalars(name)} for name in found.Tags()["scalars"]}
+
+
+def history(path: Path) -> dict[str, dict[int, float]]:
+    with path.open() as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    return {name: {int(row["epoch"]): float(row[name]) for row in rows} for name in rows[0] if name != "epoch"}
+
+
+def test_scalars_are_those_of_the_history(folder: Path) -> None:
+    write_config(folder, toy_config(Trainer__tensorboard=True))
+    assert cli.main(["train", "train.yaml"]) == 0
+    logged, written = scalars(folder / "tensorboard/FF01-SchNet"), history(folder / "FF01-SchNet/history.csv")
+    assert logged.keys() == written.keys()
+    for name, values in written.items():
+        assert logged[name] == pytest.approx(values, rel=1e-6), name
+
+
+def test_epochs_that_come_again_after_a_kill_take_the_place_of_the_first(tmp_path: Path) -> None:
+    for numbers, loss in (((1, 2, 3), 1.0), ((3, 4), 2.0)):
+        with board(tmp_path) as add:
+            for number in numbers:
+                add(Epoch(number, loss, 0.1))
+    assert scalars(tmp_path)["training_loss"] == {1: 1.0, 2: 1.0, 3: 2.0, 4: 2.0}
+
+
+def test_a_training_may_go_on_with_and_without(folder: Path) -> None:
+    """It changes nothing of the result, so it is not among what resuming compares."""
+    write_config(folder)
+    assert cli.main(["train", "train.yaml"]) == 0
+    assert not (folder / "tensorboard").exists()
+    write_config(folder, toy_config(Trainer__tensorboard=True, Trainer__report=False))
+    assert cli.main(["train", "train.yaml", "--resume"]) == 0
+
+
+def test_missing_package(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        "pyg_nnp.training.tensorboard.find_spec", lambda name: None if name == "tensorboard" else real(name)
+    )
+    write_config(folder, toy_config(Trainer__tensorboard=True))
+    assert cli.main(["train", "train.yaml"]) == 2
+    assert r"Trainer.tensorboard: the package tensorboard is not installed" in capsys.readouterr().err
+    assert not (folder / "FF01-SchNet").exists()
+
+
+def test_training_goes_on_where_nothing_can_be_logged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "tensorboard").write_text("a file where the folder has to be")
+    write_config(folder, toy_config(Trainer__tensorboard=True))
+    assert cli.main(["train", "train.yaml"]) == 0
+    assert capsys.readouterr().err.count("cannot be written to any more") == 1
+    assert (folder / "FF01-SchNet/metrics.json").exists()
