@@ -3,9 +3,9 @@
 python benchmarks/epoch.py --json epoch.json
 
 Ours is pyg_nnp.training.fit.fit: training, validation, history and checkpoints. PyG's is the usual loop over
-DataLoaders,edges found beforehand, nothing saved. After each epoch of ours comes one of PyG's, and then some steps and evaluations
-alone, on a batch that is there already. What an epoch takes without its steps, and without its steps and evaluations,
-is given as a share of it.
+DataLoaders, edges found beforehand, nothing saved. After each epoch of ours comes one of PyG's, and then some steps and
+evaluations alone, on a batch that is there already. What an epoch takes without its steps, and without its steps and
+evaluations, is given as a share of it.
 """
 
 import tempfile

@@ -6,54 +6,28 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pyg_nnp"
-# a module may import from those before it, and from its own folder
+# a module may import from what stands before it, and from its own folder
 ORDER = [
     "errors",
-    "files",
-    "signals",
-    "units",
     "fields",
-    "yaml_loader",
-    "config_messages",
-    "config_types",
+    "units",
+    "runtime",
     "config",
     "functional",
     "kernels",
     "layers",
+    "potential",
     "data",
-    "quality",
-    "model",
-    "replay",
-    "loss",
-    "build",
-    "metrics",
-    "stopwatch",
-    "checkpoint",
-    "checks",
-    "seen",
-    "ase",
-    "resume",
-    "steps",
+    "diagnostics",
     "training",
-    "logs",
-    "board",
-    "prepare",
-    "report",
-    "run",
-    "evaluation",
-    "prediction",
-    "inspection",
-    "first_config",
-    "simulation",
+    "inference",
     "commands",
-    "cli",
 ]
-STRANGERS = {("data", "layers"), ("layers", "data")}
+STRANGERS = {("data", "layers"), ("data", "potential")}
 
 
-def module_of(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+def place_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports(path: Path) -> set[str]:
@@ -68,11 +42,11 @@ def imports(path: Path) -> set[str]:
 
 
 def test_imports_point_one_way() -> None:
+    places = {place_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert places == {*ORDER}
     for path in sorted(PACKAGE.rglob("*.py")):
-        here = module_of(path)
-        if here == "__init__":
-            continue
-        for there in imports(path) - {here}:
+        here = place_of(path)
+        for there in imports(path) - {here} if here != "__init__" else ():
             assert ORDER.index(there) < ORDER.index(here), f"{path.relative_to(PACKAGE)} imports {there}"
             assert (here, there) not in STRANGERS, f"{path.relative_to(PACKAGE)} imports {there}"
 
@@ -98,8 +72,10 @@ assert not logging.getLogger("pyg_nnp").handlers
 
 def test_the_command_line_is_there_at_once(tmp_path: Path) -> None:
     """A mistyped option is not answered after seconds of imports."""
-    program = "import sys; from pyg_nnp.commands import cli; cli.parser(); "
+    program = (
+        "import sys; from pyg_nnp.commands import cli; cli.parser(); "
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False).returncode == 0
 
 
