@@ -37,10 +37,12 @@ class Module:
 
     @cached_property
     def tree(self) -> ast.Module:
+        """The parsed source."""
         return ast.parse(self.text)
 
     @property
     def lines(self) -> int:
+        """The number of lines."""
         return self.text.count("\n")
 
     def imported(self) -> Iterator[str]:
@@ -131,6 +133,7 @@ class Package:
         return max(height(name, frozenset({name})) for name in below if name)
 
     def all_functions(self) -> list[tuple[str, Function, bool]]:
+        """Return module, function, and whether it is public, of all functions and methods."""
         return [(name, *found) for name, module in self.modules.items() for found in module.functions()]
 
 

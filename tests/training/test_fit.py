@@ -28,7 +28,7 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import read_saved, save_potential
 from pyg_nnp.runtime import logs
-from pyg_nnp.training.fit import fit as training
+from pyg_nnp.training import fit as training
 from pyg_nnp.training.fit import large_batch
 from pyg_nnp.training.metrics import evaluate, weighted_sum
 from pyg_nnp.training.state import Best, Progress, Training

@@ -12,7 +12,7 @@ from toy import toy_config, write_config, write_toy
 from pyg_nnp import build_potential
 from pyg_nnp.commands import cli
 from pyg_nnp.config import config_from_dict
-from pyg_nnp.training.fit import profile as stopwatch
+from pyg_nnp.training import profile as stopwatch
 from pyg_nnp.training.profile import PARTS, Profile, profiled
 
 STEPS = 3  # of an epoch of the toy

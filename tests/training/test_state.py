@@ -25,8 +25,8 @@ from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
 from pyg_nnp.runtime.signals import Stopped, deferred, stoppable
+from pyg_nnp.training import fit as training
 from pyg_nnp.training.fit import HISTORY
-from pyg_nnp.training.fit import fit as training
 from pyg_nnp.training.step import TrainingError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
