@@ -1,9 +1,15 @@
-"""The one table of standard fields: what a name means, at which level, in which shape and unit."""
+"""The one table of standard fields: what a name means, at which level, in which shape and unit, and how it is used.
+
+Whatever lists names of fields derives them from :data:`FIELDS`: a new target is one row here, and the layer that
+predicts it.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["graph", "atom", "pair", "edge"]
+Role = Literal["feature", "target", "graph", "layer"]
+Kind = Literal["1", "length", "energy", "energy/length", "charge", "charge*length"]
 
 
 @dataclass(frozen=True)
@@ -14,56 +20,156 @@ class Field:
         level: what one row stands for: a molecule, an atom, a pair i < j, or an edge j -> i.
         shape: shape of one row.
         unit: kind of unit; ``1`` for a pure number. The unit itself is that of the user's data.
-        meaning: one line for the documentation.
+        meaning: one line for the documentation; what follows a semicolon is left out of messages.
+        role: ``feature``: an input that a data file has; ``target``: a label that a potential learns; ``graph``: an
+            input that is made for a batch; ``layer``: written by layers alone.
         dtype: integers stay integers; ``float`` follows the ``dtype`` of training; ``float64`` never goes below.
         aliases: names under which programs commonly store the quantity.
+        name_parts: what the name of an array contains that probably holds the quantity.
+        shareable: whether all frames of a data set may have the same value, which is then stored once.
+        is_output: whether a potential returns it where a layer writes it.
+        label: the quantity in a word or two, for plots; empty if it is never compared.
+        weight: suggested weight in a loss times the spread of the labels.
+        ase: names of the quantity in ASE's calculators.
     """
 
     level: Level
     shape: tuple[int | str, ...]
-    unit: str
+    unit: Kind
     meaning: str
+    role: Role = "layer"
     dtype: Literal["int", "float", "float64"] = "float"
     aliases: tuple[str, ...] = ()
+    name_parts: tuple[str, ...] = ()
+    shareable: bool = False
+    is_output: bool = False
+    label: str = ""
+    weight: float = 1.0
+    ase: tuple[str, ...] = ()
+
+    @property
+    def short_meaning(self) -> str:
+        """The meaning without what follows a semicolon."""
+        return self.meaning.partition(";")[0]
 
 
 # Shape letters: A atoms, G molecules, P pairs, E edges, F features, K radial basis functions.
 FIELDS: dict[str, Field] = {
-    "N": Field("graph", (), "1", "number of atoms", "int", ("number_of_atoms", "natoms", "n_atoms", "num_atoms")),
-    "Ra": Field("atom", (3,), "length", "positions", aliases=("coordinates", "positions", "coord", "R", "xyz", "pos")),
+    "N": Field(
+        level="graph",
+        shape=(),
+        unit="1",
+        meaning="number of atoms",
+        role="feature",
+        dtype="int",
+        aliases=("number_of_atoms", "natoms", "n_atoms", "num_atoms"),
+        shareable=True,
+    ),
+    "Ra": Field(
+        level="atom",
+        shape=(3,),
+        unit="length",
+        meaning="positions",
+        role="feature",
+        aliases=("coordinates", "positions", "coord", "R", "xyz", "pos"),
+        name_parts=("geom", "cart", "xyz"),
+    ),
     "Za": Field(
-        "atom",
-        (),
-        "1",
-        "atomic numbers",
-        "int",
-        ("atomic_numbers", "numbers", "nuclear_charges", "Z", "z", "species", "symbols", "elements", "atnum"),
+        level="atom",
+        shape=(),
+        unit="1",
+        meaning="atomic numbers",
+        role="feature",
+        dtype="int",
+        aliases=("atomic_numbers", "numbers", "nuclear_charges", "Z", "z", "species", "symbols", "elements", "atnum"),
+        shareable=True,
     ),
     "Q": Field(
-        "graph",
-        (),
-        "charge",
-        "total charge; as a prediction the sum of the atomic charges before ChargeConservation",
+        level="graph",
+        shape=(),
+        unit="charge",
+        meaning="total charge; as a prediction the sum of the atomic charges before ChargeConservation",
+        role="feature",
         aliases=("total_charge", "charge", "net_charge", "molecular_charge", "q"),
+        shareable=True,
+        label="sum of charges",
     ),
-    "E": Field("graph", (), "energy", "total energy", "float64", ("energy", "energies", "total_energy", "etot", "U0")),
-    "Fa": Field("atom", (3,), "energy/length", "forces", aliases=("forces", "force", "F", "gradients", "frc")),
-    "Qa": Field("atom", (), "charge", "atomic charges", aliases=("atomic_charges", "charges", "partial_charges")),
-    "M2": Field("graph", (3,), "charge*length", "dipole moment", aliases=("dipole", "dipoles", "D", "mu")),
-    "batch": Field("atom", (), "1", "molecule that each atom belongs to", "int"),
-    "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "int"),
-    "pair_index": Field("pair", (2,), "1", "pairs i < j of the full neighbor list, (2, P)", "int"),
+    "E": Field(
+        level="graph",
+        shape=(),
+        unit="energy",
+        meaning="total energy",
+        role="target",
+        dtype="float64",
+        aliases=("energy", "energies", "total_energy", "etot", "U0"),
+        is_output=True,
+        label="energy",
+        weight=0.1,
+        # without an electronic temperature both energies are the same
+        ase=("energy", "free_energy"),
+    ),
+    "Fa": Field(
+        level="atom",
+        shape=(3,),
+        unit="energy/length",
+        meaning="forces",
+        role="target",
+        aliases=("forces", "force", "F", "gradients", "frc"),
+        is_output=True,
+        label="force",
+        weight=2.0,
+        ase=("forces",),
+    ),
+    "Qa": Field(
+        level="atom",
+        shape=(),
+        unit="charge",
+        meaning="atomic charges",
+        role="target",
+        aliases=("atomic_charges", "charges", "partial_charges"),
+        name_parts=("mulliken", "hirshfeld", "bader", "partial"),
+        is_output=True,
+        label="atomic charge",
+        weight=0.5,
+        ase=("charges",),
+    ),
+    "M2": Field(
+        level="graph",
+        shape=(3,),
+        unit="charge*length",
+        meaning="dipole moment",
+        role="target",
+        aliases=("dipole", "dipoles", "D", "mu"),
+        is_output=True,
+        label="dipole",
+        ase=("dipole",),
+    ),
+    "batch": Field("atom", (), "1", "molecule that each atom belongs to", "graph", "int"),
+    "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "graph", "int"),
+    "pair_index": Field("pair", (2,), "1", "pairs i < j of the full neighbor list, (2, P)", dtype="int"),
     "Dij": Field("pair", (), "length", "distances of the pairs"),
     "edge_index_sr": Field(
-        "edge", (2,), "1", "edges within cutoff_sr, (2, 2 P_sr): the pairs i < j, then the same pairs reversed", "int"
+        level="edge",
+        shape=(2,),
+        unit="1",
+        meaning="edges within cutoff_sr, (2, 2 P_sr): the pairs i < j, then the same pairs reversed",
+        dtype="int",
     ),
     "Dij_sr": Field("pair", (), "length", "distances of the pairs within cutoff_sr, (P_sr,)"),
     "rbf": Field("pair", ("K",), "1", "radial basis functions of the pairs within cutoff_sr, (P_sr, K)"),
     "x": Field("atom", ("F",), "1", "learned features of the atoms"),
-    "Ea": Field("atom", (), "energy", "atomic energies of the core"),
+    "Ea": Field("atom", (), "energy", "atomic energies of the core", is_output=True),
     "Ea_electrostatic": Field("atom", (), "energy", "half of the electrostatic energy of each atom's pairs"),
     "Q_sum": Field("graph", (), "charge", "sum of the atomic charges before they are corrected"),
 }
 
-FEATURES = ("N", "Ra", "Za", "Q")
-TARGETS = ("E", "Fa", "Qa", "M2")
+FEATURES = tuple(name for name, field in FIELDS.items() if field.role == "feature")
+TARGETS = tuple(name for name, field in FIELDS.items() if field.role == "target")
+INPUTS = (*FEATURES, *(name for name, field in FIELDS.items() if field.role == "graph"))
+"""What layers may read though no layer writes it."""
+SHAREABLE = tuple(name for name, field in FIELDS.items() if field.shareable)
+OUTPUTS = tuple(name for name, field in FIELDS.items() if field.is_output)
+COMPARED = (*TARGETS, *(name for name in FEATURES if FIELDS[name].label))
+"""Fields with labels that predictions are compared with, in the order of tables and plots."""
+IN_ASE = {ase: name for name, field in FIELDS.items() for ase in field.ase}
+"""Name of a property in ASE -> field."""

@@ -1,17 +1,22 @@
 """Constants, CODATA 2022 as published by NIST, and the units of users in eV and Å."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.fields import Kind
 
 BOHR_IN_ANGSTROM = 0.529177210544
 HARTREE_IN_EV = 27.211386245981
 HARTREE_IN_KJ_PER_MOL = 2625.4996394799
 HARTREE_IN_KCAL_PER_MOL = HARTREE_IN_KJ_PER_MOL / 4.184
 E_ANGSTROM_IN_DEBYE = 4.80320471388
+
+OPTIONS = ("Hartree_in_E", "Bohr_in_R")
+"""Options of a model that say its units."""
 
 # one Hartree in a unit, and its name; one Bohr likewise
 ENERGIES = {1.0: "Hartree", HARTREE_IN_EV: "eV", HARTREE_IN_KCAL_PER_MOL: "kcal/mol", HARTREE_IN_KJ_PER_MOL: "kJ/mol"}
@@ -24,31 +29,79 @@ _ATOM, _POWER = -0.5, 2.41
 _SAME_UNIT = 1e-4
 
 
-def units_of(known: Mapping[str, float], **given: float | None) -> tuple[float, float]:
-    """Return the units of energy [eV] and length [Å] of a potential.
+@dataclass(frozen=True)
+class Units:
+    """The units of energy and length of a data set or a potential.
 
-    Args:
-        known: what it was built with, perhaps ``Hartree_in_E`` and ``Bohr_in_R``.
-        given: the same by the user, who has the last word; None where nothing is given.
-
-    Raises:
-        DataError: one of them is not known.
+    Attributes:
+        hartree: one Hartree in the unit of energy; None: not known.
+        bohr: one Bohr in the unit of length; None: not known.
     """
-    known = {**known, **{name: value for name, value in given.items() if value is not None}}
-    for name in ("Hartree_in_E", "Bohr_in_R"):
-        if name not in known:
-            raise DataError(f"the potential does not say its units. Give {name}.")
-    return unit_of_energy(known["Hartree_in_E"]), unit_of_length(known["Bohr_in_R"])
 
+    hartree: float | None = None
+    bohr: float | None = None
 
-def unit_of_energy(Hartree_in_E: float) -> float:
-    """Return the unit of energy [eV] in which a Hartree is ``Hartree_in_E``; common units are exact."""
-    return HARTREE_IN_EV / _nearest(Hartree_in_E, (*ENERGIES,))
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Units":
+        """Return the units that the options of a model say, ``Hartree_in_E`` and ``Bohr_in_R``."""
+        hartree, bohr = (options.get(name) for name in OPTIONS)
+        return cls(hartree if _is_unit(hartree) else None, bohr if _is_unit(bohr) else None)
 
+    def or_else(self, other: "Units") -> "Units":
+        """Return these units, and those of ``other`` where they are not known."""
+        return Units(
+            other.hartree if self.hartree is None else self.hartree, other.bohr if self.bohr is None else self.bohr
+        )
 
-def unit_of_length(Bohr_in_R: float) -> float:
-    """Return the unit of length [Å] in which a Bohr is ``Bohr_in_R``; Bohr, Å and nm are exact."""
-    return BOHR_IN_ANGSTROM / _nearest(Bohr_in_R, (*LENGTHS,))
+    @property
+    def energy(self) -> float:
+        """The unit of energy [eV]; common units are exact.
+
+        Raises:
+            DataError: it is not known.
+        """
+        return HARTREE_IN_EV / _nearest(_known(self.hartree, "Hartree_in_E"), (*ENERGIES,))
+
+    @property
+    def length(self) -> float:
+        """The unit of length [Å]; Bohr, Å and nm are exact.
+
+        Raises:
+            DataError: it is not known.
+        """
+        return BOHR_IN_ANGSTROM / _nearest(_known(self.bohr, "Bohr_in_R"), (*LENGTHS,))
+
+    @property
+    def likely_length(self) -> float:
+        """The unit of length [Å]; where it is not known, Å."""
+        return 1.0 if self.bohr is None else self.length
+
+    def in_ase(self, kind: Kind) -> float:
+        """Return what numbers of a kind of unit are multiplied with for eV, Å and e.
+
+        Raises:
+            DataError: a unit is not known.
+        """
+        if kind == "energy/length":
+            return self.energy / self.length
+        if kind == "energy":
+            return self.energy
+        return self.length if kind in ("length", "charge*length") else 1.0
+
+    @property
+    def names(self) -> dict[str, str]:
+        """How the units are written, by the kinds of unit of :data:`pyg_nnp.fields.FIELDS`."""
+        energy = ENERGIES.get(_nearest(self.hartree or 0.0, (*ENERGIES,)), "units of E")
+        length = LENGTHS.get(_nearest(self.bohr or 0.0, (*LENGTHS,)), "units of Ra")
+        known = energy in ENERGIES.values() and length in LENGTHS.values()
+        return {
+            "1": "",
+            "energy": energy,
+            "length": length,
+            "energy/length": f"{energy}/{length}" if known else "units of Fa",
+            "charge": "e",
+            "charge*length": f"e {length}" if length in LENGTHS.values() else "units of M2",
+        }
 
 
 def unit_of_total_energies(mean: float, Za: NDArray[Any], num_molecules: int) -> float | None:
@@ -63,29 +116,14 @@ def unit_of_total_energies(mean: float, Za: NDArray[Any], num_molecules: int) ->
     return next((hartree for hartree in ENERGIES if expected and 0.9 < mean / expected / hartree < 1.1), None)
 
 
-def unit_names(Hartree_in_E: float | None, Bohr_in_R: float | None) -> dict[str, str]:
-    """Return how the units of a data set are written, by the kinds of unit of :data:`pyg_nnp.fields.FIELDS`.
-
-    Args:
-        Hartree_in_E: one Hartree in the unit of energy; None: not known.
-        Bohr_in_R: one Bohr in the unit of length; None: not known.
-    """
-    energy = ENERGIES.get(_nearest(Hartree_in_E or 0.0, (*ENERGIES,)), "units of E")
-    length = LENGTHS.get(_nearest(Bohr_in_R or 0.0, (*LENGTHS,)), "units of Ra")
-    known = energy in ENERGIES.values() and length in LENGTHS.values()
-    return {
-        "1": "",
-        "energy": energy,
-        "length": length,
-        "energy/length": f"{energy}/{length}" if known else "units of Fa",
-        "charge": "e",
-        "charge*length": f"e {length}" if length in LENGTHS.values() else "units of M2",
-    }
+def _is_unit(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-def unit_names_of(known: Mapping[str, float]) -> dict[str, str]:
-    """Return :func:`unit_names` of what a potential was built with."""
-    return unit_names(known.get("Hartree_in_E"), known.get("Bohr_in_R"))
+def _known(value: float | None, option: str) -> float:
+    if value is None:
+        raise DataError(f"the potential does not say its units. Give {option}.")
+    return value
 
 
 def _nearest(value: float, common: tuple[float, ...]) -> float:

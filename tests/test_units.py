@@ -18,7 +18,7 @@ def test_constants_are_those_of_scipy() -> None:
 
 
 def test_names_of_units() -> None:
-    names = units.unit_names(27.2114, 0.5291772)
+    names = units.Units(27.2114, 0.5291772).names
     assert [names[kind] for kind in ("1", "energy", "length", "energy/length", "charge", "charge*length")] == [
         "",
         "eV",
@@ -27,12 +27,12 @@ def test_names_of_units() -> None:
         "e",
         "e Å",
     ]
-    assert units.unit_names(627.509, 1)["energy/length"] == "kcal/mol/Bohr"
-    assert units.unit_names(2625.5, 0.0529177)["energy/length"] == "kJ/mol/nm"
+    assert units.Units(627.509, 1).names["energy/length"] == "kcal/mol/Bohr"
+    assert units.Units(2625.5, 0.0529177).names["energy/length"] == "kJ/mol/nm"
     # all kinds that the table of fields has
     assert {field.unit for field in FIELDS.values()} <= names.keys()
 
 
 @pytest.mark.parametrize("given", [(None, None), (3.0, 1.0), (1.0, 3.0), (1.0, None)])
 def test_units_that_have_no_name(given: tuple[float | None, float | None]) -> None:
-    assert units.unit_names(*given)["energy/length"] == "units of Fa"
+    assert units.Units(*given).names["energy/length"] == "units of Fa"

@@ -21,9 +21,9 @@ from pyg_nnp.diagnostics.compatibility import (
     check_lengths,
     check_references,
 )
-from pyg_nnp.errors import ConfigError, UserError, did_you_mean
+from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.potential.build import build_potential
-from pyg_nnp.runtime.logs import ROOT, run_log
+from pyg_nnp.runtime.logs import ROOT, last_words, run_log
 from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.tensorboard import FOLDER
 
@@ -128,22 +128,6 @@ def make_folder(config: Config, out: Path) -> None:
         target = Path(os.path.realpath(place))
         if not target.is_relative_to(os.path.realpath(out)):
             raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")
-
-
-@contextmanager
-def last_words() -> Iterator[None]:
-    """Let the log file end with why a run did."""
-    try:
-        yield
-    except UserError as error:
-        log.debug("Stopped: %s: %s", type(error).__name__, error)
-        raise
-    except KeyboardInterrupt:
-        log.debug("Stopped: interrupted.")
-        raise
-    except BaseException:
-        log.debug("Stopped by an error outside of the configuration and the data:", exc_info=True)
-        raise
 
 
 @contextmanager

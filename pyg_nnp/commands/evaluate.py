@@ -12,7 +12,6 @@ from pyg_nnp.inference.evaluate import csv_of, evaluate_file, json_of, table_of,
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.runtime.files import write_durably, write_json
 from pyg_nnp.runtime.logs import terminal_log
-from pyg_nnp.units import unit_names_of
 
 
 def run(options: argparse.Namespace) -> int:
@@ -25,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError("evaluate: on which data? Name a file, or a part of the training data: --part test.")
         data = options.data or Path(trained_with(potential)["Datahub"]["data_path"])
         rows = evaluate_file(potential, data, mapping_of(options.map), changes, options.part)
-    Console().print(table_of(rows, unit_names_of(potential.spec.get("build_params", {}))))
+    Console().print(table_of(rows, potential.units.names))
     if options.json:
         write_json(options.json, json_of(rows))
     if options.csv:

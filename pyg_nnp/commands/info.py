@@ -13,7 +13,6 @@ from pyg_nnp.data.store.layout import FILE_NAME, open_store
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential
-from pyg_nnp.units import unit_names_of, unit_of_energy, unit_of_length
 
 _SHOWN = 10
 
@@ -52,19 +51,18 @@ def _model(path: Path) -> Iterator[str]:
     count = sum(parameter.numel() for parameter in potential.parameters())
     yield f"{path}: {spec['architecture']} with {count} parameters, {spec['dtype']}"
     yield f"  saved by pyg_nnp {spec['version']} after epoch {spec.get('epoch')}, validation score {spec.get('score')}"
-    if spec.get("elements"):
-        yield f"  trained on {', '.join(chemical_symbols[Z] for Z in spec['elements'])}, " + (
-            f"total charges {', '.join(f'{Q:g}' for Q in spec.get('charges', ()))}"
+    domain, units = potential.domain, potential.units
+    if domain.elements:
+        yield f"  trained on {', '.join(chemical_symbols[Z] for Z in domain.elements)}, " + (
+            f"total charges {', '.join(f'{Q:g}' for Q in domain.charges)}"
         )
-    if compositions := spec.get("compositions", ()):
+    if compositions := domain.compositions:
         of = f" and {len(compositions) - _SHOWN} more" if len(compositions) > _SHOWN else ""
         yield f"  compositions: {', '.join(compositions[:_SHOWN])}{of}"
-    known = spec.get("build_params", {})
-    units = unit_names_of(known)
-    if "Hartree_in_E" in known:
-        yield "  energies in " + _in_ase(units["energy"], unit_of_energy(known["Hartree_in_E"]), "eV")
-    if "Bohr_in_R" in known:
-        yield "  positions in " + _in_ase(units["length"], unit_of_length(known["Bohr_in_R"]), "Å")
+    if units.hartree is not None:
+        yield "  energies in " + _in_ase(units.names["energy"], units.energy, "eV")
+    if units.bohr is not None:
+        yield "  positions in " + _in_ase(units.names["length"], units.length, "Å")
     yield "  predicts:"
     yield from (f"    {name}: {FIELDS[name].meaning.partition(';')[0]}" for name in potential.outputs if name in FIELDS)
     yield "  layers:"
@@ -90,7 +88,7 @@ def _data(path: Path) -> Iterator[str]:
     yield f"{path}: {format_of(path)}; arrays, or the first frame:"
     for name, column in columns.items():
         field = probably.get(name)
-        meaning = FIELDS[field].meaning.partition(";")[0] if field else ""
+        meaning = FIELDS[field].short_meaning if field else ""
         meaning = "gradients, minus the forces" if field == "Fa" and is_gradient(name) else meaning
         meaning = f"  probably {field}, {meaning}" if field else ""
         yield f"  {name}: {column.shape} {column.dtype}{meaning}"

@@ -42,8 +42,6 @@ _WORDS = {
 }
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
-# how many times the inverse of a target's spread its weight in the loss is: forces say most
-_SHARES = {"E": 0.1, "Fa": 2.0, "Qa": 0.5, "M2": 1.0}
 
 
 def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -208,14 +206,14 @@ def _one_line(text: str) -> str:
 
 
 def _weights(block: Block, targets: list[str]) -> dict[str, float]:
-    """Return a weight for each target: its share over its spread."""
+    """Return a weight for each target, from its spread."""
     spreads = {name: float(np.sqrt(np.mean(np.square(block.arrays[name])))) for name in targets}
     if "E" in targets:
         spreads["E"] = float(np.std(block.arrays["E"] - _fitted(block)))
     if "Qa" in targets:
         Za, Qa = block.arrays["Za"], block.arrays["Qa"]
         spreads["Qa"] = float(np.sqrt(np.mean([np.var(Qa[Za == Z]) for Z in np.unique(Za)])))
-    return {name: _SHARES[name] / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
+    return {name: FIELDS[name].weight / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
 
 
 def _fitted(block: Block) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from pyg_nnp.commands.check import active_models, last_words, make_folder, prepare
+from pyg_nnp.commands.check import active_models, make_folder, prepare
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.data import MoleculeDataset, reference_energies
 from pyg_nnp.diagnostics.compatibility import check_prediction
@@ -20,9 +20,10 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved, start_from
+from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably, write_json
-from pyg_nnp.runtime.logs import run_log, versions
+from pyg_nnp.runtime.logs import last_words, run_log, versions
 from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.fit import HISTORY, Epoch, claimed, evaluate_frames, fit, large_batch
 from pyg_nnp.training.metrics import Errors, weighted_sum
@@ -30,7 +31,6 @@ from pyg_nnp.training.profile import UNTIMED, profiled
 from pyg_nnp.training.progress import EpochProgress
 from pyg_nnp.training.state import Best, refuse_changes
 from pyg_nnp.training.tensorboard import FOLDER, board, check_tensorboard
-from pyg_nnp.units import unit_names_of
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +91,13 @@ def train_model(
     potential = _begin(config, name, out)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)
-    potential.spec["elements"] = dataset.elements
-    potential.spec["charges"] = dataset.charges
-    potential.spec["compositions"] = dataset.compositions
-    potential.spec["structures"] = dataset.fingerprint
-    potential.spec["closest"] = _closest(dataset, parts["training"])
+    potential.domain = TrainingDomain(
+        tuple(dataset.elements),
+        tuple(dataset.charges),
+        tuple(dataset.compositions),
+        _shortest_distances(dataset, parts["training"]),
+        dataset.fingerprint,
+    )
     potential.spec["config"] = _own_config(config, name)
     potential.to(device)
     potential.spec["untrained"] = _untrained(config, name, potential)
@@ -147,14 +149,14 @@ def _begin(config: Config, name: str, out: Path) -> Potential:
     return potential
 
 
-def _closest(dataset: MoleculeDataset, frames: Tensor) -> list[list[float]]:
-    """Return the shortest distance of each two elements in some frames: atomic numbers, and the distance."""
+def _shortest_distances(dataset: MoleculeDataset, frames: Tensor) -> dict[tuple[int, int], float]:
+    """Return the shortest distance of each two elements in some frames, by their atomic numbers."""
     found: dict[tuple[int, int], float] = {}
     # in the order of the store, which is read faster
     for batch in dataset.batches(frames.sort().values, large_batch(dataset, 1)):
         for elements, distance in shortest_distances(batch.Ra, batch.Za, batch.edge_index).items():
             found[elements] = min(distance, found.get(elements, distance))
-    return [[*elements, distance] for elements, distance in sorted(found.items())]
+    return found
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def _final_metrics(
 ) -> None:
     """Evaluate the best potential on validation and test part, and write ``metrics.json``."""
     results: dict[str, Any] = {"best_epoch": best.epoch}
-    units = unit_names_of(potential.spec.get("build_params", {}))
+    units = potential.units.names
     for part in ("validation", "test"):
         if part in parts:
             errors = evaluate_frames(potential, dataset, parts[part], config.Trainer.batch_size, config.Metrics)

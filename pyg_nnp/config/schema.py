@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from functools import reduce
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast, get_args
@@ -36,6 +37,7 @@ from pyg_nnp.config.types import (
 from pyg_nnp.config.yaml_reader import format_yaml, read_yaml
 from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.fields import TARGETS
+from pyg_nnp.units import Units
 
 MAX_PROBLEMS = 10
 """Problems that one message lists."""
@@ -158,6 +160,11 @@ class ForceField(Section):
         if value:
             _check_folder_part(value)
         return value or None
+
+    @property
+    def units(self) -> Units:
+        """The units of the data, as far as ``build_params`` says them."""
+        return Units.of(self.build_params)
 
     def folder_name(self, name: str) -> str:
         """Return the name of the folder of the model called ``name``: ``NAME-ARCHITECTURE[-suffix]``."""
@@ -335,6 +342,12 @@ class Config(Section):
     def source(self) -> str:
         """Name of the file, for messages."""
         return self._source
+
+    @property
+    def units(self) -> Units:
+        """The units of the data: each as the first model says it that does, active ones first."""
+        models = sorted(self.Modelhub.internal_FFs.values(), key=lambda model: not model.active)
+        return reduce(Units.or_else, (model.units for model in models))
 
     def folder_name(self, name: str) -> str:
         """Return the name of the folder of the model called ``name``: ``NAME-ARCHITECTURE[-suffix]``."""

@@ -56,7 +56,7 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
     energies = read_atomic_energies(csv_path) if csv_path else None
     files = [path, csv_path] if csv_path else [path]
     status = _status(files)
-    options = _options(hub, _bohr_in_r(config))
+    options = _options(hub, config.units.bohr)
     store_hash = _hash(path, csv_path, sources, options)
     folder = Path(out) / f"processed_dataset_{store_hash}"
     found = f"{path}: preprocessed before, loading {folder}"
@@ -162,15 +162,6 @@ def _check_options(hub: "Datahub") -> None:
 def _csv_path(hub: "Datahub") -> Path | None:
     atomic_energy = hub.transforms.atomic_energy
     return None if atomic_energy in (None, "fit") else Path(atomic_energy)
-
-
-def _bohr_in_r(config: "Config") -> float | None:
-    for model in config.Modelhub.internal_FFs.values():
-        value = model.build_params.get("Bohr_in_R")
-        # anything else is for the layers to refuse
-        if isinstance(value, int | float) and value > 0:
-            return float(value)
-    return None
 
 
 def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pyg_nnp.diagnostics.frames import judge_duplicates, judge_energies, judge_o
 from pyg_nnp.diagnostics.survey import survey
 from pyg_nnp.diagnostics.table import summary_table
 from pyg_nnp.diagnostics.verdict import Source, Verdict
-from pyg_nnp.units import unit_names_of
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -42,6 +41,5 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
         verdicts.append(judge_charges(source, seen))
     if "Qa" in fields and "M2" in fields:
         verdicts.append(judge_dipoles(config, source, dataset))
-    given = next((m.build_params for m in config.Modelhub.internal_FFs.values() if m.active), {})
-    table = summary_table(seen, dataset.sources, parts, verdicts, unit_names_of(given))
+    table = summary_table(seen, dataset.sources, parts, verdicts, config.units.names)
     return table, tuple(warning for verdict in verdicts for warning in verdict.warnings)

@@ -157,8 +157,7 @@ def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: A
 
 def _unit_of(config: "Config", ratio: float) -> tuple[float, str] | None:
     """Name the unit of dipoles that are so many times too large, if it is another than that of the positions."""
-    known = [m.build_params.get("Bohr_in_R", 0.0) for m in config.Modelhub.internal_FFs.values() if m.active]
-    in_bohr = abs(known[0] - 1) < 0.01  # else in Å
+    in_bohr = config.units.names["length"] == "Bohr"  # else in Å
     length, other = ("Bohr", "Å") if in_bohr else ("Å", "Bohr")
     debye = E_ANGSTROM_IN_DEBYE * (BOHR_IN_ANGSTROM if in_bohr else 1.0)
     per_length = BOHR_IN_ANGSTROM if in_bohr else 1 / BOHR_IN_ANGSTROM

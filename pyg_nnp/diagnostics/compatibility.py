@@ -10,10 +10,11 @@ from torch import Tensor
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError, FieldError
+from pyg_nnp.fields import INPUTS
 from pyg_nnp.functional.difference import difference
 from pyg_nnp.functional.geometry import bonds_of_hydrogen, pair_distances
 from pyg_nnp.layers import RangeSeparation
-from pyg_nnp.potential.potential import INPUTS, Potential
+from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
 log = logging.getLogger(__name__)
@@ -65,13 +66,12 @@ def check_lengths(config: Config, name: str, dataset: MoleculeDataset) -> None:
     Raises:
         ConfigError: bonds of hydrogen would have an impossible length.
     """
-    units = config.Modelhub.internal_FFs[name].build_params
-    place = f"{config.source}: Modelhub.{name}.build_params"
-    bohr = units.get("Bohr_in_R")
+    model = config.Modelhub.internal_FFs[name]
+    place, bohr = f"{config.source}: Modelhub.{name}.build_params", model.units.bohr
     sample = dataset.batch(_some_frames(dataset))
     bond = _bond_of_hydrogen(sample.Ra.double(), sample.Za, sample.edge_index)
     if bohr is None:
-        _warn_of_bohr(place, units.get("cutoff_sr"), bond)
+        _warn_of_bohr(place, model.build_params.get("cutoff_sr"), bond)
         return
     low, high = _HYDROGEN_BOND
     if bond is not None and not low < bond / bohr * BOHR_IN_ANGSTROM < high:
@@ -90,9 +90,8 @@ def check_energies(config: Config, name: str, dataset: MoleculeDataset) -> None:
     Raises:
         ConfigError: forces would be impossibly large.
     """
-    units = config.Modelhub.internal_FFs[name].build_params
-    place = f"{config.source}: Modelhub.{name}.build_params"
-    bohr, hartree = units.get("Bohr_in_R"), units.get("Hartree_in_E")
+    units, place = config.Modelhub.internal_FFs[name].units, f"{config.source}: Modelhub.{name}.build_params"
+    bohr, hartree = units.bohr, units.hartree
     sample = dataset.batch(_some_frames(dataset))
     if hartree is not None and "E" in dataset.fields and "Fa" not in dataset.fields:
         found = unit_of_total_energies(float(sample.E.mean()), sample.Za.numpy(), sample.num_graphs)

@@ -38,8 +38,7 @@ _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
 
 def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, survey: Survey) -> Verdict:
     """Compare forces with energies of near frames, and with the usual stretching of bonds of hydrogen."""
-    units = next((m.build_params for m in config.Modelhub.internal_FFs.values() if m.active), {})
-    hartree, bohr = units.get("Hartree_in_E"), units.get("Bohr_in_R")
+    hartree, bohr = config.units.hartree, config.units.bohr
     is_set = config.Datahub.transforms.negative_gradient
     some = torch.linspace(0, len(dataset) - 1, min(_BONDS, len(dataset))).long()
     bond, factor = stiffness_of_bonds(in_batches(dataset, some), hartree, bohr)

@@ -51,7 +51,7 @@ def summary_table(
     for name, numbers in survey.ranges.items():
         if name not in ("N", "Za"):
             found = "; ".join(_marked(verdict) for verdict in verdicts if verdict.field == name)
-            meaning, source = FIELDS[name].meaning.partition(";")[0], sources.get(name, "no: set to 0")
+            meaning, source = FIELDS[name].short_meaning, sources.get(name, "no: set to 0")
             table.add_row(
                 name, meaning, source, units[FIELDS[name].unit], *(f"{number:.6g}" for number in numbers), found
             )

@@ -11,24 +11,17 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.inference.extrapolation import charges_never_seen, compositions_never_seen
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.cuda_graphs import Replayed
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.units import units_of
+from pyg_nnp.units import Units
 
-# without an electronic temperature both energies are the same
-PROPERTIES = {"energy": "E", "free_energy": "E", "forces": "Fa", "charges": "Qa", "dipole": "M2"}
 # what of the atoms is read, besides their charge
 _READ = ("positions", "numbers", "pbc")
-
-
-def units_in_ase(energy: float, length: float) -> dict[str, float]:
-    """Return what to multiply predicted fields with for eV, Å and e, from the units of energy [eV] and length [Å]."""
-    return {"E": energy, "Fa": energy / length, "Qa": 1.0, "M2": length}
 
 
 class PotentialCalculator(Calculator):
@@ -51,7 +44,7 @@ class PotentialCalculator(Calculator):
             element that the potential was not trained on.
     """
 
-    implemented_properties = list(PROPERTIES)  # noqa: RUF012, as ASE has it
+    implemented_properties = list(IN_ASE)  # noqa: RUF012, as ASE has it
 
     def __init__(
         self,
@@ -68,10 +61,12 @@ class PotentialCalculator(Calculator):
         if not isinstance(potential, Potential):
             potential = load_potential(potential)
         self.potential = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
-        known = self.potential.spec.get("build_params", {})
         self._predict = Replayed(self.potential)
-        self.energy_unit, self.length_unit = units_of(known, Hartree_in_E=Hartree_in_E, Bohr_in_R=Bohr_in_R)
-        self.implemented_properties = [name for name, field in PROPERTIES.items() if field in self.potential.outputs]
+        self.units = Units(Hartree_in_E, Bohr_in_R).or_else(self.potential.units)
+        # both have to be known
+        self._to_ase = {name: self.units.in_ase(FIELDS[name].unit) for name in IN_ASE.values()}
+        self.length_unit = self.units.length
+        self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
         self.charge = charge
         self.skin = skin
         self._charge: float | None = None  # that the results belong to
@@ -98,11 +93,10 @@ class PotentialCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
         predicted = self._predict(self._data(present))
-        units = units_in_ase(self.energy_unit, self.length_unit)
         self.results = {}
         for name in self.implemented_properties:
-            field = PROPERTIES[name]
-            rows = predicted[field].double().cpu().numpy() * units[field]
+            field = IN_ASE[name]
+            rows = predicted[field].double().cpu().numpy() * self._to_ase[field]
             self.results[name] = rows if FIELDS[field].level == "atom" else rows[0]
         self._charge = self._charge_of(present)
 
@@ -117,11 +111,13 @@ class PotentialCalculator(Calculator):
             )
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
-        device, charge = self.potential.energy_shift.device, self._charge_of(atoms)
+        device, charge = self.potential.device, self._charge_of(atoms)
         if (molecule := (charge, atoms.numbers.tobytes())) != self._looked_at:
             self._looked_at = molecule
-            of_charge = charges_never_seen(self.potential, {charge})
-            for warning in filter(None, (of_charge, compositions_never_seen(self.potential, [formula(atoms.numbers)]))):
+            of_charge = charges_never_seen(self.potential.domain, {charge})
+            for warning in filter(
+                None, (of_charge, compositions_never_seen(self.potential.domain, [formula(atoms.numbers)]))
+            ):
                 warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),

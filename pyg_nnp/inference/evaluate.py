@@ -24,7 +24,6 @@ from pyg_nnp.potential.cuda_graphs import Replayed
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.fit import large_batch
 from pyg_nnp.training.metrics import ALL, ErrorRow, ErrorTable
-from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_of_length
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +51,11 @@ def evaluate_file(
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
-        known = potential.spec.get("structures")
+        known = potential.domain.fingerprint
         are_known = dataset.fingerprint == known
         if part is None and are_known:
             log.warning("%s: these are the data of the training. Errors on what was not trained: --part test.", path)
-        if part is not None and known is not None and not are_known:
+        if part is not None and known and not are_known:
             raise DataError(
                 f"{path}: these are not the structures of the training, or they are in another order, so that nothing "
                 f"tells which are its {part} part. Leave out --part, or give the data of the training."
@@ -64,15 +63,15 @@ def evaluate_file(
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         fields = [name for name in (*TARGETS, "Q") if name in dataset.fields and name in potential.outputs]
         size = large_batch(dataset, config.Trainer.batch_size)
-        unknown = "" if part is not None else compositions_never_seen(potential, dataset.compositions)
+        unknown = "" if part is not None else compositions_never_seen(potential.domain, dataset.compositions)
         table, turned = ErrorTable(fields), ErrorTable([name for name in fields if name == "Fa"])
         predict = Replayed(potential)
-        length = unit_of_length(potential.spec.get("build_params", {}).get("Bohr_in_R", BOHR_IN_ANGSTROM))
-        closest = ClosestWatch(potential, length)
+        length = potential.units.likely_length
+        closest = ClosestWatch(potential.domain.distances_in_angstrom(potential.units))
         for batch in dataset.batches(frames, size):
             if not are_known:
                 closest.look(batch.Ra * length, batch.Za, batch.N)
-            batch = batch.to(potential.energy_shift.device)
+            batch = batch.to(potential.device)
             predicted = predict(batch)
             table.update(predicted, batch)
             turned.update({name: -predicted[name] for name in turned.fields}, batch)
@@ -139,7 +138,7 @@ def configuration_for(
         if name not in mapping and features.get(name) not in names and known:
             log.info("%s: '%s' is taken for the %s.", path, known[0], what)
             features[name] = known[0]
-    if "Q" not in mapping and features.get("Q") not in names and potential.spec.get("charges") == [0.0]:
+    if "Q" not in mapping and features.get("Q") not in names and potential.domain.charges == (0.0,):
         # it knows no other charge
         features.pop("Q", None)
     if "N" not in mapping and features.get("N") not in names:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.functional.neighbors import find_edges
-from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.domain import TrainingDomain
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +20,21 @@ _FAR = 6.0  # Å
 _FEW_COMPOSITIONS = 20
 
 
-def charges_never_seen(potential: Potential, charges: set[float]) -> str:
+def charges_never_seen(domain: TrainingDomain, charges: set[float]) -> str:
     """Return a warning of the total charges that a potential was not trained on, or an empty text."""
-    known = potential.spec.get("charges", charges)
-    unseen = ", ".join(f"{Q:g}" for Q in sorted(charges - set(known)))
+    known = domain.charges
+    unseen = ", ".join(f"{Q:g}" for Q in sorted(charges - set(known)) if known)
     seen = ", ".join(f"{Q:g}" for Q in known)
     what = f"the potential was trained on total charges {seen}, not on {unseen}: predictions may mean nothing."
     return what if unseen else ""
 
 
-def compositions_never_seen(potential: Potential, compositions: Iterable[str]) -> str:
+def compositions_never_seen(domain: TrainingDomain, compositions: Iterable[str]) -> str:
     """Return a warning of the chemical formulas that a potential was not trained on, or an empty text.
 
     Those that were trained on many compositions are made for others, too: they have no warning.
     """
-    known = potential.spec.get("compositions", ())
+    known = domain.compositions
     unseen = sorted(set(compositions) - set(known))
     if not unseen or not 0 < len(known) <= _FEW_COMPOSITIONS:
         return ""
@@ -46,13 +46,11 @@ class ClosestWatch:
     """Remembers how close atoms of each two elements came, to say where that was closer than in the training data.
 
     Args:
-        potential: which says how close they are there; those saved by older versions do not.
-        length_unit: its unit of length [Å].
+        known: the shortest distance of each two elements in the training data [Å].
     """
 
-    def __init__(self, potential: Potential, length_unit: float) -> None:
-        closest = potential.spec.get("closest", ())
-        self.known = {(int(Z1), int(Z2)): length_unit * distance for Z1, Z2, distance in closest}
+    def __init__(self, known: Mapping[tuple[int, int], float]) -> None:
+        self.known = known
         self.found: dict[tuple[int, int], float] = {}
 
     def look(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:

@@ -27,21 +27,19 @@ from pyg_nnp.data.formats.readers import format_of
 from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
 from pyg_nnp.data.store.writer import append_rows, new_hdf5
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.fields import FIELDS, TARGETS
+from pyg_nnp.fields import FIELDS, IN_ASE, TARGETS
 from pyg_nnp.functional.composition import formulas
-from pyg_nnp.inference.calculator import PROPERTIES, units_in_ase
 from pyg_nnp.inference.evaluate import trained_with
 from pyg_nnp.inference.extrapolation import ClosestWatch, charges_never_seen, compositions_never_seen
 from pyg_nnp.potential.cuda_graphs import Predict, Replayed
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import refuse_existing, replacing, write_durably
 from pyg_nnp.training.fit import ATOMS_TO_EVALUATE
-from pyg_nnp.units import BOHR_IN_ANGSTROM, units_of
+from pyg_nnp.units import Units
 
 log = logging.getLogger(__name__)
 
 Rows = dict[str, NDArray[Any]]
-Units = tuple[float, float]  # of energy [eV] and length [Å]
 
 
 def predict_file(
@@ -74,16 +72,18 @@ def predict_file(
         raise ConfigError(f"-o {out}: the ending says the format. Known: {', '.join(WRITERS)}.")
     refuse_existing(out)
     hub = trained_with(potential)["Datahub"]
-    energy, length = units_of(potential.spec["build_params"])
+    units = potential.units
+    # before anything is written
+    _, length = units.energy, units.length
     data_format = format_of(structures)
     own_unit = data_format in OWN_NAMES or (data_format is not None and data_format == hub["data_format"])
     factor = 1.0 if own_unit else 1 / length
     features = hub["features"] if own_unit else {}
     unit = length if own_unit else 1.0
     log.info("%s: positions are read in %s.", structures, "Å" if unit == 1 else f"units of {unit:g} Å")
-    check = Checks(str(structures), {"Q": "charge", **hub["features"]}, BOHR_IN_ANGSTROM / length)
-    device, replayed = potential.energy_shift.device, Replayed(potential)
-    closest = ClosestWatch(potential, length)
+    check = Checks(str(structures), {"Q": "charge", **hub["features"]}, units.bohr)
+    device, replayed = potential.device, Replayed(potential)
+    closest = ClosestWatch(potential.domain.distances_in_angstrom(units))
     compositions: set[str] = set()
     done = 0
 
@@ -99,7 +99,7 @@ def predict_file(
             positions, numbers, sizes = (torch.from_numpy(arrays[name]) for name in ("Ra", "Za", "N"))
             closest.look(positions * length, numbers, sizes)
             charges = set(arrays["Q"].tolist())
-            if warning := charges_never_seen(potential, charges - charges_so_far):
+            if warning := charges_never_seen(potential.domain, charges - charges_so_far):
                 log.warning("%s", warning)
             charges_so_far.update(charges)
             compositions.update(formulas(sizes, numbers))
@@ -114,8 +114,8 @@ def predict_file(
                 done += len(piece["N"])
                 on_frames(done)
 
-    WRITERS[out.suffix.lower()](out, frames(), (energy, length))
-    if warning := compositions_never_seen(potential, compositions):
+    WRITERS[out.suffix.lower()](out, frames(), units)
+    if warning := compositions_never_seen(potential.domain, compositions):
         log.warning("%s: %s", structures, warning)
     closest.report("Predictions for these structures may mean nothing. Are their positions in the unit named above?")
     return done
@@ -142,7 +142,7 @@ def _predicted(predict: Predict, device: torch.device, rows: Rows) -> Rows:
 
 
 def _write_extxyz(path: Path, frames: Iterable[Rows], units: Units) -> None:
-    in_ase, length = units_in_ase(*units), units[1]
+    in_ase, length = {name: units.in_ase(field.unit) for name, field in FIELDS.items()}, units.length
 
     def pieces() -> Iterator[bytes]:
         for rows in frames:
@@ -153,7 +153,7 @@ def _write_extxyz(path: Path, frames: Iterable[Rows], units: Units) -> None:
                 atoms.info["charge"] = float(rows["Q"][frame])
                 results = {
                     ase_name: in_ase[name] * rows[name][slice(first, last) if FIELDS[name].level == "atom" else frame]
-                    for ase_name, name in PROPERTIES.items()
+                    for ase_name, name in IN_ASE.items()
                     if name in rows
                 }
                 atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
@@ -171,7 +171,7 @@ def _write_hdf5(path: Path, frames: Iterable[Rows], units: Units) -> None:
 
     lengths: Counter[str] = Counter()
     with replacing(path, verify) as temporary, new_hdf5(temporary) as (file, disk):
-        file.attrs["unit_of_energy_in_eV"], file.attrs["unit_of_length_in_angstrom"] = units
+        file.attrs["unit_of_energy_in_eV"], file.attrs["unit_of_length_in_angstrom"] = units.energy, units.length
         for rows in frames:
             for name, values in rows.items():
                 append_rows(file, name, values)

@@ -16,8 +16,7 @@ from pyg_nnp.layers.base import Core, Layer
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.resolve import resolve_class
 from pyg_nnp.potential.potential import Potential, check_wiring
-
-UNITS = ("Hartree_in_E", "Bohr_in_R")
+from pyg_nnp.units import OPTIONS as UNITS
 
 
 def build_potential(config: Config, name: str) -> Potential:

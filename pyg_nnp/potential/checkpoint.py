@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.build import build_layers
+from pyg_nnp.potential.domain import DOMAIN_KEYS, TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably
 
@@ -44,6 +45,7 @@ def save_potential(
     """
     description = {
         **potential.spec,
+        **potential.domain.to_json(),
         "format": FORMAT,
         "version": version("pyg-nnp"),
         "dtype": str(potential.dtype).removeprefix("torch."),
@@ -210,7 +212,11 @@ def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | No
         generator,
         may_import=False,
     )
-    return Potential(layers, {**spec, "layers": built})
+    potential = Potential(
+        layers, {key: value for key, value in spec.items() if key not in DOMAIN_KEYS} | {"layers": built}
+    )
+    potential.domain = TrainingDomain.from_json(spec)
+    return potential
 
 
 def _header(content: bytes) -> Any:

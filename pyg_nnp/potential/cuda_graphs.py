@@ -100,7 +100,7 @@ class Replayed:
         """Return what the function returns, in memory of its own."""
         potential = self._potential
         complete = all(name in batch for name in ("Ra", "Za", "N", "Q"))  # or else the potential says what is missing
-        if not (self._usable and complete and potential.energy_shift.device.type == self._device):
+        if not (self._usable and complete and potential.device.type == self._device):
             return self._function(potential, batch)
         # what is kept has to be of use outside of inference mode, too
         with torch.inference_mode(False):

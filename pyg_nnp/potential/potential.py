@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.errors import DataError, FieldError, did_you_mean
+from pyg_nnp.fields import INPUTS, OUTPUTS
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.layers.base import Fields, Layer, RadialFunction
+from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.units import Units
 
-INPUTS = ("N", "Ra", "Za", "Q", "batch", "edge_index")
 _SIZE_OF_REFERENCES = 119  # one for each atomic number, and 0
 
 
@@ -27,7 +29,7 @@ class Potential(nn.Module):
         spec: what the potential is rebuilt from, a JSON-like dict; see :func:`build_layers`.
 
     Attributes:
-        outputs: names of the fields that a call returns.
+        domain: what it was trained on.
         reach: pairs that are farther apart have no filter or radial function [length].
         atomic_energies: (119,) float64 reference energy of each atomic number, added to the predicted energy.
         energy_shift: () float64, added to the energy of each molecule.
@@ -45,11 +47,7 @@ class Potential(nn.Module):
         check_wiring(layers)
         self.layers = nn.ModuleList(layers)
         self.spec = dict(spec or {})
-        written = {name for layer in layers for name in layer.writes}
-        self.outputs: list[str] = [name for name in ("E", "Ea", "Fa", "Qa", "M2") if name in written]
-        self.outputs += ["Q"] if "Qa" in written else []
-        # nobody is to take for a result what no label has taught
-        self.outputs = [name for name in self.outputs if name not in self.spec.get("untrained", ())]
+        self.domain = TrainingDomain()
         self._differentiated = {name for layer in layers for name in layer.differentiates}
         of_pairs = [layer.reach for layer in layers if {"edge_index", "pair_index", "Dij"} & {*layer.reads}]
         self.reach = max(of_pairs, default=0.0)
@@ -70,6 +68,23 @@ class Potential(nn.Module):
             for name in layer.reads
             if number > source
         )
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the fields that a call returns; what no label has taught is left out, since it is no result."""
+        written = {name for module in self.layers for name in cast(Layer, module).writes}
+        found = [name for name in OUTPUTS if name in written] + (["Q"] if "Qa" in written else [])
+        return [name for name in found if name not in self.spec.get("untrained", ())]
+
+    @property
+    def units(self) -> Units:
+        """The units of the training data, as far as they are known."""
+        return Units.of(self.spec.get("build_params", {}))
+
+    @property
+    def device(self) -> torch.device:
+        """Where parameters and reference energies are."""
+        return self.energy_shift.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -152,10 +167,11 @@ class Potential(nn.Module):
             inputs = self._inputs(data)
             self.prepare(inputs["Za"])
             fields = self._run(inputs)
-        predicted: Fields = {name: fields[name] for name in self.outputs if name != "Q"}
+        outputs = self.outputs
+        predicted: Fields = {name: fields[name] for name in outputs if name != "Q"}
         if "E" in predicted:
             predicted["E"] = predicted["E"] + self._reference(inputs)
-        if "Q" in self.outputs:
+        if "Q" in outputs:
             uncorrected = fields.get("Q_sum")
             charges, batch, N = fields["Qa"], fields["batch"], fields["N"]
             predicted["Q"] = sum_over_atoms(charges, batch, len(N)) if uncorrected is None else uncorrected
@@ -186,8 +202,8 @@ class Potential(nn.Module):
         return inputs
 
     def _refuse_unseen_elements(self, Za: Tensor) -> None:
-        elements = self.spec.get("elements")
-        if elements is None:
+        elements = self.domain.elements
+        if not elements:
             return
         if unseen := set(torch.bincount(Za).nonzero()[:, 0].tolist()) - set(elements):
             raise DataError(

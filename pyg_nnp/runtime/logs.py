@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pyg_nnp.errors import UserError
+
 ROOT = logging.getLogger("pyg_nnp")
 VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
 
@@ -109,3 +111,19 @@ def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
 def time_columns() -> tuple[ProgressColumn, ...]:
     """Return the columns of a task whose length is known: how long it took, and how long it will."""
     return TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
+
+
+@contextmanager
+def last_words() -> Iterator[None]:
+    """Let the log file end with why a run did."""
+    try:
+        yield
+    except UserError as error:
+        ROOT.debug("Stopped: %s: %s", type(error).__name__, error)
+        raise
+    except KeyboardInterrupt:
+        ROOT.debug("Stopped: interrupted.")
+        raise
+    except BaseException:
+        ROOT.debug("Stopped by an error outside of the configuration and the data:", exc_info=True)
+        raise

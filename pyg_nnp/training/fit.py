@@ -74,7 +74,7 @@ def evaluate_frames(
     potential: Potential, dataset: MoleculeDataset, frames: Tensor, at_least: int, *weights: Weights
 ) -> Errors:
     """Return the errors of a potential over some frames, in large batches of ``at_least`` so many frames."""
-    device = potential.energy_shift.device
+    device = potential.device
     batches = dataset.batches(frames, large_batch(dataset, at_least))
     return evaluate(potential, (batch.to(device) for batch in batches), *weights)
 

@@ -43,7 +43,7 @@ class Profile(Stopwatch):
 
     def __init__(self, potential: Potential) -> None:
         self.epochs: list[dict[str, float]] = []
-        self._device = potential.energy_shift.device
+        self._device = potential.device
         self._spent = dict.fromkeys(PARTS, 0.0)
         for module in potential.modules():
             if isinstance(module, Force):

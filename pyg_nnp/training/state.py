@@ -99,7 +99,7 @@ class Training:
 
     def remember_random_state(self) -> None:
         """Note that a step, or what comes between two, is over."""
-        self.random = RandomState.now(self.potential.energy_shift.device)
+        self.random = RandomState.now(self.potential.device)
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
 def environment(potential: Potential) -> dict[str, Any]:
     """Return what the last bits of results depend on."""
     return {
-        "device": potential.energy_shift.device.type,
+        "device": potential.device.type,
         "threads": torch.get_num_threads(),
         "pyg-nnp": version("pyg-nnp"),
         "torch": torch.__version__,

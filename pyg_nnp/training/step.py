@@ -138,7 +138,7 @@ def train_epoch(
     """
     potential, optimizer, progress = training.potential, training.optimizer, training.progress
     potential.train()
-    device = potential.energy_shift.device
+    device = potential.device
     remaining = frames[progress.step * trainer.batch_size :]
     batches = dataset.batches(remaining, trainer.batch_size)
     for batch in batches:

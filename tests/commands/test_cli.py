@@ -7,6 +7,7 @@ import re
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,10 @@ def test_evaluate_without_charges(folder: Path, tmp_path: Path, capsys: pytest.C
     atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
     ase.io.write(tmp_path / "water.xyz", atoms)
     potential = load_potential(MODEL)
-    for charges in ([-1.0, 0.0], [0.0]):
-        potential.spec["charges"] = charges
+    for charges in ((-1.0, 0.0), (0.0,)):
+        potential.domain = replace(potential.domain, charges=charges)
         save_potential(potential, tmp_path / "best.safetensors", {})
-        assert (cli.main(["evaluate", str(tmp_path), str(tmp_path / "water.xyz")]) == 0) == (charges == [0.0])
+        assert (cli.main(["evaluate", str(tmp_path), str(tmp_path / "water.xyz")]) == 0) == (charges == (0.0,))
     assert "there is no 'total_charge' (Q)" in capsys.readouterr().err
 
 

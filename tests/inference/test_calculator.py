@@ -23,6 +23,7 @@ from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.extrapolation import compositions_never_seen
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import save_potential
+from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 
 BOHR, HARTREE = units.BOHR_IN_ANGSTROM, units.HARTREE_IN_EV
@@ -116,7 +117,7 @@ def test_charge() -> None:
 
 def test_charges_never_seen_are_warned_of() -> None:
     potential = potential_in(1.0, 0.529177)
-    potential.spec["charges"] = [0.0, 1.0]
+    potential.domain = TrainingDomain(charges=(0.0, 1.0))
     atoms = water()
     atoms.calc = PotentialCalculator(potential)
     with warnings.catch_warnings():
@@ -130,19 +131,19 @@ def test_charges_never_seen_are_warned_of() -> None:
 def test_compositions_never_seen_are_warned_of() -> None:
     potential = potential_in(1.0, 0.529177)
     for known in ([], ["H2O"], [f"C{n}" for n in range(21)]):  # not told; as here; made for others
-        potential.spec["compositions"] = known
+        potential.domain = TrainingDomain(compositions=tuple(known))
         atoms = water()
         atoms.calc = PotentialCalculator(potential)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             atoms.get_potential_energy()
-    potential.spec["compositions"] = ["H2O2", "HO"]
+    potential.domain = TrainingDomain(compositions=("H2O2", "HO"))
     atoms.calc = PotentialCalculator(potential)
     with pytest.warns(UserWarning, match="trained on H2O2, HO, not on H2O: predictions may mean nothing"):
         atoms.get_potential_energy()
-    potential.spec["compositions"] = ["H2O"]
+    potential.domain = TrainingDomain(compositions=("H2O",))
     names = {"H2O", "CH4", "C2H6", "CH3OH", "NH3"}
-    assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in compositions_never_seen(potential, names)
+    assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in compositions_never_seen(potential.domain, names)
 
 
 def test_what_is_not_predicted_is_not_there() -> None:
@@ -166,7 +167,7 @@ def test_refusals() -> None:
     atoms.pbc = True
     with pytest.raises(DataError, match=r"the cell is periodic.* unwrap it and set atoms\.pbc = False"):
         atoms.get_potential_energy()
-    potential.spec["elements"] = [1, 8]
+    potential.domain = TrainingDomain(elements=(1, 8))
     other = molecule("CH4")
     other.calc = PotentialCalculator(potential)
     with pytest.raises(DataError, match="this potential was not trained on C, only on H, O"):

@@ -82,7 +82,7 @@ class Overwriting(Layer):
 
 def test_an_input_is_never_overwritten() -> None:
     with pytest.raises(FieldError, match="writes 'Ra', an input"):
-        build([("test_build:Overwriting", {}), *LAYER_ENTRIES])
+        build([(f"{__name__}:Overwriting", {}), *LAYER_ENTRIES])
 
 
 @pytest.mark.parametrize(

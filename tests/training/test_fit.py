@@ -337,11 +337,11 @@ def test_a_potential_knows_the_charges_of_its_training(folder: Path) -> None:
         frame["total_charge"] = charge
         frame["atomic_charges"] = frame["atomic_charges"] + charge / 3
     (folder / "dataset.pkl").write_bytes(pickle.dumps(frames))
-    assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["charges"] == [-2.0, 0.0, 1.0]
+    assert pyg_nnp.load_potential(run_toy(Path("out"))).domain.charges == (-2.0, 0.0, 1.0)
 
 
 def test_a_potential_knows_the_compositions_of_its_training(folder: Path) -> None:
-    assert pyg_nnp.load_potential(run_toy(Path("out"))).spec["compositions"] == ["H2O"]
+    assert pyg_nnp.load_potential(run_toy(Path("out"))).domain.compositions == ("H2O",)
 
 
 def test_a_potential_knows_how_close_atoms_were(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +355,7 @@ def test_a_potential_knows_how_close_atoms_were(folder: Path, monkeypatch: pytes
         R = frames[number]["coordinates"]
         lengths["O-H"] += [np.linalg.norm(R[0] - R[1]), np.linalg.norm(R[0] - R[2])]
         lengths["H-H"].append(np.linalg.norm(R[1] - R[2]))
-    found = {(Z1, Z2): d for Z1, Z2, d in pyg_nnp.load_potential(model).spec["closest"]}
+    found = pyg_nnp.load_potential(model).domain.shortest_distances
     expected = {(1, 1): min(lengths["H-H"]), (1, 8): min(lengths["O-H"])}
     assert found == pytest.approx(expected, rel=1e-5)
 

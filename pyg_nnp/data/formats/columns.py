@@ -22,11 +22,10 @@ from pyg_nnp.data.formats.values import (
     to_numbers,
     without_padding,
 )
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, SHAREABLE
 
 Layout = Literal["stacked", "concatenated", "single", "ragged"]
 
-SHARED = ("N", "Za", "Q")  # may be one value for all frames
 _COUNTS_AT_ONCE = 1 << 16  # numbers of atoms that are added up at a time
 
 
@@ -181,7 +180,7 @@ class Table:
         if has_frames and shape[0] == n:
             return "stacked"
         is_one = (has_frames and shape[0] == 1) or (len(shape) >= own_axes and fits(shape[own_axes:], row))
-        if is_one and (name in SHARED or n == 1):
+        if is_one and (name in SHAREABLE or n == 1):
             if own_axes:
                 check_sizes(self._origin, np.array([shape[1] if has_frames else shape[0]]), least=0)
             return "single"

@@ -16,12 +16,6 @@ from pyg_nnp.data.formats.values import Origin
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 
-# parts of names that say what something is, beside the names of other programs
-_PARTS = {
-    "Ra": ("geom", "cart", "xyz"),
-    "Qa": ("mulliken", "hirshfeld", "bader", "partial"),
-}
-
 
 @dataclass(frozen=True)
 class Column:
@@ -119,7 +113,7 @@ def _is_alias_in_any_case(field: str, name: str) -> bool:
 
 
 def _contains_alias(field: str, name: str) -> bool:
-    parts = (*FIELDS[field].aliases, *_PARTS.get(field, ()))
+    parts = (*FIELDS[field].aliases, *FIELDS[field].name_parts)
     contained = any(len(part) > 2 and part.lower() in name.lower() for part in parts)
     return contained or (field == "Fa" and is_gradient(name))
 

@@ -13,10 +13,8 @@ import numpy as np
 from pyg_nnp.data.neighbors import full_neighbor_list
 from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store, seal
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, SHAREABLE
 from pyg_nnp.runtime.files import replacing, sync
-
-SHAREABLE = ("N", "Za", "Q")
 
 # Bounds on the rows of a chunk: many small blocks must not become many small chunks, nor a tiny data set a large file.
 _CHUNK_ROWS = (1024, 32768)

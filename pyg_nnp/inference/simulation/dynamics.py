@@ -49,7 +49,10 @@ class Run:
         self.degrees_of_freedom = prepare_velocities(atoms, options, self.random)
         self.bonds = BondWatch(atoms)
         calculator: PotentialCalculator = atoms.calc
-        self.closest, self.has_left = ClosestWatch(calculator.potential, calculator.length_unit), False
+        self.closest, self.has_left = (
+            ClosestWatch(calculator.potential.domain.distances_in_angstrom(calculator.units)),
+            False,
+        )
         if state is not None:
             self.step = state["step"]
             self.atoms.arrays["positions"][:] = state["positions"]

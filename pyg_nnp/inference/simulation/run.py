@@ -13,7 +13,6 @@ import numpy as np
 from ase import Atoms
 from rich.console import Console
 
-from pyg_nnp.commands.check import last_words
 from pyg_nnp.config.yaml_reader import format_yaml
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
@@ -25,7 +24,7 @@ from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
 from pyg_nnp.inference.simulation.structure import calculator_of, constrain, read_structure, require_structure
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.runtime.files import alone_in, digest, write_json
-from pyg_nnp.runtime.logs import run_log, versions
+from pyg_nnp.runtime.logs import last_words, run_log, versions
 from pyg_nnp.training.state import differences, environment
 
 log = logging.getLogger(__name__)

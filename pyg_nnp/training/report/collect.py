@@ -107,7 +107,7 @@ def collect(
         batch_size: frames to evaluate at once, at least.
     """
     part = next(part for part in ("test", "validation", "training") if part in parts)
-    frames, device = parts[part], potential.energy_shift.device
+    frames, device = parts[part], potential.device
     atoms = sum(int(block["N"].sum()) for block in dataset.blocks(["N"], frames))
     table = ErrorTable(fields)
     points = {name: _Points(name, len(frames), atoms) for name in fields}
@@ -136,7 +136,7 @@ def collect(
 
 def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor, fields: Sequence[str]) -> list[Frame]:
     """Return some frames with the errors of their fields and atoms, in this order."""
-    batch = dataset.batch(frames).to(potential.energy_shift.device)
+    batch = dataset.batch(frames).to(potential.device)
     predicted = potential(batch)
     errors = {name: _frame_errors(predicted, batch, name).tolist() for name in fields}
     of_atoms = _numpy(difference(predicted, batch, "Fa").norm(dim=1)) if "Fa" in fields else None

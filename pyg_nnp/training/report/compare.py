@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.training.report import figures
 from pyg_nnp.training.report.drawing import COLOURS, png
 from pyg_nnp.training.report.history import History
 from pyg_nnp.training.report.make import metric_rows
 from pyg_nnp.training.report.page import COMPARISON, Picture, check_place, render, write_page
-from pyg_nnp.units import unit_names
+from pyg_nnp.units import OPTIONS, Units
 
 # what the numbers of two runs must have in common to be compared
 _COMPARABLE = ("Datahub.content and options", "Trainer.Splitter.")
@@ -53,7 +53,7 @@ def compare(runs: Sequence[Run], page: Path) -> None:
         runs=runs,
         colours=[COLOURS[number % len(COLOURS)] for number in range(len(runs))],
         rows=_rows(runs),
-        symbols=figures.SYMBOLS,
+        symbols={name: FIELDS[name].label for name in COMPARED},
         differences=different,
         comparable=not any(path.startswith(_COMPARABLE) for path in different),
         curves=Picture.of(png(figures.compared_curves([(run.label, run.history) for run in runs]))),
@@ -88,9 +88,9 @@ def _rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _unit(runs: Sequence[Run], name: str) -> str:
     """Return the unit of a field, if it is that of all runs."""
     names = {
-        unit_names(
-            run.settings.get("Modelhub.build_params.Hartree_in_E"), run.settings.get("Modelhub.build_params.Bohr_in_R")
-        )[FIELDS[name].unit]
+        Units.of({option: run.settings.get(f"Modelhub.build_params.{option}") for option in OPTIONS}).names[
+            FIELDS[name].unit
+        ]
         for run in runs
     }
     return names.pop() if len(names) == 1 else "different units"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.training.metrics import ErrorRow
 from pyg_nnp.training.report.collect import Array, Points
 from pyg_nnp.training.report.drawing import (
@@ -33,8 +33,6 @@ from pyg_nnp.training.report.drawing import (
 )
 from pyg_nnp.training.report.history import History
 from pyg_nnp.training.report.sample import Sample
-
-SYMBOLS = {"E": "energy", "Fa": "force", "Qa": "atomic charge", "M2": "dipole", "Q": "sum of charges"}
 
 # of more points a scatter plot is one spot
 _MANY_POINTS = 10_000
@@ -86,7 +84,7 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
         for kind, dashes in (("rmse", "-"), ("mae", "--"), ("mse", ":")):
             if f"{kind}_{name}" in history.columns:
                 axes.plot(epochs, history.columns[f"{kind}_{name}"], dashes, color=RED, lw=1.2, label=kind.upper())
-        logarithmic(axes, with_unit(f"validation part:\nerror of {SYMBOLS[name]}", name, units))
+        logarithmic(axes, with_unit(f"validation part:\nerror of {FIELDS[name].label}", name, units))
     for axes in figure.axes:
         _of_epochs(axes)
         if best is not None:
@@ -121,13 +119,13 @@ def parity(name: str, points: Points, part: str, rmse: float, mae: float, units:
     left.plot(ends, ends, color=GREY, lw=0.8, zorder=0)
     left.set(xlim=ends, ylim=ends, aspect="equal")
     left.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
-    word = f"{SYMBOLS[name]} − mean" if name == "E" else SYMBOLS[name]
+    word = f"{FIELDS[name].label} − mean" if name == "E" else FIELDS[name].label
     left.set_xlabel(with_unit(f"true {word}", name, units), fontsize=NORMAL)
     left.set_ylabel(with_unit(f"predicted {word}", name, units), fontsize=NORMAL)
     unit = units[FIELDS[name].unit]
     text = f"{part} part\nRMSE {rmse:.3g} {unit}\nMAE {mae:.3g} {unit}"
     left.text(0.04, 0.96, text, transform=left.transAxes, va="top", fontsize=SMALL)
-    histogram(right, predicted - true, with_unit(f"error of {SYMBOLS[name]}", name, units), around_zero=True)
+    histogram(right, predicted - true, with_unit(f"error of {FIELDS[name].label}", name, units), around_zero=True)
     return figure
 
 
@@ -178,7 +176,7 @@ def errors_by_element(rows: Sequence[ErrorRow], part: str, units: Units) -> Figu
             axes.barh(places + offset, [getattr(row, kind) for row in errors], 0.34, color=colour, label=kind.upper())
         axes.set_yticks(places, [f"{row.of} ({row.count})" for row in errors])
         axes.invert_yaxis()
-        axes.set_xlabel(with_unit(f"error of {SYMBOLS[name]}, {part} part", name, units), fontsize=NORMAL)
+        axes.set_xlabel(with_unit(f"error of {FIELDS[name].label}, {part} part", name, units), fontsize=NORMAL)
     bars, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(bars, labels, loc="upper right", ncols=2, fontsize=SMALL, frameon=False)
     return figure
@@ -201,7 +199,7 @@ def compared_curves(runs: Sequence[tuple[str, History]]) -> Figure:
             colour = COLOURS[number % len(COLOURS)]
             lines += axes.plot(history.epochs, values, style, color=colour, lw=1.2)
         kind, _, field = name.partition("_")
-        words = f"{kind.upper()} of {SYMBOLS[field]}" if field in SYMBOLS else name.replace("_", " ")
+        words = f"{kind.upper()} of {FIELDS[field].label}" if field in COMPARED else name.replace("_", " ")
         logarithmic(axes, words)
         _of_epochs(axes)
     # a label may begin with "_" and have dollars, which mean something to matplotlib

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.fields import COMPARED
 from pyg_nnp.training.report.collect import Array
 
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})  (\w+)\s+(.*)")
@@ -33,7 +34,7 @@ class History:
     def fields(self) -> list[str]:
         """Return the fields whose errors it has, in the order of the table of fields."""
         found = {name.partition("_")[2] for name in self.columns if name.partition("_")[0] in ("rmse", "mae", "mse")}
-        return [name for name in ("E", "Fa", "Qa", "M2", "Q") if name in found]
+        return [name for name in COMPARED if name in found]
 
 
 def read_history(path: Path) -> History:

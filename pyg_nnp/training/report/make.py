@@ -14,7 +14,7 @@ from torch import Tensor
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.potential.potential import Potential
@@ -29,7 +29,6 @@ from pyg_nnp.training.report.history import read_course, read_history
 from pyg_nnp.training.report.page import REPORT, Picture, render, write_page
 from pyg_nnp.training.report.sample import sample
 from pyg_nnp.training.report.scene import scene
-from pyg_nnp.units import BOHR_IN_ANGSTROM, unit_names_of, unit_of_length
 
 METRICS = "metrics.json"
 
@@ -62,8 +61,7 @@ def make_report(
     """
     folder = out / config.folder_name(name)
     potential = load_potential(folder, device)
-    given = potential.spec.get("build_params", {})
-    units = unit_names_of(given)
+    units = potential.units.names
     fields = _compared(config, name, dataset, potential)
     evaluation = collect(potential, dataset, parts, fields, config.Trainer.batch_size)
     history, metrics = read_history(folder / HISTORY), read_metrics(folder)
@@ -90,11 +88,11 @@ def make_report(
         metric_rows=metric_rows(metrics),
         evaluation=evaluation,
         formulas=[formula(frame.Za) for frame in evaluation.worst],
-        # where the unit of length is not known, Å is the likely one, and bonds depend on it
-        scene=scene(evaluation.worst, unit_of_length(given.get("Bohr_in_R", BOHR_IN_ANGSTROM)), units["energy/length"]),
+        # bonds depend on the unit of length
+        scene=scene(evaluation.worst, potential.units.likely_length, units["energy/length"]),
         pictures={title: Picture.of(picture) for title, picture in pictures.items()},
         fields=FIELDS,
-        symbols=figures.SYMBOLS,
+        symbols={name: FIELDS[name].label for name in COMPARED},
         units=units,
         course=read_course(out / "logs", name),
         made=datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -108,7 +106,7 @@ def _compared(config: Config, name: str, dataset: MoleculeDataset, potential: Po
     """Return the fields whose errors are shown: all targets that are predicted, and ``Q`` where it is asked for."""
     asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
     wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
-    return [field for field in figures.SYMBOLS if field in wanted and field in potential.outputs]
+    return [field for field in COMPARED if field in wanted and field in potential.outputs]
 
 
 def _of_errors(evaluation: Evaluation, units: Mapping[str, str]) -> dict[str, Figure]:
@@ -156,4 +154,4 @@ def metric_rows(metrics: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, f
             for kind, of_kind in of_part.items():
                 for name, value in of_kind.items() if kind != "score" else ():
                     rows.setdefault((name, kind), {})[part] = value
-    return dict(sorted(rows.items(), key=lambda row: (list(figures.SYMBOLS).index(row[0][0]), row[0][1])))
+    return dict(sorted(rows.items(), key=lambda row: (COMPARED.index(row[0][0]), row[0][1])))

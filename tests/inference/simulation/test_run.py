@@ -25,6 +25,7 @@ from pyg_nnp.inference.simulation.config import NEB, Dynamics, Relaxation, Scan,
 from pyg_nnp.inference.simulation.dynamics import Run
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import load_potential, save_potential
+from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.units import HARTREE_IN_EV
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     morse.write_morse(tmp_path / "morse")
     (tmp_path / "toy").mkdir()
     toy = build_potential(config_from_dict(toy_config()), "FF01")
-    toy.spec["elements"] = [1, 8]
+    toy.domain = TrainingDomain(elements=(1, 8))
     save_potential(toy, tmp_path / "toy" / "best.safetensors", {})
     ase.io.write("water.xyz", molecule("H2O"))
     return tmp_path
@@ -104,7 +105,7 @@ def test_what_has_not_converged_is_said(folder: Path, capsys: pytest.CaptureFixt
 def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     potential = load_potential("morse")
     unit = PotentialCalculator("morse").length_unit
-    potential.spec["closest"] = [[1, 1, 0.7 / unit], [1, 8, 1.2 / unit]]
+    potential.domain = TrainingDomain(shortest_distances={(1, 1): 0.7 / unit, (1, 8): 1.2 / unit})
     save_potential(potential, Path("morse/best.safetensors"), {})
     assert simulate(dynamics=DYNAMICS | {"ensemble": "nve", "interval": 1}) == 0
     said = capsys.readouterr().err
@@ -126,11 +127,11 @@ def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.Cap
     assert f"{len(outside)} of {len(frames)} frames, the first at {first.info['time_ps']:g} ps, have atoms" in said
     assert f"down to {min(of_frames):.2f} times" in said
     assert "H-H" not in said
-    potential.spec["closest"] = [[1, 8, 0.5 / unit], [8, 8, 2.0 / unit]]
+    potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.5 / unit, (8, 8): 2.0 / unit})
     save_potential(potential, Path("morse/best.safetensors"), {})
     assert simulate("far", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0
     assert "No atoms are as near as in the training data, by a factor of 1.9" in capsys.readouterr().err
-    potential.spec["closest"] = [[1, 1, 0.7 / unit], [1, 8, 0.7 / unit]]
+    potential.domain = TrainingDomain(shortest_distances={(1, 1): 0.7 / unit, (1, 8): 0.7 / unit})
     save_potential(potential, Path("morse/best.safetensors"), {})
     assert simulate("again", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0
     assert "closer than" not in capsys.readouterr().err

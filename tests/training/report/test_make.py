@@ -37,11 +37,11 @@ from pyg_nnp.training.report.history import Course, read_course, read_history
 from pyg_nnp.training.report.make import _of_errors, make_report
 from pyg_nnp.training.report.sample import sample
 from pyg_nnp.training.report.scene import facing, scene
-from pyg_nnp.units import unit_names
+from pyg_nnp.units import Units
 
 TARGETS = ("E", "Fa", "Qa", "M2")
 PLOTS = {"data", "learning_curves", "errors_by_element"} | {f"parity_{name}" for name in TARGETS}
-HARTREE = unit_names(1, 0.529177)
+HARTREE = Units(1, 0.529177).names
 # the text of a user that would end a script, or begin an element
 HOSTILE = "a<b></script><img src=x onerror=alert(1)>&{{ 7 * 7 }}"
 

@@ -1,0 +1,56 @@
+"""What a potential was trained on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyg_nnp.units import Units
+
+DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest")
+"""Keys of the description of a saved potential that say its training domain."""
+
+
+@dataclass(frozen=True)
+class TrainingDomain:
+    """What a potential was trained on; what is empty is not known, as of potentials that were never trained.
+
+    Attributes:
+        elements: atomic numbers, in ascending order.
+        charges: total charges of the molecules [charge], in ascending order.
+        compositions: chemical formulas of the molecules, in alphabetical order.
+        shortest_distances: two atomic numbers, the smaller one first -> their shortest distance in the training part
+            [length].
+        fingerprint: digest of elements and positions of all frames of the data set.
+    """
+
+    elements: tuple[int, ...] = ()
+    charges: tuple[float, ...] = ()
+    compositions: tuple[str, ...] = ()
+    shortest_distances: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes into the description of a saved potential."""
+        known: dict[str, Any] = {
+            "elements": list(self.elements),
+            "charges": list(self.charges),
+            "compositions": list(self.compositions),
+            "structures": self.fingerprint,
+            "closest": [[*pair, distance] for pair, distance in sorted(self.shortest_distances.items())],
+        }
+        return {key: value for key, value in known.items() if value}
+
+    @classmethod
+    def from_json(cls, description: Mapping[str, Any]) -> "TrainingDomain":
+        """Return the domain that a description tells; those of older versions tell less."""
+        return cls(
+            tuple(description.get("elements") or ()),
+            tuple(description.get("charges") or ()),
+            tuple(description.get("compositions") or ()),
+            {(int(first), int(second)): distance for first, second, distance in description.get("closest") or ()},
+            description.get("structures") or "",
+        )
+
+    def distances_in_angstrom(self, units: Units) -> dict[tuple[int, int], float]:
+        """Return :attr:`shortest_distances` [Å]; where the unit of length is not known, it is taken to be Å."""
+        return {pair: units.likely_length * distance for pair, distance in self.shortest_distances.items()}
