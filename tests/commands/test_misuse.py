@@ -16,7 +16,6 @@ import torch
 import yaml
 from toy import TOY_CONFIG, toy_config, write_config, write_toy
 
-from pyg_nnp import commands
 from pyg_nnp.commands import cli
 from pyg_nnp.data.store.layout import open_store
 
@@ -493,7 +492,7 @@ def test_out_of_memory(
     def train(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(commands, "train", train)
+    monkeypatch.setattr("pyg_nnp.commands.train.train", train)
     code, _, message = run(None, capsys)
     assert code == 2
     assert message.startswith("MemoryError: out of memory. Choose a smaller Trainer.batch_size")
@@ -503,7 +502,7 @@ def test_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     def train(*_: Any) -> None:
         raise OSError("Can't write data (file write failed: errno = 28)")  # as h5py has it, without a file name
 
-    monkeypatch.setattr(commands, "train", train)
+    monkeypatch.setattr("pyg_nnp.commands.train.train", train)
     code, _, message = run(None, capsys)
     assert code == 2
     assert message.startswith("OSError: out: Can't write data")

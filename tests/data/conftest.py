@@ -115,3 +115,20 @@ def write_pickle(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture(params=["molecules", "molecules, nothing shared", "waters", "waters, nothing shared", "lone atoms"])
+def dataset(
+    request: pytest.FixtureRequest,
+    frames: list[Frame],
+    waters: list[Frame],
+    open_dataset: Callable[..., MoleculeDataset],
+) -> MoleculeDataset:
+    kind, _, unshared = request.param.partition(", ")
+    chosen = {"molecules": frames, "waters": waters, "lone atoms": [frames[1], frames[3]]}[kind]
+    return open_dataset(chosen, share=not unshared)

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 from ase.build import molecule
-from hypothesis import given
-from hypothesis import strategies as st
-from planted import FACTORS
 from scipy.spatial.transform import Rotation
 
-from pyg_nnp.diagnostics.force_units import NEAR, mismatches
 from pyg_nnp.diagnostics.statistics import (
     clusters,
     energy_deviations,
@@ -18,8 +14,6 @@ from pyg_nnp.diagnostics.statistics import (
     stiffness,
     work_between,
 )
-from pyg_nnp.diagnostics.survey import shape_invariants
-from pyg_nnp.diagnostics.verdict import in_words
 
 
 def test_slope_is_that_of_scipy_and_ignores_a_broken_point() -> None:
@@ -125,59 +119,3 @@ def test_stiffness_of_like_bonds() -> None:
     assert fit.slope == pytest.approx(0.3, rel=0.02)
     assert fit.correlation > 0.9
     assert fit.number == 500
-
-
-@given(st.integers(0, 10**6), st.booleans())
-def test_shape_does_not_change_by_motion_or_order_of_like_atoms(seed: int, mirrored: bool) -> None:
-    rng = np.random.default_rng(seed)
-    Za = rng.choice([1, 6, 8], 7)
-    Ra = rng.normal(size=(7, 3))
-    order = rng.permutation(7)
-    moved = Rotation.random(rng=rng).apply(Ra * [1, 1, -1 if mirrored else 1]) + rng.normal(size=3)
-    other = Ra + 0.01 * rng.normal(size=(7, 3))
-    positions = np.concatenate((Ra, moved[order], other))
-    shape = shape_invariants(positions, np.concatenate((Za, Za[order], Za)), np.repeat([0, 1, 2], 7), 3)
-    np.testing.assert_allclose(shape[1], shape[0], atol=1e-12)
-    assert abs(shape[2] - shape[0]).max() > 1e-5
-
-
-@pytest.mark.parametrize("name", list(FACTORS))
-def test_each_factor_has_a_name(name: str) -> None:
-    for noise in (0.97, 1.0, 1.03):
-        first = mismatches(noise * FACTORS[name], 0.0, None, None)[0]
-        assert first.factor == pytest.approx(FACTORS[name], rel=1e-5)
-        for unit in name.removeprefix("per ").split(" as "):
-            assert unit in first.meaning
-
-
-def test_known_units_decide() -> None:
-    (one,) = mismatches(1 / 51.4, 0.0, 27.211386, 0.529177)
-    assert one.meaning == "in Hartree where energies are in eV, and per Bohr where positions are in Å"
-    assert len(mismatches(1 / 51.4, 0.2 / 51.4, None, None)) > 1
-    assert mismatches(0.0971, 0.003, 27.211386, 0.0529177)[0].meaning == "per Å where positions are in nm"
-    # energies in meV, of which nothing is known here
-    assert mismatches(0.529177, 0.0, 27211.386, 0.529177)[0].meaning == "per Bohr where positions are in Å"
-
-
-@pytest.mark.parametrize(("measured", "unit", "factor"), [(27.6, "Hartree", 27.2114), (0.0439, "kcal/mol", 0.0433641)])
-def test_energies_that_are_not_in_the_configured_unit(measured: float, unit: str, factor: float) -> None:
-    """Forces in eV/Å, and eV configured, but energies in another unit; kcal/mol and Hartree are not far from eV²."""
-    found = mismatches(measured, 0.0, 27.211386, 0.529177)[0]
-    assert found.meaning == f"in eV where energies are in {unit}"
-    assert found.of_energies
-    assert found.factor == pytest.approx(factor, rel=1e-5)
-    # bonds of hydrogen, whose stiffness is not well known, contradict the configuration only where nothing else is near
-    assert not mismatches(27.6, 0.0, 27.211386, 0.529177, doubt=NEAR)[0].of_energies
-    assert mismatches(600.0, 0.0, 27.211386, 0.529177, doubt=NEAR)[0].factor == pytest.approx(627.509, rel=1e-5)
-    # an equally good explanation that agrees with the configuration is taken first
-    assert not mismatches(23.06, 0.0, 27.211386, 0.529177)[0].of_energies
-
-
-@pytest.mark.parametrize("measured", [0.0, 0.8, 1.0, 1.2, 1e6])
-def test_factors_without_a_name(measured: float) -> None:
-    assert mismatches(measured, 0.0, None, None) == ()
-
-
-def test_frames_in_words() -> None:
-    assert in_words([3]) == "frame 3"
-    assert in_words(np.arange(7)) == "frames 0, 1, 2, 3, 4 and 2 more"

@@ -1,7 +1,6 @@
 """The ASE calculator: the potential's own numbers in eV and Å, whatever the units of training."""
 
 import pickle
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces
 from molecules import make_data
+from potentials import BOHR, HARTREE, distorted_water, potential_in
 from toy import toy_config
 
 import pyg_nnp
@@ -20,27 +20,9 @@ from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional import neighbors
 from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.inference.extrapolation import compositions_never_seen
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.potential.domain import TrainingDomain
-from pyg_nnp.potential.potential import Potential
-
-BOHR, HARTREE = units.BOHR_IN_ANGSTROM, units.HARTREE_IN_EV
-
-
-def potential_in(Hartree_in_E: float, Bohr_in_R: float, dtype: str = "float64") -> Potential:
-    config = toy_config(Trainer__dtype=dtype)
-    options = config["Modelhub"]["FF01"]["build_params"]
-    options |= {"Hartree_in_E": Hartree_in_E, "Bohr_in_R": Bohr_in_R, "cutoff_sr": 4.0 / BOHR * Bohr_in_R}
-    return build_potential(config_from_dict(config), "FF01").eval()
-
-
-def water(scale: float = 0.0) -> Atoms:
-    atoms = molecule("H2O")
-    atoms.positions += np.random.default_rng(1).normal(scale=scale, size=(3, 3))
-    return atoms
-
 
 UNITS = {
     "Hartree, Å": (1.0, 0.5291772108, HARTREE, 1.0),
@@ -53,7 +35,7 @@ UNITS = {
 
 
 def test_calculators_can_be_sent_to_other_processes() -> None:
-    atoms = water(0.1)
+    atoms = distorted_water(0.1)
     atoms.calc = PotentialCalculator(potential_in(1.0, BOHR))
     again = atoms.copy()
     again.calc = pickle.loads(pickle.dumps(atoms.calc))
@@ -64,7 +46,7 @@ def test_calculators_can_be_sent_to_other_processes() -> None:
 def test_properties_are_those_of_the_potential(name: str) -> None:
     hartree, bohr, energy, length = UNITS[name]
     potential = potential_in(hartree, bohr)
-    atoms = water(0.1)
+    atoms = distorted_water(0.1)
     atoms.calc = PotentialCalculator(potential)
     predicted = potential(make_data(atoms.numbers, atoms.positions / length))
     assert atoms.get_potential_energy() == pytest.approx(float(predicted["E"]) * energy, rel=1e-12)
@@ -77,7 +59,7 @@ def test_properties_are_those_of_the_potential(name: str) -> None:
 @pytest.mark.parametrize("name", ["Hartree, Å", "kJ/mol, nm", "unnamed"])
 def test_forces_are_the_slope_of_the_energy(name: str) -> None:
     """By ASE's own numerical forces."""
-    atoms = water(0.1)
+    atoms = distorted_water(0.1)
     atoms.calc = PotentialCalculator(potential_in(*UNITS[name][:2]))
     np.testing.assert_allclose(calculate_numerical_forces(atoms, eps=1e-4), atoms.get_forces(), rtol=1e-5, atol=1e-6)
 
@@ -86,7 +68,7 @@ def test_one_evaluation_for_all_properties(monkeypatch: pytest.MonkeyPatch) -> N
     potential = potential_in(1.0, 0.529177)
     calls: list[int] = []
     potential.register_forward_pre_hook(lambda module, inputs: calls.append(1))
-    atoms = water()
+    atoms = distorted_water()
     atoms.calc = PotentialCalculator(potential)
     for _ in range(2):
         atoms.get_potential_energy()
@@ -106,7 +88,7 @@ def test_one_evaluation_for_all_properties(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_charge() -> None:
     potential = potential_in(1.0, 0.529177)
-    atoms = water()
+    atoms = distorted_water()
     atoms.calc = PotentialCalculator(potential)
     assert atoms.get_charges().sum() == pytest.approx(0, abs=1e-12)
     atoms.info["charge"] = -1
@@ -115,44 +97,13 @@ def test_charge() -> None:
     assert atoms.get_charges().sum() == pytest.approx(2)
 
 
-def test_charges_never_seen_are_warned_of() -> None:
-    potential = potential_in(1.0, 0.529177)
-    potential.domain = TrainingDomain(charges=(0.0, 1.0))
-    atoms = water()
-    atoms.calc = PotentialCalculator(potential)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        atoms.get_potential_energy()
-    atoms.info["charge"] = -1
-    with pytest.warns(UserWarning, match="trained on total charges 0, 1, not on -1"):
-        atoms.get_potential_energy()
-
-
-def test_compositions_never_seen_are_warned_of() -> None:
-    potential = potential_in(1.0, 0.529177)
-    for known in ([], ["H2O"], [f"C{n}" for n in range(21)]):  # not told; as here; made for others
-        potential.domain = TrainingDomain(compositions=tuple(known))
-        atoms = water()
-        atoms.calc = PotentialCalculator(potential)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            atoms.get_potential_energy()
-    potential.domain = TrainingDomain(compositions=("H2O2", "HO"))
-    atoms.calc = PotentialCalculator(potential)
-    with pytest.warns(UserWarning, match="trained on H2O2, HO, not on H2O: predictions may mean nothing"):
-        atoms.get_potential_energy()
-    potential.domain = TrainingDomain(compositions=("H2O",))
-    names = {"H2O", "CH4", "C2H6", "CH3OH", "NH3"}
-    assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in compositions_never_seen(potential.domain, names)
-
-
 def test_what_is_not_predicted_is_not_there() -> None:
     config = toy_config(Modelhub__FF01__loss={"rmse": {"E": 1}}, Metrics={"rmse": {"E": 1}})
     names = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy", "Force")
     layers = config["Modelhub"]["FF01"]["layers"]
     config["Modelhub"]["FF01"]["layers"] = [entry for entry in layers if entry["name"] not in names]
     calculator = PotentialCalculator(build_potential(config_from_dict(config), "FF01"), Hartree_in_E=1, Bohr_in_R=1)
-    atoms = water()
+    atoms = distorted_water()
     atoms.calc = calculator
     assert calculator.implemented_properties == ["energy", "free_energy", "charges"]
     atoms.get_potential_energy()
@@ -162,7 +113,7 @@ def test_what_is_not_predicted_is_not_there() -> None:
 
 def test_refusals() -> None:
     potential = potential_in(1.0, 0.529177)
-    atoms = water()
+    atoms = distorted_water()
     atoms.calc = PotentialCalculator(potential)
     atoms.pbc = True
     with pytest.raises(DataError, match=r"the cell is periodic.* unwrap it and set atoms\.pbc = False"):
@@ -184,7 +135,7 @@ def test_refusals() -> None:
 def cluster(side: int = 4) -> Atoms:
     """Return molecules of water on a lattice, 64 of them: 192 atoms."""
     cells = np.stack(np.meshgrid(*[np.arange(side)] * 3), -1).reshape(-1, 3) * 3.0
-    return sum((Atoms(water().numbers, water().positions + cell) for cell in cells), Atoms())
+    return sum((Atoms(distorted_water().numbers, distorted_water().positions + cell) for cell in cells), Atoms())
 
 
 @pytest.mark.parametrize("side", [2, 4])  # fewer atoms than a tree is used for, and more
@@ -225,7 +176,7 @@ def test_an_atom_that_leaves_its_skin_is_noticed() -> None:
 
 def test_a_saved_potential_in_another_precision(tmp_path: Path) -> None:
     save_potential(potential_in(1.0, 0.5291772108, "float32"), tmp_path / "best.safetensors", {})
-    atoms = water()
+    atoms = distorted_water()
     results = []
     for dtype in (None, "float64"):
         atoms.calc = PotentialCalculator(tmp_path, dtype=dtype)

@@ -7,22 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy import toy_config, write_config, write_toy
+from toy import toy_config, write_config
 
 from pyg_nnp import build_potential
 from pyg_nnp.commands import cli
 from pyg_nnp.config import config_from_dict
-from pyg_nnp.training import profile as stopwatch
+from pyg_nnp.training import profile
 from pyg_nnp.training.profile import PARTS, Profile, profiled
 
 STEPS = 3  # of an epoch of the toy
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_toy(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def train(folder: Path, out: str, *options: str, code: int = 0, **changes: object) -> str:
@@ -57,7 +50,7 @@ def test_the_parts_are_the_epoch(folder: Path) -> None:
 def test_what_is_counted_as_what(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that goes on by a second whenever it is looked at."""
     clock = itertools.count()
-    monkeypatch.setattr(stopwatch, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(profile, "perf_counter", lambda: float(next(clock)))
     parts = table(train(folder, "out", "--profile", Trainer__patience=None))
     # before and after the forces; after the loss and the step; the end of the epoch
     expected = dict.fromkeys(PARTS, STEPS) | {"forward": 2 * STEPS, "validation": 1, "rest": 2 * STEPS + 1}
@@ -104,13 +97,13 @@ def test_a_training_that_is_interrupted_has_a_table(folder: Path, monkeypatch: p
 
 
 def test_a_gpu_is_waited_for_before_the_clock_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = Profile(build_potential(config_from_dict(toy_config()), "FF01"))
+    timed = Profile(build_potential(config_from_dict(toy_config()), "FF01"))
     calls: list[str] = []
-    monkeypatch.setattr(profile, "_device", torch.device("cuda"))
+    monkeypatch.setattr(timed, "_device", torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("synchronize"))
-    monkeypatch.setattr(stopwatch, "perf_counter", lambda: calls.append("clock") or 0.0)
-    profile.lap("data")
-    profile.end_epoch()
+    monkeypatch.setattr(profile, "perf_counter", lambda: calls.append("clock") or 0.0)
+    timed.lap("data")
+    timed.end_epoch()
     assert calls == ["synchronize", "clock"] * 2
 
 

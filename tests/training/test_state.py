@@ -1,129 +1,90 @@
 """A training that was stopped and goes on ends with the same bits as one that never was."""
 
 import itertools
+import math
 import os
-import pickle
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
 from toy import toy_config, write_config, write_toy
+from toy_training import interrupt, same, train_toy
 
 import pyg_nnp
-from pyg_nnp.commands import cli
-from pyg_nnp.commands import train as run
-from pyg_nnp.config import config_from_dict
+from pyg_nnp.commands import train
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
-from pyg_nnp.runtime.signals import Stopped, deferred, stoppable
-from pyg_nnp.training import fit as training
+from pyg_nnp.runtime.signals import Stopped, stoppable
+from pyg_nnp.training import fit
 from pyg_nnp.training.fit import HISTORY
-from pyg_nnp.training.step import TrainingError
+from pyg_nnp.training.state import Best
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STEPS = 3  # of an epoch of 12 frames in batches of 5
 
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_toy(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def train(out: str, resume: bool = False, **changes: object) -> Path:
-    config = config_from_dict(toy_config(**changes))
-    run.seed_everything(config.Trainer.seed)
-    run.train(config, Path(out), resume=resume)
-    return Path(out) / "FF01-SchNet"
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int) -> None:
-    """Let the ``at``-th call of a function, counted from 1, be interrupted."""
-    original, calls = getattr(owner, name), 0
-
-    def interrupted(*args: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise KeyboardInterrupt
-        return original(*args, **options)
-
-    monkeypatch.setattr(owner, name, interrupted)
-
-
-def same(ours: Path, theirs: Path) -> None:
-    names = {path.name for path in theirs.iterdir()}
-    assert {path.name for path in ours.iterdir()} == names
-    for name in names:
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
-
-
 PLACES: dict[str, tuple[Any, str, int]] = {
-    "first step": (training, "train_epoch", 1),
+    "first step": (fit, "train_epoch", 1),
     "forward of a step": (pyg_nnp.training.step, "weighted_loss", 5),
     "forward of the first step of an epoch": (pyg_nnp.training.step, "weighted_loss", 4),
     "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
-    "validation": (training, "evaluate", 2),
-    "end of an epoch": (training.Epoch, "validated", 2),
-    "after the best was saved": (training, "write_history", 2),
+    "validation": (fit, "evaluate", 2),
+    "end of an epoch": (fit.Epoch, "validated", 2),
+    "after the best was saved": (fit, "write_history", 2),
     "last step of all": (pyg_nnp.training.step, "weighted_loss", 3 * STEPS),
-    "after all": (run, "_final_metrics", 1),
+    "after all": (train, "_final_metrics", 1),
 }
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_resumed_is_the_same_bits(folder: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    expected = train("whole")
+    expected = train_toy("whole")
     with monkeypatch.context() as patch:
         interrupt(patch, *PLACES[place])
         with pytest.raises(KeyboardInterrupt):
-            train("stopped")
+            train_toy("stopped")
     assert not (folder / "stopped/FF01-SchNet/metrics.json").exists()
-    same(train("stopped", resume=True), expected)
+    same(train_toy("stopped", resume=True), expected)
 
 
 def test_interrupted_within_the_backward_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception goes through PyTorch's engine."""
-    expected = train("whole")
+    expected = train_toy("whole")
     with monkeypatch.context() as patch:
         interrupt(patch, torch.Tensor, "backward", 5)
         with pytest.raises(KeyboardInterrupt):
-            train("stopped")
+            train_toy("stopped")
     last, _ = read_saved(folder / "stopped/FF01-SchNet/last.safetensors")
     assert (last["training"]["epoch"], last["training"]["step"]) == (2, 1)
-    same(train("stopped", resume=True), expected)
+    same(train_toy("stopped", resume=True), expected)
 
 
 def test_stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = train("whole", Trainer__dtype="float64")
+    expected = train_toy("whole", Trainer__dtype="float64")
     for _ in range(3 * STEPS - 1):
         with monkeypatch.context() as patch:
             interrupt(patch, pyg_nnp.training.step, "weighted_loss", 2)
             with pytest.raises(KeyboardInterrupt):
-                train("stopped", resume=True, Trainer__dtype="float64")
-    train("stopped", resume=True, Trainer__dtype="float64")
+                train_toy("stopped", resume=True, Trainer__dtype="float64")
+    train_toy("stopped", resume=True, Trainer__dtype="float64")
     same(folder / "stopped/FF01-SchNet", expected)
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "at"),
-    [(torch.optim.Adam, "step", 5), (training, "save_potential", 1), (training, "write_history", 2)],
+    [(torch.optim.Adam, "step", 5), (fit, "save_potential", 1), (fit, "write_history", 2)],
 )
 def test_a_signal_waits_for_the_step_and_for_the_save(
     folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int
 ) -> None:
     """It comes when some of a step, or of a save, was done and some was not."""
-    expected = train("whole")
+    expected = train_toy("whole")
     with monkeypatch.context() as patch:
         original, calls = getattr(owner, name), itertools.count(1)
 
@@ -135,20 +96,33 @@ def test_a_signal_waits_for_the_step_and_for_the_save(
 
         patch.setattr(owner, name, signalled)
         with stoppable(), pytest.raises(Stopped):
-            train("stopped")
-    same(train("stopped", resume=True), expected)
+            train_toy("stopped")
+    same(train_toy("stopped", resume=True), expected)
+
+
+def test_a_score_that_is_not_finite_is_no_improvement() -> None:
+    best = Best(patience=3)
+    assert not best.improves(math.nan, 1)
+    assert not best.improves(math.inf, 2)
+    assert not best.improves(-math.inf, 2)
+    assert best.improves(5.0, 3)
+    assert not best.improves(math.nan, 4)
+    assert not best.improves(5.0, 5)
+    assert not best.exhausted(5)
+    assert best.exhausted(6)
+    assert (best.score, best.epoch) == (5.0, 3)
 
 
 def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of the first run counts in the second."""
     changes = {"Trainer__patience": 2, "Trainer__max_epochs": 9, "Trainer__learning_rate": 1e-12}
-    monkeypatch.setattr(training, "weighted_sum", lambda errors, weights: 1.0)
-    expected = train("whole", **changes)
+    monkeypatch.setattr(fit, "weighted_sum", lambda errors, weights: 1.0)
+    expected = train_toy("whole", **changes)
     with monkeypatch.context() as patch:
-        interrupt(patch, training, "evaluate", 3)
+        interrupt(patch, fit, "evaluate", 3)
         with pytest.raises(KeyboardInterrupt):
-            train("stopped", **changes)
-    same(train("stopped", resume=True, **changes), expected)
+            train_toy("stopped", **changes)
+    same(train_toy("stopped", resume=True, **changes), expected)
     assert read_saved(expected / "last.safetensors")[0]["epoch"] == 3
 
 
@@ -168,24 +142,24 @@ def test_random_numbers_of_layers_go_on(folder: Path, monkeypatch: pytest.Monkey
     layers = toy_config()["Modelhub"]["FF01"]["layers"]
     layers.insert(3, {"name": "noisy:Noise"})
     state = torch.get_rng_state()
-    expected = train("whole", Modelhub__FF01__layers=layers)
+    expected = train_toy("whole", Modelhub__FF01__layers=layers)
     with monkeypatch.context() as patch:
         interrupt(patch, pyg_nnp.training.step, "weighted_loss", 6)
         with pytest.raises(KeyboardInterrupt):
-            train("stopped", Modelhub__FF01__layers=layers)
-    same(train("stopped", resume=True, Modelhub__FF01__layers=layers), expected)
+            train_toy("stopped", Modelhub__FF01__layers=layers)
+    same(train_toy("stopped", resume=True, Modelhub__FF01__layers=layers), expected)
     torch.set_rng_state(state)
 
 
 def test_a_run_that_is_over_is_left_alone(folder: Path) -> None:
-    model = train("out")
+    model = train_toy("out")
     before = {path: path.read_bytes() for path in model.iterdir()}
-    assert train("out", resume=True) == model
+    assert train_toy("out", resume=True) == model
     assert {path: path.read_bytes() for path in model.iterdir()} == before
 
 
 def test_nothing_to_go_on_from_is_a_new_training(folder: Path) -> None:
-    same(train("new", resume=True), train("whole"))
+    same(train_toy("new", resume=True), train_toy("whole"))
     (log,) = (folder / "new/logs").iterdir()
     assert "nothing in new/FF01-SchNet to go on from: a new training" in log.read_text()
 
@@ -194,11 +168,11 @@ def test_resume_in_the_configuration_and_what_it_says(folder: Path, monkeypatch:
     with monkeypatch.context() as patch:
         interrupt(patch, pyg_nnp.training.step, "weighted_loss", 5)
         with pytest.raises(KeyboardInterrupt):
-            train("out")
-    train("out", Trainer__resume=True)
+            train_toy("out")
+    train_toy("out", Trainer__resume=True)
     log = max((folder / "out/logs").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_text()
     assert "Going on in epoch 2 after 1 steps: restored parameters, optimiser, learning rate, random generators" in log
-    train("out", Trainer__resume=True)
+    train_toy("out", Trainer__resume=True)
     log = max((folder / "out/logs").iterdir(), key=lambda path: path.stat().st_mtime_ns).read_text()
     assert "epochs are done. For more, start a new training with pretrained: out/FF01-SchNet." in log
 
@@ -207,7 +181,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         interrupt(patch, pyg_nnp.training.step, "weighted_loss", 5)
         with pytest.raises(KeyboardInterrupt):
-            train("out")
+            train_toy("out")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +202,7 @@ def test_what_changed_is_named(
     kept = [*(folder / "out/FF01-SchNet").iterdir(), *(folder / "out").glob("config*")]
     before = {path: path.read_bytes() for path in kept}
     with pytest.raises(ConfigError, match=f"not the training that was stopped: .*{difference}"):
-        train("out", resume=True, **changes)
+        train_toy("out", resume=True, **changes)
     kept = [*(folder / "out/FF01-SchNet").iterdir(), *(folder / "out").glob("config*")]
     assert {path: path.read_bytes() for path in kept} == before
 
@@ -237,12 +211,12 @@ def test_other_data_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     stop(monkeypatch)
     write_toy(folder, seed=1)
     with pytest.raises(ConfigError, match=r"Datahub.content and options was .* and is"):
-        train("out", resume=True)
+        train_toy("out", resume=True)
 
 
 def test_what_does_not_matter_may_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop(monkeypatch)
-    train("out", resume=True, Trainer__cuda=False, Datahub__preload=False)
+    train_toy("out", resume=True, Trainer__cuda=False, Datahub__preload=False)
 
 
 def test_another_number_of_threads_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +224,7 @@ def test_another_number_of_threads_is_said(folder: Path, monkeypatch: pytest.Mon
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(threads + 1)
-        train("out", resume=True)
+        train_toy("out", resume=True)
     finally:
         torch.set_num_threads(threads)
     text = "".join(path.read_text() for path in (folder / "out/logs").iterdir())
@@ -262,7 +236,7 @@ def replaced_by_a_later_best(model: Path, expected: Path) -> None:
 
 
 def replaced_by_that_of_another_seed(model: Path, _: Path) -> None:
-    other = train("other", Trainer__max_epochs=1, Trainer__seed=9)
+    other = train_toy("other", Trainer__max_epochs=1, Trainer__seed=9)
     assert read_saved(other / "best.safetensors")[0]["epoch"] == 1
     (model / "best.safetensors").write_bytes((other / "best.safetensors").read_bytes())
 
@@ -279,12 +253,12 @@ def replaced_by_that_of_another_seed(model: Path, _: Path) -> None:
 def test_damaged_states_are_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path, Path], None], message: str
 ) -> None:
-    expected = train("whole", Trainer__max_epochs=6, Trainer__learning_rate=1e-4)
+    expected = train_toy("whole", Trainer__max_epochs=6, Trainer__learning_rate=1e-4)
     assert read_saved(expected / "best.safetensors")[0]["epoch"] == 6
     stop(monkeypatch)
     damage(folder / "out/FF01-SchNet", expected)
     with pytest.raises(DataError, match=message):
-        train("out", resume=True)
+        train_toy("out", resume=True)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +276,7 @@ def test_older_files_of_the_same_training(
     """From a backup of both it goes on to the same end; a file of another time than the other is noticed."""
     backup: dict[str, bytes] = {}
     changes = {"Trainer__max_epochs": 6, "Trainer__learning_rate": 1e-4}  # each epoch is the best so far
-    save = training.save_training
+    save = fit.save_training
 
     def save_and_keep(state: Any, path: Path, about: dict[str, Any]) -> None:
         save(state, path, about)
@@ -310,66 +284,31 @@ def test_older_files_of_the_same_training(
             backup.update({file.name: file.read_bytes() for file in path.parent.glob("*.safetensors")})
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_training", save_and_keep)
-        expected = train("out", **changes)
+        patch.setattr(fit, "save_training", save_and_keep)
+        expected = train_toy("out", **changes)
     after = {file.name: file.read_bytes() for file in expected.iterdir()}
     assert all(backup[name] != after[name] for name in names)
     for name in names:
         (expected / name).write_bytes(backup[name])
     if message is not None:
         with pytest.raises(DataError, match=message):
-            train("out", resume=True, **changes)
+            train_toy("out", resume=True, **changes)
     else:
-        train("out", resume=True, **changes)
+        train_toy("out", resume=True, **changes)
         assert {file.name: file.read_bytes() for file in expected.iterdir()} == after
 
 
 def test_several_models_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = toy_config()["Modelhub"]
     models["FF02"] = {**models["FF01"], "suffix": "second"}
-    train("whole", Modelhub=models)
+    train_toy("whole", Modelhub=models)
     with monkeypatch.context() as patch:
         interrupt(patch, pyg_nnp.training.step, "weighted_loss", 3 * STEPS + 5)
         with pytest.raises(KeyboardInterrupt):
-            train("stopped", Modelhub=models)
-    train("stopped", resume=True, Modelhub=models)
+            train_toy("stopped", Modelhub=models)
+    train_toy("stopped", resume=True, Modelhub=models)
     for name in ("FF01-SchNet", "FF02-SchNet-second"):
         same(folder / "stopped" / name, folder / "whole" / name)
-
-
-def test_divergence_names_the_frames_and_leaves_the_weights(folder: Path) -> None:
-    frames = write_toy(folder)
-    frames[7]["energy"] = 1e300  # more than single precision has
-    frames[7]["forces"] = frames[7]["forces"] + 3.0
-    (folder / "dataset.pkl").write_bytes(pickle.dumps(frames))
-    changes = {"Trainer__Splitter": {"parts": ["training"], "ratios": [1.0]}, "Trainer__max_norm": 1.0}
-    with pytest.raises(TrainingError) as raised:
-        train("out", Trainer__batch_size=24, **changes)
-    message = str(raised.value)
-    assert message.startswith("epoch 1, step 1: the loss is inf")
-    assert "Its frames are " in message
-    assert sorted(int(n) for n in message.split("frames are ")[1].split(".")[0].split(", ")) == list(range(24))
-    largest = np.linalg.norm(frames[7]["forces"], axis=1).max()
-    assert f"The largest force in the data is {largest:.6g}, in frame 7." in message
-    shortest = [np.linalg.norm(f["coordinates"][:, None] - f["coordinates"], axis=2) for f in frames]
-    closest = min(range(24), key=lambda i: (shortest[i] + 9 * np.eye(3)).min())
-    assert f"in frame {closest}. Look at these frames" in message
-
-
-def test_max_norm_scales_the_gradient(folder: Path) -> None:
-    config = config_from_dict(toy_config())
-    dataset = pyg_nnp.data.MoleculeDataset.from_config(config, ".")
-    potential = pyg_nnp.build_potential(config, "FF01")
-    parameters, loss = list(potential.parameters()), config.Modelhub.internal_FFs["FF01"].loss
-
-    def gradient(max_norm: float | None) -> torch.Tensor:
-        pyg_nnp.training.step.Gradients(potential, parameters, loss, max_norm)(dataset.batch([0, 1, 2]))
-        return torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
-
-    free = gradient(None)
-    assert float(free.norm()) > 0.1
-    torch.testing.assert_close(gradient(0.1), free * 0.1 / free.norm(), rtol=1e-4, atol=1e-7)
-    assert torch.equal(gradient(float(free.norm()) * 2), free)
 
 
 def begin(folder: Path, *options: str) -> subprocess.Popen[str]:
@@ -401,136 +340,36 @@ def test_signals_save_and_end(folder: Path, number: int, status: int) -> None:
     assert not list((folder / "out/FF01-SchNet").glob("*.partial"))
 
 
-def test_signals_wait_for_what_must_not_be_cut() -> None:
-    done = []
-
-    def save() -> None:
-        with deferred():
-            signal.raise_signal(signal.SIGTERM)
-            done.append("whole")
-        done.append("never")
-
-    with stoppable(), pytest.raises(Stopped, match="SIGTERM") as raised:
-        save()
-    assert done == ["whole"]
-    assert raised.value.exit_status == 143
-
-
-def test_a_signal_that_python_swallowed_is_not_lost() -> None:
-    """An exception in a callback of the interpreter goes nowhere."""
-
-    class Freed:
-        def __del__(self) -> None:
-            signal.raise_signal(signal.SIGTERM)
-
-    def work() -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "unraisablehook", lambda unraisable: lost.append(unraisable.exc_value))
-            Freed()
-        lost.append("goes on")
-        with deferred():
-            lost.append("a step")
-
-    lost: list[Any] = []
-    with stoppable(), pytest.raises(Stopped) as raised:
-        work()
-    assert lost == [raised.value, "goes on", "a step"]
-    with deferred():
-        pass
-
-
-def test_saving_after_a_signal_does_not_raise_it_again() -> None:
-    def work() -> None:
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        except KeyboardInterrupt:
-            with deferred():
-                saved.append("saved")
-            saved.append("said")
-            raise
-
-    saved: list[str] = []
-    with stoppable(), pytest.raises(Stopped):
-        work()
-    assert saved == ["saved", "said"]
-
-
-def test_signal_handlers_are_put_back() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(Stopped), stoppable():
-        signal.raise_signal(signal.SIGINT)
-    with stoppable(), deferred():
-        pass
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
-    program = (
-        "import signal, time\nfrom pyg_nnp.runtime.signals import deferred, stoppable\n"
-        "with stoppable():\n"
-        "    try:\n        signal.raise_signal(signal.SIGINT)\n"
-        "    except KeyboardInterrupt:\n"
-        "        with deferred():\n            signal.raise_signal(signal.SIGINT)\n            print('saved')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
-    assert done.returncode == -signal.SIGINT
-    assert done.stdout == b""
-
-
-def test_other_threads_have_no_signals() -> None:
-    def body() -> None:
-        with deferred():
-            seen.append(1)
-
-    seen: list[int] = []
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join()
-    assert seen == [1]
-
-
-def test_the_command_line_resumes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_config(folder)
-    assert cli.main(["train", str(path), "-o", "whole"]) == 0
-    with monkeypatch.context() as patch:
-        interrupt(patch, pyg_nnp.training.step, "weighted_loss", 5)
-        assert cli.main(["train", str(path), "-o", "out"]) == 130
-    assert cli.main(["train", str(path), "-o", "out"]) == 2
-    assert cli.main(["train", str(path), "-o", "out", "--resume"]) == 0
-    same(folder / "out/FF01-SchNet", folder / "whole/FF01-SchNet")
-    assert not (folder / "out/config.1.yaml").exists()
-
-
 def test_a_first_save_that_was_cut_between_its_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best state of the first epoch is there and the last one not, as after a full disk: it begins again."""
-    whole = train("whole")
+    whole = train_toy("whole")
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_training", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        patch.setattr(fit, "save_training", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(OSError, match="No space left"):
-            train("out")
+            train_toy("out")
     assert sorted(path.name for path in Path("out/FF01-SchNet").iterdir()) == [".lock", "best.safetensors", HISTORY]
-    model = train("out", resume=True)
+    model = train_toy("out", resume=True)
     for name in (BEST, LAST, HISTORY):
         assert (model / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_a_lost_last_state_is_not_written_over(folder: Path) -> None:
-    model = train("out")
+    model = train_toy("out")
     (model / LAST).unlink()
     best = (model / BEST).read_bytes()
     with pytest.raises(DataError, match=r"last.safetensors: no potential here"):
-        train("out", resume=True)
+        train_toy("out", resume=True)
     assert (model / BEST).read_bytes() == best
 
 
 def test_pretrained_model_is_not_needed_to_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = train("trained")
+    trained = train_toy("trained")
     begun = {"Modelhub__FF01__pretrained": str(trained)}
-    whole = train("whole", **begun)
+    whole = train_toy("whole", **begun)
     with monkeypatch.context() as patch:
-        interrupt(patch, training, "end_epoch", 2)
+        interrupt(patch, fit, "end_epoch", 2)
         with pytest.raises(KeyboardInterrupt):
-            train("out", **begun)
+            train_toy("out", **begun)
     trained.rename("elsewhere")
-    model = train("out", resume=True, **begun)
+    model = train_toy("out", resume=True, **begun)
     assert (model / LAST).read_bytes() == (whole / LAST).read_bytes()

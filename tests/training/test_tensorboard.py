@@ -6,18 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy import toy_config, write_config, write_toy
+from toy import toy_config, write_config
 
 from pyg_nnp.commands import cli
 from pyg_nnp.training.fit import Epoch
 from pyg_nnp.training.tensorboard import board
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_toy(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:

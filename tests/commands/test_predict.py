@@ -1,0 +1,166 @@
+"""pyg-nnp predict."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+from ase import Atoms
+from command_line import MODEL, TARGETS, refused, toy_arrays, water
+from toy import toy_config, write_config, write_toy
+
+import pyg_nnp
+from pyg_nnp.commands import cli
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.data.formats.readers import read_blocks
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
+
+
+def test_predict_for_ase(trained_folder: Path, tmp_path: Path) -> None:
+    """Results are those of the calculator, in eV and Å, from a format that only ASE reads."""
+    structures = [water(), Atoms("CH4", np.array([[0, 0, 0], [1, 1, 1], [-1, -1, 1], [1, -1, -1], [-1, 1, -1]]) * 0.63)]
+    ase.io.write(tmp_path / "structures.traj", structures)
+    assert cli.main(["predict", MODEL, str(tmp_path / "structures.traj"), "-o", str(tmp_path / "out.extxyz")]) == 0
+    calculator = PotentialCalculator(MODEL)
+    for atoms, given in zip(ase.io.read(tmp_path / "out.extxyz", ":"), structures, strict=True):
+        given.calc = calculator
+        assert atoms.positions == pytest.approx(given.positions, abs=1e-7)
+        assert atoms.get_potential_energy() == pytest.approx(given.get_potential_energy(), rel=1e-7)
+        assert atoms.get_forces() == pytest.approx(given.get_forces(), abs=1e-5)
+        assert atoms.get_charges() == pytest.approx(given.get_charges(), abs=1e-5)
+        assert atoms.get_dipole_moment() == pytest.approx(given.get_dipole_moment(), abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+def test_predict_to_arrays(trained_folder: Path, tmp_path: Path, ending: str) -> None:
+    """From the format of the training, in its units, to a file that the readers read back."""
+    out = tmp_path / f"out.{ending}"
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(out)]) == 0
+    standard = {name: name for name in ("N", "Ra", "Za", "Q", "E", "Fa", "Qa", "M2")}
+    (block,) = read_blocks(out, {"h5": "hdf5"}.get(ending, ending), standard)
+    given = toy_arrays()
+    for name in ("N", "Ra", "Za", "Q"):
+        assert np.array_equal(block.arrays[name], given[name])
+    batch = pyg_nnp.data.MoleculeDataset.from_config(config_from_dict(toy_config()), "out").batch(torch.arange(24))
+    predicted = pyg_nnp.load_potential(MODEL)(batch)
+    for name in ("E", "Fa", "Qa", "M2"):
+        assert block.arrays[name] == pytest.approx(predicted[name].double().numpy(), rel=1e-5, abs=1e-5)
+    if ending == "h5":
+        with h5py.File(out) as file:
+            assert file.attrs["unit_of_energy_in_eV"] == HARTREE_IN_EV
+            assert file.attrs["unit_of_length_in_angstrom"] == 1.0
+
+
+def test_predict_in_pieces(trained_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(tmp_path / "whole.npz")]) == 0
+    monkeypatch.setattr("pyg_nnp.inference.predict.ATOMS_TO_EVALUATE", 7)  # C2H6 has 8
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", str(tmp_path / "pieces.npz")]) == 0
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "pieces.npz") as pieces:
+        assert sorted(whole) == sorted(pieces)
+        for name in whole:
+            assert pieces[name] == pytest.approx(whole[name], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5", "extxyz"])
+def test_predict_to_a_full_disk(trained_folder: Path, tmp_path: Path, ending: str) -> None:
+    """In a process of its own, which HDF5 would end without a word."""
+    out = tmp_path / f"out.{ending}"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pyg_nnp.commands.cli; sys.exit(pyg_nnp.commands.cli.main())",
+            "predict",
+            MODEL,
+            "dataset.pkl",
+            "-o",
+            str(out),
+        ],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
+        check=False,
+    )
+    assert done.returncode == cli.USER_ERROR, done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_predict_takes_bohr_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_toy(tmp_path)
+    document = toy_config(Trainer__max_epochs=1)
+    document["Modelhub"]["FF01"]["build_params"] |= {"Bohr_in_R": 1.0, "cutoff_sr": 8.0}
+    arrays = toy_arrays()
+    np.savez("bohr.npz", **(arrays | {"Ra": arrays["Ra"] / BOHR_IN_ANGSTROM}))
+    hub = document["Datahub"]
+    hub |= {"data_path": "bohr.npz", "data_format": "npz", "features": {name: name for name in ("N", "Ra", "Za", "Q")}}
+    hub["targets"] = {name: name for name in TARGETS}
+    write_config(tmp_path, yaml.safe_dump(document))
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    ase.io.write("water.xyz", water())
+    assert cli.main(["predict", MODEL, "water.xyz", "-o", "out.extxyz"]) == 0
+    atoms = water()
+    atoms.calc = PotentialCalculator(MODEL)
+    found = ase.io.read("out.extxyz")
+    assert found.positions == pytest.approx(atoms.positions, abs=1e-7)
+    assert found.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), rel=1e-7)
+
+
+def test_predict_says_what_is_closer_than_in_training(
+    trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    close = water()
+    close.positions *= BOHR_IN_ANGSTROM
+    for name, atoms in (("fair.xyz", water()), ("close.xyz", close)):
+        ase.io.write(tmp_path / name, atoms)
+        assert cli.main(["predict", MODEL, str(tmp_path / name), "-o", str(tmp_path / f"of_{name}")]) == 0
+        said = capsys.readouterr().err
+        assert ("WARNING: Atoms come closer than in the training data" in said) == (name == "close.xyz")
+
+
+def test_predict_says_which_charges_it_never_saw(
+    trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ase.io.write(tmp_path / "ions.xyz", [water(0), water(1)], format="extxyz")
+    assert cli.main(["predict", MODEL, str(tmp_path / "ions.xyz"), "-o", str(tmp_path / "out.xyz")]) == 0
+    assert "trained on total charges 0, not on 1" in " ".join(capsys.readouterr().err.split())
+    again = ["predict", MODEL, str(tmp_path / "out.xyz"), "-o", str(tmp_path / "again.npz")]
+    assert (
+        cli.main(again) == 0
+    )  # what was written has the charges, by which atoms and molecules are called alike in ASE
+    with np.load(tmp_path / "again.npz") as arrays:
+        assert arrays["Q"].tolist() == [0, 1]
+    neutral, ion = ase.io.read(tmp_path / "out.xyz", ":")
+    assert neutral.get_charges().sum() == pytest.approx(0, abs=1e-5)
+    assert ion.get_charges().sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_mistakes_in_predict(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out.xyz")
+    ase.io.write(tmp_path / "gold.xyz", Atoms("AuH", [[0, 0, 0], [0, 0, 1.5]]))
+    assert "gold.xyz: frame 0: this potential was not trained on Au" in refused(
+        capsys, "predict", MODEL, str(tmp_path / "gold.xyz"), "-o", out
+    )
+    box = water()
+    box.set_cell([9, 9, 9])
+    box.pbc = True
+    for name in ("box.xyz", "box.traj"):
+        ase.io.write(tmp_path / name, box)
+        assert "the cell is periodic" in refused(capsys, "predict", MODEL, str(tmp_path / name), "-o", out)
+    (tmp_path / "text.foo").write_text("what is this\n")
+    assert "ASE cannot read this file" in refused(capsys, "predict", MODEL, str(tmp_path / "text.foo"), "-o", out)
+    assert "the ending says the format" in refused(capsys, "predict", MODEL, "dataset.pkl", "-o", "out.txt")
+    kept = tmp_path / "kept.npz"
+    kept.touch()
+    assert "is there already" in refused(capsys, "predict", MODEL, "dataset.pkl", "-o", str(kept))
+    assert not Path(out).exists()
+    assert not list(tmp_path.glob(".*"))

@@ -1,0 +1,37 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from planted import Frame, report
+from small_set import FRAMES, config
+
+
+def lone(element: int) -> Frame:
+    nothing = np.zeros((1, 3))
+    return {"Ra": nothing, "Za": np.array([element]), "Q": 0.0, "E": -2.0, "Fa": nothing, "Qa": nothing[0, :1]} | {
+        "M2": nothing[0]
+    }
+
+
+@pytest.mark.parametrize(
+    ("frames", "duplicates"),
+    [
+        (FRAMES[:3], 0),
+        ([*FRAMES, lone(2)], 0),
+        ([FRAMES[0]] * 30, 29),
+        ([lone(2) | {"Ra": np.full((1, 3), 0.1 * i)} for i in range(30)], 29),
+        ([one | {"Fa": 0 * one["Fa"], "M2": 0 * one["M2"], "E": 0.0} for one in FRAMES], 0),
+    ],
+    ids=["three frames", "with a lone atom", "one frame", "lone atoms", "zeros"],
+)
+def test_odd_data_sets(
+    frames: list[Frame], duplicates: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = config()
+    document["Trainer"] |= {"batch_size": 1, "Splitter": {"parts": ["training", "validation"], "ratios": [0.5, 0.5]}}
+    _, said = report(document, frames, tmp_path, capsys)
+    found = re.findall(r"planted\.pkl: (\d+ cop\w+ of other frames|.*?'\w+' \()", said)
+    assert found == (
+        [f"{duplicates} {'copy' if duplicates == 1 else 'copies'} of other frames"] if duplicates else []
+    ), said

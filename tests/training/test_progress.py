@@ -1,0 +1,36 @@
+"""What is shown and logged of the epochs."""
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from toy_training import run_toy
+
+from pyg_nnp.training import fit, progress
+from pyg_nnp.training.state import Best
+
+
+def test_quiet_where_output_is_no_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_toy(Path("out"))
+    captured = capsys.readouterr()
+    assert "epoch 1" not in captured.err
+    assert "\x1b" not in captured.err + captured.out
+
+
+def test_how_long_it_takes_is_without_the_first_epoch(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([60.0, 62.0, 64.0, 66.0])
+    monkeypatch.setattr(progress, "perf_counter", lambda: next(ends))
+    shown = progress.EpochProgress(Console(force_terminal=False), "FF01", 100, 5)
+    with caplog.at_level("INFO", "pyg_nnp"):
+        for number in range(11, 17):  # a training that goes on
+            shown.on_epoch(fit.Epoch(number, 1.0, 1e-3), Best(None))
+    assert caplog.messages == ["FF01: 2 s an epoch, 0:02:52 for the 86 epochs that remain."]
+
+
+def test_how_long_it_takes_is_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_toy(Path("out"), Trainer__max_epochs=6)
+    lines = re.findall(r"FF01: \S+ s an epoch, \d+:\d\d:\d\d for the 2 epochs that remain", capsys.readouterr().err)
+    assert len(lines) == 1
