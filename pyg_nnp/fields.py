@@ -108,6 +108,7 @@ FIELDS: dict[str, Field] = {
         # without an electronic temperature both energies are the same
         ase=("energy", "free_energy"),
     ),
+    "Ea": Field("atom", (), "energy", "atomic energies of the core", is_output=True),
     "Fa": Field(
         level="atom",
         shape=(3,),
@@ -158,7 +159,6 @@ FIELDS: dict[str, Field] = {
     "Dij_sr": Field("pair", (), "length", "distances of the pairs within cutoff_sr, (P_sr,)"),
     "rbf": Field("pair", ("K",), "1", "radial basis functions of the pairs within cutoff_sr, (P_sr, K)"),
     "x": Field("atom", ("F",), "1", "learned features of the atoms"),
-    "Ea": Field("atom", (), "energy", "atomic energies of the core", is_output=True),
     "Ea_electrostatic": Field("atom", (), "energy", "half of the electrostatic energy of each atom's pairs"),
     "Q_sum": Field("graph", (), "charge", "sum of the atomic charges before they are corrected"),
 }

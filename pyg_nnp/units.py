@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import Kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BOHR_IN_ANGSTROM = 0.529177210544
 HARTREE_IN_EV = 27.211386245981
@@ -104,7 +105,7 @@ class Units:
         }
 
 
-def unit_of_total_energies(mean: float, Za: NDArray[Any], num_molecules: int) -> float | None:
+def unit_of_total_energies(mean: float, Za: "NDArray[Any]", num_molecules: int) -> float | None:
     """Return one Hartree in the unit that energies of all electrons would have, or None where it is none of ours.
 
     Args:
