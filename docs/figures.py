@@ -37,7 +37,7 @@ def parity(axes: Axes, name: str, unit: str, true: NDArray[np.float64], predicte
     ends = np.array([min(true.min(), predicted.min()), max(true.max(), predicted.max())])
     axes.plot(ends, ends, color=GREY, linewidth=0.8)
     axes.plot(true, predicted, ".", color=BLUE, markersize=2.5, alpha=0.4, rasterized=True)
-    axes.locator_params(nbins=6)
+    axes.locator_params(nbins=5)
     axes.set(title=f"Test: {name}", xlabel=f"GFN2-xTB ({unit})", ylabel=f"predicted ({unit})")
     axes.text(0.04, 0.96, f"RMSE {rmse:.2g} {unit}", transform=axes.transAxes, verticalalignment="top")
 

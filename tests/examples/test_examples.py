@@ -80,13 +80,15 @@ def test_configuration_of_the_specification_trains(tmp_path: Path, monkeypatch: 
     assert cli.main(["train", "train.yaml"]) == 0
 
 
-def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+def test_python_of_readme_and_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [(ROOT / page).read_text() for page in ("README.md", "docs/using.md")]
     write_toy(tmp_path)
     write_config(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "train.yaml"]) == 0
-    names: dict[str, object] = {}
-    exec(code, names)
-    assert names["error"].shape == (24,)
+    for page in pages:
+        names: dict[str, object] = {}
+        exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), names)
+        assert names["error"].shape == (24,)
+        assert names["atoms"].get_forces().shape == (3, 3)
     assert names["potential"](names["water"])["Fa"].shape == (3, 3)
