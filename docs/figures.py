@@ -56,7 +56,13 @@ def main(out: Path, picture: Path) -> None:
     curves, energies, forces = figure.subplots(1, 3)
     learning_curves(curves, folder / "history.csv")
     shift = float(test.E.mean())
-    parity(energies, "energies, less their mean", "Hartree", test.E.numpy() - shift, predicted["E"].detach().numpy() - shift)
+    parity(
+        energies,
+        "energies, less their mean",
+        "Hartree",
+        test.E.numpy() - shift,
+        predicted["E"].detach().numpy() - shift,
+    )
     parity(forces, "forces", "Hartree/Å", test.Fa.numpy().ravel(), predicted["Fa"].detach().numpy().ravel())
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
