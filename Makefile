@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RUN := $(CURDIR)/runs/alanine_dipeptide-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: train test docs torture clean
+.PHONY: train test docs wheel torture clean
 
 train: $(VENV)/installed
 	@# for batches this small one thread is as fast as two, and other programs do not slow it down
@@ -20,6 +20,12 @@ test: $(VENV)/installed-dev
 # docs/_build/index.html; a warning is an error
 docs: $(VENV)/installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -b html -W --keep-going -q docs docs/_build
+
+# dist/pyg_nnp-VERSION-py3-none-any.whl; files of an earlier build would get into it
+wheel: $(VENV)/installed
+	rm -rf build
+	$(BIN)/pip wheel --quiet --no-deps -w dist .
+	rm -rf build
 
 # long: random stops, faults at every write, damaged and malicious files; prints what it found
 torture: $(VENV)/installed-dev
@@ -37,4 +43,4 @@ $(VENV)/installed-dev: $(VENV)/installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs docs/_build docs/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) runs docs/_build docs/generated build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

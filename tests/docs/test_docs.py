@@ -1,4 +1,4 @@
-"""What Sphinx does not see of the documentation: links of the README and of examples, and layers without a page."""
+"""What Sphinx does not see: links of pages outside of the documentation, names of files, layers without a page."""
 
 import re
 from pathlib import Path
@@ -10,13 +10,27 @@ from pyg_nnp.layers import CORES, LAYERS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("page", ["README.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("examples/*/README.md"))])
+PAGES = [
+    str(path.relative_to(ROOT)) for kind in ("*.md", "docs/*.md", "examples/*/README.md") for path in ROOT.glob(kind)
+]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.startswith("docs")])
 def test_links_lead_to_files(page: str) -> None:
     # code has brackets, too
     text = re.sub(r"```.*?```|`[^`\n]*`|^    [^\n]*", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
     for link in re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text):
         if not re.match(r"[a-z]+:", link):
             assert ((ROOT / page).parent / link.partition("#")[0]).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    folders = "benchmarks|docs|examples|pyg_nnp|scripts|tests"
+    for name in re.findall(rf"(?<![\w/.])(?:{folders})/[\w/]+\.(?:py|md|yaml)\b", text):
+        made_up = "NAME" in name or re.search(r"\ba/(test_)?b\.py", name)
+        assert made_up or (ROOT / name).exists(), name
 
 
 def test_each_layer_has_a_page() -> None:
