@@ -1,5 +1,6 @@
-"""What Sphinx does not see: links of pages outside of the documentation, names of files, layers without a page."""
+"""What Sphinx does not see: links of pages outside of the documentation, names in the text, layers without a page."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def test_files_that_are_named_exist(page: str) -> None:
     for name in re.findall(rf"(?<![\w/.])(?:{folders})/[\w/]+\.(?:py|md|yaml)\b", text):
         made_up = "NAME" in name or re.search(r"\ba/(test_)?b\.py", name)
         assert made_up or (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_names_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    if page == "CHANGELOG.md":
+        text = re.sub(r"^\|.*\| (.*) \|$", r"\1", text, flags=re.MULTILINE)  # those of now
+    for name in re.findall(r"(?<![\w.])pyg_nnp(?:\.[A-Za-z_]\w*)+", text):
+        pkgutil.resolve_name(name)
 
 
 def test_each_layer_has_a_page() -> None:
