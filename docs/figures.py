@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 import pyg_nnp
@@ -38,6 +39,7 @@ def parity(axes: Axes, name: str, unit: str, true: NDArray[np.float64], predicte
     axes.plot(ends, ends, color=GREY, linewidth=0.8)
     axes.plot(true, predicted, ".", color=BLUE, markersize=2.5, alpha=0.4, rasterized=True)
     axes.locator_params(nbins=5)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set(title=f"Test: {name}", xlabel=f"GFN2-xTB ({unit})", ylabel=f"predicted ({unit})")
     axes.text(0.04, 0.96, f"RMSE {rmse:.2g} {unit}", transform=axes.transAxes, verticalalignment="top")
 
