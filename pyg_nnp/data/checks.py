@@ -1,12 +1,11 @@
 """What frames must be before they enter the store."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from pyg_nnp.data.block import Block
 from pyg_nnp.errors import DataError
@@ -18,8 +17,7 @@ MIN_DISTANCE_IN_ANGSTROM = 0.2
 
 Array = NDArray[Any]
 
-# Odd numbers without structure, to mix cell coordinates into one key. A collision costs time, never a wrong answer.
-_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], dtype=np.uint64)
+_ATOMS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -99,56 +97,28 @@ class Checks:
 
 
 def any_closer_than(limit: float, Ra: Array, frames: Array) -> bool:
-    """Say whether any two atoms of one frame are closer than ``limit``; cost and memory grow as A log A.
-
-    Two points closer than a length share a cell in at least one of the 8 grids with cells of twice that length that
-    are shifted against each other by it along each axis. Only atoms that share a cell are compared.
+    """Return whether two atoms of one frame are closer than ``limit``.
 
     Args:
         limit: the distance.
         Ra: (A, 3) float64 positions, finite.
         frames: (A,) frame of each atom.
     """
-    frame_keys = frames.astype(np.uint64) * _MIX[3]
-    # floor() gives -0.0 and 0.0 alike 0.0 after the addition, so equal cells have equal bits
-    length = 1.001 * limit  # so that rounding does not matter
-    cells = [np.floor((Ra + shift * length) / (2 * length)) + 0.0 for shift in (0, 1)]
-    # small whole numbers differ in their upper bits only, which a product alone would leave there
-    raw = [cell.view(np.uint64) for cell in cells]
-    bits = [(cell ^ (cell >> np.uint64(32))) * _MIX[:3] for cell in raw]
-    for shifts in product((0, 1), repeat=3):
-        keys = frame_keys.copy()
-        for axis, shift in enumerate(shifts):
-            keys ^= bits[shift][:, axis]
-        for i, j in _equal_pairs(keys):
-            with np.errstate(over="ignore"):
-                squares = np.square(Ra[i] - Ra[j]).sum(axis=1)
-            if ((squares < limit * limit) & (frames[i] == frames[j])).any():
-                return True
+    # one tree for all frames: along a fourth axis they are too far apart to be neighbors
+    points = np.column_stack((Ra, 2 * limit * frames))
+    tree = cKDTree(points)
+    # piece by piece: where many atoms coincide, each is compared with all of them, and the first piece settles it
+    for first in range(0, len(points), _ATOMS_AT_ONCE):
+        distances, _ = tree.query(points[first : first + _ATOMS_AT_ONCE], k=2, distance_upper_bound=limit)
+        if np.isfinite(distances[:, 1]).any():
+            return True
     return False
 
 
-def _equal_pairs(keys: Array) -> Iterator[tuple[Array, Array]]:
-    """Yield all pairs with equal keys, as index arrays, nearest in sorted order first."""
-    in_order = np.sort(keys)
-    if not (in_order[1:] == in_order[:-1]).any():
-        return
-    order = np.argsort(keys)
-    in_order = keys[order]
-    for apart in range(1, len(keys)):
-        equal = np.flatnonzero(in_order[apart:] == in_order[:-apart])
-        if not len(equal):
-            return
-        yield order[equal], order[equal + apart]
-
-
 def _closest_pair(Ra: Array) -> tuple[int, int, float]:
-    """Return the two closest atoms of one molecule and their distance; infinity for a lone atom."""
-    best = (0, 0, float("inf"))
+    """Return the two closest atoms of one molecule, (N, 3), and their distance; infinity for a lone atom."""
+    nearest = cKDTree(Ra).query(Ra, k=2)[0][:, 1]
+    i = int(nearest.argmin())
     with np.errstate(over="ignore"):
-        for i in range(len(Ra) - 1):
-            squares = np.square(Ra[i + 1 :] - Ra[i]).sum(axis=1)
-            j = int(squares.argmin())
-            if squares[j] < best[2]:
-                best = (i, i + 1 + j, float(squares[j]))
-    return best[0], best[1], best[2] ** 0.5
+        later = np.linalg.norm(Ra[i + 1 :] - Ra[i], axis=1)
+    return i, i + 1 + int(later.argmin()) if len(later) else i, float(nearest[i])

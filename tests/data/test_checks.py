@@ -1,7 +1,9 @@
 """What is refused before it enters the store, atoms that overlap in particular."""
 
 import re
-from collections.abc import Callable, Iterator
+import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset, checks, preprocess
-from pyg_nnp.data.checks import any_closer_than
+from pyg_nnp.data import MoleculeDataset, preprocess
+from pyg_nnp.data.block import Block
+from pyg_nnp.data.checks import Checks, any_closer_than
 from pyg_nnp.errors import DataError
 
 Frame = dict[str, Any]
@@ -121,16 +124,45 @@ def test_overlap_far_from_the_origin_and_among_many_atoms() -> None:
     assert any_closer_than(0.2, grid, frames)
 
 
-def test_only_atoms_that_are_close_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = []
-    equal_pairs = checks._equal_pairs
+def block_of(*molecules: np.ndarray) -> Block:
+    sizes = np.array([len(molecule) for molecule in molecules])
+    return Block(10, {"N": sizes, "Za": np.ones(sizes.sum(), dtype=np.int64), "Ra": np.concatenate(molecules)})
 
-    def watched(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for pairs in equal_pairs(keys):
-            compared.append(len(pairs[0]))
-            yield pairs
 
-    monkeypatch.setattr(checks, "_equal_pairs", watched)
+def test_coincident_atoms_take_little_time_and_memory() -> None:
+    start = time.perf_counter()
+    tracemalloc.start()
+    assert any_closer_than(0.2, np.zeros((100_000, 3)), np.zeros(100_000, dtype=np.int64))
+    # all pairs would take 80 GB
+    assert tracemalloc.get_traced_memory()[1] < 100e6
+    tracemalloc.stop()
+    assert time.perf_counter() - start < 30
+
+
+def test_coincident_atoms_of_different_frames_are_apart() -> None:
+    assert not any_closer_than(0.2, np.zeros((100_000, 3)), np.arange(100_000))
+
+
+def test_many_small_frames_take_little_time() -> None:
     grid = np.stack(np.meshgrid(*[np.arange(3.0)] * 3), axis=-1).reshape(-1, 3)
-    assert not any_closer_than(0.2, np.tile(grid, (1000, 1)), np.repeat(np.arange(1000), len(grid)))
-    assert sum(compared) == 0
+    positions, frames = np.tile(grid, (1000, 1)), np.repeat(np.arange(1000), len(grid))
+    start = time.perf_counter()
+    assert not any_closer_than(0.2, positions, frames)
+    assert time.perf_counter() - start < 5  # all pairs of the block would be 7e8 distances
+    positions[-1] = positions[-2]
+    assert any_closer_than(0.2, positions, frames)
+
+
+@pytest.mark.parametrize(
+    ("positions", "pair"),
+    [
+        ([[0, 0, 0], [0, 0, 1], [0, 0, 1.1]], "atoms 1 and 2 at a distance of 0.1,"),
+        ([[5, 0, 0], [0, 0, 1], [5, 0, 0], [5, 0, 0]], "atoms 0 and 2 at a distance of 0,"),
+        ([[0, 0, 0], [1e200, 0, 0], [1e200, 0, 0]], "atoms 1 and 2 at a distance of 0,"),
+    ],
+)
+def test_message_names_the_first_closest_pair(positions: list[list[float]], pair: str) -> None:
+    lone, fine, wrong = np.zeros((1, 3)), np.eye(3), np.array(positions, dtype=float)
+    Checks("a.npz", {"Ra": "R"})(block_of(lone, fine))
+    with pytest.raises(DataError, match=rf"^a\.npz: frame 12: 'R' \(Ra\) puts {pair} below 0\.2 Å"):
+        Checks("a.npz", {"Ra": "R"})(block_of(lone, fine, wrong, wrong))
