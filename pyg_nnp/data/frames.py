@@ -1,12 +1,12 @@
 """All frames of a data set as flat rows, in memory or in a file, from which any frames are gathered."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from pyg_nnp.data.neighbors import NeighborLists
 from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import offsets
@@ -39,14 +39,14 @@ class Frames:
         shared: the fields of which one frame's rows hold for all.
         sizes: (n,) int64 number of atoms of each frame, or (1,) where all have the same; always on the CPU.
         num_frames: n.
-        neighbor_lists: number of atoms -> (2, E) int64 full neighbor list.
+        neighbor_lists: one for each number of atoms.
     """
 
     values: dict[str, Tensor | StoredRows]
     shared: frozenset[str]
     sizes: Tensor
     num_frames: int
-    neighbor_lists: dict[int, Tensor]
+    neighbor_lists: NeighborLists
 
     @property
     def size(self) -> int | None:
@@ -103,27 +103,8 @@ class Frames:
         return frames * self.size if self.size is not None else self._first_atoms[frames], chosen.sizes
 
     def edges(self, chosen: Selection) -> tuple[Tensor, Tensor]:
-        """Return the neighbor lists one frame after the other, atoms counted over the selection.
-
-        Returns:
-            ``edge_index``, (2, E), and (G + 1,) the first edge of each frame.
-        """
-        if self.size is not None:
-            one = self.neighbor_lists[self.size]
-            edge_index = (one.unsqueeze(1) + chosen.ptr[:-1].view(1, -1, 1)).flatten(1)
-            return edge_index, chosen.ptr * (self.size - 1)
-        lists, first_edges = self._flat_neighbor_lists
-        counts = chosen.sizes * (chosen.sizes - 1)
-        ptr = offsets(counts)
-        total, repeats = int(ptr[-1]), counts.to(self.device)
-        first = (first_edges.index_select(0, chosen.sizes) - ptr[:-1]).to(self.device)
-        edges = first.repeat_interleave(repeats, output_size=total).add_(torch.arange(total, device=self.device))
-        edge_index = torch.empty((2, total), dtype=torch.int64, device=self.device)
-        for row in (0, 1):
-            # several times faster than to select columns of both rows at once
-            torch.index_select(lists[row], 0, edges, out=edge_index[row])
-        edge_index += chosen.ptr[:-1].repeat_interleave(repeats, output_size=total)
-        return edge_index, ptr.to(self.device)
+        """Return ``edge_index``, (2, E), atoms counted over the selection, and (G + 1,) the first edge of each frame."""
+        return self.neighbor_lists.batch(chosen.sizes, chosen.ptr)
 
     def subset(self, frames: Tensor) -> "Frames":
         """Return some frames, in memory and of their own; what all frames share stays shared."""
@@ -132,26 +113,13 @@ class Frames:
         values: dict[str, Tensor | StoredRows] = {}
         values |= {name: self.gather(name, one if name in self.shared else chosen) for name in self.values}
         sizes = self.sizes if self.size is not None else chosen.sizes
-        lists = {size: self.neighbor_lists[size] for size in torch.unique(sizes).tolist()}
-        return replace(self, values=values, sizes=sizes, num_frames=len(frames), neighbor_lists=lists)
+        return replace(self, values=values, sizes=sizes, num_frames=len(frames))
 
     def to(self, device: torch.device) -> "Frames":
         """Return the same frames on a device."""
         values = {name: value.to(device) for name, value in self.values.items()}
-        lists = {size: edges.to(device) for size, edges in self.neighbor_lists.items()}
-        return replace(self, values=values, neighbor_lists=lists)
+        return replace(self, values=values, neighbor_lists=self.neighbor_lists.to(device))
 
     @cached_property
     def _first_atoms(self) -> Tensor:
         return offsets(self.sizes)[:-1]
-
-    @cached_property
-    def _flat_neighbor_lists(self) -> tuple[Tensor, Tensor]:
-        """All neighbor lists in a row, (2, L), and by number of atoms where its list begins, on the CPU."""
-        first_edges = torch.zeros(max(self.neighbor_lists) + 1, dtype=torch.int64)
-        first_edges[list(self.neighbor_lists)] = offsets(_lengths(self.neighbor_lists.values()))[:-1]
-        return torch.cat(list(self.neighbor_lists.values()), dim=1), first_edges
-
-
-def _lengths(lists: Iterable[Tensor]) -> Tensor:
-    return torch.tensor([edges.shape[1] for edges in lists])

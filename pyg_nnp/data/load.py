@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.data.frames import Frames
+from pyg_nnp.data.neighbors import NeighborLists
 from pyg_nnp.data.store.layout import StoreInfo, open_store, read_neighbor_lists, read_shared, stored_rows
 from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
@@ -41,4 +42,4 @@ def load_frames(
     if in_memory is None:
         in_memory = sum(rows.nbytes for rows in stored.values()) <= available_memory() // 2
     values |= {name: rows.read_all() if in_memory else rows for name, rows in stored.items()}
-    return Frames(values | {"N": sizes}, frozenset(shared), sizes, info.num_frames, lists), info
+    return Frames(values | {"N": sizes}, frozenset(shared), sizes, info.num_frames, NeighborLists(lists)), info
