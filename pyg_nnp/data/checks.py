@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.block import Block
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -25,13 +26,11 @@ class Checks:
     """Checks of frames; each failure is one message with file, frame, field as the file names it, and what was found.
 
     Attributes:
-        file: the data file, for messages.
-        sources: standard field name -> name in the data file.
+        source: of the frames, for messages.
         bohr_in_r: one Bohr in the data's unit of length; None takes positions to be in Å.
     """
 
-    file: str
-    sources: dict[str, str]
+    source: DataSource
     bohr_in_r: float | None = None
 
     def __call__(self, block: Block) -> None:
@@ -52,11 +51,7 @@ class Checks:
 
     def error(self, block: Block, frame: int, name: str, found: str) -> DataError:
         """Make the message for a frame of ``block``, the frame counted from the block's first."""
-        return DataError(f"{self.file}: frame {block.first + frame}: {self._named(name)} {found}.")
-
-    def _named(self, name: str) -> str:
-        """Return a field as the file and as this package name it."""
-        return f"'{self.sources[name]}' ({name})" if name in self.sources else f"'{name}'"
+        return DataError(self.source.message(name, f"{found}.", [block.first + frame]))
 
     def _refuse(self, block: Block, name: str, bad: Array, reason: str) -> None:
         """Raise the error for the first bad row, if there is one."""
@@ -77,7 +72,7 @@ class Checks:
             if rows.shape != expected:
                 last = block.first + block.num_frames - 1
                 raise DataError(
-                    f"{self.file}: frames {block.first} to {last}: {self._named(name)} has shape "
+                    f"{self.source.file}: frames {block.first} to {last}: {self.source.field(name)} has shape "
                     f"{rows.shape}, but {block.num_frames} frames of {rows_of['atom']} atoms make it {expected}."
                 )
 

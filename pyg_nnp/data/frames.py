@@ -103,7 +103,7 @@ class Frames:
         return frames * self.size if self.size is not None else self._first_atoms[frames], chosen.sizes
 
     def edges(self, chosen: Selection) -> tuple[Tensor, Tensor]:
-        """Return ``edge_index``, (2, E), atoms counted over the selection, and (G + 1,) the first edge of each frame."""
+        """Return ``edge_index``, (2, E), counted over the selection, and (G + 1,) the first edge of each frame."""
         return self.neighbor_lists.batch(chosen.sizes, chosen.ptr)
 
     def subset(self, frames: Tensor) -> "Frames":

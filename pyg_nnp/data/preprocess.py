@@ -16,6 +16,7 @@ from pyg_nnp.data.block import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import file_names, read_blocks
 from pyg_nnp.data.references import read_atomic_energies
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
@@ -104,7 +105,7 @@ class _Preparation:
     ) -> None:
         self._hub = hub
         self._energies = energies
-        self._check = Checks(hub.data_path, sources, options["Bohr_in_R"])
+        self._check = Checks(DataSource(hub.data_path, sources), options["Bohr_in_R"])
         if "Q" not in sources:
             _refuse_unmapped_charge(hub, sources)
             log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", hub.data_path)

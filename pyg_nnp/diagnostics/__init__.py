@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.charges import judge_charges, judge_dipoles, judge_total_charges
 from pyg_nnp.diagnostics.forces import judge_forces
 from pyg_nnp.diagnostics.frames import judge_duplicates, judge_energies, judge_outlying_forces
 from pyg_nnp.diagnostics.survey import survey
 from pyg_nnp.diagnostics.table import summary_table
-from pyg_nnp.diagnostics.verdict import Source, Verdict
+from pyg_nnp.diagnostics.verdict import Verdict
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -30,7 +31,7 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
     Returns:
         The summary table, and a warning for each thing that seems to be wrong.
     """
-    fields, source = dataset.fields, Source(config.Datahub.data_path, dataset.sources)
+    fields, source = dataset.fields, DataSource(config.Datahub.data_path, dataset.sources)
     seen = survey(dataset)
     verdicts = [judge_duplicates(source, dataset, seen, parts), judge_total_charges(source, seen)]
     if "E" in fields:

@@ -9,9 +9,10 @@ import torch
 from ase.data import atomic_masses
 
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.statistics import Array
 from pyg_nnp.diagnostics.survey import Survey, in_batches, sums
-from pyg_nnp.diagnostics.verdict import Source, Verdict
+from pyg_nnp.diagnostics.verdict import Verdict
 from pyg_nnp.units import BOHR_IN_ANGSTROM, E_ANGSTROM_IN_DEBYE
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ ORIGINS = ("lab", "center_of_mass", "center_of_nuclear_charge", "centre of the p
 """What dipole moments of ions are about: the names of the layer's option, and one that it does not have."""
 
 
-def judge_charges(source: Source, survey: Survey) -> Verdict:
+def judge_charges(source: DataSource, survey: Survey) -> Verdict:
     """Compare the sums of atomic charges with total charges; rounding of charges to three digits passes."""
     error = survey.charge_error
     bad = np.flatnonzero(abs(error) > 0.005 + 5e-4 * survey.sizes)
@@ -38,17 +39,17 @@ def judge_charges(source: Source, survey: Survey) -> Verdict:
         f"does not add up to {source.field('Q')} in {len(bad)} of {len(Q)} frames: in frame {worst} to "
         f"{error[worst] + Q[worst]:.4g} where the total charge is {Q[worst]:g}{in_all}. {advice}"
     )
-    return Verdict("Qa", f"{len(bad)} frames do not add up to Q", (source.warning("Qa", text, bad),))
+    return Verdict("Qa", f"{len(bad)} frames do not add up to Q", (source.message("Qa", text, bad),))
 
 
-def judge_total_charges(source: Source, survey: Survey) -> Verdict:
+def judge_total_charges(source: DataSource, survey: Survey) -> Verdict:
     """Look for total charges that are no whole numbers."""
     Q = survey.values["Q"]
     bad = np.flatnonzero(abs(Q - np.round(Q)) > 1e-3)
     if not len(bad):
         return Verdict("Q", "whole numbers")
     text = f"is {Q[bad[0]]:.6g} in frame {bad[0]}, no whole number. Is it the total charge, in units of e?"
-    return Verdict("Q", f"{len(bad)} frames not whole", (source.warning("Q", text, bad),))
+    return Verdict("Q", f"{len(bad)} frames not whole", (source.message("Q", text, bad),))
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Dipoles:
         return moved
 
 
-def judge_dipoles(config: "Config", source: Source, dataset: MoleculeDataset) -> Verdict:
+def judge_dipoles(config: "Config", source: DataSource, dataset: MoleculeDataset) -> Verdict:
     r"""Compare dipole moments with those of the atomic charges, :math:`\sum_i q_i (R_i - R_0)`.
 
     Of neutral molecules sign and unit are judged, of ions the origin :math:`R_0`. Atomic charges of quantum chemistry
@@ -130,7 +131,7 @@ def _best_origin(dipoles: Dipoles, charged: Array) -> int:
     return min(range(len(ORIGINS)), key=lambda origin: _residual(dipoles, origin, charged))
 
 
-def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: Array, origin: int) -> Verdict:
+def _sign_and_unit(config: "Config", source: DataSource, dipoles: Dipoles, chosen: Array, origin: int) -> Verdict:
     """Say how dipole moments differ from those of the atomic charges by sign and size."""
     x, y = dipoles.about(origin, chosen), dipoles.given[chosen]
     if min(_rms(x), _rms(y)) <= 0.02 * dipoles.size:
@@ -141,16 +142,16 @@ def _sign_and_unit(config: "Config", source: Source, dipoles: Dipoles, chosen: A
     how = f"{np.copysign(ratio, correlation):.3g} times that of the atomic charges (correlation {abs(correlation):.2g})"
     if abs(correlation) < 0.4:
         text = f"does not follow from the atomic charges {source.field('Qa')}: correlation {correlation:.2g}. "
-        return Verdict("M2", "does not follow from Qa", (source.warning("M2", text + "Do they belong together?"),))
+        return Verdict("M2", "does not follow from Qa", (source.message("M2", text + "Do they belong together?"),))
     warnings = []
     if correlation < 0:
         text = f"points the wrong way: it is {how}. Change the sign of the dipoles, or of the charges."
-        warnings.append(source.warning("M2", text))
+        warnings.append(source.message("M2", text))
     named = _unit_of(config, ratio)
     if named and abs(correlation) > 0.7:
         factor, unit = named
         text = f"looks like {unit}: it is {how}. The unit is charge times length: divide by {factor:.6g} in the file."
-        warnings.append(source.warning("M2", text))
+        warnings.append(source.message("M2", text))
     usual = "; atomic charges give it to some tenths at best"
     return Verdict("M2", how if warnings else f"goes with Qa: it is {how}{usual}", tuple(warnings))
 
@@ -171,7 +172,7 @@ def _unit_of(config: "Config", ratio: float) -> tuple[float, str] | None:
     return (factor, choices[factor]) if near[0] < ratio < near[1] else None
 
 
-def _judge_origin(config: "Config", source: Source, dipoles: Dipoles, charged: Array) -> Verdict:
+def _judge_origin(config: "Config", source: DataSource, dipoles: Dipoles, charged: Array) -> Verdict:
     """Say what the dipole moments of ions are about, and whether the model takes them about the same."""
     residuals = [_residual(dipoles, origin, charged) for origin in range(len(ORIGINS))]
     best = int(np.argmin(residuals))
@@ -182,7 +183,7 @@ def _judge_origin(config: "Config", source: Source, dipoles: Dipoles, charged: A
             "square) about the best of coordinate origin, centre of mass, of nuclear charge and of positions. "
             "Were the positions moved after the calculation? Give positions and dipoles in one frame of reference."
         )
-        return Verdict("M2", "fits no origin", (source.warning("M2", text),))
+        return Verdict("M2", "fits no origin", (source.message("M2", text),))
     used = _origin_of_model(config)
     # centres that are nearly the same cannot be told apart
     if residuals[ORIGINS.index(used)] < 1.5 * residuals[best]:
@@ -195,7 +196,7 @@ def _judge_origin(config: "Config", source: Source, dipoles: Dipoles, charged: A
         f"of the ions is about the {ORIGINS[best]}, and the model's is about {used}: root mean square differences to "
         f"the atomic charges' are {residuals[best]:.3g} and {residuals[ORIGINS.index(used)]:.3g}. {advice}"
     )
-    return Verdict("M2", f"ions about {ORIGINS[best]}", (source.warning("M2", text),))
+    return Verdict("M2", f"ions about {ORIGINS[best]}", (source.message("M2", text),))
 
 
 def _origin_of_model(config: "Config") -> str:

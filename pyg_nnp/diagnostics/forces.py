@@ -8,10 +8,11 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, Mismatch, energy_unit, mismatches
 from pyg_nnp.diagnostics.statistics import Array, Slope, nearest_frames, slope_of, stiffness, work_between
 from pyg_nnp.diagnostics.survey import Survey, in_batches
-from pyg_nnp.diagnostics.verdict import Source, Verdict
+from pyg_nnp.diagnostics.verdict import Verdict
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _SMALLER = 4.0
 _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
 
 
-def judge_forces(config: "Config", source: Source, dataset: MoleculeDataset, survey: Survey) -> Verdict:
+def judge_forces(config: "Config", source: DataSource, dataset: MoleculeDataset, survey: Survey) -> Verdict:
     """Compare forces with energies of near frames, and with the usual stretching of bonds of hydrogen."""
     hartree, bohr = config.units.hartree, config.units.bohr
     is_set = config.Datahub.transforms.negative_gradient
@@ -89,7 +90,7 @@ def stiffness_of_bonds(
     return bond, abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
 
 
-def _of_unit(source: Source, unit: str | None, factor: float | None, hartree: float | None) -> tuple[str, ...]:
+def _of_unit(source: DataSource, unit: str | None, factor: float | None, hartree: float | None) -> tuple[str, ...]:
     """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
     if unit is None:
         return ()
@@ -97,42 +98,42 @@ def _of_unit(source: Source, unit: str | None, factor: float | None, hartree: fl
         f"looks like {unit}, as the energies do, and not what build_params.Hartree_in_E: {hartree:g} says: with that"
     )
     advice = f"bonds of hydrogen are {factor:.3g} times as stiff as usual. Set it to {HARTREE_IN[unit]:.6g}."
-    return (source.warning("Fa", f"{found} {advice}"),)
+    return (source.message("Fa", f"{found} {advice}"),)
 
 
-def _unexplained(source: Source, near: Slope, how: str) -> tuple[str, ...]:
+def _unexplained(source: DataSource, near: Slope, how: str) -> tuple[str, ...]:
     """Warn of forces that are off by a factor which no unit explains."""
     off = abs(abs(near.slope) - 1)
     if off < max(_OFF, _ERRORS * near.error):
         return ()
     found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
     advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
-    return (source.warning("Fa", f"{found} {advice}"),)
+    return (source.message("Fa", f"{found} {advice}"),)
 
 
 def _is_clear(near: Slope) -> bool:
     return near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope)
 
 
-def _shifted(source: Source, place: str, other: Slope, own: Slope) -> str:
+def _shifted(source: DataSource, place: str, other: Slope, own: Slope) -> str:
     """Warn of forces that go with the energies of other frames; an empty text if they do not."""
     # what is left unexplained of near frames of a smooth trajectory is small for the frame before, too
     if not _is_clear(other) or _SMALLER * (1 - other.correlation**2) > 1 - own.correlation**2:
         return ""
     found = f"goes with the E of the frame {place} each, not with its own: correlations between near frames are"
     advice = "Were energies and forces collected from different steps?"
-    return source.warning("Fa", f"{found} {other.correlation:.2g} and {own.correlation:.2g}. {advice}")
+    return source.message("Fa", f"{found} {other.correlation:.2g} and {own.correlation:.2g}. {advice}")
 
 
-def _unrelated(source: Source, near: Slope) -> str:
+def _unrelated(source: DataSource, near: Slope) -> str:
     """Warn of energies that differ by far more than the work of the forces."""
     times = abs(near.correlation / near.slope)
     found = f"differs between near frames by {times:.3g} times the work of the forces, and does not follow it"
-    return source.warning("E", f"{found} (correlation {near.correlation:.2g}). Is it the energy of these frames?")
+    return source.message("E", f"{found} (correlation {near.correlation:.2g}). Is it the energy of these frames?")
 
 
 def _verdict(
-    source: Source,
+    source: DataSource,
     opposite: bool,
     names: tuple[Mismatch, ...],
     how: str,
@@ -146,12 +147,12 @@ def _verdict(
             if is_set
             else ("gradients, not forces", "Set Datahub.transforms.negative_gradient: true.")
         )
-        warnings.append(source.warning("Fa", f"looks like {found}: {how}. {advice}"))
+        warnings.append(source.message("Fa", f"looks like {found}: {how}. {advice}"))
     if names:
         meaning = "; or ".join(f"{name.meaning} (factor {name.factor:.4g})" for name in names)
         change = "multiply the energies" if names[0].of_energies else "divide the forces"
         advice = f"Give all in units that go together: {change} by {names[0].factor:.6g}."
-        warnings.append(source.warning("Fa", f"looks like forces {meaning}: {how}. {advice}"))
+        warnings.append(source.message("Fa", f"looks like forces {meaning}: {how}. {advice}"))
     return Verdict("Fa", how if warnings else f"fine: {how}", tuple(warnings))
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.source import DataSource, frames_text
 from pyg_nnp.diagnostics.statistics import SIGMA_OF_MAD, Array, clusters, energy_deviations, outliers
 from pyg_nnp.diagnostics.survey import Survey, in_batches
-from pyg_nnp.diagnostics.verdict import Source, Verdict, counted, in_words
+from pyg_nnp.diagnostics.verdict import Verdict, counted
 from pyg_nnp.functional.geometry import pair_distances
 
 # sets of vibrating or very different molecules stay below 6 and 4.5, and have no gap
@@ -18,7 +19,7 @@ _FORCE_LIMIT = 4.0  # robust standard deviations of the logarithm
 _NET_FORCE_LIMIT = 0.2  # of the median of the largest forces
 
 
-def judge_energies(source: Source, survey: Survey) -> Verdict:
+def judge_energies(source: DataSource, survey: Survey) -> Verdict:
     """Look for energies far from those of the same molecule, or of molecules with the same elements."""
     E, Q = survey.values["E"], survey.values["Q"]
     deviations = energy_deviations(E, survey.counts, Q, survey.molecules)
@@ -33,10 +34,10 @@ def judge_energies(source: Source, survey: Survey) -> Verdict:
         f"the molecule or its elements make likely; without these frames the largest deviation is {rest:.2g}. "
         "Look at these frames, and take out what did not converge."
     )
-    return Verdict("E", counted(len(found), "outlier"), (source.warning("E", text, found),))
+    return Verdict("E", counted(len(found), "outlier"), (source.message("E", text, found),))
 
 
-def judge_outlying_forces(source: Source, survey: Survey) -> Verdict:
+def judge_outlying_forces(source: DataSource, survey: Survey) -> Verdict:
     """Look for forces far larger than in all other frames, and for forces that move the molecule as a whole."""
     warnings, largest, net = [], survey.largest_force, survey.net_force
     some = largest > 0
@@ -51,7 +52,7 @@ def judge_outlying_forces(source: Source, survey: Survey) -> Verdict:
             f"has a force of {largest[found[0]]:.4g} in frame {found[0]}; the largest without these frames is "
             f"{rest:.4g}, the median over frames {middle:.4g}. Look at these frames, and take out what is broken."
         )
-        warnings.append(source.warning("Fa", text, found))
+        warnings.append(source.message("Fa", text, found))
     moving = np.setdiff1d(outliers(net, _NET_FORCE_LIMIT * middle), found)
     if len(moving):
         rest_of_net = np.delete(net, np.concatenate((moving, found))).max()
@@ -59,12 +60,14 @@ def judge_outlying_forces(source: Source, survey: Survey) -> Verdict:
             f"does not add up to 0: the sum has a length of {net[moving].max():.4g}, without these frames at most "
             f"{rest_of_net:.4g}. The force on an atom must be wrong; look at these frames."
         )
-        warnings.append(source.warning("Fa", text, moving))
+        warnings.append(source.message("Fa", text, moving))
     summary = counted(len(found) + len(moving), "outlier") if warnings else f"no outliers: largest force {rest:.4g}"
     return Verdict("Fa", summary, tuple(warnings))
 
 
-def judge_duplicates(source: Source, dataset: MoleculeDataset, survey: Survey, parts: Mapping[str, Tensor]) -> Verdict:
+def judge_duplicates(
+    source: DataSource, dataset: MoleculeDataset, survey: Survey, parts: Mapping[str, Tensor]
+) -> Verdict:
     """Look for frames with the same molecule in the same shape, and whether they are in several parts."""
     groups = [group for group in _candidates(survey) if len(group) > 1]
     groups = _with_equal_distances(dataset, groups, 2 * survey.precision)
@@ -74,7 +77,7 @@ def judge_duplicates(source: Source, dataset: MoleculeDataset, survey: Survey, p
     for part, frames in parts.items():
         part_of[frames.numpy()] = part
     extra = sum(len(group) for group in groups) - len(groups)
-    first = "; ".join(in_words(group) for group in groups[:3])
+    first = "; ".join(frames_text(group) for group in groups[:3])
     more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
     warnings = [
         f"{source.file}: {counted(extra, 'copy', 'copies')} of other frames in {source.field('Ra')}, moved, turned or "
@@ -127,7 +130,7 @@ def _distances(dataset: MoleculeDataset, frames: Array) -> Iterator[Array]:
         yield from np.split(rows, np.cumsum(np.bincount(frame, minlength=batch.num_graphs))[:-1])
 
 
-def _contradictions(source: Source, survey: Survey, groups: list[Array]) -> list[str]:
+def _contradictions(source: DataSource, survey: Survey, groups: list[Array]) -> list[str]:
     """Warn of frames of one shape with different energies or forces."""
     E, Fa = survey.values.get("E"), survey.largest_force
     measures = {"E": (E, 1e-6 * float(abs(E).max()))} if E is not None else {}
@@ -140,8 +143,8 @@ def _contradictions(source: Source, survey: Survey, groups: list[Array]) -> list
             what = "is" if name == "E" else "has a largest force of"
             groups_of = f"{counted(len(bad), 'group')} of frames of one shape"
             text = (
-                f"contradicts itself in {groups_of}: in {in_words(worst)} it {what} "
+                f"contradicts itself in {groups_of}: in {frames_text(worst)} it {what} "
                 f"{values[worst].min():.10g} and {values[worst].max():.10g}. Keep the right ones only."
             )
-            warnings.append(source.warning(name, text))
+            warnings.append(source.message(name, text))
     return warnings

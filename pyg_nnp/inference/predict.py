@@ -25,6 +25,7 @@ from pyg_nnp.data import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import format_of
 from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.store.writer import append_rows, new_hdf5
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS, IN_ASE, TARGETS
@@ -81,7 +82,7 @@ def predict_file(
     features = hub["features"] if own_unit else {}
     unit = length if own_unit else 1.0
     log.info("%s: positions are read in %s.", structures, "Å" if unit == 1 else f"units of {unit:g} Å")
-    check = Checks(str(structures), {"Q": "charge", **hub["features"]}, units.bohr)
+    check = Checks(DataSource(str(structures), {"Q": "charge", **hub["features"]}), units.bohr)
     device, replayed = potential.device, Replayed(potential)
     closest = ClosestWatch(potential.domain.distances_in_angstrom(units))
     compositions: set[str] = set()

@@ -16,6 +16,7 @@ from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, preprocess
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.checks import Checks, any_closer_than
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import DataError
 
 Frame = dict[str, Any]
@@ -163,6 +164,6 @@ def test_many_small_frames_take_little_time() -> None:
 )
 def test_message_names_the_first_closest_pair(positions: list[list[float]], pair: str) -> None:
     lone, fine, wrong = np.zeros((1, 3)), np.eye(3), np.array(positions, dtype=float)
-    Checks("a.npz", {"Ra": "R"})(block_of(lone, fine))
+    Checks(DataSource("a.npz", {"Ra": "R"}))(block_of(lone, fine))
     with pytest.raises(DataError, match=rf"^a\.npz: frame 12: 'R' \(Ra\) puts {pair} below 0\.2 Å"):
-        Checks("a.npz", {"Ra": "R"})(block_of(lone, fine, wrong, wrong))
+        Checks(DataSource("a.npz", {"Ra": "R"}))(block_of(lone, fine, wrong, wrong))

@@ -31,7 +31,7 @@ _COUNTS_AT_ONCE = 1 << 16  # numbers of atoms that are added up at a time
 
 def require(origin: Origin, known: Sequence[str]) -> None:
     """Raise a DataError if a mapped name is not among the names that a file or group has."""
-    for name, source in origin.sources.items():
+    for name, source in origin.names.items():
         if source not in known:
             raise origin.error(origin.missing(name, known))
 
@@ -48,23 +48,6 @@ def as_column(value: Any) -> Any:
     # What is not numbers through and through stays a list, so that messages can name the frame.
     is_symbols = array.ndim == 1 and array.dtype.kind in "US" and all(isinstance(item, str | bytes) for item in items)
     return list(items) if array.ndim and array.dtype.kind not in "iuf" and not is_symbols else array
-
-
-def frame_columns(origin: Origin, frames: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Turn frames into columns.
-
-    Raises:
-        DataError: if a frame lacks a field; if none of a file's first frames has it, the message is about the file.
-    """
-    columns = {}
-    for name, source in origin.sources.items():
-        lacking = [i for i, frame in enumerate(frames) if source not in frame]
-        if lacking:
-            what = origin.missing(name, [key for key in frames[lacking[0]] if isinstance(key, str)])
-            nowhere = origin.first == 0 and len(lacking) == len(frames)
-            raise origin.error(what) if nowhere else origin.frame_error(lacking[0], what)
-        columns[name] = [frame[source] for frame in frames]
-    return columns
 
 
 class Table:
@@ -145,7 +128,7 @@ class Table:
             return len(Ra)
         if Ra.ndim != 2 or Ra.shape[1] != 3:
             expected = "(frames, atoms, 3), or (atoms, 3) for one frame or for frames one after the other with N"
-            raise self._origin.error(f"{self._origin.named('Ra')} has shape {Ra.shape}, expected {expected}.")
+            raise self._origin.error(f"{self._origin.field('Ra')} has shape {Ra.shape}, expected {expected}.")
         return 1 if N is None else len(N) if isinstance(N, list) else int(np.prod(N.shape))
 
     def _is_concatenated(self) -> bool:
@@ -161,7 +144,7 @@ class Table:
             check_sizes(replace(origin, first=origin.first + start), N)
             total += int(N.sum())
         if total != num_rows:
-            what = f"{origin.named('N')} adds up to {total} atoms, but {origin.named('Ra')} has {num_rows} rows."
+            what = f"{origin.field('N')} adds up to {total} atoms, but {origin.field('Ra')} has {num_rows} rows."
             raise origin.error(what)
 
     def _layout(self, name: str) -> Layout:
@@ -185,12 +168,12 @@ class Table:
                 check_sizes(self._origin, np.array([shape[1] if has_frames else shape[0]]), least=0)
             return "single"
         if own_axes and self._num_rows is not None and fits(shape[1:], row):
-            what = f"{self._origin.named(name)} has {shape[0]} rows, but {self._origin.named('Ra')} {self._num_rows}."
+            what = f"{self._origin.field(name)} has {shape[0]} rows, but {self._origin.field('Ra')} {self._num_rows}."
         elif has_frames and shape[0] != n:
             what = self._length_mismatch(name, shape[0])
         else:
             expected = shape_text(n, *["atoms"] * own_axes, *row)
-            what = f"{self._origin.named(name)} has shape {shape}, expected {expected}."
+            what = f"{self._origin.field(name)} has shape {shape}, expected {expected}."
         raise self._origin.error(what)
 
     def _length_mismatch(self, name: str, length: int) -> str:
@@ -198,7 +181,7 @@ class Table:
         hint = ""
         if n == 1 and not isinstance(Ra, list) and Ra.ndim == 2:
             hint = f" of shape {Ra.shape}. If these are frames one after the other, map N, the number of atoms of each"
-        return f"{self._origin.named(name)} has {length} frames, but {self._origin.named('Ra')} has {n}{hint}."
+        return f"{self._origin.field(name)} has {length} frames, but {self._origin.field('Ra')} has {n}{hint}."
 
     def _graph_rows(self, name: str, start: int, stop: int) -> Array:
         """Return (stop - start, ...) values of a graph-level field."""

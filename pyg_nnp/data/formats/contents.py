@@ -1,18 +1,11 @@
 """What is in a data file: names, shapes and types, and which standard fields they probably are."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from pyg_nnp.data.formats.hdf5 import open_hdf5
-from pyg_nnp.data.formats.hdf5_groups import first_datasets
-from pyg_nnp.data.formats.npz import NpzColumn, npz_members, open_npz
-from pyg_nnp.data.formats.readers import first_frame, format_of, pickled
-from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.formats.readers import FORMATS, format_of
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 
@@ -43,48 +36,8 @@ def columns_of(path: Path) -> dict[str, Column]:
         raise DataError(
             f"{path}: this is no data file of a known format: pickle, npz, hdf5, extxyz or an ASE database."
         )
-    found = {"npz": _npz, "hdf5": _hdf5, "pickle": _pickle}.get(data_format, _ase)(path, data_format)
-    return {name: Column(shape, np.dtype(dtype).kind, str(dtype)) for name, shape, dtype in found}
-
-
-_Found = Iterator[tuple[str, tuple[int, ...], Any]]
-
-
-def _npz(path: Path, data_format: str) -> _Found:
-    with open_npz(path) as archive:
-        for name in npz_members(archive):
-            try:
-                column = NpzColumn(Origin(str(path), {name: name}), name, archive)
-            except DataError:
-                yield name, (), np.dtype(object)
-            else:
-                yield name, column.shape, column.dtype
-
-
-def _hdf5(path: Path, data_format: str) -> _Found:
-    with open_hdf5(path) as file:
-        for name, (shape, dtype) in first_datasets(path, file).items():
-            yield name, shape, dtype
-
-
-def _pickle(path: Path, data_format: str) -> _Found:
-    content = pickled(path)
-    yield from _values(content if isinstance(content, dict) else content[0] if content else {})
-
-
-def _ase(path: Path, data_format: str) -> _Found:
-    yield from _values(first_frame(path, data_format))
-
-
-def _values(frame: Mapping[Any, Any]) -> _Found:
-    for name, value in frame.items():
-        if not isinstance(name, str):
-            continue
-        try:
-            array = np.asarray(value)
-        except ValueError:  # rows of different lengths
-            array = np.empty(len(value), dtype=object)
-        yield name, array.shape, array.dtype
+    found = FORMATS[data_format].array_types(path)
+    return {name: Column(shape, dtype.kind, str(dtype)) for name, (shape, dtype) in found.items()}
 
 
 def guess_fields(columns: Mapping[str, Column]) -> dict[str, str]:

@@ -1,196 +1,29 @@
-"""HDF5 files of unknown origin: opened, listed, and each data set checked before it is read."""
+"""HDF5 files: arrays of frames at the top level or in groups of any depth, each group with its own frames."""
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import h5py
-
-from pyg_nnp.data.formats.values import Origin, check_packed
-from pyg_nnp.errors import DataError
-
-_METADATA_CACHE = 1 << 20, 128 << 20  # bytes: as a rule, and where the names in one group take more
-_SMALL = 1 << 20  # bytes, which any data set may claim
-_WITHIN = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
-_DEEPEST = 100  # groups; HDF5 itself goes down until the stack is full
+from pyg_nnp.data.block import Block
+from pyg_nnp.data.formats.format import ArrayTypes, Format
+from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_hdf5
+from pyg_nnp.data.formats.hdf5_groups import group_blocks
 
 
-@contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file, to be read with :func:`walk`.
-
-    Raises:
-        DataError: if it is no HDF5 file, or is damaged.
-    """
-    try:
-        with h5py.File(path, "r", rdcc_nbytes=0) as file:  # each chunk is read once
-            # by default what is kept of groups, for the next time they are opened, grows to hundreds of MB
-            cache = file.id.get_mdc_config()
-            cache.min_size, cache.max_size = _METADATA_CACHE
-            cache.initial_size = cache.min_size
-            cache.set_initial_size = True
-            cache.incr_mode = cache.decr_mode = 0  # it grows for what would fill it alone, and for nothing else
-            file.id.set_mdc_config(cache)
-            yield file
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # a damaged file ends as anything
-        raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
+    with open_hdf5(path) as file:
+        yield from group_blocks(path, file, mapping, frames_per_block)
 
 
-def walk(
-    path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str] = ()
-) -> Iterator[tuple[str, h5py.h5g.GroupID, dict[str, h5py.h5d.DatasetID]]]:
-    """Yield each group that has wanted data sets: its path, itself, and these data sets by their names.
-
-    Groups come in the order of their paths; that of the file itself has none, and is called ``/`` where there are
-    others. A soft link to a data set counts, but where a group has nothing else it is yielded without data sets: it
-    may show again what another has. h5py's own ``visititems`` takes several times longer, and keeps a kilobyte for each
-    group.
-
-    Args:
-        path: of the file, for messages.
-        file: the open file.
-        is_wanted: called with the name of a link.
-        paths: of wanted data sets that lie deeper, from the group; from the file if they begin with ``/``.
-
-    Raises:
-        DataError: if a link leads to another file, groups are nested without measure, or a data set is damaged.
-    """
-    seen = {h5py.h5o.get_info(file.id).addr}
-    if paths:
-        _check_links(path, file)
-    has_safe_links = bool(paths)
-
-    def within(group: h5py.h5g.GroupID, place: str) -> Iterator[Any]:
-        nonlocal has_safe_links
-        links: list[tuple[bytes, int, int]] = []
-        group.links.iterate(lambda link, info: links.append((link, info.type, info.u)), info=True)
-        found: dict[str, h5py.h5d.DatasetID] = {}
-        linked: dict[str, h5py.h5d.DatasetID] = {}
-        children: list[bytes] = []
-        for link, kind, address in links:
-            name = link.decode(errors="surrogateescape")
-            if fault := _fault(f"{place}{name}", kind):
-                raise DataError(f"{path}: {fault}.")
-            dataset = None
-            if is_wanted(name):
-                if kind == h5py.h5l.TYPE_SOFT and not has_safe_links:
-                    _check_links(path, file)  # it may lead anywhere
-                    has_safe_links = True
-                dataset = _open(group, link)
-            if dataset is not None:
-                (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = dataset
-            elif kind == h5py.h5l.TYPE_HARD and address not in seen:
-                its_type = h5py.h5o.get_info(group, link).type
-                if its_type == h5py.h5o.TYPE_GROUP:
-                    seen.add(address)
-                    children.append(link)
-                elif its_type == h5py.h5o.TYPE_DATASET and is_wanted(name):
-                    raise DataError(f"{path}: the data set '{place}{name}' is damaged.")
-        for below in paths:
-            is_here = not (place and below.startswith("/"))
-            if is_here and (dataset := _open(group, below.encode())) is not None:
-                found[below] = dataset
-        if found or linked:
-            yield place.rstrip("/") or ("/" if children else ""), group, found and found | linked
-        links.clear()
-        for link in children:
-            name = link.decode(errors="surrogateescape")
-            yield from within(h5py.h5g.open(group, link), f"{place}{name}/")
-
-    yield from within(h5py.h5g.open(file.id, b"/"), "")
+def _array_types(path: Path) -> ArrayTypes:
+    with open_hdf5(path) as file:
+        return first_datasets(path, file)
 
 
-def open_column(
-    origin: Origin,
-    name: str,
-    datasets: Mapping[str, h5py.h5d.DatasetID],
-    group: h5py.h5g.GroupID,
-    frames_per_block: int,
-) -> tuple[h5py.h5d.DatasetID, tuple[int, ...], h5py.h5t.TypeID]:
-    """Return the data set of a field, its shape and its type.
-
-    h5py's own groups and data sets take several times longer, which counts where each frame has a group.
-
-    Args:
-        origin: where it comes from.
-        name: the field.
-        datasets: of the group, by their names.
-        group: that it should be in.
-        frames_per_block: a data set of no more rows is read at once.
-
-    Raises:
-        DataError: if it is missing, lies in other files, or claims far more values than the file has bytes for.
-    """
-    source = origin.sources[name]
-    dataset = datasets.get(source)
-    if dataset is None:
-        links: list[bytes] = []
-        group.links.iterate(links.append)
-        # what has the name is no data set, or leads nowhere
-        known = [text for text in (link.decode(errors="replace") for link in links) if text != source]
-        raise origin.error(origin.missing(name, known))
-    if lies_elsewhere(dataset):
-        raise origin.error(f"{origin.named(name)} lies in other files, which are not read. Store it in this one.")
-    shape, in_file = dataset.shape, dataset.get_type()
-    if shape is None:
-        raise origin.error(f"{origin.named(name)} is empty.")
-    is_large = math.prod(length or 1 for length in shape) * in_file.get_size() > _SMALL
-    # what is in one piece has no place as long as nothing was written
-    if is_large or (dataset.get_offset() is None and 0 not in shape):
-        _check_stored(origin, name, h5py.Dataset(dataset), frames_per_block)
-    return dataset, shape, in_file
-
-
-def lies_elsewhere(dataset: h5py.h5d.DatasetID) -> bool:
-    """Say whether a data set lies in other files; even its shape may be there."""
-    # what has a place in this file lies in no other; to ask for more takes as long as to open it
-    if dataset.get_offset() is not None:
-        return False
-    layout = dataset.get_create_plist()
-    return layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count() > 0  # type: ignore[no-any-return]
-
-
-def _open(group: h5py.h5g.GroupID, link: bytes) -> h5py.h5d.DatasetID | None:
-    """Open a data set; None for what is none, is damaged, or leads nowhere."""
-    try:
-        return h5py.h5d.open(group, link)
-    except KeyError:
-        return None
-
-
-def _fault(link: str, kind: int) -> str | None:
-    """Say what is wrong with a link that leads to another file or lies too deep."""
-    if kind not in _WITHIN:
-        shown = link.encode(errors="surrogateescape").decode(errors="replace")
-        return f"'{shown}' is a link to another file, which is not read"
-    return f"groups are nested more than {_DEEPEST} deep" if link.count("/") > _DEEPEST else None
-
-
-def _check_links(path: Path, file: h5py.File) -> None:
-    """Refuse links to other files anywhere in a file."""
-
-    def fault(link: bytes, info: Any) -> str | None:
-        return _fault(link.decode(errors="surrogateescape"), info.type)
-
-    if found := file.id.links.visit(fault, info=True):  # which ends at the first, but must not be left by an error
-        raise DataError(f"{path}: {found}.")
-
-
-def _check_stored(origin: Origin, name: str, column: h5py.Dataset, frames_per_block: int) -> None:
-    """Refuse values that were never written, which would be zeros, and as many as the header says."""
-    item, stored = column.dtype.itemsize, column.id.get_storage_size()
-    size = column.size * item
-    if column.chunks is None:
-        is_complete = size <= stored
-    else:
-        numbers = (-(-length // chunk) for length, chunk in zip(column.shape, column.chunks, strict=True))
-        is_complete = column.size > 0 and column.id.get_num_chunks() == math.prod(numbers)
-    if not is_complete or stored > Path(origin.file).stat().st_size:
-        raise origin.error(f"{origin.named(name)} has shape {column.shape}, but not all of it was written.")
-    check_packed(origin, name, size, stored, is_whole=column.shape[:1] <= (frames_per_block,))
-    if column.chunks:
-        check_packed(origin, name, math.prod(column.chunks) * item, stored, is_whole=True)
+FORMAT = Format(
+    "hdf5",
+    "an HDF5 file",
+    rb"\x89HDF\r\n\x1a\n",
+    _read,
+    names=lambda path: list(_array_types(path)),
+    array_types=_array_types,
+)

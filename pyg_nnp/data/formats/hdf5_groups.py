@@ -12,7 +12,7 @@ import numpy as np
 
 from pyg_nnp.data.block import Block
 from pyg_nnp.data.formats.columns import Table, require
-from pyg_nnp.data.formats.hdf5 import lies_elsewhere, open_column, walk
+from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, walk
 from pyg_nnp.data.formats.values import Origin
 from pyg_nnp.errors import DataError
 
@@ -22,18 +22,6 @@ log = logging.getLogger(__name__)
 _Group = tuple[Origin, dict[str, Any]]
 # field -> type in the file, and the same in memory for numpy and for HDF5; to find them out takes as long as to read
 _Types = dict[str, tuple[h5py.h5t.TypeID, np.dtype[Any], h5py.h5t.TypeID]]
-
-
-def first_datasets(path: Path, file: h5py.File) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Return name -> shape and type of the first data set of each name; of objects where it lies in other files."""
-    first: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
-    for _, _, datasets in walk(path, file, lambda name: name not in first):
-        for name, dataset in datasets.items():
-            # no data set is kept open, of which there may be many
-            elsewhere = lies_elsewhere(dataset)
-            about = ((), np.dtype(object)) if elsewhere else (dataset.shape or (), dataset.dtype)
-            first.setdefault(name, about)
-    return first
 
 
 def group_blocks(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
@@ -81,14 +69,14 @@ def _columns(
     frames_per_block: int,
 ) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    for name in origin.sources:
+    for name in origin.names:
         dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
         if name not in types or types[name][0] != in_file:
             types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
         _, dtype, in_memory = types[name]
         if dtype.kind == "O" and h5py.check_string_dtype(dtype) is None:
             instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
-            raise origin.error(f"{origin.named(name)} has rows of varying length. {instead}.")
+            raise origin.error(f"{origin.field(name)} has rows of varying length. {instead}.")
         if shape[:1] <= (frames_per_block,):
             # one block needs it all, and an array answers every question several times faster than a data set
             columns[name] = np.empty(shape, dtype)
@@ -119,7 +107,7 @@ def _of_chunk(groups: Sequence[_Group], first: int, frames_per_block: int) -> It
     """Yield the blocks of one group, or of several that have one frame each."""
     origin, _ = groups[0]
     if len(groups) > 1:
-        columns = {name: [of_group[name] for _, of_group in groups] for name in origin.sources}
+        columns = {name: [of_group[name] for _, of_group in groups] for name in origin.names}
         try:
             yield from list(Table(replace(origin, group="", first=first), columns).blocks(len(groups)))
             return

@@ -1,8 +1,8 @@
-"""Arrays in npz files, read piece by piece."""
+"""npz files: arrays of frames, read piece by piece."""
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -11,6 +11,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
+from pyg_nnp.data.block import Block
+from pyg_nnp.data.formats.columns import Table, require
+from pyg_nnp.data.formats.format import ArrayTypes, Format
 from pyg_nnp.data.formats.values import Array, Origin, check_packed
 from pyg_nnp.errors import DataError
 
@@ -39,6 +42,32 @@ def open_npz(path: Path) -> Iterator[ZipFile]:
             raise DataError(f"{path}: this is not an npz file, or it is damaged ({error}).") from error
         with archive:
             yield archive
+
+
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
+    origin = Origin(str(path), mapping)
+    with open_npz(path) as archive:
+        require(origin, list(npz_members(archive)))
+        columns = {name: npz_column(origin, name, archive) for name in mapping}
+        yield from Table(origin, columns).blocks(frames_per_block)
+
+
+def _names(path: Path) -> list[str]:
+    with open_npz(path) as archive:
+        return list(npz_members(archive))
+
+
+def _array_types(path: Path) -> ArrayTypes:
+    found: ArrayTypes = {}
+    with open_npz(path) as archive:
+        for name in npz_members(archive):
+            try:
+                column = NpzColumn(Origin(str(path), {name: name}), name, archive)
+            except DataError:
+                found[name] = (), np.dtype(object)
+            else:
+                found[name] = column.shape, column.dtype
+    return found
 
 
 def npz_members(archive: ZipFile) -> dict[str, str]:
@@ -85,7 +114,7 @@ class NpzColumn:
 
     def __init__(self, origin: Origin, name: str, archive: ZipFile) -> None:
         self._origin, self._name, self._archive = origin, name, archive
-        self._member = npz_members(archive)[origin.sources[name]]
+        self._member = npz_members(archive)[origin.names[name]]
         with self._named_errors():
             self._begin()
             info = archive.getinfo(self._member)
@@ -163,4 +192,7 @@ class NpzColumn:
             raise self._error(f"is damaged ({error})") from error
 
     def _error(self, what: str) -> DataError:
-        return self._origin.error(f"{self._origin.named(self._name)} {what}.")
+        return self._origin.error(f"{self._origin.field(self._name)} {what}.")
+
+
+FORMAT = Format("npz", "an npz file", rb"PK(\x03\x04|\x05\x06)", _read, _names, _array_types)

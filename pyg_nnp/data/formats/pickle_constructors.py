@@ -1,4 +1,4 @@
-"""What a pickle may call: functions that stand for the real ones and do not trust their arguments.
+"""What a pickle may call: functions in place of numpy's and Python's own that check their arguments.
 
 numpy's constructors read memory that is not theirs for an array of objects made from raw bytes or for a dtype with
 forged flags; ``bytes`` takes as much memory as it is told.
@@ -20,7 +20,7 @@ class RefusedError(Exception):
 
 
 class Dtype:
-    """Stands for a ``numpy.dtype``, whose state could forge its flags."""
+    """In place of ``numpy.dtype``, whose state could forge its flags."""
 
     def __init__(self, code: str) -> None:
         if not isinstance(code, str) or not _DTYPE.fullmatch(code):
@@ -43,8 +43,8 @@ class Array(np.ndarray[Any, Any]):
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         if self.size:
             raise ValueError("an array that is filled twice")
-        _, shape, stand_in, is_fortran, content = state
-        dtype: np.dtype[Any] = stand_in.dtype
+        _, shape, wrapped, is_fortran, content = state
+        dtype: np.dtype[Any] = wrapped.dtype
         if min(shape, default=0) < 0:
             raise ValueError(f"an array of shape {shape}")
         if dtype.kind == "O":
@@ -60,19 +60,19 @@ class Array(np.ndarray[Any, Any]):
 
 
 def _dtype(code: str, align: bool = False, copy: bool = False) -> Dtype:
-    """Stand in for ``numpy.dtype``."""
+    """Replace ``numpy.dtype``."""
     return Dtype(code)
 
 
 def _reconstruct(subtype: object, shape: object, code: object) -> Array:
-    """Stand in for numpy's function of this name: an empty array, which its state then fills."""
+    """Replace numpy's function of this name: return an empty array, which its state then fills."""
     return Array((0,), "b")
 
 
 def _from_buffer(
     buffer: bytes | bytearray, dtype: Dtype, shape: tuple[int, ...], order: str, axes: tuple[int, ...] | None = None
 ) -> NDArray[Any]:
-    """Stand in for numpy's ``_frombuffer``; ``frombuffer`` itself refuses objects."""
+    """Replace numpy's ``_frombuffer``; ``frombuffer`` itself refuses objects."""
     array = np.frombuffer(buffer, dtype.dtype)
     if order == "K" and axes is not None:
         return array.reshape(shape).transpose(axes)
@@ -80,14 +80,14 @@ def _from_buffer(
 
 
 def _scalar(dtype: Dtype, content: bytes | str) -> Any:
-    """Stand in for numpy's function of this name."""
+    """Replace numpy's function of this name."""
     real = dtype.dtype
     raw = content.encode("latin1") if isinstance(content, str) else content
     return np.frombuffer(raw, real, count=1)[0] if real.itemsize else real.type()
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stand in for ``_codecs.encode``, with which old protocols write bytes."""
+    """Replace ``_codecs.encode``, with which old protocols write bytes."""
     if encoding != "latin1":
         raise RefusedError(f"the pickle asks for the text encoding {encoding!r}, which is not run.")
     return text.encode("latin1")
@@ -103,7 +103,7 @@ def plain_keys(keys: Iterable[Any]) -> list[Any]:
 
 
 def _mapping(*arguments: Any) -> dict[Any, Any]:
-    """Stand in for ``OrderedDict``, which Python 2 calls with its items, and for ``defaultdict`` of some type."""
+    """Replace ``OrderedDict``, which Python 2 calls with its items, and for ``defaultdict`` of some type."""
     pairs = [pair for items in arguments if isinstance(items, list) for pair in items]
     return dict(zip(plain_keys(key for key, _ in pairs), (value for _, value in pairs), strict=True))
 

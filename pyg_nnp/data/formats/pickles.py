@@ -1,19 +1,24 @@
-"""Pickles read without running what they contain.
+"""Pickles of a list of dicts, one for each frame, or of a dict of columns, read without running what they contain.
 
-A pickle is a program: it may call anything that can be imported. Here it calls the functions of ``stand_ins`` and
-nothing else, and what it makes stays in proportion to the file.
+A pickle is a program: it may call anything that can be imported. Here it calls the functions of
+``pickle_constructors`` and nothing else, and what it makes stays in proportion to the file.
 """
 
 import math
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
+from pyg_nnp.data.block import Block
+from pyg_nnp.data.formats.columns import Table, as_column, require
+from pyg_nnp.data.formats.format import ArrayTypes, Format
+from pyg_nnp.data.formats.frame_dicts import frame_blocks, value_types
 from pyg_nnp.data.formats.pickle_constructors import ALLOWED, Array, Dtype, RefusedError, plain_keys
+from pyg_nnp.data.formats.values import Origin
 from pyg_nnp.errors import DataError
 
 _ADVICE = {
@@ -163,3 +168,49 @@ def _check_written_out(content: Any, most: float) -> None:
 
     if size_of(content, 0) > most:
         raise RefusedError("the pickle refers to the same parts so often that they do not fit in memory.")
+
+
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
+    content = _frames_or_columns(path)
+    if not isinstance(content, dict):
+        yield from frame_blocks(path, content, mapping, frames_per_block)
+        return
+    origin = Origin(str(path), mapping)
+    require(origin, _texts(content))
+    columns = {name: as_column(content[source]) for name, source in mapping.items()}
+    yield from Table(origin, columns).blocks(frames_per_block)
+
+
+def _names(path: Path) -> list[str]:
+    content = _frames_or_columns(path)
+    return _texts(content if isinstance(content, dict) else chain.from_iterable(content))
+
+
+def _array_types(path: Path) -> ArrayTypes:
+    content = _frames_or_columns(path)
+    return value_types(content if isinstance(content, dict) else content[0] if content else {})
+
+
+def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
+    """Return the columns or the frames of a pickle.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    content = load_pickle(path)
+    expected = "expected a list of dicts, one per frame, or a dict of columns"
+    if isinstance(content, dict):
+        return content
+    if not isinstance(content, list | tuple):
+        raise DataError(f"{path}: the pickle holds an object of type {type(content).__name__}; {expected}.")
+    for i, frame in enumerate(content):
+        if not isinstance(frame, dict):
+            raise DataError(f"{path}: frame {i} is of type {type(frame).__name__}; {expected}.")
+    return content
+
+
+def _texts(keys: Iterable[Any]) -> list[str]:
+    return [key for key in dict.fromkeys(keys) if isinstance(key, str)]
+
+
+FORMAT = Format("pickle", "a pickle", rb"\x80[\x02-\x05]", _read, _names, _array_types)

@@ -7,13 +7,14 @@ from typing import Any
 from ase.io import iread
 
 from pyg_nnp.data.block import Block
-from pyg_nnp.data.formats.ase_frames import database_frames, fields_of, refuse_periodic, xyz_frames
-from pyg_nnp.data.formats.readers import file_names, format_of, frame_blocks, read_blocks
+from pyg_nnp.data.formats.ase_atoms import fields_of, refuse_periodic
+from pyg_nnp.data.formats.frame_dicts import frame_blocks
+from pyg_nnp.data.formats.readers import FORMATS, file_names, format_of, read_blocks
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES
 
 # formats of the readers in which names and units are the user's own
-OWN_NAMES = ("pickle", "npz", "hdf5")
+OWN_NAMES = tuple(one.name for one in FORMATS.values() if one.frames is None)
 
 
 def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]:
@@ -37,8 +38,8 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
         blocks = read_blocks(path, data_format, {name: features[name] for name in wanted})
     else:
         charge = features.get("Q", "charge")
-        read = {"extxyz": xyz_frames, "ase": database_frames}.get(data_format or "", _other_frames)
-        frames = ({charge: 0.0, **frame} for frame in read(path))
+        read = FORMATS[data_format].frames if data_format else None
+        frames = ({charge: 0.0, **frame} for frame in (read or _other_frames)(path))
         blocks = frame_blocks(path, frames, {"Ra": "positions", "Za": "numbers", "Q": charge})
     for block in blocks:
         block.arrays.setdefault("Q", block.arrays["N"] * 0.0)

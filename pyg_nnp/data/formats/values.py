@@ -1,6 +1,6 @@
 """Values of one field, checked: numbers, element symbols, rows that are only padding."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
 
@@ -25,24 +26,16 @@ _NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Origin:
+class Origin(DataSource):
     """Where values come from, for messages.
 
     Attributes:
-        file: the data file.
-        sources: standard field name -> name in the file.
         group: the group of an HDF5 file.
         first: number of the first frame, counted from 0 over the whole file.
     """
 
-    file: str
-    sources: Mapping[str, str]
     group: str = ""
     first: int = 0
-
-    def named(self, name: str) -> str:
-        """Return a field as the file and as this package name it."""
-        return f"'{self.sources[name]}' ({name})"
 
     def error(self, what: str) -> DataError:
         """Make a message about a whole file or group."""
@@ -59,8 +52,8 @@ class Origin:
         shown = ", ".join(known[:_NAMES_SHOWN]) or "nothing"
         more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
         usual = next((f" Did you mean '{alias}'?" for alias in FIELDS[name].aliases if alias in known), "")
-        near = did_you_mean(self.sources[name], known) or usual
-        return f"there is no {self.named(name)}.{near} It has: {shown}{more}."
+        near = did_you_mean(self.names[name], known) or usual
+        return f"there is no {self.field(name)}.{near} It has: {shown}{more}."
 
 
 def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
@@ -69,7 +62,7 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
     Raises:
         DataError: if the value is None, no regular array of numbers, or of another shape.
     """
-    named, field = origin.named(name), FIELDS[name]
+    named, field = origin.field(name), FIELDS[name]
     if item is None:
         raise origin.frame_error(frame, f"{named} is None; every frame needs a value.")
     try:
@@ -105,14 +98,14 @@ def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int],
     if name == "Za" and kind in "USO":
         return atomic_numbers_of(origin, rows, frame_of)
     if kind not in "iuf":
-        raise origin.error(_not_numbers(origin.named(name), rows))
+        raise origin.error(_not_numbers(origin.field(name), rows))
     if FIELDS[name].dtype != "int":
         return rows.astype(np.result_type(rows.dtype, np.float64), copy=False)
     if kind != "i":
         bad = ~(np.abs(rows) < _MAX_WHOLE) | (rows != np.floor(rows))
         if bad.any():
             row = int(np.argmax(bad))
-            what = f"{origin.named(name)} is {rows[row]}, which is not a whole number."
+            what = f"{origin.field(name)} is {rows[row]}, which is not a whole number."
             raise origin.frame_error(frame_of(row), what)
     return rows.astype(np.int64, copy=False)
 
@@ -130,7 +123,7 @@ def atomic_numbers_of(origin: Origin, symbols: Array, frame_of: Callable[[int], 
         symbol = text.strip()
         numbers[item] = atomic_numbers.get(symbol, 0)
         if symbol and numbers[item] == 0:
-            what = f"{origin.named('Za')} has '{symbol}', which is no element."
+            what = f"{origin.field('Za')} has '{symbol}', which is no element."
             raise origin.frame_error(frame_of(items.index(item)), what + did_you_mean(symbol, atomic_numbers))
     return np.array([numbers[item] for item in items], dtype=np.int64)
 
@@ -148,7 +141,7 @@ def count_atoms(origin: Origin, Za: Array, lengths: Array) -> Array:
     N = np.bincount(frames[is_atom], minlength=len(lengths))
     misplaced = is_atom != (_positions(lengths) < N[frames])
     if misplaced.any():
-        what = f"{origin.named('Za')} has a 0 before the last atom; padding must be at the end."
+        what = f"{origin.field('Za')} has a 0 before the last atom; padding must be at the end."
         raise origin.frame_error(int(frames[np.argmax(misplaced)]), what)
     return N
 
@@ -173,14 +166,14 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
     if wrong.any():
         i = int(np.argmax(wrong))
         shape = (int(lengths[i]), *rows.shape[1:])
-        raise origin.frame_error(i, f"{origin.named(name)} has shape {shape}, but the frame has {N[i]} atoms.")
+        raise origin.frame_error(i, f"{origin.field(name)} has shape {shape}, but the frame has {N[i]} atoms.")
     is_atom = _positions(lengths) < np.repeat(N, lengths)
     rest = rows[~is_atom]
     filled = (rest != 0) & ~np.isnan(rest)
     if filled.any():
         row = int(np.argmax(filled.reshape(len(rest), -1).any(axis=1)))
         i = int(np.searchsorted(np.cumsum(lengths - N), row, side="right"))
-        what = f"{origin.named(name)} goes on after the frame's {N[i]} atoms; padding must be 0."
+        what = f"{origin.field(name)} goes on after the frame's {N[i]} atoms; padding must be 0."
         raise origin.frame_error(i, what)
     return rows[is_atom]
 
@@ -200,7 +193,7 @@ def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole:
     """
     too_large = size > _MOST_WHOLE_BYTES if is_whole else name == "Ra" and size > 1 << 20
     if too_large and size > _MOST_TO_ONE * stored:
-        what = f"{origin.named(name)} would take {size:,} bytes, for which the file has {stored:,}"
+        what = f"{origin.field(name)} would take {size:,} bytes, for which the file has {stored:,}"
         raise origin.error(f"{what}; no data are packed so well.")
 
 

@@ -1,60 +1,26 @@
-"""Frames of extended XYZ files and of ASE databases, read by ASE, as dicts of whatever they hold."""
+"""Databases of ASE (SQLite), each row read by ASE."""
 
-import io
 import json
 import math
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import ase.db
-import numpy as np
-from ase import Atoms
 from ase.db.core import bytes_to_object
 from ase.db.row import AtomsRow
 from ase.io import jsonio
-from ase.io.extxyz import read_xyz
 
-from pyg_nnp.data.formats.values import Origin, check_sizes
+from pyg_nnp.data.formats.ase_atoms import refuse_periodic
+from pyg_nnp.data.formats.frame_dicts import ase_format
 from pyg_nnp.errors import DataError
 
 _connect: Any = ase.db.connect  # neither has types
 _from_json: Any = jsonio.decode
-_COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type
 _ROWS = 1000  # rows of a database held in memory at a time
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
-
-
-def xyz_frames(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the frames of an extended XYZ file, names and shapes as ASE gives them.
-
-    A frame has ``positions``, ``numbers``, ``symbols``, ``natoms``, all columns, all keys of the comment line, and the
-    results of a calculator (``energy``, ``forces``, ``dipole``, ``charges``, ...).
-
-    Raises:
-        DataError: if a frame is cut short or not in this format.
-    """
-    # ASE's own loop over a file ends at the first blank line, without a word; this one passes it by.
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        headers = (line for line in lines if line.strip())
-        for frame, header in enumerate(headers):
-            if not re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
-                what = f"expected the number of atoms, found '{header.strip()[:40]}'"
-                raise DataError(f"{path}: frame {frame}: {what}.")
-            num_atoms = int(header)
-            check_sizes(Origin(str(path), {}, first=frame), np.array([num_atoms]))
-            body = list(islice(lines, num_atoms + 1))
-            if len(body) <= num_atoms:
-                raise DataError(f"{path}: frame {frame}: the file ends before the last of {num_atoms} atoms.")
-            columns, values = sum(map(float, _COLUMNS.findall(body[0]))), len(body[1].split())
-            if columns > values:  # ASE makes them all before it looks
-                what = f"Properties names {columns:g} columns, but the first atom has {values} values"
-                raise DataError(f"{path}: frame {frame}: {what}.")
-            yield _xyz_fields(path, frame, header + "".join(body))
 
 
 def database_frames(path: Path) -> Iterator[dict[str, Any]]:
@@ -85,36 +51,6 @@ def database_frames(path: Path) -> Iterator[dict[str, Any]]:
                 return
             yield from frames
             frame, last_id = frame + len(rows), rows[-1].id
-
-
-def _xyz_fields(path: Path, frame: int, text: str) -> dict[str, Any]:
-    try:
-        atoms: Atoms = next(read_xyz(io.StringIO(text), slice(None)))
-    except KeyError as error:
-        raise DataError(f"{path}: frame {frame}: {error} is no element.") from error
-    except Exception as error:  # ASE has no error of its own for each mistake in a file
-        raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
-    refuse_periodic(path, frame, atoms.pbc)
-    return fields_of(atoms)
-
-
-def fields_of(atoms: Atoms) -> dict[str, Any]:
-    """Return all that a frame holds, under ASE's names."""
-    results = atoms.calc.results if atoms.calc else {}
-    own = {"natoms": len(atoms), "symbols": list(atoms.symbols)}
-    return {**own, **atoms.info, **atoms.arrays, **results}
-
-
-def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
-    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word.
-
-    Raises:
-        DataError: the cell is periodic.
-    """
-    if np.any(pbc):
-        what = "the cell is periodic, but a potential here knows molecules alone"
-        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
-        raise DataError(f"{path}: frame {frame}: {what}. {instead}.")
 
 
 def _row_fields(row: AtomsRow) -> dict[str, Any]:
@@ -153,3 +89,6 @@ def _check_array(found: dict[str, Any]) -> None:
         shape, _, numbers = found["__ndarray__"]
         if math.prod(shape) > len(numbers):
             raise ValueError(f"an array of shape {shape} with {len(numbers)} numbers")
+
+
+FORMAT = ase_format("ase", "an SQLite database", rb"SQLite format 3\0", database_frames)

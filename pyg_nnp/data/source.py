@@ -1,0 +1,36 @@
+"""Where data come from: the file, and the names that fields have in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A data file and the names of the fields in it, for messages.
+
+    Attributes:
+        file: the data file.
+        names: standard field name -> name in the file.
+    """
+
+    file: str
+    names: Mapping[str, str]
+
+    def field(self, name: str) -> str:
+        """Return a field as the file and as this package name it."""
+        return f"'{self.names[name]}' ({name})" if name in self.names else f"{name}, which is not in the file,"
+
+    def message(self, name: str, found: str, frames: Sequence[int] | NDArray[Any] | None = None) -> str:
+        """Return a message: file, frames, field, what was found and what to do."""
+        place = self.file if frames is None else f"{self.file}: {frames_text(frames)}"
+        return f"{place}: {self.field(name)} {found}"
+
+
+def frames_text(frames: Sequence[int] | NDArray[Any]) -> str:
+    """Name the first five frames and how many more there are."""
+    shown = ", ".join(str(int(frame)) for frame in frames[:5])
+    more = f" and {len(frames) - 5} more" if len(frames) > 5 else ""
+    return f"frame{'s' if len(frames) > 1 else ''} {shown}{more}"

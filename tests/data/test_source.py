@@ -1,0 +1,15 @@
+import numpy as np
+
+from pyg_nnp.data.source import DataSource, frames_text
+
+
+def test_text_for_frames() -> None:
+    assert frames_text([3]) == "frame 3"
+    assert frames_text(np.arange(7)) == "frames 0, 1, 2, 3, 4 and 2 more"
+
+
+def test_message_names_file_frames_and_field() -> None:
+    source = DataSource("a.npz", {"E": "U0"})
+    assert source.message("E", "is nan.", [3]) == "a.npz: frame 3: 'U0' (E) is nan."
+    assert source.message("E", "is nan.") == "a.npz: 'U0' (E) is nan."
+    assert source.message("Q", "is 1.", [0, 2]) == "a.npz: frames 0, 2: Q, which is not in the file, is 1."
