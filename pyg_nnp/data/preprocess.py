@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.runtime.files import PARTIAL, alone_in, digest
+from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub
@@ -61,12 +61,12 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
     store_hash = _hash(path, csv_path, sources, options)
     folder = Path(out) / f"processed_dataset_{store_hash}"
     found = f"{path}: preprocessed before, loading {folder}"
-    # what a killed process left behind is taken away below
+    # partial files of a killed process are removed below
     if hub.preload and not any(folder.glob(f".*{PARTIAL}")) and _damage(folder, store_hash) is None:
         log.info(found)
         return folder
-    prepare = _Preparation(hub, sources, options, energies, log)
-    with alone_in(folder, log):
+    preparation = _Preparation(hub, sources, options, energies, log)
+    with locked_folder(folder, log):
         # another process may have been here first
         if hub.preload and (folder / FILE_NAME).exists():
             damage = _damage(folder, store_hash)
@@ -74,26 +74,12 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
                 log.info(found)
                 return folder
             log.warning("%s Preprocessing again.", damage)
-        log.info("%s: preprocessing into %s", path, folder)
-        start = perf_counter()
-        with write_store(
-            folder,
-            store_hash=store_hash,
-            sources=sources,
-            options=options,
-            share=hub.compression,
-            atomic_energies=energies,
-        ) as writer:
-            for block in read_blocks(path, hub.data_format, sources):
-                writer.append(prepare(block))
-            if _status(files) != status:
-                raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
-        log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
+        preparation.write(folder, store_hash, lambda: _status(files) == status)
     return folder
 
 
 class _Preparation:
-    """What is done to each block: defaults filled in, checks, transforms."""
+    """What is done to each block: defaults filled in, checks, transforms; then it is written."""
 
     def __init__(
         self,
@@ -103,14 +89,36 @@ class _Preparation:
         energies: Mapping[int, float] | None,
         log: logging.Logger,
     ) -> None:
-        self._hub = hub
-        self._energies = energies
+        self._hub, self._sources, self._options, self._energies, self._log = hub, sources, options, energies, log
         self._check = Checks(DataSource(hub.data_path, sources), options["Bohr_in_R"])
         if "Q" not in sources:
             _refuse_unmapped_charge(hub, sources)
             log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", hub.data_path)
 
-    def __call__(self, block: Block) -> dict[str, Any]:
+    def write(self, folder: Path, store_hash: str, is_unchanged: Callable[[], bool]) -> None:
+        """Read the data file and write the store.
+
+        Raises:
+            DataError: the data file does not hold what it must, or was changed meanwhile, as ``is_unchanged`` tells.
+        """
+        path = Path(self._hub.data_path)
+        self._log.info("%s: preprocessing into %s", path, folder)
+        start = perf_counter()
+        with write_store(
+            folder,
+            store_hash=store_hash,
+            sources=self._sources,
+            options=self._options,
+            share=self._hub.compression,
+            atomic_energies=self._energies,
+        ) as writer:
+            for block in read_blocks(path, self._hub.data_format, self._sources):
+                writer.append(self._prepared(block))
+            if not is_unchanged():
+                raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
+        self._log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
+
+    def _prepared(self, block: Block) -> dict[str, Any]:
         arrays = dict(block.arrays)
         arrays.setdefault("Q", np.zeros(block.num_frames))
         block = Block(block.first, arrays)

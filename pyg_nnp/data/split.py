@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.runtime.files import alone_in, write_durably
+from pyg_nnp.runtime.files import locked_folder, write_durably
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Splitter
@@ -56,7 +56,7 @@ def split_dataset(
     drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
     parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
     if splitter.save:
-        with alone_in(path.parent, log):
+        with locked_folder(path.parent, log):
             write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
         log.info("split saved to %s", path)
     return parts

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synced, verified, renamed."""
+"""Files that are complete or not there: written under another name, synced, verified, renamed; locked folders."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from pyg_nnp.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-# how the names of files end that are not whole yet; what a killed process leaves behind can be removed by it
+# endings of files that are not complete yet, by which those of killed processes are found, and of lock files
 PARTIAL = ".partial"
 LOCK = ".lock"
 _PIECE = 1 << 17  # bytes
@@ -118,14 +118,19 @@ def digest(path: Path, leave: int = 0) -> str:
 
 
 @contextmanager
-def alone_in(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -> Iterator[None]:
-    """Let no other process in here with the same folder; wait until those that are have left, or do not.
+def locked_folder(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -> Iterator[None]:
+    """Lock a folder, so that no other process writes into it.
 
     The folder is made if it is not there. What a killed process left half-written in it is removed, and the folder too
     if nothing else is in it at the end.
 
+    Args:
+        folder: the folder.
+        log: where it is said that another process is waited for.
+        wait: whether to wait until another process has unlocked the folder.
+
     Raises:
-        BlockingIOError: another process is there, and is not to be waited for.
+        BlockingIOError: another process has locked it, and is not to be waited for.
         OSError: the folder cannot be made, or nothing can be written to it.
     """
     lock = FileLock(folder / LOCK)
@@ -135,7 +140,7 @@ def alone_in(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -
             left_by_a_kill.unlink()
         yield
     finally:
-        # before others are let in: a lock that is taken away later would be theirs
+        # while it is locked: a lock file that is removed later would be that of another process
         try:
             if [path.name for path in folder.glob("*")] == [LOCK]:
                 (folder / LOCK).unlink()

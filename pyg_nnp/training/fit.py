@@ -18,7 +18,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved, save_potential
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.runtime.files import alone_in, write_durably
+from pyg_nnp.runtime.files import locked_folder, write_durably
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.metrics import Errors, evaluate, weighted_sum
 from pyg_nnp.training.profile import UNTIMED, Stopwatch
@@ -251,7 +251,7 @@ def claimed(folder: Path) -> Iterator[None]:
         TrainingError: another run was quicker.
     """
     try:
-        with alone_in(folder, wait=False):
+        with locked_folder(folder, wait=False):
             yield
     except BlockingIOError as error:
         raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error

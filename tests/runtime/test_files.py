@@ -100,7 +100,7 @@ def test_a_folder_that_is_taken_away_meanwhile(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
 
     def write() -> None:
-        with files.alone_in(folder):
+        with files.locked_folder(folder):
             shutil.rmtree(folder)
             write_durably(folder / "file", [b"new"])
 
@@ -108,6 +108,6 @@ def test_a_folder_that_is_taken_away_meanwhile(tmp_path: Path) -> None:
         write()
     assert raised.value.filename == str(folder / "file")
     # and the lock is free again
-    with files.alone_in(folder, wait=False):
+    with files.locked_folder(folder, wait=False):
         write_durably(folder / "file", [b"new"])
     assert (folder / "file").read_bytes() == b"new"

@@ -18,6 +18,9 @@ _SMALL = 1 << 20  # bytes, which any data set may claim
 _WITHIN = (h5py.h5l.TYPE_HARD, h5py.h5l.TYPE_SOFT)
 _DEEPEST = 100  # groups; HDF5 itself goes down until the stack is full
 
+Datasets = dict[str, h5py.h5d.DatasetID]
+Found = tuple[str, h5py.h5g.GroupID, Datasets]
+
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
@@ -42,9 +45,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         raise DataError(f"{path}: this is not an HDF5 file, or it is damaged ({error}).") from error
 
 
-def walk(
-    path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str] = ()
-) -> Iterator[tuple[str, h5py.h5g.GroupID, dict[str, h5py.h5d.DatasetID]]]:
+def walk(path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str] = ()) -> Iterator[Found]:
     """Yield each group that has wanted data sets: its path, itself, and these data sets by their names.
 
     Groups come in the order of their paths; that of the file itself has none, and is called ``/`` where there are
@@ -61,49 +62,62 @@ def walk(
     Raises:
         DataError: if a link leads to another file, groups are nested without measure, or a data set is damaged.
     """
-    seen = {h5py.h5o.get_info(file.id).addr}
     if paths:
         _check_links(path, file)
-    has_safe_links = bool(paths)
+    yield from _Walk(path, file, is_wanted, paths).below(h5py.h5g.open(file.id, b"/"), "")
 
-    def within(group: h5py.h5g.GroupID, place: str) -> Iterator[Any]:
-        nonlocal has_safe_links
+
+class _Walk:
+    """The state of :func:`walk`, which goes down into groups."""
+
+    def __init__(self, path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str]) -> None:
+        self._path, self._file, self._is_wanted, self._paths = path, file, is_wanted, paths
+        self._seen = {h5py.h5o.get_info(file.id).addr}
+        self._has_safe_links = bool(paths)  # they were checked
+
+    def below(self, group: h5py.h5g.GroupID, place: str) -> Iterator[Found]:
+        """Yield a group, and all below it; ``place`` is its path, and ends with ``/``."""
+        found, linked, children = self._content(group, place)
+        for path in self._paths:
+            is_here = not (place and path.startswith("/"))
+            if is_here and (dataset := _open(group, path.encode())) is not None:
+                found[path] = dataset
+        if found or linked:
+            yield place.rstrip("/") or ("/" if children else ""), group, found and found | linked
+        for link in children:
+            name = link.decode(errors="surrogateescape")
+            yield from self.below(h5py.h5g.open(group, link), f"{place}{name}/")
+
+    def _content(self, group: h5py.h5g.GroupID, place: str) -> tuple[Datasets, Datasets, list[bytes]]:
+        """Return wanted data sets of a group, those that soft links lead to, and its groups that were not seen yet."""
         links: list[tuple[bytes, int, int]] = []
         group.links.iterate(lambda link, info: links.append((link, info.type, info.u)), info=True)
-        found: dict[str, h5py.h5d.DatasetID] = {}
-        linked: dict[str, h5py.h5d.DatasetID] = {}
+        found: Datasets = {}
+        linked: Datasets = {}
         children: list[bytes] = []
         for link, kind, address in links:
             name = link.decode(errors="surrogateescape")
             if fault := _fault(f"{place}{name}", kind):
-                raise DataError(f"{path}: {fault}.")
-            dataset = None
-            if is_wanted(name):
-                if kind == h5py.h5l.TYPE_SOFT and not has_safe_links:
-                    _check_links(path, file)  # it may lead anywhere
-                    has_safe_links = True
-                dataset = _open(group, link)
+                raise DataError(f"{self._path}: {fault}.")
+            dataset = self._wanted(group, link, name, kind)
             if dataset is not None:
                 (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = dataset
-            elif kind == h5py.h5l.TYPE_HARD and address not in seen:
+            elif kind == h5py.h5l.TYPE_HARD and address not in self._seen:
                 its_type = h5py.h5o.get_info(group, link).type
                 if its_type == h5py.h5o.TYPE_GROUP:
-                    seen.add(address)
+                    self._seen.add(address)
                     children.append(link)
-                elif its_type == h5py.h5o.TYPE_DATASET and is_wanted(name):
-                    raise DataError(f"{path}: the data set '{place}{name}' is damaged.")
-        for below in paths:
-            is_here = not (place and below.startswith("/"))
-            if is_here and (dataset := _open(group, below.encode())) is not None:
-                found[below] = dataset
-        if found or linked:
-            yield place.rstrip("/") or ("/" if children else ""), group, found and found | linked
-        links.clear()
-        for link in children:
-            name = link.decode(errors="surrogateescape")
-            yield from within(h5py.h5g.open(group, link), f"{place}{name}/")
+                elif its_type == h5py.h5o.TYPE_DATASET and self._is_wanted(name):
+                    raise DataError(f"{self._path}: the data set '{place}{name}' is damaged.")
+        return found, linked, children
 
-    yield from within(h5py.h5g.open(file.id, b"/"), "")
+    def _wanted(self, group: h5py.h5g.GroupID, link: bytes, name: str, kind: int) -> h5py.h5d.DatasetID | None:
+        if not self._is_wanted(name):
+            return None
+        if kind == h5py.h5l.TYPE_SOFT and not self._has_safe_links:
+            _check_links(self._path, self._file)  # it may lead anywhere
+            self._has_safe_links = True
+        return _open(group, link)
 
 
 def first_datasets(path: Path, file: h5py.File) -> ArrayTypes:

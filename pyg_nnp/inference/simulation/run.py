@@ -23,7 +23,7 @@ from pyg_nnp.inference.simulation.paths import elastic_band, optimize, scan, sin
 from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
 from pyg_nnp.inference.simulation.structure import calculator_of, constrain, read_structure, require_structure
 from pyg_nnp.potential.checkpoint import BEST, load_potential
-from pyg_nnp.runtime.files import alone_in, digest, write_json
+from pyg_nnp.runtime.files import digest, locked_folder, write_json
 from pyg_nnp.runtime.logs import last_words, run_log, versions
 from pyg_nnp.training.state import differences, environment
 
@@ -71,7 +71,7 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
 def _claimed(out: Path) -> Iterator[None]:
     """Make the folder this run's own."""
     try:
-        with alone_in(out, wait=False):
+        with locked_folder(out, wait=False):
             yield
     except BlockingIOError as error:
         raise ConfigError(f"{out} is in use by another run. Give this one another folder with -o.") from error
