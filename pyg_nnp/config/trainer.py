@@ -1,0 +1,92 @@
+"""Trainer: how the data set is divided and the models are trained."""
+
+import math
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from pyg_nnp.config.messages import problem
+from pyg_nnp.config.section import Section
+from pyg_nnp.config.types import Precision, Ratio, Seed, Text
+
+
+class Splitter(Section):
+    """How the data set is divided."""
+
+    other_names: ClassVar[dict[str, str]] = {"ratio": "ratios"}
+
+    method: Literal["random"] = Field(default="random", description="how frames are chosen for the parts")
+    parts: list[Text] = Field(
+        default=["training", "validation", "test"],
+        description="names of the parts; training is required, validation and test have their roles, others are saved",
+    )
+    ratios: list[Ratio] = Field(
+        default=[0.8, 0.1, 0.1],
+        description="for each part a share (0.8), a number of frames (800), or null: all that is left",
+    )
+    seed: Seed = Field(default=42, description="seed of the division alone")
+    save: bool = Field(default=True, description="whether the division is saved beside the processed data")
+    preload: bool = Field(
+        default=True, description="whether a saved division of the same data and settings is used again"
+    )
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> "Splitter":
+        for number, part in enumerate(self.parts):
+            if part in self.parts[:number]:
+                raise problem(f"'{part}' is given twice", "parts", number)
+        if "training" not in self.parts:
+            raise problem(f"'training' is missing among {', '.join(self.parts) or 'no parts'}", "parts")
+        if len(self.parts) != len(self.ratios):
+            raise problem(f"{len(self.ratios)} ratios for {len(self.parts)} parts; give one for each", "ratios")
+        return self
+
+    @model_validator(mode="after")
+    def _check_ratios(self) -> "Splitter":
+        shares = [ratio for ratio in self.ratios if isinstance(ratio, float)]
+        for number, ratio in enumerate(self.ratios):
+            if isinstance(ratio, float) and ratio > 1:
+                raise problem(f"a share is at most 1, found {ratio:g}; write a count without a point", "ratios", number)
+            if ratio is None and None in self.ratios[:number]:
+                raise problem("only one part can take the rest", "ratios", number)
+        if (total := math.fsum(shares)) > 1 + 1e-9:
+            raise problem(f"the shares add up to {total:.6g}; they may not exceed 1", "ratios")
+        if total > 1 - 1e-9 and len(shares) < len(self.ratios):
+            raise problem("the shares add up to 1, which leaves nothing for the other parts", "ratios")
+        return self
+
+
+_Splitter: TypeAlias = Splitter  # in Trainer this is the name of a key
+
+
+class Trainer(Section):
+    """How the models are trained."""
+
+    Splitter: _Splitter = Field(default=_Splitter(), description="how the data set is divided")
+    batch_size: int = Field(default=32, gt=0, description="frames per optimiser step")
+    cuda: bool = Field(default=True, description="whether to train on a GPU, where there is one")
+    dtype: Precision = Field(default="float32", description="precision of data and model: float32 or float64")
+    schedule: Literal["linear", "constant", "cosine"] = Field(
+        default="linear",
+        description="how the learning rate goes on after warm-up: to 0 linearly, not at all, or as a cosine",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="largest learning rate of Adam")
+    max_epochs: int = Field(default=1000, gt=0, description="epochs at most")
+    max_norm: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="gradients whose norm, of all together, is larger are scaled down to it; null: never"
+    )
+    num_workers: int = Field(
+        default=0, ge=0, description="processes that read data from disk; 0: the training process does"
+    )
+    patience: Annotated[int, Field(gt=0)] | None = Field(
+        default=50, description="epochs without a better validation score before training stops; null: never"
+    )
+    report: bool = Field(default=True, description="whether report.html and plots are made when training is over")
+    resume: bool = Field(
+        default=False, description="whether a training that was stopped goes on, if its output folder has one"
+    )
+    seed: Seed = Field(default=42, description="seed of initial weights and of the order of frames")
+    tensorboard: bool = Field(default=False, description="whether each epoch is logged for TensorBoard")
+    warmup_ratio: float = Field(
+        default=0.0, ge=0, le=1, description="share of all steps in which the learning rate rises from 0"
+    )
