@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_nnp.data.batches import made_by_processes, make_batch
+from pyg_nnp.data.batches import LoaderProcesses, make_batch
 from pyg_nnp.data.load import load_frames
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.functional.composition import formulas
@@ -39,7 +39,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         dtype: of positions, charges, forces, dipoles.
         in_memory: whether all frames are read now, or each from the store whenever it is asked for; None: now if they
             take at most half of the memory that is left.
-        num_workers: processes that make batches which are read from the store; 0: this one does.
+        num_workers: processes that make batches which are read from the store; 0: this one does. They start at the
+            first batch and live as long as the data set, or until ``close``.
         verify: whether the whole store is read to see that it is not damaged; False where it was just now.
         transform: called on each ``Data`` before it is handed out, as in every data set of PyG. A data set with a
             transform batches frame by frame.
@@ -65,6 +66,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         self._frames, self.info = load_frames(folder, dtype, in_memory, verify)
         self._subset: Tensor | None = None
         self.num_workers = 0 if self.in_memory else num_workers
+        self._processes = LoaderProcesses()
 
     @classmethod
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
@@ -199,9 +201,13 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             indices = indices[torch.randperm(len(indices), generator=generator)]
         parts = [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
         if self.num_workers and self._frames.device.type == "cpu":
-            yield from made_by_processes(self.batch, parts, self.num_workers)
+            yield from self._processes.batches(self, parts)
         else:
             yield from map(self.batch, parts)
+
+    def close(self) -> None:
+        """End the loader processes, if there are any; the next batches start new ones."""
+        self._processes.close()
 
     def blocks(self, names: Sequence[str], indices: Tensor | None = None) -> Iterator[dict[str, Tensor]]:
         """Yield the rows of some fields piece by piece, for what looks at all frames without having them in memory.
@@ -247,6 +253,10 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def load(self, path: str, data_cls: type[Data] = Data) -> NoReturn:
         """Not available: a data set is opened from its store."""
         raise NotImplementedError("open a MoleculeDataset from the folder of its store")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # copies, also those of pickle and of subsets, have loader processes of their own
+        return self.__dict__ | {"_processes": LoaderProcesses()}
 
     def __getattr__(self, key: str) -> Any:
         frames = self.__dict__.get("_frames")

@@ -1,0 +1,196 @@
+"""Loader processes that stay from epoch to epoch."""
+
+import copy
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.errors import DataError
+
+Frame = dict[str, Any]
+MakeStore = Callable[..., Path]
+EVERY = torch.arange(40)
+
+
+def processes() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid}
+
+
+@pytest.fixture
+def dataset(frames: list[Frame], make_store: MakeStore) -> Iterator[MoleculeDataset]:
+    gc.collect()  # what the errors of other tests refer to
+    assert not processes()
+    dataset = MoleculeDataset(make_store(frames * 10), in_memory=False, num_workers=2)
+    yield dataset
+    dataset.close()
+
+
+def energies(dataset: MoleculeDataset, indices: Tensor = EVERY, size: int = 7) -> list[float]:
+    return [float(energy) for batch in dataset.batches(indices, size) for energy in batch.E]
+
+
+def test_the_second_epoch_has_the_same_processes(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+    state = torch.get_rng_state()
+    assert energies(dataset) == expected
+    first = processes()
+    assert len(first) == 2
+    for indices, size in ((EVERY.flip(0), 3), (torch.arange(5), 100), (EVERY, 8)):
+        assert energies(dataset, indices, size) == [expected[i] for i in indices]
+        assert processes() == first
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_iterator_that_is_left_does_not_disturb_the_next(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+
+    def fail_in_the_middle() -> None:
+        for number, _ in enumerate(dataset.batches(EVERY.flip(0), 2)):
+            if number == 3:
+                raise ValueError("in the middle")
+
+    energies(dataset)
+    first = processes()
+    for _ in range(3):
+        with pytest.raises(ValueError, match="in the middle"):
+            fail_in_the_middle()
+        next(dataset.batches(EVERY.flip(0), 2))
+        assert energies(dataset) == expected
+        assert processes() == first
+
+
+def test_two_iterators_at_the_same_time(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+    pairs = zip(dataset.batches(EVERY, 4), dataset.batches(EVERY.flip(0), 4), strict=True)
+    found = [(one.E.tolist(), other.E.tolist()) for one, other in pairs]
+    assert [energy for one, _ in found for energy in one] == expected
+    assert [energy for _, other in found for energy in other] == expected[::-1]
+    assert len(processes()) == 4
+
+
+def test_processes_end_with_the_data_set(dataset: MoleculeDataset) -> None:
+    own = MoleculeDataset(dataset.folder, in_memory=False, num_workers=2)
+    energies(own)
+    assert len(processes()) == 2
+    gc.disable()  # nothing may have to wait for it
+    try:
+        del own
+        assert not processes()
+    finally:
+        gc.enable()
+
+
+def test_closed_data_set_can_be_used_again(dataset: MoleculeDataset) -> None:
+    iterator = dataset.batches(EVERY, 4)
+    next(iterator)
+    energies(dataset)
+    dataset.close()
+    assert len(processes()) == 2  # of the iterator that is in use
+    assert len(list(iterator)) == 9
+    assert not processes()
+    assert energies(dataset) == dataset.E.tolist()
+    dataset.close()
+    dataset.close()
+    assert not processes()
+
+
+def test_copies_and_subsets_have_processes_of_their_own(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+    energies(dataset)
+    first = processes()
+    for other in (copy.copy(dataset), copy.deepcopy(dataset), pickle.loads(pickle.dumps(dataset)), dataset[5:31]):
+        assert energies(other, torch.arange(26)) == other.E.tolist()[:26]
+        assert len(processes()) == 4
+        other.close()
+        assert processes() == first
+    assert energies(dataset) == expected
+
+
+def test_a_new_transform_reaches_the_processes(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+    energies(dataset)
+    dataset.transform = double_energy
+    assert energies(dataset) == [2 * energy for energy in expected]
+    dataset.transform = None
+    assert energies(dataset) == expected
+    assert len(processes()) == 2
+
+
+def double_energy(data: Any) -> Any:
+    data.E = 2 * data.E
+    return data
+
+
+def test_after_an_error_the_processes_go_on(dataset: MoleculeDataset) -> None:
+    expected, file = dataset.E.tolist(), dataset.folder / "dataset.h5"
+    energies(dataset)
+    first, content = processes(), file.read_bytes()
+    os.truncate(file, 1000)
+    with pytest.raises(DataError, match="was cut short"):
+        energies(dataset)
+    with file.open("r+b") as restored:
+        restored.write(content)
+    assert energies(dataset) == expected
+    assert processes() == first
+
+
+def test_a_process_that_was_killed_is_replaced(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+    energies(dataset)
+    killed = min(processes())
+    os.kill(killed, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"DataLoader worker .* (killed|exited)"):
+        energies(dataset)
+    assert energies(dataset) == expected
+    assert killed not in processes()
+
+
+PROGRAM = """
+import multiprocessing, signal, sys, time
+import torch
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.runtime.signals import stoppable
+if __name__ == "__main__":
+    dataset = MoleculeDataset(sys.argv[1], in_memory=False, num_workers=2)
+    list(dataset.batches(torch.arange(40), 4))
+    left = dataset.batches(torch.arange(40), 4)  # in use until the end of Python
+    next(left)
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+    if sys.argv[2] == "wait":
+        with stoppable():
+            for batch in dataset.batches(torch.arange(40).repeat(100000), 4):
+                time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("signals", [(), (signal.SIGTERM,), (signal.SIGINT,), (signal.SIGKILL,)])
+def test_no_process_is_left_when_python_ends(dataset: MoleculeDataset, signals: tuple[signal.Signals, ...]) -> None:
+    command = [sys.executable, "-c", PROGRAM, str(dataset.folder), "wait" if signals else "end"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert run.stdout is not None
+    workers = [int(pid) for pid in run.stdout.readline().split()]
+    assert len(workers) == 2
+    time.sleep(0.5)
+    for number in signals:
+        # SIGTERM as a batch system sends it, to all processes of the job
+        (os.kill if number == signal.SIGKILL else os.killpg)(run.pid, number)
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == (-signals[0] if signals == (signal.SIGKILL,) else bool(signals)), errors
+    for _ in range(100):
+        if not any(Path(f"/proc/{pid}").exists() for pid in workers):
+            return
+        time.sleep(0.2)  # who was killed is missed by its processes within 5 s
+    raise AssertionError("processes are left")
