@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_nnp.data.batches import LoaderProcesses, make_batch
+from pyg_nnp.data.batches import make_batch
 from pyg_nnp.data.load import load_frames
+from pyg_nnp.data.loader_processes import LoaderProcesses
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.functional.composition import formulas
 

@@ -179,15 +179,20 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("signals", [(), (signal.SIGTERM,), (signal.SIGINT,), (signal.SIGKILL,)])
 def test_no_process_is_left_when_python_ends(dataset: MoleculeDataset, signals: tuple[signal.Signals, ...]) -> None:
     command = [sys.executable, "-c", PROGRAM, str(dataset.folder), "wait" if signals else "end"]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    assert run.stdout is not None
-    workers = [int(pid) for pid in run.stdout.readline().split()]
-    assert len(workers) == 2
-    time.sleep(0.5)
-    for number in signals:
-        # SIGTERM as a batch system sends it, to all processes of the job
-        (os.kill if number == signal.SIGKILL else os.killpg)(run.pid, number)
-    _, errors = run.communicate(timeout=30)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        try:
+            assert run.stdout is not None
+            workers = [int(pid) for pid in run.stdout.readline().split()]
+            assert len(workers) == 2
+            time.sleep(0.5)
+            for number in signals:
+                # SIGTERM as a batch system sends it, to all processes of the job
+                (os.kill if number == signal.SIGKILL else os.killpg)(run.pid, number)
+            _, errors = run.communicate(timeout=30)
+        finally:
+            run.kill()
     assert run.returncode == (-signals[0] if signals == (signal.SIGKILL,) else bool(signals)), errors
     for _ in range(100):
         if not any(Path(f"/proc/{pid}").exists() for pid in workers):

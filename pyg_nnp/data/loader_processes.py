@@ -1,0 +1,148 @@
+"""Processes that make the batches of a data set ahead of a training, from its first epoch to its last."""
+
+import atexit
+import signal
+from collections.abc import Iterator, Sequence
+from copy import copy
+from functools import cache
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torch_geometric.data import Batch
+
+from pyg_nnp.errors import UserError
+
+
+class BatchSource(Protocol):
+    """A data set that loader processes make batches of.
+
+    Attributes:
+        num_workers: number of processes, at least 1.
+        transform: of each frame; None: none.
+    """
+
+    num_workers: int
+    transform: Any
+
+    def batch(self, indices: Tensor) -> Batch:
+        """Return (G,) frames as one batch."""
+
+
+class LoaderProcesses:
+    """Processes that make batches ahead, and wait for the next call when all are made.
+
+    They end with this object, or with :meth:`close`. Iterators that are in use at the same time have different
+    processes.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[_Loader] = []
+        self._made_with: tuple[int, Any] | None = None
+
+    def batches(self, source: BatchSource, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield the batches of ``parts``, (G,) frames each, in their order.
+
+        Args:
+            source: the same data set at each call; the processes have a copy of it.
+            parts: frames of each batch.
+
+        Raises:
+            UserError: or an OSError, as ``source`` raised it.
+        """
+        made_with = (source.num_workers, source.transform)
+        if made_with != self._made_with:
+            self.close()
+            self._made_with = made_with
+        # a copy, since processes of a data set that refer to it would keep it, and so themselves, alive
+        loader = self._idle.pop() if self._idle else _Loader(copy(source), made_with)
+        try:
+            for made in loader.batches(parts):
+                if isinstance(made, Exception):
+                    raise made
+                yield made
+        except (GeneratorExit, UserError, OSError):
+            self._take_back(loader)
+            raise
+        # not after any other exception, such as that of a signal or of a process that was killed
+        self._take_back(loader)
+
+    def close(self) -> None:
+        """End the processes; those of an iterator that is in use end when it does."""
+        self._made_with = None
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take_back(self, loader: "_Loader") -> None:
+        if loader.made_with == self._made_with:
+            self._idle.append(loader)
+        else:
+            loader.close()
+
+
+class _Loader:
+    """A PyTorch ``DataLoader`` with persistent workers that gets other frames at each call."""
+
+    def __init__(self, source: BatchSource, made_with: tuple[int, Any]) -> None:
+        self.made_with = made_with
+        self._parts: list[Tensor] = []
+        # a generator of its own: otherwise the global one would be drawn from
+        self._loader = DataLoader(
+            _Parts(source),
+            sampler=self._parts,
+            batch_size=None,
+            collate_fn=_unchanged,
+            num_workers=source.num_workers,
+            generator=torch.Generator(),
+            worker_init_fn=_leave_signals_to_the_parent,
+            persistent_workers=True,
+        )
+        _closed_at_exit().add(self)
+
+    def batches(self, parts: Sequence[Tensor]) -> Iterator[Batch | Exception]:
+        """Yield batches, or what went wrong; the rest of an iteration that was not finished is dropped."""
+        self._parts[:] = parts
+        return iter(self._loader)
+
+    def close(self) -> None:
+        """End the processes."""
+        iterator, self._loader._iterator = self._loader._iterator, None
+        if iterator is not None:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]
+
+
+@cache
+def _closed_at_exit() -> WeakSet[_Loader]:
+    """Return the loaders to close before Python ends, which waits for its processes, and these ignore SIGTERM."""
+    loaders: WeakSet[_Loader] = WeakSet()
+
+    def close_all() -> None:
+        for loader in tuple(loaders):
+            loader.close()
+
+    atexit.register(close_all)
+    return loaders
+
+
+class _Parts(Dataset[Batch | Exception]):
+    def __init__(self, source: BatchSource) -> None:
+        self._source = source
+
+    def __getitem__(self, part: Tensor) -> Batch | Exception:
+        try:
+            return self._source.batch(part)
+        except (UserError, OSError) as error:
+            # raised here, the process's traceback would become part of its message
+            return error
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Go on where Ctrl-C, or a batch system, signals all processes at once: the parent saves first, then ends this."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _unchanged(made: Batch | Exception) -> Batch | Exception:
+    return made
