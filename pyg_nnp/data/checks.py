@@ -1,4 +1,4 @@
-"""What frames must be before they enter the store."""
+"""Checks of frames before they are stored: numbers of atoms, shapes, finite numbers, elements, distances."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +99,7 @@ def any_closer_than(limit: float, Ra: Array, frames: Array) -> bool:
         Ra: (A, 3) float64 positions, finite.
         frames: (A,) frame of each atom.
     """
-    # one tree for all frames: along a fourth axis they are too far apart to be neighbors
+    # one tree for all frames, which a fourth coordinate keeps apart by more than the limit
     points = np.column_stack((Ra, 2 * limit * frames))
     tree = cKDTree(points)
     # piece by piece: where many atoms coincide, each is compared with all of them, and the first piece settles it

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# rows that are looked at together where all are
+# atoms whose rows ``blocks`` reads at once
 _ATOMS_AT_ONCE = 1 << 18
 
 
@@ -31,18 +31,18 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
     ``dataset[i]`` is a ``Data`` with ``N`` (1,), ``Ra`` (N, 3), ``Za`` (N,), ``Q`` (1,), those of ``E`` (1,),
     ``Fa`` (N, 3), ``Qa`` (N,), ``M2`` (1, 3) that the data set has, ``edge_index`` (2, N (N - 1)) and ``num_nodes``,
-    in the units of the data. ``E`` is float64 whatever ``dtype``. What is taken out never shares memory with the data
+    in the units of the data. ``E`` is float64 whatever ``dtype``. Frames and batches never share memory with the data
     set. ``dataset.Ra`` and so on are the rows of all frames, one after the other, always in memory; ``blocks`` yields
     them piece by piece.
 
     Args:
         store_folder: what ``preprocess`` returned.
         dtype: of positions, charges, forces, dipoles.
-        in_memory: whether all frames are read now, or each from the store whenever it is asked for; None: now if they
-            take at most half of the memory that is left.
-        num_workers: processes that make batches which are read from the store; 0: this one does. They start at the
+        in_memory: whether all frames are read now, or each from the store when it is needed; None: now if they take at
+            most half of the free memory.
+        num_workers: processes that read batches from the store; 0: this process does. They start at the
             first batch and live as long as the data set, or until ``close``.
-        verify: whether the whole store is read to see that it is not damaged; False where it was just now.
+        verify: whether the checksum of the store is compared; False where that was done just before.
         transform: called on each ``Data`` before it is handed out, as in every data set of PyG. A data set with a
             transform batches frame by frame.
 
@@ -211,7 +211,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         self._processes.close()
 
     def blocks(self, names: Sequence[str], indices: Tensor | None = None) -> Iterator[dict[str, Tensor]]:
-        """Yield the rows of some fields piece by piece, for what looks at all frames without having them in memory.
+        """Yield the rows of some fields piece by piece, for passes over all frames that are not in memory.
 
         Args:
             names: of the fields.

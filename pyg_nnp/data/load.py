@@ -1,4 +1,4 @@
-"""Frames out of a store: into memory where they fit, else left in the file."""
+"""Opening the frames of a store: read into memory where they fit, else left in the file."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def load_frames(
     Args:
         folder: of the store.
         dtype: of fields that follow the precision of training.
-        in_memory: whether all rows are read now; None: where they take at most half of the memory that is left.
-        verify: False where the store was verified just now.
+        in_memory: whether all rows are read now; None: where they take at most half of the free memory.
+        verify: False where the checksum of the store was compared just before.
 
     Raises:
         DataError: if there is no store, or it is damaged, incomplete, or of another version.

@@ -139,7 +139,7 @@ class _Parts(Dataset[Batch | Exception]):
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Go on where Ctrl-C, or a batch system, signals all processes at once: the parent saves first, then ends this."""
+    """Ignore Ctrl-C and SIGTERM, which reach all processes at once: the parent saves first, then ends this one."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""From a data file to a store: field mapping, checks, transforms."""
+"""Preprocessing of a data file into a store: field mapping, checks, transforms."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
 
 
 class _Preparation:
-    """What is done to each block: defaults filled in, checks, transforms; then it is written."""
+    """Defaults, checks and transforms of each block, and the store that they are written to."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ def _hash(path: Path, csv_path: Path | None, sources: Mapping[str, str], options
 
 
 def _damage(folder: Path, store_hash: str) -> str | None:
-    """Say what is wrong with a store, if anything is; that there is none, too."""
+    """Return what is wrong with a store, or that there is none; None: nothing is."""
     try:
         with open_store(folder, store_hash):
             return None
@@ -206,13 +206,13 @@ def _damage(folder: Path, store_hash: str) -> str | None:
 
 
 def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
-    """Return what changes when somebody writes to a file."""
+    """Return inode, size and time of change of files, which a change of one changes."""
     found = [path.stat() for path in paths]
     return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
 
 
 def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str]) -> None:
-    """Refuse to take Q to be 0 where the file seems to know better."""
+    """Refuse to take Q to be 0 where the file has what looks like a total charge."""
     known = {alias.lower() for alias in ("Q", *FIELDS["Q"].aliases)}
     for name in file_names(Path(hub.data_path), hub.data_format):
         if name.lower() in known and name not in sources.values():

@@ -103,7 +103,7 @@ def reference_energies(
             f"Datahub.transforms.{'atomic_energy: fit' if fit else 'total_energy_normalization'} needs E."
         )
     elements = dataset.elements
-    mean, triangle, num_frames = _summed_up(dataset, elements, training_indices)
+    mean, triangle, num_frames = _least_squares(dataset, elements, training_indices)
     if fit:
         _check_all_occur(elements, mean[:-1])
         # numpy's own tolerance for all rows: those of the triangle are few, but have the rounding errors of all
@@ -139,14 +139,14 @@ def _read_row(where: str, row: dict[str, str | None]) -> tuple[int, float]:
     return _SYMBOLS[symbol], energy
 
 
-def _summed_up(
+def _least_squares(
     dataset: "MoleculeDataset", elements: list[int], indices: Tensor | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Go through the rows (number of atoms of each of K elements, E) of frames, in memory that does not grow with them.
+    """Reduce the rows (number of atoms of each of K elements, E) of frames, block by block.
 
     Returns:
         The mean of the rows, (K + 1,); the triangular matrix of their QR decomposition, (at most K + 1, K + 1), which
-        has the same least squares as they; and how many there are.
+        has the same least-squares solution; and the number of rows.
     """
     # in the order of the store, which is read faster
     indices = None if indices is None else indices.sort().values

@@ -105,7 +105,7 @@ def _round_shares(shares: dict[str, Fraction], num_frames: int) -> dict[str, int
 
 
 def _describe(splitter: "Splitter", num_frames: int, store_hash: str) -> str:
-    """Return all that a split depends on, as JSON."""
+    """Return everything that a split depends on, as JSON."""
     covered: dict[str, Any] = {
         "layout": LAYOUT,
         "method": splitter.method,
@@ -142,7 +142,7 @@ def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int)
 
 
 def _stamp(description: str, parts: dict[str, Tensor]) -> str:
-    """Return the one text that goes with a split; several would be saved in any order."""
+    """Return the description and a digest of a split as one text; several would be saved in any order."""
     sha = hashlib.sha256(description.encode())
     for frames in parts.values():
         sha.update(frames.numpy().tobytes())

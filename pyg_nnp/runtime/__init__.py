@@ -1,1 +1,1 @@
-"""What any program that runs for long needs: durable files, signals, logs, the memory that is free."""
+"""Support for long-running programs: durable files, locks, signals, logging, free memory, seeds."""

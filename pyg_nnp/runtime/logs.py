@@ -1,4 +1,4 @@
-"""What a run tells: a log file, messages on the terminal, a progress bar."""
+"""Logging: the log file of a run, messages on the terminal, progress bars."""
 
 import logging
 import platform
@@ -31,21 +31,21 @@ class _ConsoleHandler(logging.Handler):
 
 
 class _LogFile(logging.FileHandler):
-    """A log file; if it cannot be written any more, that is said once, and the run goes on without."""
+    """A log file; if it cannot be written any more, a warning says so once, and the run goes on without it."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         ROOT.removeHandler(self)
         ROOT.warning("%s ends here, it cannot be written to any more: %s.", self.baseFilename, sys.exc_info()[1])
 
     def close(self) -> None:
-        # what could not be written when it was to be is tried once more
+        # closing tries once more to write what could not be written before
         with suppress(OSError):
             super().close()
 
 
 @contextmanager
 def run_log(folder: Path) -> Iterator[Console]:
-    """Let the package's messages go to the terminal and, with each epoch, to a new file in ``folder``.
+    """Send the package's messages to the terminal and to a new log file in ``folder``.
 
     Yields:
         The console for progress bars.
@@ -59,7 +59,7 @@ def run_log(folder: Path) -> Iterator[Console]:
 
 @contextmanager
 def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[Console]:
-    """Let the package's messages go to the terminal, and to other handlers, which are closed at the end.
+    """Send the package's messages to the terminal and to other handlers, which are closed at the end.
 
     Args:
         more: the other handlers.
@@ -104,12 +104,12 @@ def versions() -> str:
 
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """Return a progress bar, which is quiet where the console is no terminal."""
+    """Return a progress bar, which is not shown where the console is no terminal."""
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
 def time_columns() -> tuple[ProgressColumn, ...]:
-    """Return the columns of a task whose length is known: how long it took, and how long it will."""
+    """Return the columns of a task of known length: elapsed and remaining time."""
     return TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
 
 

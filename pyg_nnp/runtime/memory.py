@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Free memory."""
 
 import resource
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import psutil
 
-# by version of cgroups: where they are mounted, and the file that holds a limit
+# version of cgroups -> where they are mounted, and the file with the limit
 _CGROUPS = {2: (Path("/sys/fs/cgroup"), "memory.max"), 1: (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes")}
 
 
 def available_memory() -> int:
-    """Return how many bytes this process can still take: of what is free and of all limits set, the least."""
+    """Return the bytes that this process can still take: the least of free memory and all limits."""
     own = psutil.Process().memory_info()
     left: list[int] = [psutil.virtual_memory().available]
     left += [limit - own.rss for limit in _cgroup_limits()]

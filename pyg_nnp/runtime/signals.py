@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: what was begun is finished or undone, then the program ends."""
+"""SIGTERM and Ctrl-C as exceptions, and sections of code that they do not interrupt."""
 
 import signal
 import sys
@@ -55,9 +55,9 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Do something that no signal may cut in two: those that come meanwhile are delivered when it is over.
+    """Defer SIGTERM and Ctrl-C to the end of a section of code.
 
-    So is one before, whose exception was lost. A second Ctrl-C is not waited for.
+    A signal whose exception Python ignored is raised again at the end. A second Ctrl-C is not deferred.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are handled in the main thread alone

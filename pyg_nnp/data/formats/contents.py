@@ -1,4 +1,4 @@
-"""What is in a data file: names, shapes and types, and which standard fields they probably are."""
+"""Names, shapes and types in a data file, and the standard fields that they probably are."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 
 @dataclass(frozen=True)
 class Column:
-    """What a file has under a name.
+    """An array of a data file.
 
     Attributes:
         shape: of the array, or of the first frame's where each frame has its own.
@@ -26,7 +26,7 @@ class Column:
 
 
 def columns_of(path: Path) -> dict[str, Column]:
-    """Return the names in a data file of any format of the readers, with what the first array of each is.
+    """Return the names in a data file of any known format, with shape and type of the first array of each.
 
     Raises:
         DataError: the file cannot be read.
@@ -72,7 +72,7 @@ def _contains_alias(field: str, name: str) -> bool:
 
 
 def is_gradient(name: str) -> bool:
-    """Say whether a name is that of the slope of the energy, such as ``gradients`` or ``dE/dR``."""
+    """Return whether a name is that of the gradient of the energy, such as ``gradients`` or ``dE/dR``."""
     return re.search("grad|^d_?e[_/]*d", name.lower()) is not None
 
 
@@ -85,7 +85,7 @@ def _telling(field: str, fitting: list[str]) -> bool:
 
 
 def _fits_shape(field: str, column: Column) -> bool:
-    """Say whether an array, of all frames or of one, can hold a field."""
+    """Return whether an array, of all frames or of one, can hold a field."""
     whole = FIELDS[field].dtype == "int"
     if column.kind not in ("iuUSO" if field == "Za" else "iu" if whole else "iuf" if field == "Q" else "f"):
         return False

@@ -174,7 +174,7 @@ def open_column(
 
 
 def lies_elsewhere(dataset: h5py.h5d.DatasetID) -> bool:
-    """Say whether a data set lies in other files; even its shape may be there."""
+    """Return whether a data set lies in other files; even its shape may be there."""
     # what has a place in this file lies in no other; to ask for more takes as long as to open it
     if dataset.get_offset() is not None:
         return False
@@ -191,7 +191,7 @@ def _open(group: h5py.h5g.GroupID, link: bytes) -> h5py.h5d.DatasetID | None:
 
 
 def _fault(link: str, kind: int) -> str | None:
-    """Say what is wrong with a link that leads to another file or lies too deep."""
+    """Return what is wrong with a link that leads to another file or lies too deep."""
     if kind not in _WITHIN:
         shown = link.encode(errors="surrogateescape").decode(errors="replace")
         return f"'{shown}' is a link to another file, which is not read"

@@ -97,7 +97,7 @@ def _blocks(groups: Iterable[_Group], frames_per_block: int) -> Iterator[Block]:
 
 
 def _is_one_frame(columns: Mapping[str, Any]) -> bool:
-    """Say whether a group holds just one frame, as the shapes of frames without their axis."""
+    """Return whether a group holds one frame, in arrays without an axis of frames."""
     Ra, N = columns["Ra"], columns.get("N")
     in_memory = all(isinstance(column, np.ndarray) for column in columns.values())
     return in_memory and Ra.ndim == 2 and (N is None or N.size == 1)

@@ -24,7 +24,7 @@ _HEADERS = {
     (3, 0): npy.read_array_header_2_0,
 }
 _LONGEST_HEADER = 10_000  # as in numpy, which reads it before it compares
-_MOST_OF_NOTHING = 1 << 20  # rows without a byte, which any file has room for
+_MOST_EMPTY_ROWS = 1 << 20  # rows of zero bytes
 _COMPRESSIONS = (ZIP_STORED, ZIP_DEFLATED)  # those of numpy; for another a file may ask for gigabytes
 
 
@@ -123,7 +123,7 @@ class NpzColumn:
             expected = header + math.prod(self.shape) * self.dtype.itemsize
             if min(self.shape, default=0) < 0 or self.dtype.subdtype or expected != total:
                 raise ValueError(f"shape {self.shape} of {self.dtype} is not what {total - header} bytes hold")
-            if expected == header and math.prod(length or 1 for length in self.shape) > _MOST_OF_NOTHING:
+            if expected == header and math.prod(length or 1 for length in self.shape) > _MOST_EMPTY_ROWS:
                 raise ValueError(f"shape {self.shape} of {self.dtype} takes no bytes")
         check_packed(origin, name, total, info.compress_size, is_whole=self.is_fortran)
 

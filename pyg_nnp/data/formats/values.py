@@ -1,4 +1,4 @@
-"""Values of one field, checked: numbers, element symbols, rows that are only padding."""
+"""Values of one field: conversion to numbers, element symbols, removal of padding, with checks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_ATOMS = 10_000
 
 # Positions have digits that no compression shortens: more is a file that was made to fill memory and disk.
 # Padding with zeros can be compressed 1000 times, but is rarely most of an array.
-_MOST_TO_ONE, _MOST_WHOLE_BYTES = 200, 1 << 30
+_MOST_COMPRESSION, _MOST_WHOLE_BYTES = 200, 1 << 30
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
 _NAMES_SHOWN = 20
 
@@ -48,7 +48,7 @@ class Origin(DataSource):
         return DataError(f"{self.file}: frame {self.first + frame}{group}: {what}")
 
     def missing(self, name: str, known: Sequence[str]) -> str:
-        """Say that a field is lacking, and which names there are."""
+        """Return a message that a field is missing, with the names that there are."""
         shown = ", ".join(known[:_NAMES_SHOWN]) or "nothing"
         more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
         usual = next((f" Did you mean '{alias}'?" for alias in FIELDS[name].aliases if alias in known), "")
@@ -179,7 +179,7 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
 
 
 def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole: bool) -> None:
-    """Refuse arrays that grow without measure when they are unpacked.
+    """Refuse arrays that are compressed beyond measure.
 
     Args:
         origin: where the array comes from.
@@ -192,7 +192,7 @@ def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole:
         DataError: if positions, or more than a gigabyte at once, are some hundred times larger than what is stored.
     """
     too_large = size > _MOST_WHOLE_BYTES if is_whole else name == "Ra" and size > 1 << 20
-    if too_large and size > _MOST_TO_ONE * stored:
+    if too_large and size > _MOST_COMPRESSION * stored:
         what = f"{origin.field(name)} would take {size:,} bytes, for which the file has {stored:,}"
         raise origin.error(f"{what}; no data are packed so well.")
 
@@ -216,7 +216,7 @@ def check_sizes(origin: Origin, N: Array, least: int = 1) -> None:
 
 
 def fits(shape: tuple[int, ...], row: tuple[int | str, ...]) -> bool:
-    """Say whether a shape is that of a field but for axes of length 1."""
+    """Return whether a shape is that of a field, apart from axes of length 1."""
     return tuple(size for size in shape if size != 1) == row
 
 

@@ -1,4 +1,4 @@
-"""The HDF5 store of a preprocessed data set: its layout, how it is opened, how it is known to be whole.
+"""The HDF5 store of a preprocessed data set: its layout, how it is opened, how damage is recognised.
 
 Layout of ``processed_dataset_<hash>/dataset.h5``::
 
@@ -41,7 +41,7 @@ _SEAL_LENGTH = len(_SEAL.format(LAYOUT, "0" * 64))
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself.
+    """Description of a store.
 
     Attributes:
         hash: of the content and options that it was made from.
@@ -63,14 +63,14 @@ class StoreInfo:
 
 
 def seal(path: Path) -> None:
-    """Add the last line to a store that is written."""
+    """Add the last line, layout and checksum, to a complete store."""
     line = _SEAL.format(LAYOUT, digest(path))
     with path.open("ab") as file:
         file.write(line.encode())
 
 
 def check_seal(path: Path) -> None:
-    """Read the whole file of a store, and see whether each byte is what was written.
+    """Compare a store with the checksum in its last line.
 
     Raises:
         DataError: if there is no store, or it is cut short, damaged, or of another layout.
@@ -96,11 +96,11 @@ def open_store(
     Args:
         folder: of the store.
         store_hash: what its hash must be; if None, what the name of the folder says, if it says one.
-        verify: False where its bytes were verified just now.
+        verify: False where its checksum was compared just before.
         file_name: of the store in its folder.
 
     Yields:
-        What the store says of itself, and the open file.
+        The description of the store, and the open file.
 
     Raises:
         DataError: if there is no store, or it is cut short, damaged, of another layout, or of another hash.

@@ -1,4 +1,4 @@
-"""Rows of a field that stay in the file of a store and are read from it where they lie."""
+"""Rows of a field that stay in the file of a store, from which any of them are read."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import DataError
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 CPU = torch.device("cpu")
 
 
@@ -130,7 +130,7 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _joined(firsts: Rows, counts: Rows) -> tuple[Rows, Rows]:
+def _joined(firsts: RowNumbers, counts: RowNumbers) -> tuple[RowNumbers, RowNumbers]:
     """Return first and last row (not included) of each run, those that follow each other as one."""
     new = np.ones(len(firsts), dtype=bool)
     new[1:] = firsts[1:] != (firsts + counts)[:-1]
@@ -139,7 +139,7 @@ def _joined(firsts: Rows, counts: Rows) -> tuple[Rows, Rows]:
     return begins, begins + np.add.reduceat(counts, starts)
 
 
-def _cut(begins: Rows, ends: Rows, chunk: int) -> tuple[Rows, Rows, Rows]:
+def _cut(begins: RowNumbers, ends: RowNumbers, chunk: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
     """Cut runs where chunks end; return for each piece its chunk, first and last row (not included)."""
     first_chunks = begins // chunk
     pieces = (ends - 1) // chunk - first_chunks + 1

@@ -23,10 +23,10 @@ _ROWS_AT_ONCE = 1 << 20
 
 
 class Disk(io.FileIO):
-    """A new file for HDF5, which is told of no error: if a write fails, as on a full disk, it may end the process.
+    """A new file for HDF5 that hides errors from it: after a failed write, as on a full disk, HDF5 may end the process.
 
     Attributes:
-        error: the first one, also what a signal raised; all that was to be written since then is lost.
+        error: the first error, or exception of a signal; nothing is written after it.
     """
 
     error: BaseException | None = None
@@ -95,7 +95,7 @@ class StoreWriter:
         self._disk.check()
 
     def finish(self, atomic_energies: Mapping[int, float] | None) -> None:
-        """Write what is known only at the end: shared values, neighbor lists, reference energies."""
+        """Write shared values, neighbor lists and reference energies, which are known at the end."""
         for name, value in self._shared.items():
             self._fields.create_dataset(name, data=value)
         for name, dataset in self._fields.items():
@@ -113,7 +113,7 @@ class StoreWriter:
         self._file.attrs["num_frames"] = self.num_frames
 
     def _share(self, name: str, rows: Array, sizes: Array) -> bool:
-        """Say whether ``rows`` repeat what all frames had so far; if they do not, write that out and stop sharing."""
+        """Return whether ``rows`` repeat the value of all frames so far; if not, write it for each of them."""
         if self.num_frames == 0:
             self._shared[name] = rows[: sizes[0]] if FIELDS[name].level == "atom" else rows[:1]
         elif name not in self._shared:
@@ -152,7 +152,7 @@ def append_rows(group: h5py.Group, name: str, rows: Array) -> None:
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
-    """Open a new HDF5 file, and what tells whether it can be written to.
+    """Open a new HDF5 file and the :class:`Disk` that it is written to.
 
     Raises:
         OSError: it could not be written.
@@ -176,7 +176,7 @@ def write_store(
     share: bool = True,
     atomic_energies: Mapping[int, float] | None = None,
 ) -> Iterator[StoreWriter]:
-    """Write a store, which appears in ``folder`` when all of it is written and was read again, or not at all.
+    """Write a store, which appears in ``folder`` when it is complete and verified, or not at all.
 
     A store that is there already is replaced at that moment; other files in its folder stay.
 
