@@ -4,9 +4,8 @@ import atexit
 import signal
 from collections.abc import Iterator, Sequence
 from copy import copy
-from functools import cache
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import finalize
 
 import torch
 from torch import Tensor
@@ -61,7 +60,10 @@ class LoaderProcesses:
         try:
             for made in loader.batches(parts):
                 if isinstance(made, Exception):
-                    raise made
+                    try:
+                        raise made
+                    finally:
+                        del made  # through this frame it would refer to itself, and keep all of this alive
                 yield made
         except (GeneratorExit, UserError, OSError):
             self._take_back(loader)
@@ -99,31 +101,20 @@ class _Loader:
             worker_init_fn=_leave_signals_to_the_parent,
             persistent_workers=True,
         )
-        _closed_at_exit().add(self)
+        # The finalizer refers to the DataLoader, so that its queues still work where this object is part of a cycle.
+        # At exit it comes before Python waits for the processes, which ignore SIGTERM.
+        self.close = finalize(self, _end_processes, self._loader)
+        atexit.register(self.close)
 
     def batches(self, parts: Sequence[Tensor]) -> Iterator[Batch | Exception]:
         """Yield batches, or what went wrong; the rest of an iteration that was not finished is dropped."""
         self._parts[:] = parts
         return iter(self._loader)
 
-    def close(self) -> None:
-        """End the processes."""
-        iterator, self._loader._iterator = self._loader._iterator, None
-        if iterator is not None:
-            iterator._shutdown_workers()  # type: ignore[attr-defined]
 
-
-@cache
-def _closed_at_exit() -> WeakSet[_Loader]:
-    """Return the loaders to close before Python ends, which waits for its processes, and these ignore SIGTERM."""
-    loaders: WeakSet[_Loader] = WeakSet()
-
-    def close_all() -> None:
-        for loader in tuple(loaders):
-            loader.close()
-
-    atexit.register(close_all)
-    return loaders
+def _end_processes(loader: "DataLoader[Batch | Exception]") -> None:
+    if loader._iterator is not None:
+        loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 class _Parts(Dataset[Batch | Exception]):

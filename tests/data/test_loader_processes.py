@@ -93,6 +93,19 @@ def test_processes_end_with_the_data_set(dataset: MoleculeDataset) -> None:
         gc.enable()
 
 
+def test_processes_end_with_a_data_set_in_a_cycle(dataset: MoleculeDataset) -> None:
+    own = MoleculeDataset(dataset.folder, in_memory=False, num_workers=2)
+    cycle: list[Any] = [own]
+    cycle.append(cycle)
+    energies(own)
+    cycle.append(own.batches(EVERY, 4))
+    next(cycle[-1])
+    assert len(processes()) == 2
+    del own, cycle
+    gc.collect()
+    assert not processes()
+
+
 def test_closed_data_set_can_be_used_again(dataset: MoleculeDataset) -> None:
     iterator = dataset.batches(EVERY, 4)
     next(iterator)

@@ -2,7 +2,6 @@
 
 import ase.db
 import ase.io
-import pytest
 from ase.constraints import FixAtoms
 from frame_files import make_frames, read, to_atoms
 from numpy.testing import assert_array_equal
