@@ -1,19 +1,16 @@
-"""The configuration file as a whole: its sections, how it is read and written."""
+"""The configuration file as a whole: its sections, and what they must agree in."""
 
 from collections.abc import Iterable
 from functools import reduce
-from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from pyg_nnp.config import datahub, modelhub, trainer
-from pyg_nnp.config.explain import explained
 from pyg_nnp.config.messages import problem
 from pyg_nnp.config.section import Section
 from pyg_nnp.config.types import MetricWeights
-from pyg_nnp.config.yaml_reader import format_yaml, read_yaml
-from pyg_nnp.errors import ConfigError, did_you_mean
+from pyg_nnp.errors import did_you_mean
 from pyg_nnp.fields import TARGETS
 from pyg_nnp.units import Units
 
@@ -108,40 +105,3 @@ def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *
                 near = did_you_mean(name, [*targets, "Q"])
                 text = f"'{name}' is no field with labels.{near} Datahub.targets has: {given}; Q can be used, too"
             raise problem(text, *where, function, name)
-
-
-def load_config(path: str | Path) -> Config:
-    """Read a configuration file.
-
-    Args:
-        path: a YAML file.
-
-    Raises:
-        ConfigError: the file cannot be read, or is no valid configuration; names the first problems.
-    """
-    return config_from_dict(read_yaml(Path(path)), str(path))
-
-
-def config_from_dict(document: Any, source: str = "configuration") -> Config:
-    """Check a configuration that was read already.
-
-    Args:
-        document: what the YAML file holds, in any of the accepted spellings.
-        source: name of the file, for messages.
-
-    Raises:
-        ConfigError: not a valid configuration; names the first problems.
-    """
-    if document is None:
-        raise ConfigError(f"{source}: the file is empty; it needs the sections Datahub and Modelhub.")
-    try:
-        config = Config.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(f"{source}: {explained(error, Config)}") from error
-    config._source = source
-    return config
-
-
-def dump_config(config: Config) -> str:
-    """Return the canonical YAML of a configuration: all keys in the order of the schema, defaults written out."""
-    return format_yaml(config.model_dump())
