@@ -23,7 +23,7 @@ from pyg_nnp.diagnostics.compatibility import (
 )
 from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.potential.build import build_potential
-from pyg_nnp.runtime.logs import ROOT, last_words, run_log
+from pyg_nnp.runtime.logs import ROOT, final_error_logged, run_log
 from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.tensorboard import FOLDER
 
@@ -47,7 +47,7 @@ def check(config: Config, out: Path) -> int:
     for name in active_models(config):
         build_potential(config, name)
     make_folder(config, out)
-    with run_log(out / "logs"), last_words():
+    with run_log(out / "logs"), final_error_logged():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         warnings = _Collector()
         ROOT.addHandler(warnings)

@@ -23,7 +23,7 @@ from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved,
 from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably, write_json
-from pyg_nnp.runtime.logs import last_words, run_log, versions
+from pyg_nnp.runtime.logs import final_error_logged, run_log, versions
 from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.fit import HISTORY, Epoch, claimed, evaluate_frames, fit, large_batch
 from pyg_nnp.training.metrics import Errors, weighted_sum
@@ -57,7 +57,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         _begin(config, name, out)
         _check_not_trained(config, name, out)
     make_folder(config, out)
-    with run_log(out / "logs") as console, last_words():
+    with run_log(out / "logs") as console, final_error_logged():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))

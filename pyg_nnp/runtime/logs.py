@@ -114,8 +114,8 @@ def time_columns() -> tuple[ProgressColumn, ...]:
 
 
 @contextmanager
-def last_words() -> Iterator[None]:
-    """Let the log file end with why a run did."""
+def final_error_logged() -> Iterator[None]:
+    """Write the error that ends a run to its log file."""
     try:
         yield
     except UserError as error:

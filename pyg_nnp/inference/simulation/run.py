@@ -24,7 +24,7 @@ from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
 from pyg_nnp.inference.simulation.structure import calculator_of, constrain, read_structure, require_structure
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.runtime.files import digest, locked_folder, write_json
-from pyg_nnp.runtime.logs import last_words, run_log, versions
+from pyg_nnp.runtime.logs import final_error_logged, run_log, versions
 from pyg_nnp.training.state import differences, environment
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
     require_structure(Path(config.structure))
     with _claimed(out):
         saved = _saved(config, out, resume)
-        with run_log(out / "logs") as console, last_words(), _warnings_logged():
+        with run_log(out / "logs") as console, final_error_logged(), _warnings_logged():
             log.info("Simulation %s, output in %s.", path, out.resolve())
             log.debug("Versions: %s", versions())
             log.debug("All options:\n%s", format_yaml(config.to_dict()))
