@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.inference.simulation.structure import BondWatch
+from pyg_nnp.inference.simulation.structure import BondMonitor
 from pyg_nnp.potential.checkpoint import load_parameters, load_potential, potential_from_spec
 from pyg_nnp.potential.potential import Potential
 
@@ -98,7 +98,7 @@ def run(atoms: Atoms, potential: Potential, dtype: str, steps: int, hottest: flo
     atoms.calc = PotentialCalculator(potential, dtype=dtype)
     dynamics = VelocityVerlet(atoms, TIMESTEP * units.fs)
     dynamics.run(UNTIMED)
-    energies, temperatures, fell, bonds = [], [], False, BondWatch(atoms)
+    energies, temperatures, fell, bonds = [], [], False, BondMonitor(atoms)
     task = progress.add_task(dtype, total=steps)
     with clock(potential) as seconds:
         start = perf_counter()
@@ -107,7 +107,7 @@ def run(atoms: Atoms, potential: Potential, dtype: str, steps: int, hottest: flo
             energies.append(atoms.get_total_energy())
             temperatures.append(atoms.get_temperature())
             progress.advance(task, EVERY)
-            bonds.look(atoms, len(energies) * EVERY)
+            bonds.check(atoms, len(energies) * EVERY)
             if fell := temperatures[-1] > hottest:
                 break
         wall = perf_counter() - start

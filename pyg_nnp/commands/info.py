@@ -7,12 +7,11 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from pyg_nnp.data.formats.contents import columns_of, guess_fields, is_gradient
-from pyg_nnp.data.formats.readers import format_of
-from pyg_nnp.data.store.layout import FILE_NAME, open_store
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential
+from pyg_nnp.potential.description import BEST, LAST, damaged, read_description
+from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.units import Units
 
 _SHOWN = 10
 
@@ -26,11 +25,14 @@ def describe(path: Path) -> str:
     Raises:
         DataError: it is none of these, or damaged.
     """
-    if path.is_dir():
-        if (path / FILE_NAME).exists():
-            return "\n".join(_store(path))
-        if (path / BEST).exists():
-            return "\n".join(_model(path / BEST))
+    if (path / BEST).is_file():
+        return _model(path / BEST)
+    if path.suffix == ".safetensors" and not path.is_dir():
+        return _model(path)
+    # PyTorch Geometric, which takes seconds to import, is needed for data alone
+    from pyg_nnp.data.store.layout import FILE_NAME
+
+    if path.is_dir() and not (path / FILE_NAME).exists():
         models = sorted(place.parent.name for name in (BEST, LAST) for place in path.glob(f"*/{name}"))
         stores = sorted(place.parent.name for place in path.glob(f"*/{FILE_NAME}"))
         found = ", ".join(dict.fromkeys(models + stores))
@@ -38,20 +40,33 @@ def describe(path: Path) -> str:
             f"{path}: there is neither a model nor a store in this folder."
             + (f" In it are: {found}. Name one of these." if found else " Name one of a training, or a data file.")
         )
-    if path.suffix == ".safetensors":
-        return "\n".join(_model(path))
-    if path.name == FILE_NAME and (path.parent.name.startswith("processed_dataset_")):
-        return "\n".join(_store(path.parent))
-    return "\n".join(_data(path))
+    if path.name == FILE_NAME and path.parent.name.startswith("processed_dataset_"):
+        path = path.parent
+    return "\n".join(_store(path) if path.is_dir() else _data(path))
 
 
-def _model(path: Path) -> Iterator[str]:
+def _model(path: Path) -> str:
+    description = read_description(path)
+    if "outputs" not in description:
+        description |= _derived(path)
+    try:
+        return "\n".join(_lines_of_model(path, description))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _derived(path: Path) -> dict[str, Any]:
+    """Return what the description of a model does not say that an older version has written."""
+    from pyg_nnp.potential.checkpoint import load_potential
+
     potential = load_potential(path)
-    spec = potential.spec
-    count = sum(parameter.numel() for parameter in potential.parameters())
-    yield f"{path}: {spec['architecture']} with {count} parameters, {spec['dtype']}"
+    return {"outputs": potential.outputs, "num_parameters": sum(p.numel() for p in potential.parameters())}
+
+
+def _lines_of_model(path: Path, spec: Mapping[str, Any]) -> Iterator[str]:
+    domain, units = TrainingDomain.from_json(spec), Units.of(spec.get("build_params", {}))
+    yield f"{path}: {spec['architecture']} with {spec['num_parameters']} parameters, {spec['dtype']}"
     yield f"  saved by pyg_nnp {spec['version']} after epoch {spec.get('epoch')}, validation score {spec.get('score')}"
-    domain, units = potential.domain, potential.units
     if domain.elements:
         yield f"  trained on {', '.join(chemical_symbols[Z] for Z in domain.elements)}, " + (
             f"total charges {', '.join(f'{Q:g}' for Q in domain.charges)}"
@@ -64,7 +79,7 @@ def _model(path: Path) -> Iterator[str]:
     if units.bohr is not None:
         yield "  positions in " + _in_ase(units.names["length"], units.length, "Å")
     yield "  predicts:"
-    yield from (f"    {name}: {FIELDS[name].meaning.partition(';')[0]}" for name in potential.outputs if name in FIELDS)
+    yield from (f"    {name}: {FIELDS[name].short_meaning}" for name in spec["outputs"] if name in FIELDS)
     yield "  layers:"
     for layer in spec["layers"]:
         yield f"    {layer['name']}" + _options(layer["params"])
@@ -83,6 +98,9 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _data(path: Path) -> Iterator[str]:
+    from pyg_nnp.data.formats.contents import columns_of, guess_fields, is_gradient
+    from pyg_nnp.data.formats.readers import format_of
+
     columns = columns_of(path)
     probably = {source: name for name, source in guess_fields(columns).items()}
     yield f"{path}: {format_of(path)}; arrays, or the first frame:"
@@ -95,13 +113,15 @@ def _data(path: Path) -> Iterator[str]:
 
 
 def _store(folder: Path) -> Iterator[str]:
+    from pyg_nnp.data.store.layout import open_store
+
     with open_store(folder) as (info, file):
         yield f"{folder}: store of a data set, {info.num_frames} frames, undamaged"
         for name in info.fields:
             shape = file["fields"][name].shape
             source = info.sources.get(name, "no: filled in")
             shared = ", the same in all frames" if name in info.shared else ""
-            yield f"  {name}: {shape}, {FIELDS[name].meaning.partition(';')[0]}, in the file: {source}{shared}"
+            yield f"  {name}: {shape}, {FIELDS[name].short_meaning}, in the file: {source}{shared}"
         yield "  options" + _options(info.options)
 
 

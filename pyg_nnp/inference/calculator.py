@@ -14,10 +14,10 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.neighbors import find_edges
-from pyg_nnp.inference.extrapolation import charges_never_seen, compositions_never_seen
+from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
 from pyg_nnp.potential.checkpoint import load_potential
-from pyg_nnp.potential.cuda_graphs import Replayed
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.predictor import Predictor, recorded
 from pyg_nnp.units import Units
 
 # what of the atoms is read, besides their charge
@@ -60,23 +60,27 @@ class PotentialCalculator(Calculator):
         super().__init__()  # type: ignore[no-untyped-call]
         if not isinstance(potential, Potential):
             potential = load_potential(potential)
-        self.potential = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
-        self._predict = Replayed(self.potential)
+        self.potential: Predictor = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
+        self._predict = recorded(self.potential)
         self.units = Units(Hartree_in_E, Bohr_in_R).or_else(self.potential.units)
-        # both have to be known
-        self._to_ase = {name: self.units.in_ase(FIELDS[name].unit) for name in IN_ASE.values()}
+        # an error where one is not known
+        self._in_ase = {name: self.units.in_ase(FIELDS[name].unit) for name in IN_ASE.values()}
         self.length_unit = self.units.length
         self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
         self.charge = charge
         self.skin = skin
         self._charge: float | None = None  # that the results belong to
-        self._looked_at: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
-        self._listed: tuple[Tensor, Tensor] | None = None  # positions, and edges within cutoff and skin
+        self._molecule: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
+        self._neighbors: tuple[Tensor, Tensor] | None = None  # (A, 3) positions, and (2, E) edges within cutoff + skin
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """Say which of what the results depend on changed since the last evaluation, by any bit; ``tol`` is not used.
+        """Return what changed since the last evaluation of all that the results depend on, by any bit.
 
-        It is asked several times in each step of a simulation, and takes less than a tenth of the time of ASE's own.
+        It is called several times in each step of a simulation, and takes less than a tenth of the time of ASE's own.
+
+        Args:
+            atoms: the structure.
+            tol: not used.
         """
         if self.atoms is None:
             return list(all_changes)
@@ -96,7 +100,7 @@ class PotentialCalculator(Calculator):
         self.results = {}
         for name in self.implemented_properties:
             field = IN_ASE[name]
-            rows = predicted[field].double().cpu().numpy() * self._to_ase[field]
+            rows = predicted[field].double().cpu().numpy() * self._in_ase[field]
             self.results[name] = rows if FIELDS[field].level == "atom" else rows[0]
         self._charge = self._charge_of(present)
 
@@ -112,12 +116,10 @@ class PotentialCalculator(Calculator):
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
         device, charge = self.potential.device, self._charge_of(atoms)
-        if (molecule := (charge, atoms.numbers.tobytes())) != self._looked_at:
-            self._looked_at = molecule
-            of_charge = charges_never_seen(self.potential.domain, {charge})
-            for warning in filter(
-                None, (of_charge, compositions_never_seen(self.potential.domain, [formula(atoms.numbers)]))
-            ):
+        if (molecule := (charge, atoms.numbers.tobytes())) != self._molecule:
+            self._molecule, domain = molecule, self.potential.domain
+            found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(atoms.numbers)])
+            for warning in filter(None, found):
                 warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
@@ -131,12 +133,17 @@ class PotentialCalculator(Calculator):
         return data
 
     def _edges(self, Ra: Tensor, N: Tensor) -> Tensor:
-        """Return the edges within the cutoff and the skin, from the last search where no atom has left its skin."""
+        """Return the (2, E) edges within cutoff and skin, those of the last search where all atoms are in their skin.
+
+        Args:
+            Ra: (A, 3) positions [length].
+            N: (1,) number of atoms.
+        """
         skin = self.skin / self.length_unit
-        if self._listed is not None:
-            there, edges = self._listed
-            if len(there) == len(Ra) and float((Ra - there).norm(dim=1).max()) < 0.499 * skin:
+        if self._neighbors is not None:
+            before, edges = self._neighbors
+            if len(before) == len(Ra) and float((Ra - before).norm(dim=1).max()) < 0.499 * skin:
                 return edges
         edges = find_edges(Ra, N, self.potential.reach + skin)
-        self._listed = (Ra, edges)
+        self._neighbors = (Ra, edges)
         return edges

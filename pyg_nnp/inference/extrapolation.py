@@ -1,4 +1,4 @@
-"""What a potential has seen in training, and warnings of what it has not."""
+"""Warnings of molecules that differ from those that a potential was trained on."""
 
 import logging
 import math
@@ -14,47 +14,50 @@ from pyg_nnp.potential.domain import TrainingDomain
 log = logging.getLogger(__name__)
 
 CLOSER, FARTHER = 0.98, 1.4
-"""As multiples of the shortest distance in the training data: what is below, or all of it beyond, is told."""
+"""Multiples of the shortest distance in the training data: a shorter one, or only longer ones, have a warning."""
 _FAR = 6.0  # Å
-# a potential that was trained on more than these is made for others, too
+# a potential that was trained on more compositions is made for others, too
 _FEW_COMPOSITIONS = 20
 
 
-def charges_never_seen(domain: TrainingDomain, charges: set[float]) -> str:
+def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:
     """Return a warning of the total charges that a potential was not trained on, or an empty text."""
-    known = domain.charges
-    unseen = ", ".join(f"{Q:g}" for Q in sorted(charges - set(known)) if known)
-    seen = ", ".join(f"{Q:g}" for Q in known)
-    what = f"the potential was trained on total charges {seen}, not on {unseen}: predictions may mean nothing."
-    return what if unseen else ""
+    unknown = sorted(charges - set(domain.charges))
+    if not unknown or not domain.charges:
+        return ""
+    known, others = (", ".join(f"{Q:g}" for Q in values) for values in (domain.charges, unknown))
+    return f"the potential was trained on total charges {known}, not on {others}: predictions may mean nothing."
 
 
-def compositions_never_seen(domain: TrainingDomain, compositions: Iterable[str]) -> str:
+def unknown_compositions(domain: TrainingDomain, compositions: Iterable[str]) -> str:
     """Return a warning of the chemical formulas that a potential was not trained on, or an empty text.
 
     Those that were trained on many compositions are made for others, too: they have no warning.
     """
     known = domain.compositions
-    unseen = sorted(set(compositions) - set(known))
-    if not unseen or not 0 < len(known) <= _FEW_COMPOSITIONS:
+    unknown = sorted(set(compositions) - set(known))
+    if not unknown or not 0 < len(known) <= _FEW_COMPOSITIONS:
         return ""
-    shown = ", ".join(unseen[:3]) + (f" and {len(unseen) - 3} more" if len(unseen) > 3 else "")
+    shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
     return f"the potential was trained on {', '.join(known)}, not on {shown}: predictions may mean nothing."
 
 
-class ClosestWatch:
-    """Remembers how close atoms of each two elements came, to say where that was closer than in the training data.
+class ShortestDistances:
+    """The shortest distances of each two elements, to be compared with those in the training data.
 
     Args:
-        known: the shortest distance of each two elements in the training data [Å].
+        known: two atomic numbers, the smaller one first -> their shortest distance in the training data [Å].
+
+    Attributes:
+        found: the same in all molecules so far [Å].
     """
 
     def __init__(self, known: Mapping[tuple[int, int], float]) -> None:
         self.known = known
         self.found: dict[tuple[int, int], float] = {}
 
-    def look(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
-        """Look at molecules.
+    def add(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
+        """Add molecules.
 
         Args:
             Ra: (A, 3) positions [Å].
@@ -62,13 +65,13 @@ class ClosestWatch:
             N: (G,) numbers of atoms.
 
         Returns:
-            The smallest of all distances, each as a multiple of the shortest one of its two elements in the training
-            data; NaN if there is nothing to compare with.
+            The smallest of all distances in them, each as a multiple of the shortest one of its two elements in the
+            training data; NaN if there is nothing to compare with.
         """
         if not self.known:
             return math.nan
         farthest = max(self.known.values())
-        # far enough to see that all is in Bohr, but no long way for two elements that are always far apart
+        # far enough to notice that all is in Bohr, and not much farther for elements that are always far apart
         reach = max(farthest, min(2 * farthest, _FAR))
         shortest = shortest_distances(Ra, Za, find_edges(Ra, N, reach))
         for elements, distance in shortest.items():
@@ -76,7 +79,12 @@ class ClosestWatch:
         return self._smallest(shortest)
 
     def report(self, advice: str, when: str = "") -> None:
-        """Warn of distances that are shorter than in the training data by more than a little."""
+        """Warn of distances that are shorter than in the training data, or all longer.
+
+        Args:
+            advice: the end of the warning.
+            when: its beginning.
+        """
         closer = [
             f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
             for (Z1, Z2), distance in self.known.items()

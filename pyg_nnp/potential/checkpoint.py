@@ -1,6 +1,5 @@
 """The file of a potential: parameters, and the JSON that it is rebuilt from, in one safetensors file with a digest."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -15,15 +14,26 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.build import build_layers
+from pyg_nnp.potential.description import BEST, FORMAT, KEY, LAST, damaged, digest_of, parse, read_content
 from pyg_nnp.potential.domain import DOMAIN_KEYS, TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably
 
-FORMAT = 1
-_KEY = "potential"
+__all__ = [
+    "BEST",
+    "LAST",
+    "load_parameters",
+    "load_potential",
+    "potential_from_spec",
+    "read_saved",
+    "save_potential",
+    "sealed",
+    "start_from",
+]
+
+# in the description for those who read it without building layers
+_DERIVED = ("outputs", "num_parameters")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
-BEST, LAST = "best.safetensors", "last.safetensors"
-_MOST_NAMED = 5
 
 
 def save_potential(
@@ -49,6 +59,8 @@ def save_potential(
         "format": FORMAT,
         "version": version("pyg-nnp"),
         "dtype": str(potential.dtype).removeprefix("torch."),
+        "outputs": list(potential.outputs),
+        "num_parameters": sum(parameter.numel() for parameter in potential.parameters()),
         # by it a file that was put in the place of another is noticed
         "name": path.name,
         **about,
@@ -63,8 +75,8 @@ def save_potential(
 def sealed(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> tuple[bytes, str]:
     """Return the file of a potential with its digest, and the digest."""
     # one entry alone: safetensors writes several in any order, and the same potential would not be the same bytes
-    digest = _digest(save(tensors, {_KEY: json.dumps(description)}))
-    return save(tensors, {_KEY: json.dumps({**description, "sha256": digest})}), digest
+    digest = digest_of(save(tensors, {KEY: json.dumps(description)}))
+    return save(tensors, {KEY: json.dumps({**description, "sha256": digest})}), digest
 
 
 def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -76,31 +88,12 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         DataError: there is no such file, or it is damaged, or another one than its name says, or of another format.
     """
-    if not path.is_file():
-        near = ", ".join(str(found.parent) for found in sorted(path.parent.glob(f"*/{BEST}"))[:_MOST_NAMED])
-        instead = f" In {path.parent} there are: {near}." if near else ""
-        raise DataError(
-            f"{path}: no potential here, seen from '{Path.cwd()}'. Name the folder of a trained model, or a file in "
-            f"it.{instead}"
-        )
-    content = path.read_bytes()
+    content = read_content(path)
+    description = parse(path, content)
     try:
-        description: dict[str, Any] = json.loads(_header(content)["__metadata__"][_KEY])
-        damaged = description["sha256"] != _digest(content)
-        found, name = description["format"], description["name"]
-        tensors = load(content)
-    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-    if damaged:
-        raise _damaged(path, "its content is not what was written")
-    if found != FORMAT:
-        raise DataError(
-            f"{path}: format {found} of a potential is not known to this version of pyg_nnp, which reads format "
-            f"{FORMAT}. Use a version like that which wrote it, {description.get('version')}."
-        )
-    if path.name in (BEST, LAST) and path.name != name:
-        raise DataError(f"{path}: this was saved as {name}. Put the right file in its place.")
-    return description, tensors
+        return description, load(content)
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Potential:
@@ -126,7 +119,7 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     return potential.to(device).eval()
 
 
@@ -213,26 +206,7 @@ def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | No
         may_import=False,
     )
     potential = Potential(
-        layers, {key: value for key, value in spec.items() if key not in DOMAIN_KEYS} | {"layers": built}
+        layers, {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)} | {"layers": built}
     )
     potential.domain = TrainingDomain.from_json(spec)
     return potential
-
-
-def _header(content: bytes) -> Any:
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-
-
-def _digest(content: bytes) -> str:
-    """Return the hash of all that the file says, but for the hash itself."""
-    header = _header(content)
-    description = json.loads(header["__metadata__"][_KEY])
-    description.pop("sha256", None)
-    header["__metadata__"] = description
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    digest.update(memoryview(content)[8 + int.from_bytes(content[:8], "little") :])
-    return digest.hexdigest()
-
-
-def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"{path}: the saved potential is damaged: {reason}. Use another copy of it.")

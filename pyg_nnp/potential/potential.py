@@ -82,6 +82,12 @@ class Potential(nn.Module):
         return Units.of(self.spec.get("build_params", {}))
 
     @property
+    def configuration(self) -> dict[str, Any] | None:
+        """The configuration of the training, as nested dicts; None where it is not known."""
+        document = self.spec.get("config")
+        return document if isinstance(document, dict) else None
+
+    @property
     def device(self) -> torch.device:
         """Where parameters and reference energies are."""
         return self.energy_shift.device

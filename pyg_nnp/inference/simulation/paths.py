@@ -1,28 +1,24 @@
 # mypy: allow-untyped-calls
-"""Single points, optimisations, scans of a distance, and nudged elastic bands."""
+"""Single points, optimisations and scans of a distance."""
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import ase.mep
 import numpy as np
 from ase import Atoms
 from ase.optimize import BFGS, FIRE, LBFGS
 from rich.console import Console
 
-from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.inference.simulation.config import NEB, Constraints, Relaxation, Scan
+from pyg_nnp.errors import ConfigError
+from pyg_nnp.inference.simulation.config import Constraints, Relaxation, Scan
 from pyg_nnp.inference.simulation.record import RESULT, Record, progress
 from pyg_nnp.inference.simulation.structure import (
-    Guard,
+    ExplosionMonitor,
     check_atoms,
     check_finite,
     constrain,
     largest_force,
-    read_structure,
 )
 from pyg_nnp.runtime.signals import deferred
 
@@ -58,13 +54,13 @@ def relax(target: Any, options: Relaxation, on_step: Callable[[int], None]) -> b
 
 def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console) -> bool:
     """Go to a minimum, a frame and a row for each step; return whether it was reached."""
-    guard, before, taken = Guard(atoms), float(atoms.get_potential_energy()), 0
+    monitor, before, taken = ExplosionMonitor(atoms), float(atoms.get_potential_energy()), 0
     with progress(console, options.optimizer, options.steps) as show:
 
         def on_step(step: int) -> None:
             nonlocal taken
             taken = step
-            guard.check(atoms, step, ADVICE)
+            monitor.check(atoms, step, ADVICE)
             force, energy = largest_force(atoms), float(atoms.get_potential_energy())
             record.frame(atoms, step=step)
             record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force)
@@ -115,72 +111,3 @@ def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, 
             converged = converged and arrived
             show(point + 1, f"{distance:.3f} Å, {energy:.4f} eV")
     return converged
-
-
-def elastic_band(
-    options: NEB,
-    initial: Atoms,
-    constraints: Constraints,
-    calculator: Callable[[], PotentialCalculator],
-    record: Record,
-    console: Console,
-) -> bool:
-    """Find the path between two structures, a row for each step; its images are written at the end, or when stopped.
-
-    Args:
-        options: from the configuration.
-        initial: the first image, with its calculator.
-        constraints: of all images.
-        calculator: makes one for each image.
-        record: what frames and rows are added to.
-        console: where progress is shown.
-
-    Returns:
-        Whether it has converged.
-
-    Raises:
-        DataError: the other end has other atoms.
-    """
-    final = read_structure(Path(options.final), initial.info["charge"])
-    if not np.array_equal(final.numbers, initial.numbers):
-        raise DataError(f"neb.final: {options.final} has other atoms than structure, or in another order.")
-    images = [initial.copy() for _ in range(options.images + 1)] + [final]
-    for image in images:
-        image.calc = calculator()
-        constrain(image, constraints)
-        check_finite(image, 0, ADVICE)
-    for end in (images[0], images[-1]):
-        if (force := largest_force(end)) > options.fmax:
-            log.warning("An end of the path is no minimum: its largest force is %.3f eV/Å. Optimise it first.", force)
-    band = ase.mep.NEB(
-        images,
-        k=options.spring_constant,
-        climb=options.climb,
-        method="improvedtangent",
-        remove_rotation_and_translation=not initial.constraints,
-    )
-    band.interpolate(method=options.interpolation, apply_constraint=False)
-    try:
-        with progress(console, "NEB", options.steps) as show:
-
-            def on_step(step: int) -> None:
-                for image in images:
-                    check_finite(image, step, ADVICE)
-                # of all images; what ASE calls the residual leaves the climbing one out
-                force = float(np.linalg.norm(band.get_forces(), axis=1).max())
-                barrier, reaction = _energies(images)
-                record.row(step=step, barrier_eV=barrier, reaction_eV=reaction, largest_force_eV_per_A=force)
-                show(step, f"barrier {barrier:.4f} eV, largest force {force:.3f} eV/Å")
-
-            converged = relax(band, options, on_step)
-    finally:
-        for number, image in enumerate(images):
-            record.frame(image, image=number)
-    log.info("Barrier %.4f eV, energy of reaction %.4f eV.", *_energies(images))
-    return converged
-
-
-def _energies(images: list[Atoms]) -> tuple[float, float]:
-    """Return barrier and energy of reaction [eV]."""
-    energies = [float(image.get_potential_energy()) for image in images]
-    return max(energies) - energies[0], energies[-1] - energies[0]

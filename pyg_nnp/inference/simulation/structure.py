@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""The atoms of a simulation: structure, calculator, constraints, and what tells that they have exploded."""
+"""The atoms of a simulation: structure, calculator and constraints."""
 
 import logging
 import math
@@ -70,6 +70,23 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
     return atoms
 
 
+def prepared_structure(config: Simulation, potential: Potential) -> Atoms:
+    """Return the structure of a simulation with its constraints and calculator, evaluated once.
+
+    Raises:
+        ConfigError: an atom of the constraints is not there, or there is no GPU, but one is asked for.
+        DataError: the structure cannot be read, or the potential cannot predict its energy.
+    """
+    atoms = read_structure(Path(config.structure), config.charge)
+    constrain(atoms, config.constraints)
+    atoms.calc = calculator_of(config, potential)
+    try:
+        atoms.get_potential_energy()
+    except DataError as error:
+        raise DataError(f"{config.structure}: {error}") from error
+    return atoms
+
+
 def calculator_of(config: Simulation, potential: Potential) -> PotentialCalculator:
     """Return a new calculator; several may share a potential.
 
@@ -134,7 +151,7 @@ def check_finite(atoms: Atoms, step: int, advice: str) -> None:
         raise SimulationError(f"step {step}: the energy is {energy} eV, or a force is not finite. {advice}")
 
 
-class Guard:
+class ExplosionMonitor:
     """Ends a simulation that has exploded.
 
     An atom has left if none is as near as the reach of the potential, or twice what the loneliest one had at first.
@@ -148,7 +165,7 @@ class Guard:
         self.farthest = max(calculator.potential.reach * calculator.length_unit, 2 * _loneliest(atoms)[1])
 
     def check(self, atoms: Atoms, step: int, advice: str) -> None:
-        """Look at energy, forces and positions after a step.
+        """Check energy, forces and positions after a step.
 
         Raises:
             SimulationError: the energy or a force is not finite, or an atom has left the others.
@@ -161,8 +178,8 @@ class Guard:
             )
 
 
-class BondWatch:
-    """Warns, once, of a bond that forms or breaks: few potentials know reactions, and they go wrong without a word.
+class BondMonitor:
+    """Warns, once, of a bond that forms or breaks: few potentials describe reactions, and others give no sign of it.
 
     Args:
         atoms: at the start.
@@ -171,7 +188,7 @@ class BondWatch:
     def __init__(self, atoms: Atoms) -> None:
         self.warned, self.at_first = False, _bonded(atoms, _BONDED)
 
-    def look(self, atoms: Atoms, step: int) -> None:
+    def check(self, atoms: Atoms, step: int) -> None:
         """Compare the bonds with those at the start."""
         if self.warned:
             return

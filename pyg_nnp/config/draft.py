@@ -1,0 +1,152 @@
+"""A commented configuration to begin with, written for the names and units of a data file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyg_nnp.config.yaml_reader import format_yaml
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.units import BOHR_IN_ANGSTROM
+
+_CUTOFF = 5.0  # Å
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The lines of a configuration, where guesses are marked with CHECK.
+
+    Attributes:
+        data_path: name of the data file.
+        data_format: its format.
+        sources: standard name -> name in the file.
+        unused: names in the file that nothing is read from.
+        has_gradients: whether ``Fa`` of the file seem to be gradients, minus the forces.
+        weights: target -> weight in the loss.
+        length: one Bohr in the unit of the positions, and a comment with the name of the unit.
+        energy: one Hartree in the unit of the energies, and a comment likewise.
+    """
+
+    data_path: str
+    data_format: str
+    sources: Mapping[str, str]
+    unused: Sequence[str]
+    has_gradients: bool
+    weights: Mapping[str, float]
+    length: tuple[float, str]
+    energy: tuple[float, str]
+
+    @property
+    def targets(self) -> list[str]:
+        """Labels that the file has, in the order of the table of fields."""
+        return [name for name in TARGETS if name in self.sources]
+
+    @property
+    def has_charges(self) -> bool:
+        """Whether a label teaches atomic charges."""
+        return "Qa" in self.sources or "M2" in self.sources
+
+    def text(self) -> str:
+        """Return the whole file."""
+        sections = self._data(), self._model(), self._training()
+        return "\n".join(line for section in sections for line in section) + "\n"
+
+    def guesses(self) -> list[str]:
+        """Return what was guessed, a line each."""
+        names = [f"{name}: {one_line(source)} ({FIELDS[name].short_meaning})" for name, source in self.sources.items()]
+        names += ["Fa are taken for gradients, minus the forces"] if self.has_gradients else []
+        names += [f"not used: {', '.join(map(one_line, self.unused))}"] if self.unused else []
+        if "Fa" not in self.sources and self.unused:
+            names.append("no forces were recognised: if an array above holds them, say --map Fa=NAME")
+        units = [f"positions are in {self.length[1]}"]
+        units += [f"energies are in {self.energy[1]}"] if {"E", "Fa"} & {*self.targets} else []
+        return [*names, *(unit.replace(". CHECK", "").rstrip(".") for unit in units)]
+
+    def _data(self) -> list[str]:
+        return [
+            "# Written by pyg-nnp init. Guesses are marked with CHECK; all keys are in examples/reference.yaml.",
+            "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
+            "Datahub:",
+            f"  data_path: {_quoted(self.data_path)}",
+            f"  data_format: {self.data_format}",
+            "  features:  # standard name: name in the file. CHECK"
+            + (f"; not used: {', '.join(map(one_line, self.unused))}" if self.unused else ""),
+            *self._mapped(FEATURES),
+            *(() if "Q" in self.sources else ("    # Q: total charge; without it all molecules have charge 0",)),
+            "  targets:  # CHECK",
+            *self._mapped(TARGETS),
+            "  transforms:",
+            "    atomic_energy: " + ("fit  # energies of isolated atoms" if "E" in self.sources else "null"),
+            *self._sign(),
+        ]
+
+    def _sign(self) -> list[str]:
+        if "Fa" not in self.sources:
+            return []
+        forces = f"{one_line(self.sources['Fa'])} are gradients, not forces"
+        said = f"{forces}. CHECK: by the name" if self.has_gradients else f"true if {forces}; pyg-nnp check tells"
+        return [f"    negative_gradient: {str(self.has_gradients).lower()}  # {said}"]
+
+    def _mapped(self, names: tuple[str, ...]) -> list[str]:
+        return [
+            f"    {name}: {_quoted(self.sources[name])}  # {FIELDS[name].short_meaning}"
+            for name in names
+            if name in self.sources
+        ]
+
+    def _model(self) -> list[str]:
+        cutoff = _CUTOFF / BOHR_IN_ANGSTROM * self.length[0]
+        layers = ["RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core", "AtomicAffine"]
+        layers += ["ChargeConservation"] if self.has_charges else []
+        layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
+        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets else []
+        layers += ["EnergyReduce"] if "E" in self.targets or "Fa" in self.targets else []
+        layers += ["Force"] if "Fa" in self.targets else []
+        lines = [
+            "Modelhub:",
+            "  FF01:  # results go to FF01-SchNet",
+            "    architecture: SchNet",
+            "    build_params:",
+            "      dim_embedding: 64  # features of an atom; larger is slower and, with enough data, better",
+            "      num_rbf: 32",
+            "      max_Za: 94",
+            f"      cutoff_sr: {cutoff:.4g}  # 5 Å",
+            f"      Hartree_in_E: {self.energy[0]:.9g}  # energies are in {self.energy[1]}",
+            f"      Bohr_in_R: {self.length[0]:.9g}  # positions are in {self.length[1]}",
+            "    layers:",
+        ]
+        for layer in layers:
+            lines.append(f"      - name: {layer}")
+            if layer == "Core":
+                lines.append("        params: {num_interactions: 3, hidden_channels: 64}")
+        return [*lines, "    loss:", *self._terms(6)]
+
+    def _terms(self, indent: int) -> list[str]:
+        margin = " " * indent
+        lines = [f"{margin}rmse:  # weights per unit of each field, from their spread in the first frames"]
+        lines += [f"{margin}  {name}: {float(f'{self.weights[name]:.1g}'):g}" for name in self.targets]
+        if self.has_charges:
+            lines.append(f"{margin}  Q: 1  # predicted charges should add up by themselves")
+        return lines
+
+    def _training(self) -> list[str]:
+        return [
+            "Trainer:",
+            "  Splitter: {parts: [training, validation, test], ratios: [0.8, 0.1, 0.1]}",
+            "  batch_size: 10",
+            "  learning_rate: 5e-3",
+            "  schedule: cosine",
+            "  warmup_ratio: 0.02",
+            "  max_epochs: 100  # the learning rate falls to 0 over so many; after four the log says how long",
+            "Metrics:",
+            *self._terms(2),
+            "  mae:  # shown, without weight in the score",
+            *(f"    {name}: 0" for name in self.targets),
+        ]
+
+
+def _quoted(text: str) -> str:
+    return format_yaml({"": text}).partition(":")[2].strip()
+
+
+def one_line(text: str) -> str:
+    """Return a name without what would break a line or a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,0 +1,97 @@
+"""Units of a data file, guessed from its numbers and from the names of its arrays."""
+
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from pyg_nnp.config.draft import one_line
+from pyg_nnp.data.block import Block
+from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit
+from pyg_nnp.diagnostics.forces import stiffness_of_bonds
+from pyg_nnp.functional.geometry import bonds_of_hydrogen
+from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
+
+# words in the name of an array that tell its unit
+_WORDS = {
+    "hartree": "Hartree",
+    "ha": "Hartree",
+    "ev": "eV",
+    "kcal": "kcal/mol",
+    "kj": "kJ/mol",
+    "angstrom": "Å",
+    "ang": "Å",
+    "bohr": "Bohr",
+    "nm": "nm",
+}
+_ATOMS_TO_LOOK_AT = 2000
+_HYDROGEN_BOND = 1.08  # Å, to C, N and O
+
+
+def likely_length(block: Block, source: str) -> tuple[float, str]:
+    """Return one Bohr in the unit of the positions, and a comment: from bonds of hydrogen, else from the name.
+
+    Args:
+        block: frames with ``N``, ``Za`` and ``Ra``.
+        source: name of the positions in the file.
+    """
+    first = _first_frames(block)
+    _, bonds = bonds_of_hydrogen(first.Ra, first.Za, first.edge_index)
+    for bohr, unit in LENGTHS.items():
+        if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
+            return bohr, f"{unit}."
+    return _by_name(source, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
+
+
+def _first_frames(block: Block) -> Data:
+    """Return the first frames, with all pairs of their atoms."""
+    sizes = block.arrays["N"].astype(np.int64)
+    N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
+    atoms = int(N.sum())
+    data = Data(
+        Ra=torch.from_numpy(block.arrays["Ra"][:atoms].astype(float)),
+        Za=torch.from_numpy(block.arrays["Za"][:atoms].astype(np.int64)),
+        num_nodes=atoms,
+    )
+    if "Fa" in block.arrays:
+        data.Fa = torch.from_numpy(block.arrays["Fa"][:atoms].astype(float))
+    data.edge_index = find_edges(data.Ra, N, float("inf"))
+    return data
+
+
+def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
+    """Return one Hartree in the unit of the energies, and a comment.
+
+    It is guessed from all-electron energies, else from the name, else from the stiffness of bonds of hydrogen.
+
+    Args:
+        block: frames with ``N``, ``Za``, ``Ra`` and, where there are any, ``E`` and ``Fa``.
+        source: name of the energies in the file.
+        bohr: one Bohr in the unit of the positions.
+    """
+    if "E" in block.arrays:
+        hartree = unit_of_total_energies(float(np.mean(block.arrays["E"])), block.arrays["Za"], block.num_frames)
+        if hartree is not None:
+            return hartree, f"{ENERGIES[hartree]}. CHECK"
+    if named := _by_name(source, ENERGIES):
+        return named
+    factor = stiffness_of_bonds([_first_frames(block)], 1.0, bohr)[1] if "Fa" in block.arrays else None
+    if factor is not None:
+        unit = energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
+        if unit is not None:
+            return HARTREE_IN[unit], f"{unit}. CHECK: guessed from the stiffness of bonds of hydrogen"
+    others = ", ".join(f"{unit} would be {value:.9g}" for value, unit in ENERGIES.items() if value != 1)
+    return 1.0, f"Hartree. CHECK: not to be told from the energies; {others}"
+
+
+def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:
+    """Return the unit that an array is named after, if there is one."""
+    for word in re.split("[^a-z]+", source.lower()):
+        for value, unit in units.items():
+            if _WORDS.get(word) == unit:
+                return value, f"{unit}. CHECK: by the name {one_line(source)}"
+    return None

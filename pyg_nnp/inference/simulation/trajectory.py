@@ -1,0 +1,158 @@
+# mypy: allow-untyped-calls
+"""Molecular dynamics step by step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms, units
+from ase.constraints import FixAtoms
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics
+from ase.md.velocitydistribution import Stationary, ZeroRotation
+from ase.md.verlet import VelocityVerlet
+
+from pyg_nnp.errors import DataError
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, ShortestDistances
+from pyg_nnp.inference.simulation.config import Dynamics
+from pyg_nnp.inference.simulation.record import Record
+from pyg_nnp.inference.simulation.structure import BondMonitor, ExplosionMonitor, SimulationError
+
+ADVICE = "Take a shorter timestep, or start from a structure that is more like the training data."
+OUTSIDE = "What follows may mean nothing. Compute frames like this one anew, and train with them. Said once."
+
+
+class Trajectory:
+    """Molecular dynamics at one of its steps; it can be stopped at any of them, and goes on with the same bits.
+
+    Args:
+        options: from the configuration.
+        atoms: with calculator and constraints, where the simulation starts.
+        state: what :meth:`state` returned, to go on from there; None to start.
+
+    Attributes:
+        step: number of steps that were taken.
+    """
+
+    def __init__(self, options: Dynamics, atoms: Atoms, state: Mapping[str, Any] | None) -> None:
+        self.options, self.atoms, self.step = options, atoms, 0
+        self.random = np.random.default_rng(options.seed)
+        self.explosion = ExplosionMonitor(atoms)
+        self.degrees_of_freedom = prepare_velocities(atoms, options, self.random)
+        self.bonds = BondMonitor(atoms)
+        calculator: PotentialCalculator = atoms.calc
+        self.distances = ShortestDistances(calculator.potential.domain.distances_in_angstrom(calculator.units))
+        self.is_outside = False
+        if state is not None:
+            self.step = state["step"]
+            self.atoms.arrays["positions"][:] = state["positions"]
+            self.atoms.set_momenta(np.array(state["momenta"]), apply_constraint=False)
+            self.random.bit_generator.state = state["generator"]
+        self.integrator = _integrator(options, atoms, self.random)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next step depends on."""
+        return {
+            "step": self.step,
+            "positions": self.atoms.positions.tolist(),
+            "momenta": self.atoms.get_momenta().tolist(),
+            "generator": self.random.bit_generator.state,
+        }
+
+    def advance(self, record: Record) -> None:
+        """Take a step; write a frame and a row if it is time to."""
+        try:
+            self.integrator.run(1)
+        except DataError as error:
+            raise SimulationError(f"step {self.step + 1}: {error}") from error
+        self.step += 1
+        self.check()
+        if self.step % self.options.interval == 0:
+            self.write(record)
+
+    def check(self) -> None:
+        """Refuse to go on if it has exploded.
+
+        Raises:
+            SimulationError: it has.
+        """
+        self.explosion.check(self.atoms, self.step, ADVICE)
+        temperature, hottest = self.temperature(), self.options.hottest
+        if temperature > hottest:
+            raise SimulationError(
+                f"step {self.step}: the temperature is {temperature:.0f} K, above max_temperature ({hottest:g} K). "
+                f"{ADVICE}"
+            )
+
+    def temperature(self) -> float:
+        """Return the kinetic temperature [K]."""
+        kinetic: float = self.atoms.get_kinetic_energy()
+        return 2 * kinetic / (units.kB * max(self.degrees_of_freedom, 1))
+
+    def write(self, record: Record) -> None:
+        """Write a frame and a row; check bonds and distances."""
+        self.bonds.check(self.atoms, self.step)
+        positions, numbers = torch.from_numpy(self.atoms.positions), torch.from_numpy(self.atoms.numbers)
+        shortest = self.distances.add(positions, numbers, torch.tensor([len(numbers)]))
+        potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
+        time = round(self.step * self.options.timestep / 1000, 9)
+        if (shortest < CLOSER or shortest > FARTHER) and not self.is_outside:
+            self.is_outside = True
+            self.distances.report(OUTSIDE, f"Step {self.step} ({time:g} ps): ")
+        record.frame(self.atoms, step=self.step, time_ps=time)
+        record.row(
+            step=self.step,
+            time_ps=time,
+            potential_eV=potential,
+            kinetic_eV=kinetic,
+            total_eV=potential + kinetic,
+            temperature_K=self.temperature(),
+            shortest_vs_training=shortest,
+        )
+
+
+def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:
+    """Set the first velocities; without motion of the whole molecule, unless atoms are fixed or a thermostat moves it.
+
+    Returns:
+        The degrees of freedom that the kinetic energy is spread over.
+
+    Raises:
+        DataError: the structure has no velocities, but they are asked for.
+    """
+    if options.velocities == "maxwell-boltzmann":
+        widths = np.sqrt(atoms.get_masses() * (units.kB * options.temperature))[:, None]
+        atoms.set_momenta(random.standard_normal((len(atoms), 3)) * widths)
+    elif not atoms.has("momenta"):
+        raise DataError("dynamics.velocities: the structure file has none. Take maxwell-boltzmann, or another file.")
+    free: int = atoms.get_number_of_degrees_of_freedom()
+    if options.ensemble == "langevin" or any(isinstance(constraint, FixAtoms) for constraint in atoms.constraints):
+        return free
+    Stationary(atoms, preserve_temperature=False)
+    # ASE divides by the moment of inertia about the axis of a linear molecule, too, and leaves that out afterwards
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ZeroRotation(atoms, preserve_temperature=False)
+    return free - 3 - _rotations(atoms)
+
+
+def _rotations(atoms: Atoms) -> int:
+    """Return how many axes the molecule can turn about: none for an atom, two for a linear one."""
+    moments = atoms.get_moments_of_inertia()
+    return int((moments > 1e-6 * moments.max()).sum())
+
+
+def _integrator(options: Dynamics, atoms: Atoms, random: np.random.Generator) -> MolecularDynamics:
+    timestep = options.timestep * units.fs
+    if options.ensemble == "nve":
+        return VelocityVerlet(atoms, timestep)
+    # with fixcm the distribution would not be exactly that of the temperature
+    return Langevin(
+        atoms,
+        timestep,
+        temperature_K=options.temperature,
+        friction=options.friction / units.fs,
+        fixcm=False,
+        rng=random,
+    )

@@ -1,0 +1,98 @@
+"""Structures to be predicted: read piece by piece, checked, and compared with the training data."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pyg_nnp.data.block import Block
+from pyg_nnp.data.checks import Checks
+from pyg_nnp.data.formats.readers import format_of
+from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
+from pyg_nnp.data.source import DataSource
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.composition import formulas
+from pyg_nnp.inference.data_config import training_configuration
+from pyg_nnp.inference.extrapolation import ShortestDistances, unknown_charges, unknown_compositions
+from pyg_nnp.inference.prediction_files import Arrays
+from pyg_nnp.potential.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+
+class Structures:
+    """The structures of a file, in the units of a potential.
+
+    Args:
+        predictor: the potential.
+        path: the file.
+        charge: total charge of all structures [e]; None takes that of the file, and 0 where it has none.
+
+    Raises:
+        DataError: the potential does not say its units, or how it was trained.
+    """
+
+    def __init__(self, predictor: Predictor, path: Path, charge: float | None) -> None:
+        hub, units = training_configuration(predictor)["Datahub"], predictor.units
+        self.path, self.charge, self.domain = path, charge, predictor.domain
+        _, self.length = units.energy, units.length  # of both is an error here, before a file is written
+        data_format = format_of(path)
+        own_unit = data_format in OWN_NAMES or (data_format is not None and data_format == hub["data_format"])
+        self.features = hub["features"] if own_unit else {}
+        self.factor = 1.0 if own_unit else 1 / self.length
+        in_angstrom = self.length if own_unit else 1.0
+        log.info("%s: positions are read in %s.", path, "Å" if in_angstrom == 1 else f"units of {in_angstrom:g} Å")
+        self.check = Checks(DataSource(str(path), {"Q": "charge", **hub["features"]}), units.bohr)
+        self.distances = ShortestDistances(self.domain.distances_in_angstrom(units))
+        self.charges: set[float] = set()
+        self.compositions: set[str] = set()
+
+    def pieces(self, atoms: int) -> Iterator[Arrays]:
+        """Read all structures, and yield ``N``, ``Za``, ``Ra`` and ``Q`` of some at a time.
+
+        Args:
+            atoms: number of atoms in a piece at most; a larger molecule is a piece of its own.
+
+        Raises:
+            DataError: the file cannot be read, or a structure is broken.
+        """
+        for block in structure_blocks(self.path, self.features):
+            arrays = dict(block.arrays)
+            arrays["Ra"] = arrays["Ra"] * self.factor
+            if self.charge is not None:
+                arrays["Q"] = np.full(len(arrays["N"]), self.charge)
+            self.check(Block(block.first, arrays))
+            self._compare(arrays)
+            yield from _pieces(arrays, atoms)
+
+    def _compare(self, arrays: Arrays) -> None:
+        """Collect what :meth:`report` compares with the training data; warn of new charges at once."""
+        Ra, Za, N = (torch.from_numpy(arrays[name]) for name in ("Ra", "Za", "N"))
+        self.distances.add(Ra * self.length, Za, N)
+        charges = set(arrays["Q"].tolist())
+        if warning := unknown_charges(self.domain, charges - self.charges):
+            log.warning("%s", warning)
+        self.charges |= charges
+        self.compositions.update(formulas(N, Za))
+
+    def report(self) -> None:
+        """Warn of compositions and distances that the training data did not have."""
+        if warning := unknown_compositions(self.domain, self.compositions):
+            log.warning("%s: %s", self.path, warning)
+        self.distances.report(
+            "Predictions for these structures may mean nothing. Are their positions in the unit named above?"
+        )
+
+
+def _pieces(arrays: Arrays, atoms: int) -> Iterator[Arrays]:
+    """Cut frames into pieces of at most so many atoms, or one frame if it has more."""
+    sizes = arrays["N"]
+    ends = np.concatenate(([0], np.cumsum(sizes)))
+    first = 0
+    while first < len(sizes):
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + atoms, side="right")) - 1)
+        rows = {"atom": slice(ends[first], ends[last]), "graph": slice(first, last)}
+        yield {name: values[rows[FIELDS[name].level]] for name, values in arrays.items()}
+        first = last

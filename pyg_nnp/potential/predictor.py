@@ -1,0 +1,87 @@
+"""What the users of a potential know of it, and the one way to run it over many batches."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch_geometric.data import Data
+
+from pyg_nnp.layers.base import Fields
+from pyg_nnp.potential.cuda_graphs import Predict, Replayed
+from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.units import Units
+
+# an evaluation takes as much memory as a training step of 0.4 times as many atoms (benchmarks/steps.py)
+ATOMS_TO_EVALUATE = 8192
+"""Number of atoms that are evaluated at once: enough to keep all processors busy."""
+
+
+class Predictor(Protocol):
+    """All that commands, calculator, simulations and reports know of a potential.
+
+    A :class:`pyg_nnp.potential.potential.Potential` is one; an ensemble of them would be another.
+    """
+
+    domain: TrainingDomain
+    """What it was trained on."""
+    reach: float
+    """Distance beyond which no pair matters [length]; infinite where all pairs do."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Names of the predicted fields."""
+
+    @property
+    def units(self) -> Units:
+        """The units of the training data, as far as they are known."""
+
+    @property
+    def configuration(self) -> Mapping[str, Any] | None:
+        """The configuration of its training as nested dicts; None where it is not known."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it evaluates."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of all predictions but the total energy."""
+
+    def __call__(self, data: Data, /) -> Fields:
+        """Return the predicted fields of a batch on :attr:`device`."""
+
+
+def large_batch(max_atoms: int, at_least: int = 1) -> int:
+    """Return the number of molecules to evaluate at once: those with :data:`ATOMS_TO_EVALUATE` atoms together.
+
+    Args:
+        max_atoms: number of atoms of the largest molecule.
+        at_least: number of molecules that fit into memory in any case.
+    """
+    return max(at_least, ATOMS_TO_EVALUATE // max_atoms)
+
+
+def recorded(predictor: Predictor) -> Predict:
+    """Return a function of a batch that predicts as ``predictor`` does, with CUDA graphs where they can be used.
+
+    Args:
+        predictor: in evaluation mode; its parameters do not change any more.
+    """
+    return Replayed(predictor) if isinstance(predictor, Potential) else predictor
+
+
+def predictions(
+    predictor: Predictor, batches: Iterable[Data], *, cuda_graphs: bool = True
+) -> Iterator[tuple[Data, Fields]]:
+    """Yield each batch on the device of a potential, with the predicted fields.
+
+    Args:
+        predictor: in evaluation mode.
+        batches: on any device.
+        cuda_graphs: whether shapes that come up again are recorded; not worth it for parameters that change soon.
+    """
+    predict = recorded(predictor) if cuda_graphs else predictor
+    for batch in batches:
+        batch = batch.to(predictor.device)
+        yield batch, predict(batch)
