@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import load_parameters, read_saved, save_potential
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.predictor import Predictor
 
 _MOST_DIFFERENCES = 5
 
@@ -228,7 +229,7 @@ def _restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def environment(potential: Potential) -> dict[str, Any]:
+def environment(potential: Predictor) -> dict[str, Any]:
     """Return what the last bits of results depend on."""
     return {
         "device": potential.device.type,

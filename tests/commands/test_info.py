@@ -1,9 +1,13 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command_line import MODEL, refused
 
 from pyg_nnp.commands import cli
+from pyg_nnp.commands.info import describe
+from pyg_nnp.potential.checkpoint import read_saved, sealed
 
 
 def test_info(trained_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,3 +30,43 @@ def test_info(trained_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert all(part in text for part in expected), text
     assert "In it are: FF01-SchNet, processed_dataset_" in refused(capsys, "info", "out")
     assert "this is no data file of a known format" in refused(capsys, "info", "train.yaml")
+
+
+def test_info_on_a_model_needs_no_torch(trained_folder: Path) -> None:
+    """It takes seconds to import, and PyTorch Geometric as long again."""
+    program = (
+        f"import sys; from pyg_nnp.commands import cli; code = cli.main(['info', '{MODEL}']); "
+        "sys.exit(code or 'torch' in sys.modules or 'torch_geometric' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{describe(Path(MODEL))}\n"
+
+
+def rewrite(path: Path, new: Path, **changes: object) -> Path:
+    """Write a model anew with another description, whose digest is right; what is None is left out."""
+    description, tensors = read_saved(path)
+    description = {**description, **changes, "name": new.name}
+    del description["sha256"]
+    content, _ = sealed({key: value for key, value in description.items() if value is not None}, tensors)
+    new.write_bytes(content)
+    return new
+
+
+def test_info_on_a_model_of_an_older_version(trained_folder: Path, tmp_path: Path) -> None:
+    """It does not say outputs and number of parameters, which its layers do."""
+    best = Path(MODEL) / "best.safetensors"
+    older = rewrite(best, tmp_path / "older.safetensors", outputs=None, num_parameters=None)
+    assert describe(older) == describe(best).replace(str(best), str(older))
+
+
+def test_info_on_damaged_models(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = Path(MODEL) / "best.safetensors"
+    content = bytearray(best.read_bytes())
+    content[-1] ^= 1
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(content)
+    assert "damaged: its content is not what was written" in refused(capsys, "info", str(cut))
+    for changes in ({"layers": [1, None]}, {"elements": ["x"]}, {"architecture": None}, {"build_params": 1}):
+        forged = rewrite(best, tmp_path / "forged.safetensors", **changes)
+        assert "forged.safetensors: the saved potential is damaged" in refused(capsys, "info", str(forged))

@@ -12,12 +12,12 @@ from potentials import distorted_water, potential_in
 
 from pyg_nnp.commands import cli
 from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.inference.extrapolation import compositions_never_seen
+from pyg_nnp.inference.extrapolation import unknown_compositions
 from pyg_nnp.potential.domain import TrainingDomain
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
-def test_compositions_never_seen(
+def test_unknown_compositions(
     trained_folder: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alien = [water(), Atoms("OH", [[0, 0, 0], [0, 0, 0.97]]), Atoms("H", [[0, 0, 0]])]
@@ -64,7 +64,7 @@ def test_charges_never_seen_are_warned_of() -> None:
         atoms.get_potential_energy()
 
 
-def test_compositions_never_seen_are_warned_of() -> None:
+def test_unknown_compositions_are_warned_of() -> None:
     potential = potential_in(1.0, 0.529177)
     for known in ([], ["H2O"], [f"C{n}" for n in range(21)]):  # not told; as here; made for others
         potential.domain = TrainingDomain(compositions=tuple(known))
@@ -79,4 +79,4 @@ def test_compositions_never_seen_are_warned_of() -> None:
         atoms.get_potential_energy()
     potential.domain = TrainingDomain(compositions=("H2O",))
     names = {"H2O", "CH4", "C2H6", "CH3OH", "NH3"}
-    assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in compositions_never_seen(potential.domain, names)
+    assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in unknown_compositions(potential.domain, names)

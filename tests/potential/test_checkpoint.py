@@ -1,7 +1,8 @@
-"""Damaged files of potentials are refused."""
+"""A reloaded potential is the one that was saved; damaged files of potentials are refused."""
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,35 @@ from toy_training import run_toy
 import pyg_nnp
 from pyg_nnp.errors import DataError
 from pyg_nnp.potential.checkpoint import read_saved, save_potential
+from pyg_nnp.potential.potential import Potential
+
+
+def test_a_trained_potential_and_its_reloaded_twin_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in what is known only after the layers were built: which outputs no label has taught."""
+    in_memory: list[Potential] = []
+    state_dict = Potential.state_dict
+
+    def remember(self: Potential, *arguments: Any, **options: Any) -> Any:
+        in_memory.append(self)
+        return state_dict(self, *arguments, **options)
+
+    weights = {"rmse": {"E": 1, "Fa": 1}}
+    with monkeypatch.context() as patch:
+        patch.setattr(Potential, "state_dict", remember)
+        path = run_toy(Path("out"), Modelhub__FF01__loss=weights, Metrics=weights)
+    trained = next(potential for potential in in_memory if potential.domain.elements)
+    reloaded = pyg_nnp.load_potential(path)
+    assert reloaded is not trained
+    assert trained.outputs == reloaded.outputs == ["E", "Ea", "Fa"]
+    assert trained.domain == reloaded.domain
+    assert trained.domain.shortest_distances
+    assert trained.units == reloaded.units
+    assert trained.configuration == reloaded.configuration
+    assert trained.configuration is not None
+    assert trained.dtype == reloaded.dtype
+    # and saved once more it is the same again
+    save_potential(reloaded, folder / "again.safetensors", {})
+    assert pyg_nnp.load_potential(folder / "again.safetensors").spec.keys() == reloaded.spec.keys()
 
 
 def rewritten(path: Path, **changes: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 from ase.build import molecule
 from simulations import DYNAMICS, TESTS, last, results, rows, simulate
 
-from pyg_nnp.inference.simulation.dynamics import Run
+from pyg_nnp.inference.simulation.trajectory import Trajectory
 
 
 def test_long_timesteps_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,15 +88,15 @@ def test_stopped_dynamics_go_on_with_the_same_bits(
 ) -> None:
     document = {"model": "toy", "dynamics": DYNAMICS | {"ensemble": ensemble}}
     assert simulate("whole", **document) == 0
-    advance = Run.advance
+    advance = Trajectory.advance
 
-    def stopped(run: Run, record: Any) -> None:
-        if run.step == 22:
+    def stopped(trajectory: Trajectory, record: Any) -> None:
+        if trajectory.step == 22:
             signal.raise_signal(number)  # within the step: it is finished
-        advance(run, record)
+        advance(trajectory, record)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "advance", stopped)
+        patch.setattr(Trajectory, "advance", stopped)
         assert simulate("parts", **document) == 128 + number
     assert results("parts")[2]["step"] == 23
     assert simulate("parts", "--resume", **document) == 0
@@ -108,13 +108,13 @@ KILLED = """
 import os, signal, sys
 import morse
 from pyg_nnp.commands import cli
-from pyg_nnp.inference.simulation.dynamics import Run
-advance = Run.advance
-def killed(run, record):
-    advance(run, record)
-    if run.step == 26:
+from pyg_nnp.inference.simulation.trajectory import Trajectory
+advance = Trajectory.advance
+def killed(trajectory, record):
+    advance(trajectory, record)
+    if trajectory.step == 26:
         os.kill(os.getpid(), signal.SIGKILL)
-Run.advance = killed
+Trajectory.advance = killed
 cli.main(["simulate", "sim.yaml", "-o", "parts"])
 """
 
