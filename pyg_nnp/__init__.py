@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyg_nnp import data
     from pyg_nnp.config import load_config
+    from pyg_nnp.inference.calculator import PotentialCalculator
     from pyg_nnp.potential.build import build_potential
     from pyg_nnp.potential.checkpoint import load_potential
 
-__all__ = ["build_potential", "data", "load_config", "load_potential"]
+__all__ = ["PotentialCalculator", "build_potential", "data", "load_config", "load_potential"]
 
-_FROM = {"build_potential": "potential.build", "load_potential": "potential.checkpoint", "load_config": "config"}
+_MODULES = {
+    "PotentialCalculator": "inference.calculator",
+    "build_potential": "potential.build",
+    "load_config": "config",
+    "load_potential": "potential.checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # imported when they are asked for, since PyTorch and PyTorch Geometric take seconds
+    # imported at first use, since PyTorch and PyTorch Geometric take seconds
     if name == "data":
         return import_module("pyg_nnp.data")
-    if name in _FROM:
-        return getattr(import_module(f"pyg_nnp.{_FROM[name]}"), name)
+    if name in _MODULES:
+        return getattr(import_module(f"pyg_nnp.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
