@@ -31,7 +31,7 @@ from frames import EXAMPLE
 from rich.console import Console
 from rich.progress import Progress
 
-from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp import PotentialCalculator
 from pyg_nnp.inference.simulation.structure import BondMonitor
 from pyg_nnp.potential.checkpoint import load_parameters, load_potential, potential_from_spec
 from pyg_nnp.potential.potential import Potential

@@ -28,7 +28,7 @@ from frames import EXAMPLE, dipeptides
 from rich.console import Console
 from rich.progress import track
 
-from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp import PotentialCalculator
 
 NUMBER, SPREAD, SEED = 20, 0.05, 0  # Å
 FMAX, FMAX_OF_VIBRATIONS = 0.01, 0.001  # eV/Å
