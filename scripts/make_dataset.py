@@ -26,7 +26,7 @@ import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import CalculatorError
-from ase.data import chemical_symbols, ground_state_magnetic_moments
+from ase.data import ground_state_magnetic_moments
 from ase.md.langevin import Langevin
 from ase.optimize import BFGS
 from rich.console import Console
@@ -127,7 +127,7 @@ finished: Any = None  # in a worker process: the number of frames that all worke
 
 
 def start_worker(counter: Any) -> None:
-    """Tell a new worker process where to count its frames."""
+    """Give a new worker process the counter of finished frames."""
     global finished
     finished = counter
 
@@ -177,11 +177,9 @@ def sample_all(molecules: Sequence[Molecule], options: argparse.Namespace) -> li
 
 def atomic_energies(molecules: Sequence[Molecule]) -> dict[str, float]:
     """Return the energy [Hartree] of the isolated neutral atom in its ground state, for every element."""
-    energies = {}
-    for number in sorted({int(number) for molecule in molecules for number in molecule.starts[0].numbers}):
-        atom = Atoms([number], calculator=gfn2(0, unpaired=int(ground_state_magnetic_moments[number])))
-        energies[chemical_symbols[number]] = atom.get_potential_energy() / units.Hartree
-    return energies
+    elements = sorted({int(number) for molecule in molecules for number in molecule.starts[0].numbers})
+    atoms = [Atoms([Z], calculator=gfn2(0, unpaired=int(ground_state_magnetic_moments[Z]))) for Z in elements]
+    return {atom.symbols[0]: atom.get_potential_energy() / units.Hartree for atom in atoms}
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""What options that several commands have mean."""
+"""Options that several commands share."""
 
 import argparse
 from collections.abc import Sequence
