@@ -23,10 +23,13 @@ class Predictor(Protocol):
     A :class:`pyg_nnp.potential.potential.Potential` is one; an ensemble of them would be another.
     """
 
-    domain: TrainingDomain
-    """What it was trained on."""
-    reach: float
-    """Distance beyond which no pair matters [length]; infinite where all pairs do."""
+    @property
+    def domain(self) -> TrainingDomain:
+        """What it was trained on."""
+
+    @property
+    def reach(self) -> float:
+        """Distance beyond which no pair matters [length]; infinite where all pairs do."""
 
     @property
     def outputs(self) -> Sequence[str]:
