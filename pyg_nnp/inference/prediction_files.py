@@ -29,25 +29,29 @@ Arrays = dict[str, NDArray[Any]]
 
 def write_extxyz(path: Path, frames: Iterable[Arrays], units: Units) -> None:
     """Write frames for ASE, in eV, Å and e."""
-    in_ase, length = {name: units.in_ase(field.unit) for name, field in FIELDS.items()}, units.length
 
     def pieces() -> Iterator[bytes]:
         for arrays in frames:
             text = io.StringIO()
-            ends = np.cumsum(arrays["N"])
-            for frame, (first, last) in enumerate(zip(ends - arrays["N"], ends, strict=True)):
-                atoms = Atoms(arrays["Za"][first:last], arrays["Ra"][first:last] * length)
-                atoms.info["charge"] = float(arrays["Q"][frame])
-                results = {
-                    ase_name: in_ase[name] * arrays[name][slice(first, last) if FIELDS[name].level == "atom" else frame]
-                    for ase_name, name in IN_ASE.items()
-                    if name in arrays
-                }
-                atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
+            for atoms in _in_ase(arrays, units):
                 write_xyz(text, [atoms])
             yield text.getvalue().encode()
 
     write_durably(path, pieces())
+
+
+def _in_ase(arrays: Arrays, units: Units) -> Iterator[Atoms]:
+    """Yield each frame with its charge and predictions, in eV, Å and e."""
+    factors = {name: units.in_ase(FIELDS[name].unit) for name in arrays}
+    ends = np.cumsum(arrays["N"])
+    for frame, (first, last) in enumerate(zip(ends - arrays["N"], ends, strict=True)):
+        rows: dict[str, Any] = {"atom": slice(first, last), "graph": frame}
+        values = {name: factors[name] * arrays[name][rows[FIELDS[name].level]] for name in arrays}
+        atoms = Atoms(arrays["Za"][first:last], values["Ra"])
+        atoms.info["charge"] = float(values["Q"])
+        results = {ase_name: values[name] for ase_name, name in IN_ASE.items() if name in values}
+        atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
+        yield atoms
 
 
 def write_hdf5(path: Path, frames: Iterable[Arrays], units: Units) -> None:
