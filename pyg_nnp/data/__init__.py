@@ -1,11 +1,15 @@
 """From data files to batches."""
 
+from typing import TYPE_CHECKING, Any
+
 from pyg_nnp.data.block import Block
-from pyg_nnp.data.dataset import MoleculeDataset
 from pyg_nnp.data.neighbors import full_neighbor_list
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.data.references import References, reference_energies
 from pyg_nnp.data.split import split_dataset
+
+if TYPE_CHECKING:
+    from pyg_nnp.data.dataset import MoleculeDataset
 
 __all__ = [
     "Block",
@@ -16,3 +20,12 @@ __all__ = [
     "reference_energies",
     "split_dataset",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch Geometric takes seconds to import, and files are read without it
+    if name == "MoleculeDataset":
+        from pyg_nnp.data.dataset import MoleculeDataset
+
+        return MoleculeDataset
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from torch_geometric.data import Data
+from torch import Tensor
 
 from pyg_nnp.config.draft import one_line
 from pyg_nnp.data.block import Block
 from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit
-from pyg_nnp.diagnostics.forces import stiffness_of_bonds
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
@@ -40,27 +39,21 @@ def likely_length(block: Block, source: str) -> tuple[float, str]:
         source: name of the positions in the file.
     """
     first = _first_frames(block)
-    _, bonds = bonds_of_hydrogen(first.Ra, first.Za, first.edge_index)
+    _, bonds = bonds_of_hydrogen(first["Ra"], first["Za"], first["edge_index"])
     for bohr, unit in LENGTHS.items():
         if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
             return bohr, f"{unit}."
     return _by_name(source, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
-def _first_frames(block: Block) -> Data:
-    """Return the first frames, with all pairs of their atoms."""
+def _first_frames(block: Block) -> dict[str, Tensor]:
+    """Return positions, atomic numbers and forces of the first frames, with all pairs of their atoms."""
     sizes = block.arrays["N"].astype(np.int64)
     N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
-    atoms = int(N.sum())
-    data = Data(
-        Ra=torch.from_numpy(block.arrays["Ra"][:atoms].astype(float)),
-        Za=torch.from_numpy(block.arrays["Za"][:atoms].astype(np.int64)),
-        num_nodes=atoms,
-    )
-    if "Fa" in block.arrays:
-        data.Fa = torch.from_numpy(block.arrays["Fa"][:atoms].astype(float))
-    data.edge_index = find_edges(data.Ra, N, float("inf"))
-    return data
+    atoms, types = int(N.sum()), {"Ra": float, "Za": np.int64, "Fa": float}
+    arrays = {name: block.arrays[name][:atoms].astype(types[name]) for name in types if name in block.arrays}
+    first = {name: torch.from_numpy(values) for name, values in arrays.items()}
+    return {**first, "edge_index": find_edges(first["Ra"], N, float("inf"))}
 
 
 def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
@@ -79,13 +72,26 @@ def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
             return hartree, f"{ENERGIES[hartree]}. CHECK"
     if named := _by_name(source, ENERGIES):
         return named
-    factor = stiffness_of_bonds([_first_frames(block)], 1.0, bohr)[1] if "Fa" in block.arrays else None
-    if factor is not None:
-        unit = energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
-        if unit is not None:
-            return HARTREE_IN[unit], f"{unit}. CHECK: guessed from the stiffness of bonds of hydrogen"
+    unit = _by_stiffness(block, bohr) if "Fa" in block.arrays else None
+    if unit is not None:
+        return HARTREE_IN[unit], f"{unit}. CHECK: guessed from the stiffness of bonds of hydrogen"
     others = ", ".join(f"{unit} would be {value:.9g}" for value, unit in ENERGIES.items() if value != 1)
     return 1.0, f"Hartree. CHECK: not to be told from the energies; {others}"
+
+
+def _by_stiffness(block: Block, bohr: float) -> str | None:
+    """Return the unit of energy with which the force constants of bonds of hydrogen are the usual ones."""
+    # seldom asked for, and PyTorch Geometric takes seconds to import
+    from torch_geometric.data import Data
+
+    from pyg_nnp.diagnostics.forces import stiffness_of_bonds
+
+    first = _first_frames(block)
+    data = Data(**first, num_nodes=len(first["Za"]))
+    _, factor = stiffness_of_bonds([data], 1.0, bohr)
+    if factor is None:
+        return None
+    return energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
 
 
 def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:
