@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch_geometric.data import Data
 
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.fields import TARGETS
+from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.inference.prediction_files import WRITERS, Arrays
 from pyg_nnp.inference.structures import Structures
 from pyg_nnp.potential.predictor import ATOMS_TO_EVALUATE, Predictor, recorded
@@ -64,7 +66,7 @@ def predict_file(
 def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
     """Yield the frames with all that is predicted for them, some thousand atoms at a time."""
     predict, first = recorded(predictor), 0
-    for arrays in source.pieces(ATOMS_TO_EVALUATE):
+    for arrays in chain.from_iterable(map(_pieces, source)):
         count = len(arrays["N"])
         try:
             predicted = predict(_batch(arrays, predictor.device))
@@ -73,6 +75,18 @@ def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
             raise DataError(f"{source.path}: {of}: {error}") from error
         yield arrays | {name: predicted[name].cpu().numpy() for name in TARGETS if name in predicted}
         first += count
+
+
+def _pieces(arrays: Arrays) -> Iterator[Arrays]:
+    """Cut frames into pieces of at most :data:`ATOMS_TO_EVALUATE` atoms, or one frame if it has more."""
+    sizes = arrays["N"]
+    ends = np.concatenate(([0], np.cumsum(sizes)))
+    first = 0
+    while first < len(sizes):
+        last = max(first + 1, int(np.searchsorted(ends, ends[first] + ATOMS_TO_EVALUATE, side="right")) - 1)
+        rows = {"atom": slice(ends[first], ends[last]), "graph": slice(first, last)}
+        yield {name: values[rows[FIELDS[name].level]] for name, values in arrays.items()}
+        first = last
 
 
 def _batch(arrays: Arrays, device: torch.device) -> Data:

@@ -12,7 +12,6 @@ from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import format_of
 from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
 from pyg_nnp.data.source import DataSource
-from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.data_config import training_configuration
 from pyg_nnp.inference.extrapolation import ShortestDistances, unknown_charges, unknown_compositions
@@ -49,11 +48,8 @@ class Structures:
         self.charges: set[float] = set()
         self.compositions: set[str] = set()
 
-    def pieces(self, atoms: int) -> Iterator[Arrays]:
+    def __iter__(self) -> Iterator[Arrays]:
         """Read all structures, and yield ``N``, ``Za``, ``Ra`` and ``Q`` of some at a time.
-
-        Args:
-            atoms: number of atoms in a piece at most; a larger molecule is a piece of its own.
 
         Raises:
             DataError: the file cannot be read, or a structure is broken.
@@ -65,7 +61,7 @@ class Structures:
                 arrays["Q"] = np.full(len(arrays["N"]), self.charge)
             self.check(Block(block.first, arrays))
             self._compare(arrays)
-            yield from _pieces(arrays, atoms)
+            yield arrays
 
     def _compare(self, arrays: Arrays) -> None:
         """Collect what :meth:`report` compares with the training data; warn of new charges at once."""
@@ -84,15 +80,3 @@ class Structures:
         self.distances.report(
             "Predictions for these structures may mean nothing. Are their positions in the unit named above?"
         )
-
-
-def _pieces(arrays: Arrays, atoms: int) -> Iterator[Arrays]:
-    """Cut frames into pieces of at most so many atoms, or one frame if it has more."""
-    sizes = arrays["N"]
-    ends = np.concatenate(([0], np.cumsum(sizes)))
-    first = 0
-    while first < len(sizes):
-        last = max(first + 1, int(np.searchsorted(ends, ends[first] + atoms, side="right")) - 1)
-        rows = {"atom": slice(ends[first], ends[last]), "graph": slice(first, last)}
-        yield {name: values[rows[FIELDS[name].level]] for name, values in arrays.items()}
-        first = last
