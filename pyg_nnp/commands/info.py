@@ -56,7 +56,7 @@ def _model(path: Path) -> str:
 
 
 def _derived(path: Path) -> dict[str, Any]:
-    """Return what the description of a model does not say that an older version has written."""
+    """Return outputs and number of parameters of a model whose description lacks them, as older versions wrote it."""
     from pyg_nnp.potential.checkpoint import load_potential
 
     potential = load_potential(path)

@@ -32,7 +32,7 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
         mapping: standard name -> name in the file, where the user knows better than names and shapes.
 
     Raises:
-        DataError: the file cannot be read, or has no positions, elements or labels that could be told.
+        DataError: the file cannot be read, or has no positions, elements or labels that could be recognised.
     """
     columns = columns_of(path)
     guessed = guess_fields(columns)

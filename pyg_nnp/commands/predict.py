@@ -12,7 +12,7 @@ from pyg_nnp.runtime.logs import progress_bar, terminal_log
 
 def run(options: argparse.Namespace) -> int:
     """Run ``pyg-nnp predict``."""
-    # how many there are is not known before all are read
+    # the number of structures is not known before all are read
     columns = TextColumn("{task.completed:.0f} structures"), BarColumn(bar_width=20), TimeElapsedColumn()
     with terminal_log() as console, progress_bar(console, *columns) as bar:
         task = bar.add_task("", total=None)

@@ -20,7 +20,7 @@ from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import Predictor, recorded
 from pyg_nnp.units import Units
 
-# what of the atoms is read, besides their charge
+# attributes of the atoms that the results depend on, besides the charge
 _READ = ("positions", "numbers", "pbc")
 
 
@@ -69,7 +69,7 @@ class PotentialCalculator(Calculator):
         self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
         self.charge = charge
         self.skin = skin
-        self._charge: float | None = None  # that the results belong to
+        self._charge: float | None = None  # total charge that the results were computed for
         self._molecule: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
         self._neighbors: tuple[Tensor, Tensor] | None = None  # (A, 3) positions, and (2, E) edges within cutoff + skin
 

@@ -13,7 +13,7 @@ from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
-# what every structure has, under names of their own in files of structures
+# features that files of structures have under names of their own
 _OF_STRUCTURES = {"Ra": "positions", "Za": "elements", "Q": "total charge"}
 
 
@@ -58,7 +58,7 @@ def configuration_for(
     transforms = {**hub["transforms"], **changes}
     if "Fa" in standard and "Fa" not in mapping and "negative_gradient" not in changes:
         transforms["negative_gradient"] = False
-    # of no effect on what is compared: the potential adds its reference energies itself
+    # the potential adds its reference energies itself, so these have no effect on errors
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
@@ -110,7 +110,7 @@ def _features(
             log.info("%s: '%s' is taken for the %s.", path, known[0], meaning)
             features[name] = known[0]
     if "Q" not in mapping and features.get("Q") not in names and only_neutral:
-        # without a name all charges are 0
+        # without a name the charges are set to 0
         features.pop("Q", None)
     if "N" not in mapping and features.get("N") not in names:
         features.pop("N", None)  # which can be counted

@@ -1,4 +1,4 @@
-"""How good a trained potential is on other data."""
+"""Errors of a trained potential on other data."""
 
 import logging
 import tempfile
@@ -28,7 +28,7 @@ _SEVERAL, _SHIFTED = 5, 0.98
 def evaluate_file(
     predictor: Predictor, path: Path, mapping: Mapping[str, str], changes: Mapping[str, Any], part: str | None = None
 ) -> list[ErrorRow]:
-    """Return the errors of a potential on a data file, read as its training data were unless told otherwise.
+    """Return the errors of a potential on a data file, read as its training data were, with some changes.
 
     Args:
         predictor: as training saved it, in evaluation mode.

@@ -1,4 +1,4 @@
-"""What a trained potential predicts for structures without labels."""
+"""Predictions for structures without labels."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def predict_file(
     charge: float | None = None,
     on_frames: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """Predict all that a potential knows of the structures of a file; memory holds some of them at a time.
+    """Predict all outputs of a potential for the structures of a file; memory holds some of them at a time.
 
     Args:
         predictor: in evaluation mode.
@@ -64,7 +64,7 @@ def predict_file(
 
 
 def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
-    """Yield the frames with all that is predicted for them, some thousand atoms at a time."""
+    """Yield the frames with all predicted fields, some thousand atoms at a time."""
     predict, first = recorded(predictor), 0
     for arrays in chain.from_iterable(map(_pieces, source)):
         count = len(arrays["N"])

@@ -36,7 +36,7 @@ class Structures:
     def __init__(self, predictor: Predictor, path: Path, charge: float | None) -> None:
         hub, units = training_configuration(predictor)["Datahub"], predictor.units
         self.path, self.charge, self.domain = path, charge, predictor.domain
-        _, self.length = units.energy, units.length  # of both is an error here, before a file is written
+        _, self.length = units.energy, units.length  # raise if unknown, before a file is written
         data_format = format_of(path)
         own_unit = data_format in OWN_NAMES or (data_format is not None and data_format == hub["data_format"])
         self.features = hub["features"] if own_unit else {}

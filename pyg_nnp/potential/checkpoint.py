@@ -31,7 +31,7 @@ __all__ = [
     "start_from",
 ]
 
-# in the description for those who read it without building layers
+# entries of the description that follow from the layers, for readers that build none
 _DERIVED = ("outputs", "num_parameters")
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -61,7 +61,7 @@ def save_potential(
         "dtype": str(potential.dtype).removeprefix("torch."),
         "outputs": list(potential.outputs),
         "num_parameters": sum(parameter.numel() for parameter in potential.parameters()),
-        # by it a file that was put in the place of another is noticed
+        # read_saved compares it, in case that a file was put in the place of another
         "name": path.name,
         **about,
     }
@@ -147,7 +147,7 @@ def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[
     taken, left = [], []
     for label, number in _labelled(potential.spec):
         own = {name: value for name, value in state.items() if name.startswith(f"layers.{number}.")}
-        # what is no parameter describes them, and goes with them
+        # buffers and extra state describe the parameters, and are copied with them
         if not own.keys() & parameters.keys():
             continue
         found = {name: tensors.get(f"layers.{trained.get(label)}.{name.split('.', 2)[2]}") for name in own}

@@ -1,4 +1,4 @@
-"""What a potential was trained on."""
+"""The training domain: elements, charges, compositions and distances that a potential was trained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest")
 
 @dataclass(frozen=True)
 class TrainingDomain:
-    """What a potential was trained on; what is empty is not known, as of potentials that were never trained.
+    """The molecules that a potential was trained on; empty attributes are not known, as of untrained potentials.
 
     Attributes:
         elements: atomic numbers, in ascending order.
@@ -30,7 +30,7 @@ class TrainingDomain:
     fingerprint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what goes into the description of a saved potential."""
+        """Return the entries for the description of a saved potential."""
         known: dict[str, Any] = {
             "elements": list(self.elements),
             "charges": list(self.charges),
@@ -42,7 +42,7 @@ class TrainingDomain:
 
     @classmethod
     def from_json(cls, description: Mapping[str, Any]) -> "TrainingDomain":
-        """Return the domain that a description tells; those of older versions tell less."""
+        """Return the domain in the description of a saved potential; those of older versions lack some of it."""
         return cls(
             tuple(description.get("elements") or ()),
             tuple(description.get("charges") or ()),

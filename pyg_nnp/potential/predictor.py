@@ -1,4 +1,4 @@
-"""What the users of a potential know of it, and the one way to run it over many batches."""
+"""The interface of whatever predicts, and the one way to run it over many batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -18,14 +18,14 @@ ATOMS_TO_EVALUATE = 8192
 
 
 class Predictor(Protocol):
-    """All that commands, calculator, simulations and reports know of a potential.
+    """The part of a potential that commands, calculator, simulations and reports use.
 
     A :class:`pyg_nnp.potential.potential.Potential` is one; an ensemble of them would be another.
     """
 
     @property
     def domain(self) -> TrainingDomain:
-        """What it was trained on."""
+        """The molecules that it was trained on."""
 
     @property
     def reach(self) -> float:

@@ -29,7 +29,7 @@ Pair = Annotated[list[Atom], AfterValidator(_two_atoms)]
 
 
 class Constraints(Section):
-    """What does not move. Atoms are counted from 0, as in ASE."""
+    """Fixed atoms and distances. Atoms are counted from 0, as in ASE."""
 
     fixed_atoms: list[Atom] = Field(default=[], description="atoms that stay where they are, counted from 0")
     fixed_distances: list[Pair] = Field(
@@ -52,7 +52,7 @@ class SinglePoint(Section):
 
 
 class Relaxation(Section):
-    """How a minimum is searched for."""
+    """Options of an optimiser."""
 
     optimizer: Literal["BFGS", "LBFGS", "FIRE"] = Field(default="BFGS", description="ASE's optimiser")
     fmax: float = Field(default=0.01, gt=0, description="converged when no atom feels a larger force [eV/Å]")

@@ -62,7 +62,7 @@ def run_dynamics(config: Simulation, atoms: Atoms, out: Path, saved: Restart | N
         _take_steps(options, trajectory, record, save, console)
     log.info("%d steps of %g fs; frames are in %s.", trajectory.step, options.timestep, out / TRAJECTORY)
     summarize(options, trajectory.degrees_of_freedom, out / LOG)
-    if saved is None and not trajectory.bonds.warned:  # what was before a restart is not known
+    if saved is None and not trajectory.bonds.warned:  # bonds before a restart are not known
         log.info("No bond has formed or broken.")
 
 

@@ -83,7 +83,7 @@ def _relax_band(band: ase.mep.NEB, images: list[Atoms], options: NEB, record: Re
         def on_step(step: int) -> None:
             for image in images:
                 check_finite(image, step, ADVICE)
-            # of all images; what ASE calls the residual leaves the climbing one out
+            # over all images; ASE's residual leaves the climbing image out
             force = float(np.linalg.norm(band.get_forces(), axis=1).max())
             barrier, reaction = _energies(images)
             record.row(step=step, barrier_eV=barrier, reaction_eV=reaction, largest_force_eV_per_A=force)

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""What a simulation writes while it runs: frames, rows, and the state that it goes on from."""
+"""Files that a simulation writes while it runs: frames and rows, and a progress bar on the terminal."""
 
 import csv
 import io

@@ -30,7 +30,7 @@ def summarize(options: Dynamics, degrees_of_freedom: int, path: Path) -> None:
         *(temperature.mean(), second_half.mean(), which, energy.min(), energy.max()),
     )
     if options.ensemble == "langevin":
-        # of the kinetic energy in the canonical ensemble
+        # standard deviation of the kinetic energy in the canonical ensemble
         fluctuation = options.temperature * (2 / max(degrees_of_freedom, 1)) ** 0.5
         log.info(
             "The temperature fluctuates by %.0f K (%g K that fluctuate by %.0f K are expected in a long run).",
