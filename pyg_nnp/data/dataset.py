@@ -1,7 +1,6 @@
 """The data set: PyG's ``InMemoryDataset`` over flat rows, and its fast batches."""
 
 import copy
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from pyg_nnp.data.batches import make_batch
 from pyg_nnp.data.load import load_frames
 from pyg_nnp.data.loader_processes import LoaderProcesses
 from pyg_nnp.data.preprocess import preprocess
-from pyg_nnp.functional.composition import formulas
+from pyg_nnp.data.summary import DatasetSummary, summarize
+from pyg_nnp.data.summary_file import kept_summary
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -65,7 +65,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         self._data = Data()
         self.folder = folder
         self._frames, self.info = load_frames(folder, dtype, in_memory, verify)
+        self._dtype = dtype
         self._subset: Tensor | None = None
+        # whether the frames are all of the store's, in their order
+        self._is_whole = True
+        self._summary: DatasetSummary | None = None
         self.num_workers = 0 if self.in_memory else num_workers
         self._processes = LoaderProcesses()
 
@@ -114,35 +118,39 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return self.info.atomic_energies
 
     @property
+    def summary(self) -> DatasetSummary:
+        """What is known of all frames, by number, kept with the store; of a subset or a copy it is made anew."""
+        if self._summary is None:
+            self._summary = (
+                kept_summary(self.folder, self.info.digest, self._dtype, self._summarize)
+                if self._is_whole
+                else self._summarize()
+            )
+        return self._summary
+
+    def _summarize(self) -> DatasetSummary:
+        return summarize(self.blocks(self.fields))
+
+    @property
     def elements(self) -> list[int]:
         """The atomic numbers that occur, in ascending order."""
-        found: set[int] = set()
-        # in the order of the store, which is read faster
-        for block in self.blocks(["Za"], None if self._subset is None else self._subset.argsort()):
-            found.update(torch.unique(block["Za"]).tolist())
-        return sorted(found)
+        found: list[int] = self.summary.elements.tolist()
+        return found
 
     @property
     def charges(self) -> list[float]:
         """The total charges that occur, in ascending order."""
-        found: set[float] = set()
-        for block in self.blocks(["Q"]):
-            found.update(torch.unique(block["Q"]).tolist())
-        return sorted(found)
+        return self.summary.charges
 
     @property
     def compositions(self) -> list[str]:
         """The chemical formulas that occur, in alphabetical order."""
-        return sorted({text for block in self.blocks(["N", "Za"]) for text in formulas(block["N"], block["Za"])})
+        return self.summary.compositions
 
     @property
     def fingerprint(self) -> str:
         """A digest of elements and positions of all frames in their order, in the precision of the data set."""
-        found = hashlib.sha256()
-        for block in self.blocks(["N", "Za", "Ra"]):
-            for rows in block.values():
-                found.update(rows.cpu().numpy().tobytes())
-        return found.hexdigest()
+        return self.summary.fingerprint
 
     @property
     def max_atoms(self) -> int:
@@ -230,6 +238,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return the subset that slices, lists, index arrays or boolean masks select; memory is shared with it."""
         part: MoleculeDataset = super().index_select(idx)
         part._subset = torch.as_tensor(list(part.indices()), dtype=torch.int64)
+        part._is_whole, part._summary = False, None
         return part
 
     def copy(self, idx: Any = None) -> "MoleculeDataset":
@@ -237,6 +246,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         part = copy.copy(self) if idx is None else self.index_select(idx)
         part._frames = part._frames.subset(part._of_all(torch.arange(len(part))))
         part._indices = part._subset = None
+        part._is_whole, part._summary = False, None
         part.num_workers = 0
         return part
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_nnp.data.checks import MAX_Z
+from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
-from pyg_nnp.functional.composition import element_counts
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Transforms
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("atom_type", "atomic_energy")
+_FRAMES_AT_ONCE = 1 << 16
 # ase also knows X, a dummy atom
 _SYMBOLS = {symbol: Z for symbol, Z in atomic_numbers.items() if 1 <= Z <= MAX_Z}
 
@@ -102,8 +103,9 @@ def reference_energies(
         raise ConfigError(
             f"Datahub.transforms.{'atomic_energy: fit' if fit else 'total_energy_normalization'} needs E."
         )
-    elements = dataset.elements
-    mean, triangle, num_frames = _least_squares(dataset, elements, training_indices)
+    summary = dataset.summary
+    elements = summary.elements.tolist()
+    mean, triangle, num_frames = _least_squares(summary, training_indices)
     if fit:
         _check_all_occur(elements, mean[:-1])
         # numpy's own tolerance for all rows: those of the triangle are few, but have the rounding errors of all
@@ -140,25 +142,24 @@ def _read_row(where: str, row: dict[str, str | None]) -> tuple[int, float]:
 
 
 def _least_squares(
-    dataset: "MoleculeDataset", elements: list[int], indices: Tensor | None
+    summary: DatasetSummary, indices: Tensor | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Reduce the rows (number of atoms of each of K elements, E) of frames, block by block.
+    """Reduce the rows (number of atoms of each of K elements, E) of frames, some at a time.
 
     Returns:
         The mean of the rows, (K + 1,); the triangular matrix of their QR decomposition, (at most K + 1, K + 1), which
         has the same least-squares solution; and the number of rows.
     """
-    # in the order of the store, which is read faster
-    indices = None if indices is None else indices.sort().values
-    total, num_frames = np.zeros(len(elements) + 1), 0
-    triangle: NDArray[np.float64] = np.zeros((0, len(elements) + 1))
-    for block in dataset.blocks(["N", "Za", "E"], indices):
-        counts = element_counts(block["N"], block["Za"], torch.tensor(elements, device=block["Za"].device)).cpu()
-        rows = np.column_stack((counts, block["E"].cpu()))
+    frames = np.arange(len(summary.sizes)) if indices is None else indices.sort().values.numpy()
+    columns = len(summary.elements) + 1
+    total: NDArray[np.float64] = np.zeros(columns)
+    triangle: NDArray[np.float64] = np.zeros((0, columns))
+    for first in range(0, len(frames), _FRAMES_AT_ONCE):
+        some = frames[first : first + _FRAMES_AT_ONCE]
+        rows = np.column_stack((summary.counts[some], summary.E[some]))
         total += rows.sum(axis=0)
         triangle = np.asarray(np.linalg.qr(np.vstack((triangle, rows)), mode="r"))
-        num_frames += len(rows)
-    return total / num_frames, triangle, num_frames
+    return total / len(frames), triangle, len(frames)
 
 
 def _check_all_occur(elements: list[int], mean_counts: NDArray[np.float64]) -> None:

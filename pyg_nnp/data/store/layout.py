@@ -45,6 +45,7 @@ class StoreInfo:
 
     Attributes:
         hash: of the content and options that it was made from.
+        digest: of the content of its file, as its seal says.
         num_frames: number of molecules.
         sources: standard field name -> name in the data file.
         options: the preprocessing options.
@@ -54,6 +55,7 @@ class StoreInfo:
     """
 
     hash: str
+    digest: str
     num_frames: int
     sources: dict[str, str]
     options: dict[str, Any]
@@ -77,14 +79,18 @@ def check_seal(path: Path) -> None:
     """
     if not path.is_file():
         raise DataError(f"{path.parent}: there is no processed data set here ('{path.name}' is missing).")
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - _SEAL_LENGTH))
-        line = file.read()
+    line = _read_seal(path)
     layout = re.fullmatch(rb"\npyg_nnp store, layout (\d{3}), sha256 [0-9a-f]{64}\n", line)
     if layout and int(layout[1]) != LAYOUT:
         raise _unusable(path, f"has layout {int(layout[1])}, but this version of pyg_nnp reads {LAYOUT}")
     if line != _SEAL.format(LAYOUT, digest(path, leave=_SEAL_LENGTH)).encode():
         raise _unusable(path, "is cut short or damaged, or was written by an older version of pyg_nnp")
+
+
+def _read_seal(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _SEAL_LENGTH))
+        return file.read()
 
 
 @contextmanager
@@ -161,6 +167,7 @@ def _read_info(file: h5py.File) -> StoreInfo:
     fields = file["fields"]
     return StoreInfo(
         hash=str(file.attrs["hash"]),
+        digest=_read_seal(Path(file.filename)).split()[-1].decode(),
         num_frames=int(file.attrs["num_frames"]),
         sources=json.loads(file.attrs["sources"]),
         options=json.loads(file.attrs["options"]),

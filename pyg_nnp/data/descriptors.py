@@ -1,0 +1,96 @@
+"""Numbers that describe each frame: shape, order of the elements, shortest distances."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pyg_nnp.functional.geometry import all_pairs, pair_distances
+
+Array = NDArray[Any]
+
+NUMBER_OF_ELEMENTS = 119
+"""Atomic numbers go from 1 to 118."""
+
+# By atomic number. Sums of random numbers tell compositions apart, those of whole numbers do not.
+_WEIGHTS = np.stack([np.ones(119), 1 + np.arange(119) ** 0.5, np.random.default_rng(0).uniform(1, 2, 119)])
+
+
+def sums(values: Array, frames: Array, count: int) -> Array:
+    """Add up the rows of each frame: (A, ...) and (A,) frame of each -> (count, ...)."""
+    flat = values.reshape(len(values), -1)
+    columns = [np.bincount(frames, flat[:, k], count) for k in range(flat.shape[1])]
+    return np.stack(columns, axis=1).reshape(count, *values.shape[1:])
+
+
+def shape_invariants(Ra: Array, Za: Array, frames: Array, count: int) -> Array:
+    r"""Return (count, 10) numbers that describe the shape of each frame.
+
+    With weights w of the elements, W their sum, the tensor :math:`T = \sum_i w_i r_i r_i^T / W` about the weighted
+    centre: :math:`(\mathrm{tr}\, T)^{1/2}`, :math:`(\mathrm{tr}\, T^2)^{1/4}` and
+    :math:`(\sum_i w_i |r_i|^4 / W)^{1/4}`, which are lengths, for three sets of weights; and one W, which tells
+    compositions apart. Frames that differ by rotation, translation, reflection or the order of like atoms have the same
+    numbers. Others hardly ever have, so that equal numbers are to be looked into.
+
+    Args:
+        Ra: (A, 3) float64 positions.
+        Za: (A,) atomic numbers.
+        frames: (A,) frame of each atom.
+        count: number of frames.
+    """
+    columns = []
+    for weights in _WEIGHTS:
+        w = weights[Za]
+        W = sums(w, frames, count)
+        r = Ra - (sums(w[:, None] * Ra, frames, count) / W[:, None])[frames]
+        T = sums(w[:, None, None] * r[:, :, None] * r[:, None, :], frames, count) / W[:, None, None]
+        fourth = sums(w * np.square(r).sum(axis=1) ** 2, frames, count) / W
+        columns += [np.trace(T, axis1=1, axis2=2) ** 0.5, np.square(T).sum(axis=(1, 2)) ** 0.25, fourth**0.25]
+    return np.stack([*columns, sums(_WEIGHTS[2][Za], frames, count)], axis=1)
+
+
+def order_keys(Za: Array, ptr: Array) -> Array:
+    """Return (G,) keys of the sequences of atomic numbers, a hash of 64 bits.
+
+    Args:
+        Za: (A,) atomic numbers.
+        ptr: (G + 1,) first atom of each frame.
+    """
+    places = np.arange(len(Za)) - np.repeat(ptr[:-1], np.diff(ptr))
+    keys = (Za * 100_003 + places + 1).astype(np.uint64)
+    # the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), so that the sum over a frame tells orders apart
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    return np.add.reduceat(keys ^ (keys >> np.uint64(31)), ptr[:-1])
+
+
+def shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array, Array]:
+    """Find the shortest distance of each two elements in each frame.
+
+    Args:
+        Ra: (A, 3) positions.
+        Za: (A,) atomic numbers.
+        N: (G,) numbers of atoms.
+
+    Returns:
+        (G,) number of pairs of elements in each frame, and for these, frame by frame, (M,) keys as
+        :func:`elements_of` reads them, and (M,) distances in the type of ``Ra``.
+    """
+    i, j = pairs = all_pairs(N)
+    frames = torch.arange(len(N)).repeat_interleave(N)[i]
+    keys = NUMBER_OF_ELEMENTS * torch.minimum(Za[i], Za[j]) + torch.maximum(Za[i], Za[j])
+    distances = pair_distances(Ra, pairs).numpy()
+    labels = (NUMBER_OF_ELEMENTS**2 * frames + keys).numpy()
+    order = np.argsort(labels)
+    labels = labels[order]
+    firsts = np.flatnonzero(np.diff(labels, prepend=-1))
+    shortest = np.minimum.reduceat(distances[order], firsts) if len(firsts) else distances
+    found_frames, found_keys = np.divmod(labels[firsts], NUMBER_OF_ELEMENTS**2)
+    return np.bincount(found_frames, minlength=len(N)).astype(np.int32), found_keys.astype(np.int16), shortest
+
+
+def elements_of(key: int) -> tuple[int, int]:
+    """Return the two atomic numbers of a key of :func:`shortest_in_frames`, the smaller one first."""
+    return divmod(key, NUMBER_OF_ELEMENTS)
