@@ -61,7 +61,7 @@ def state():
             torch.get_num_threads(), torch.is_grad_enabled(), torch.backends.cuda.matmul.allow_tf32,
             list(warnings.filters), logging.getLogger().handlers[:], logging.getLogger().level)
 before = state()
-import pyg_nnp, pyg_nnp.commands, pyg_nnp.commands.cli, pyg_nnp.data.formats.readers, pyg_nnp.diagnostics.compatibility
+import pyg_nnp, pyg_nnp.commands, pyg_nnp.commands.cli, pyg_nnp.data.formats.readers, pyg_nnp.diagnostics.model
 assert state() == before
 assert not logging.getLogger("pyg_nnp").handlers
 """

@@ -1,4 +1,4 @@
-"""What comes before training: data read, split and judged, and the command that does only this."""
+"""What comes before training: data read, split and checked, and the command that does only this."""
 
 import argparse
 import logging
@@ -7,23 +7,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ase.data import chemical_symbols
 from torch import Tensor
 
 from pyg_nnp.config import Config, load_config
 from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.diagnostics import examine
-from pyg_nnp.diagnostics.compatibility import (
-    check_batch_size,
-    check_cutoff,
-    check_elements,
-    check_energies,
-    check_lengths,
-    check_references,
-)
-from pyg_nnp.errors import ConfigError, did_you_mean
+from pyg_nnp.diagnostics import examine, report
+from pyg_nnp.diagnostics.configured_units import check_energy_unit, check_length_unit
+from pyg_nnp.diagnostics.model import check_cutoff, check_largest_element
+from pyg_nnp.diagnostics.parts import check_parts
+from pyg_nnp.diagnostics.references import check_references
+from pyg_nnp.diagnostics.sample import small_sample
+from pyg_nnp.errors import ConfigError
 from pyg_nnp.potential.build import build_potential
-from pyg_nnp.runtime.logs import ROOT, final_error_logged, run_log
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log
 from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.tensorboard import FOLDER
 
@@ -44,38 +41,24 @@ def check(config: Config, out: Path) -> int:
         ConfigError: something in the configuration is not right.
         DataError: something in the data is not right.
     """
-    for name in active_models(config):
-        build_potential(config, name)
+    potentials = {name: build_potential(config, name) for name in active_models(config)}
     make_folder(config, out)
-    with run_log(out / "logs"), final_error_logged():
+    with run_log(out / "logs"), final_error_logged(), kept_warnings() as warnings:
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
-        warnings = _Collector()
-        ROOT.addHandler(warnings)
-        try:
-            prepare(config, out)
-        finally:
-            ROOT.removeHandler(warnings)
-        log.info("Warnings: %s.", len(warnings.found) or "none")
-    return len(warnings.found)
+        prepare(config, out, potentials)
+        log.info("Warnings: %s.", len(warnings) or "none")
+    return len(warnings)
 
 
-class _Collector(logging.Handler):
-    """Collects warnings."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.found.append(record.getMessage())
-
-
-def prepare(config: Config, out: Path) -> tuple[MoleculeDataset, dict[str, Tensor]]:
+def prepare(
+    config: Config, out: Path, potentials: Mapping[str, Potential]
+) -> tuple[MoleculeDataset, dict[str, Tensor]]:
     """Read the data, split them, and say what seems to be wrong with them.
 
     Args:
         config: the configuration.
         out: folder that gets the processed data.
+        potentials: of the active models, by name.
 
     Returns:
         The data set, and the frames of each part.
@@ -87,19 +70,19 @@ def prepare(config: Config, out: Path) -> tuple[MoleculeDataset, dict[str, Tenso
     with _named(config.source):
         dataset = MoleculeDataset.from_config(config, out)
         parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
-    # before forces are judged, which with positions in a wrong unit look wrong themselves
-    for name in active_models(config):
-        check_lengths(config, name, dataset)
-    table, warnings = examine(config, dataset, parts)
+    sample = small_sample(dataset)
+    # before forces are checked, which with positions in a wrong unit look wrong themselves
+    for name in potentials:
+        report(check_length_unit(config, name, sample))
+    table, findings = examine(config, dataset, parts)
     log.info("Data set: %s", table)
-    for warning in warnings:
-        log.warning("%s", warning)
-    _warn_of_parts(parts)
-    _warn_of_elements(dataset, parts["training"])
-    check_batch_size(config, parts)
-    check_references(config, dataset)
-    for name in active_models(config):
-        _check_model(config, name, dataset)
+    report(findings)
+    report(check_parts(config, dataset.summary, parts))
+    report(check_references(config, dataset, sample))
+    for name, potential in potentials.items():
+        report(check_largest_element(config, name, potential, dataset.summary))
+        report(check_energy_unit(config, name, sample))
+        report(check_cutoff(config, name, potential, sample))
     return dataset, parts
 
 
@@ -137,32 +120,6 @@ def _named(source: str) -> Iterator[None]:
         yield
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
-
-
-def _check_model(config: Config, name: str, dataset: MoleculeDataset) -> None:
-    potential = build_potential(config, name)
-    check_elements(config, name, potential, dataset)
-    check_energies(config, name, dataset)
-    check_cutoff(config, name, potential, dataset)
-
-
-def _warn_of_elements(dataset: MoleculeDataset, training: Tensor) -> None:
-    """Say which elements nothing is learned of."""
-    missing = set(dataset.elements) - set(dataset[training].elements)
-    if missing:
-        names = ", ".join(chemical_symbols[Z] for Z in sorted(missing))
-        log.warning("No frame of the training part has %s: predictions for molecules with it mean nothing.", names)
-
-
-def _warn_of_parts(parts: Mapping[str, Tensor]) -> None:
-    """Say what a missing validation part means, and which names may be misspelt."""
-    roles = ("validation", "test")
-    for part in parts:
-        near = did_you_mean(part, [role for role in roles if role not in parts])
-        if near and part not in (*roles, "training"):
-            log.warning("Part '%s' has no role in training.%s", part, near)
-    if "validation" not in parts:
-        log.warning("No part is called 'validation': nothing stops early, and the last potential is the best.")
 
 
 def run(options: argparse.Namespace) -> int:

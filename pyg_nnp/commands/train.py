@@ -14,18 +14,17 @@ from torch import Tensor
 from pyg_nnp.commands.check import active_models, make_folder, prepare
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.data import MoleculeDataset, reference_energies
-from pyg_nnp.diagnostics.compatibility import check_prediction
+from pyg_nnp.diagnostics.model import check_prediction
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved, start_from
-from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably, write_json
 from pyg_nnp.runtime.logs import final_error_logged, run_log, versions
 from pyg_nnp.runtime.seeds import seed_everything
-from pyg_nnp.training.fit import HISTORY, Epoch, claimed, evaluate_frames, fit, large_batch
+from pyg_nnp.training.domain import training_domain
+from pyg_nnp.training.fit import HISTORY, Epoch, claimed, evaluate_frames, fit
 from pyg_nnp.training.metrics import Errors, weighted_sum
 from pyg_nnp.training.profile import UNTIMED, profiled
 from pyg_nnp.training.progress import EpochProgress
@@ -53,18 +52,19 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     names = active_models(config)
     check_tensorboard(config)
     # built once now so that a mistake in the last model does not show after the first was trained for days
+    potentials: dict[str, Potential] = {}
     for name in names:
-        _begin(config, name, out)
+        potentials[name] = _begin(config, name, out)
         _check_not_trained(config, name, out)
     make_folder(config, out)
     with run_log(out / "logs") as console, final_error_logged():
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
-        dataset, parts = prepare(config, out)
+        dataset, parts = prepare(config, out, potentials)
         # all of them before the first is trained
         for name in names:
-            check_prediction(config, name, build_potential(config, name), dataset)
+            check_prediction(config, name, potentials[name], dataset)
             _check_goes_on(config, name, dataset, out)
         # that of a training that is there stays as long as this one may be refused
         _save_config(as_given, out / "config.yaml")
@@ -91,13 +91,7 @@ def train_model(
     potential = _begin(config, name, out)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)
-    potential.domain = TrainingDomain(
-        tuple(dataset.elements),
-        tuple(dataset.charges),
-        tuple(dataset.compositions),
-        _shortest_distances(dataset, parts["training"]),
-        dataset.fingerprint,
-    )
+    potential.domain = training_domain(dataset, parts["training"])
     potential.spec["config"] = _own_config(config, name)
     potential.to(device)
     potential.spec["untrained"] = _untrained(config, name, potential)
@@ -147,16 +141,6 @@ def _begin(config: Config, name: str, out: Path) -> Potential:
         rest = ", ".join(left) or "none"
         log.info("%s: parameters not taken, since there are none of these shapes: %s.", name, rest)
     return potential
-
-
-def _shortest_distances(dataset: MoleculeDataset, frames: Tensor) -> dict[tuple[int, int], float]:
-    """Return the shortest distance of each two elements in some frames, by their atomic numbers."""
-    found: dict[tuple[int, int], float] = {}
-    # in the order of the store, which is read faster
-    for batch in dataset.batches(frames.sort().values, large_batch(dataset, 1)):
-        for elements, distance in shortest_distances(batch.Ra, batch.Za, batch.edge_index).items():
-            found[elements] = min(distance, found.get(elements, distance))
-    return found
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _by_stiffness(block: Block, bohr: float) -> str | None:
     # seldom asked for, and PyTorch Geometric takes seconds to import
     from torch_geometric.data import Data
 
-    from pyg_nnp.diagnostics.forces import stiffness_of_bonds
+    from pyg_nnp.diagnostics.bonds import stiffness_of_bonds
 
     first = _first_frames(block)
     data = Data(**first, num_nodes=len(first["Za"]))

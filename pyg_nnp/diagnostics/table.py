@@ -9,37 +9,37 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pyg_nnp.diagnostics.verdict import Verdict
+from pyg_nnp.diagnostics.finding import CheckResult
 from pyg_nnp.fields import FIELDS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pyg_nnp.diagnostics.survey import Survey
+    from pyg_nnp.data.summary import DatasetSummary
 
 _WIDTH = 150
 
 
 def summary_table(
-    survey: "Survey",
+    summary: "DatasetSummary",
     sources: Mapping[str, str],
     parts: "Mapping[str, Tensor]",
-    verdicts: Sequence[Verdict],
+    results: Sequence[CheckResult],
     units: Mapping[str, str],
 ) -> str:
     """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found.
 
     Args:
-        survey: of the data set.
+        summary: of the data set.
         sources: field -> name in the file.
         parts: the frames of each part.
-        verdicts: on the fields.
+        results: of the checks of the fields.
         units: kind of unit -> name, as the configuration says.
     """
-    sizes = survey.sizes
+    sizes = summary.sizes
     low, high = int(sizes.min()), int(sizes.max())
     per_frame = f"{low} in each frame" if low == high else f"{low} to {high} in a frame"
-    counts = zip(survey.elements, survey.counts.sum(axis=0, dtype=int), strict=True)
+    counts = zip(summary.elements, summary.counts.sum(axis=0, dtype=int), strict=True)
     lines = [
         f"{len(sizes)} frames: " + ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()),
         f"{int(sizes.sum())} atoms, {per_frame}: " + ", ".join(f"{chemical_symbols[Z]} {count}" for Z, count in counts),
@@ -48,9 +48,9 @@ def summary_table(
     for heading in ("minimum", "maximum", "mean"):
         table.add_column(heading, justify="right")
     table.add_column("checks")
-    for name, numbers in survey.ranges.items():
+    for name, numbers in summary.ranges.items():
         if name not in ("N", "Za"):
-            found = "; ".join(_marked(verdict) for verdict in verdicts if verdict.field == name)
+            found = "; ".join(_marked(result) for result in results if result.field == name)
             meaning, source = FIELDS[name].short_meaning, sources.get(name, "no: set to 0")
             table.add_row(
                 name, meaning, source, units[FIELDS[name].unit], *(f"{number:.6g}" for number in numbers), found
@@ -60,5 +60,5 @@ def summary_table(
     return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])
 
 
-def _marked(verdict: Verdict) -> str:
-    return f"WARNING: {verdict.summary}" if verdict.warnings else verdict.summary
+def _marked(result: CheckResult) -> str:
+    return f"WARNING: {result.summary}" if result.findings else result.summary

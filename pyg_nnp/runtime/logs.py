@@ -103,6 +103,32 @@ def versions() -> str:
     return ", ".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in VERSIONS])
 
 
+class _WarningList(logging.Handler):
+    """Keeps the texts of warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
+
+
+@contextmanager
+def kept_warnings() -> Iterator[list[str]]:
+    """Keep the package's warnings.
+
+    Yields:
+        Their texts, so far.
+    """
+    kept = _WarningList()
+    ROOT.addHandler(kept)
+    try:
+        yield kept.texts
+    finally:
+        ROOT.removeHandler(kept)
+
+
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
     """Return a progress bar, which is not shown where the console is no terminal."""
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pyg_nnp.diagnostics.survey import shape_invariants
+from pyg_nnp.data.descriptors import shape_invariants
 
 
 @given(st.integers(0, 10**6), st.booleans())

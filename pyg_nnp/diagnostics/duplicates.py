@@ -1,0 +1,109 @@
+"""Frames that are there twice, and whether they agree."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.source import DataSource, frames_text
+from pyg_nnp.data.summary import DatasetSummary
+from pyg_nnp.diagnostics.finding import CheckResult, Finding, counted, field_finding
+from pyg_nnp.diagnostics.sample import in_batches
+from pyg_nnp.diagnostics.statistics import Array, clusters
+from pyg_nnp.functional.geometry import pair_distances
+
+
+def check_duplicates(
+    source: DataSource, dataset: MoleculeDataset, summary: DatasetSummary, parts: Mapping[str, Tensor]
+) -> CheckResult:
+    """Look for frames with the same molecule in the same shape, and whether they are in several parts."""
+    groups = [group for group in _candidates(summary) if len(group) > 1]
+    groups = _with_equal_distances(dataset, groups, 2 * summary.precision)
+    if not groups:
+        return CheckResult("Ra", "no duplicates")
+    copies = np.sort(np.concatenate([group[1:] for group in groups]))
+    first = "; ".join(frames_text(group) for group in groups[:3])
+    more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
+    text = (
+        f"{source.file}: {counted(len(copies), 'copy', 'copies')} of other frames in {source.field('Ra')}, moved, "
+        f"turned or mirrored perhaps: {first}{more}."
+    )
+    findings = [Finding("duplicates", "Ra", text, "Take out the copies.", tuple(copies.tolist()))]
+    findings += _in_several_parts(source, parts, groups, len(dataset))
+    findings += _contradictions(source, summary, groups)
+    return CheckResult("Ra", counted(len(copies), "duplicate"), tuple(findings))
+
+
+def _in_several_parts(
+    source: DataSource, parts: Mapping[str, Tensor], groups: list[Array], num_frames: int
+) -> list[Finding]:
+    """Warn of frames with copies in other parts than their own."""
+    part_of = np.full(num_frames, "", dtype=object)
+    for part, frames in parts.items():
+        part_of[frames.numpy()] = part
+    across = [group for group in groups if len({part_of[i] for i in group} - {""}) > 1]
+    if not across:
+        return []
+    pairs = "; ".join(", ".join(f"{part_of[i] or 'no part'} {i}" for i in group[:5]) for group in across[:3])
+    text = f"{source.file}: {counted(len(across), 'frame')} with copies in several parts of the split: {pairs}."
+    advice = "Errors on validation and test part are too good then. Take out the copies."
+    return [Finding("duplicates in several parts", "Ra", text, advice, tuple(np.concatenate(across).tolist()))]
+
+
+def _candidates(summary: DatasetSummary) -> list[Array]:
+    points = np.column_stack((summary.shape, summary.Q))
+    labels = clusters(points, 4 * summary.precision)
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+
+
+def _with_equal_distances(dataset: MoleculeDataset, groups: list[Array], tolerance: float) -> list[Array]:
+    """Keep of each group the frames whose distances between like atoms are those of its first frame."""
+    if not groups:
+        return []
+    first = np.concatenate([np.repeat(group[:1], len(group) - 1) for group in groups])
+    other = np.concatenate([group[1:] for group in groups])
+    equal = []
+    for a, b in zip(_distances(dataset, first), _distances(dataset, other), strict=True):
+        equal.append(a.shape == b.shape and bool((abs(a - b) <= [0, tolerance]).all()))
+    kept = {int(group[0]): [int(group[0])] for group in groups}
+    for i, j, same in zip(first.tolist(), other.tolist(), equal, strict=True):
+        if same:
+            kept[i].append(j)
+    return [np.array(group) for group in kept.values() if len(group) > 1]
+
+
+def _distances(dataset: MoleculeDataset, frames: Array) -> Iterator[Array]:
+    """Yield for each frame its pairs, (P, 2): a key of their elements, and their distance, sorted by both."""
+    for batch in in_batches(dataset, torch.from_numpy(frames)):
+        i, j = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
+        distances = pair_distances(batch.Ra.double(), torch.stack((i, j))).numpy()
+        Za = batch.Za.numpy()
+        low, high = np.minimum(Za[i], Za[j]), np.maximum(Za[i], Za[j])
+        frame = batch.batch[i].numpy()
+        order = np.lexsort((distances, 119 * low + high, frame))
+        rows = np.column_stack((119 * low + high, distances))[order]
+        yield from np.split(rows, np.cumsum(np.bincount(frame, minlength=batch.num_graphs))[:-1])
+
+
+def _contradictions(source: DataSource, summary: DatasetSummary, groups: list[Array]) -> list[Finding]:
+    """Warn of frames of one shape with different energies or forces."""
+    E, Fa = summary.E, summary.largest_force
+    measures = {"E": (E, 1e-6 * float(abs(E).max()))} if len(E) else {}
+    measures |= {"Fa": (Fa, 0.01 * float(np.median(Fa)))} if len(Fa) else {}
+    findings = []
+    for name, (values, tolerance) in measures.items():
+        bad = [group for group in groups if np.ptp(values[group]) > tolerance]
+        if bad:
+            worst = max(bad, key=lambda group: float(np.ptp(values[group])))
+            low, high = float(values[worst].min()), float(values[worst].max())
+            what = "is" if name == "E" else "has a largest force of"
+            text = (
+                f"contradicts itself in {counted(len(bad), 'group')} of frames of one shape: in {frames_text(worst)} "
+                f"it {what} {low:.10g} and {high:.10g}."
+            )
+            numbers, advice = {"smallest": low, "largest": high}, "Keep the right ones only."
+            findings.append(field_finding(source, "contradiction", name, text, advice, numbers=numbers))
+    return findings

@@ -1,0 +1,58 @@
+"""All checks of the fields of a data set, and the table of what they found."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.source import DataSource
+from pyg_nnp.diagnostics.charges import check_charges, check_total_charges
+from pyg_nnp.diagnostics.dipoles import check_dipoles
+from pyg_nnp.diagnostics.duplicates import check_duplicates
+from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.diagnostics.forces import check_forces
+from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying_forces
+from pyg_nnp.diagnostics.table import summary_table
+
+if TYPE_CHECKING:
+    from pyg_nnp.config import Config
+
+
+def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tensor]) -> tuple[str, tuple[Finding, ...]]:
+    """Check the numbers of a data set.
+
+    What is known of all frames is in the summary of the data set; what compares frames or fits lines takes at most
+    some thousand.
+
+    Args:
+        config: what the data set was made by.
+        dataset: the data set.
+        parts: its split.
+
+    Returns:
+        The table of the data set, and what seems to be wrong.
+    """
+    fields, source, summary = dataset.fields, DataSource(config.Datahub.data_path, dataset.sources), dataset.summary
+    results = [check_duplicates(source, dataset, summary, parts), check_total_charges(source, summary)]
+    if "E" in fields:
+        results.append(check_outlying_energies(source, summary))
+    if "Fa" in fields:
+        negated = config.Datahub.transforms.negative_gradient
+        results.append(check_forces(source, dataset, summary, config.units, negated))
+        results.append(check_outlying_forces(source, summary))
+    if "Qa" in fields:
+        results.append(check_charges(source, summary))
+    if "Qa" in fields and "M2" in fields:
+        results.append(check_dipoles(source, dataset, config.units, _origin_of_dipoles(config)))
+    table = summary_table(summary, dataset.sources, parts, results, config.units.names)
+    return table, tuple(finding for result in results for finding in result.findings)
+
+
+def _origin_of_dipoles(config: "Config") -> str:
+    """Return about what the first active model takes dipole moments."""
+    for model in config.Modelhub.internal_FFs.values():
+        for layer in model.layers:
+            if model.active and layer.name == "AtomicCharge2Dipole":
+                return str({**model.build_params, **layer.params}.get("origin", "lab"))
+    return "lab"
