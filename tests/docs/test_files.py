@@ -116,3 +116,16 @@ def test_split(run: Path) -> None:
     with safe_open(path, "np") as file:
         frames = b"".join(file.get_tensor(part).tobytes() for part in json.loads(description)["parts"])
     assert hashlib.sha256(description.encode() + frames).hexdigest() == sha
+
+
+def test_summary(run: Path) -> None:
+    (path,) = run.glob("processed_dataset_*/summary_*.safetensors")
+    text, arrays = saved(path, "summary")
+    description, _, sha = text.partition(" sha256 ")
+    assert set(json.loads(description)) == documented("key of `summary`")
+    assert arrays == documented("array of a summary")
+    with safe_open(path, "np") as file:
+        content = b"".join(file.get_tensor(name).tobytes() for name in sorted(arrays))
+    assert hashlib.sha256(description.encode() + content).hexdigest() == sha
+    (store,) = run.glob("processed_dataset_*/dataset.h5")
+    assert store.read_bytes().split()[-1].decode() == json.loads(description)["store"]
