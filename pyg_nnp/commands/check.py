@@ -11,12 +11,7 @@ from torch import Tensor
 
 from pyg_nnp.config import Config, load_config
 from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.diagnostics import examine, report
-from pyg_nnp.diagnostics.configured_units import check_energy_unit, check_length_unit
-from pyg_nnp.diagnostics.model import check_cutoff, check_largest_element
-from pyg_nnp.diagnostics.parts import check_parts
-from pyg_nnp.diagnostics.references import check_references
-from pyg_nnp.diagnostics.sample import small_sample
+from pyg_nnp.diagnostics.checks import run_checks
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.potential import Potential
@@ -58,7 +53,7 @@ def prepare(
     Args:
         config: the configuration.
         out: folder that gets the processed data.
-        potentials: of the active models, by name.
+        potentials: name -> potential, of the models that are to be trained.
 
     Returns:
         The data set, and the frames of each part.
@@ -70,19 +65,7 @@ def prepare(
     with _named(config.source):
         dataset = MoleculeDataset.from_config(config, out)
         parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
-    sample = small_sample(dataset)
-    # before forces are checked, which with positions in a wrong unit look wrong themselves
-    for name in potentials:
-        report(check_length_unit(config, name, sample))
-    table, findings = examine(config, dataset, parts)
-    log.info("Data set: %s", table)
-    report(findings)
-    report(check_parts(config, dataset.summary, parts))
-    report(check_references(config, dataset, sample))
-    for name, potential in potentials.items():
-        report(check_largest_element(config, name, potential, dataset.summary))
-        report(check_energy_unit(config, name, sample))
-        report(check_cutoff(config, name, potential, sample))
+    run_checks(config, dataset, parts, potentials)
     return dataset, parts
 
 

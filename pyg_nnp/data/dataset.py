@@ -119,38 +119,18 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
     @property
     def summary(self) -> DatasetSummary:
-        """What is known of all frames, by number, kept with the store; of a subset or a copy it is made anew."""
+        """What is known of all frames, kept with the store; that of a subset or a copy is made anew."""
         if self._summary is None:
-            self._summary = (
-                kept_summary(self.folder, self.info.digest, self._dtype, self._summarize)
-                if self._is_whole
-                else self._summarize()
-            )
+            blocks = self.blocks(self.fields)
+            kept = (self.folder, self.info.digest, self._dtype)
+            self._summary = kept_summary(*kept, blocks) if self._is_whole else summarize(blocks)
         return self._summary
-
-    def _summarize(self) -> DatasetSummary:
-        return summarize(self.blocks(self.fields))
 
     @property
     def elements(self) -> list[int]:
         """The atomic numbers that occur, in ascending order."""
         found: list[int] = self.summary.elements.tolist()
         return found
-
-    @property
-    def charges(self) -> list[float]:
-        """The total charges that occur, in ascending order."""
-        return self.summary.charges
-
-    @property
-    def compositions(self) -> list[str]:
-        """The chemical formulas that occur, in alphabetical order."""
-        return self.summary.compositions
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of elements and positions of all frames in their order, in the precision of the data set."""
-        return self.summary.fingerprint
 
     @property
     def max_atoms(self) -> int:

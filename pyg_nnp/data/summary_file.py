@@ -8,7 +8,7 @@ followed by the bytes of the arrays in alphabetical order.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from torch import Tensor
 
-from pyg_nnp.data.summary import Array, DatasetSummary
+from pyg_nnp.data.summary import Array, DatasetSummary, summarize
 from pyg_nnp.runtime.files import alone_in, write_durably
 
 LAYOUT = 1
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def kept_summary(
-    folder: Path, store_digest: str, dtype: torch.dtype, make: Callable[[], DatasetSummary]
+    folder: Path, store_digest: str, dtype: torch.dtype, blocks: Iterable[Mapping[str, Tensor]]
 ) -> DatasetSummary:
     """Read the summary that is kept with a store; make and keep it where there is none, or none that is right.
 
@@ -35,14 +36,14 @@ def kept_summary(
         folder: of the store.
         store_digest: of the content of the store.
         dtype: of the positions of the data set.
-        make: looks at all frames.
+        blocks: all frames, as :func:`pyg_nnp.data.summary.summarize` takes them.
     """
     name = str(dtype).removeprefix("torch.")
     path = folder / f"summary_{name}.safetensors"
     made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name}
     summary = _read(path, made_from)
     if summary is None:
-        summary = make()
+        summary = summarize(blocks)
         try:
             with alone_in(folder, log):
                 write_durably(path, [_content(summary, made_from)])

@@ -45,7 +45,7 @@ def evaluate_file(
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
-        of_training = dataset.fingerprint == predictor.domain.fingerprint
+        of_training = dataset.summary.fingerprint == predictor.domain.fingerprint
         if part is None and of_training:
             log.warning("%s: these are the data of the training. Errors on what was not trained: --part test.", path)
         if part is not None and predictor.domain.fingerprint and not of_training:
@@ -57,7 +57,7 @@ def evaluate_file(
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
         rows, of_gradients = _errors(predictor, dataset, dataset.batches(frames, size), distances)
-        unknown = unknown_compositions(predictor.domain, dataset.compositions) if part is None else ""
+        unknown = unknown_compositions(predictor.domain, dataset.summary.compositions) if part is None else ""
     if unknown:
         log.warning("%s: %s", path, unknown)
     distances.report(f"Errors there may be large. Are the positions of {path} in the unit of the training data?")

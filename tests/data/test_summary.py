@@ -65,9 +65,9 @@ def test_fingerprint_is_that_of_elements_and_positions(frames: list[Frame], make
     rows += [np.concatenate([frame[name] for frame in frames]) for name in ("Za", "Ra")]
     rows[2] = rows[2].astype(np.float32)
     expected = hashlib.sha256(b"".join(values.tobytes() for values in rows)).hexdigest()
-    assert MoleculeDataset(make_store(frames)).fingerprint == expected
+    assert MoleculeDataset(make_store(frames)).summary.fingerprint == expected
     moved = [frames[0] | {"Ra": frames[0]["Ra"] + 1e-3}, *frames[1:]]
-    assert MoleculeDataset(make_store(moved)).fingerprint != expected
+    assert MoleculeDataset(make_store(moved)).summary.fingerprint != expected
 
 
 def test_pieces_do_not_matter(frames: list[Frame], open_dataset: OpenDataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,5 +91,5 @@ def test_subsets_and_copies_have_their_own(frames: list[Frame], open_dataset: Op
         expected = {int(Z) for i in range(len(part)) for Z in part[i].Za}
         assert set(part.elements) == expected
         assert part.summary.E.tolist() == [float(part[i].E) for i in range(len(part))]
-        assert part.fingerprint != dataset.fingerprint
+        assert part.summary.fingerprint != dataset.summary.fingerprint
     assert sorted(dataset.folder.iterdir()) == kept

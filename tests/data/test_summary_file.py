@@ -24,7 +24,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def blocks(self: MoleculeDataset, *args: Any) -> Iterator[Any]:
         looked_at.append(self.folder)
-        return original(self, *args)
+        yield from original(self, *args)
 
     monkeypatch.setattr(MoleculeDataset, "blocks", blocks)
     return looked_at
@@ -95,7 +95,7 @@ def test_that_of_another_store_or_version_is_not_used(
     assert made == [folder, other, folder, folder]
     double = (folder / NAME).with_name("summary_float64.safetensors")
     double.write_bytes((folder / NAME).read_bytes())
-    assert MoleculeDataset(folder, torch.float64).fingerprint != right.fingerprint
+    assert MoleculeDataset(folder, torch.float64).summary.fingerprint != right.fingerprint
 
 
 def test_a_folder_that_cannot_be_written_to(

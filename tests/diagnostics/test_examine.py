@@ -9,7 +9,8 @@ from small_set import FRAMES, config
 
 from pyg_nnp.config import load_config
 from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.diagnostics import Finding, examine
+from pyg_nnp.diagnostics.examine import examine
+from pyg_nnp.diagnostics.finding import Finding
 
 
 def findings_of(frames: list[Frame], folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[Finding]]:
