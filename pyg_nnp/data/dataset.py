@@ -1,6 +1,5 @@
 """The data set: PyG's ``InMemoryDataset`` over flat rows, and its fast batches."""
 
-import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,8 +13,8 @@ from pyg_nnp.data.batches import make_batch
 from pyg_nnp.data.load import load_frames
 from pyg_nnp.data.loader_processes import LoaderProcesses
 from pyg_nnp.data.preprocess import preprocess
-from pyg_nnp.data.summary import DatasetSummary, summarize
-from pyg_nnp.data.summary_file import kept_summary
+from pyg_nnp.data.summary import DatasetSummary, LazySummary
+from pyg_nnp.data.summary_file import KeptSummary
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -59,17 +58,13 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         num_workers: int = 0,
         verify: bool = True,
     ) -> None:
-        folder = Path(store_folder)
-        super().__init__(root=str(folder), transform=transform)
+        super().__init__(root=str(store_folder), transform=transform)
         # PyG's own place for values, which cannot express that frames share some
         self._data = Data()
-        self.folder = folder
-        self._frames, self.info = load_frames(folder, dtype, in_memory, verify)
-        self._dtype = dtype
+        self.folder = Path(store_folder)
+        self._frames, self.info = load_frames(self.folder, dtype, in_memory, verify)
         self._subset: Tensor | None = None
-        # whether the frames are all of the store's, in their order
-        self._is_whole = True
-        self._summary: DatasetSummary | None = None
+        self._summary: LazySummary = KeptSummary(self.folder, self.info.digest, dtype)
         self.num_workers = 0 if self.in_memory else num_workers
         self._processes = LoaderProcesses()
 
@@ -120,17 +115,12 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @property
     def summary(self) -> DatasetSummary:
         """What is known of all frames, kept with the store; that of a subset or a copy is made anew."""
-        if self._summary is None:
-            blocks = self.blocks(self.fields)
-            kept = (self.folder, self.info.digest, self._dtype)
-            self._summary = kept_summary(*kept, blocks) if self._is_whole else summarize(blocks)
-        return self._summary
+        return self._summary.of(self.blocks(self.fields))
 
     @property
     def elements(self) -> list[int]:
         """The atomic numbers that occur, in ascending order."""
-        found: list[int] = self.summary.elements.tolist()
-        return found
+        return [int(Z) for Z in self.summary.elements]
 
     @property
     def max_atoms(self) -> int:
@@ -218,15 +208,14 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return the subset that slices, lists, index arrays or boolean masks select; memory is shared with it."""
         part: MoleculeDataset = super().index_select(idx)
         part._subset = torch.as_tensor(list(part.indices()), dtype=torch.int64)
-        part._is_whole, part._summary = False, None
+        part._summary = LazySummary()
         return part
 
     def copy(self, idx: Any = None) -> "MoleculeDataset":
         """Return a deep copy of the data set, or of the part of it that ``idx`` selects, which is then in memory."""
-        part = copy.copy(self) if idx is None else self.index_select(idx)
+        part = self.index_select(slice(None) if idx is None else idx)
         part._frames = part._frames.subset(part._of_all(torch.arange(len(part))))
         part._indices = part._subset = None
-        part._is_whole, part._summary = False, None
         part.num_workers = 0
         return part
 

@@ -142,6 +142,22 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
     )
 
 
+class LazySummary:
+    """The summary of a data set, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._summary: DatasetSummary | None = None
+
+    def of(self, blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
+        """Return the summary of all frames, block by block, which are the same at each call."""
+        if self._summary is None:
+            self._summary = self._make(blocks)
+        return self._summary
+
+    def _make(self, blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
+        return summarize(blocks)
+
+
 def _pieces(block: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
     """Cut a block into runs of frames with at most :data:`MAX_PAIRS` pairs of atoms."""
     ptr = offsets(block["N"]).tolist()

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from pyg_nnp.data.summary import Array, DatasetSummary, summarize
-from pyg_nnp.runtime.files import alone_in, write_durably
+from pyg_nnp.data.summary import Array, DatasetSummary, LazySummary, summarize
+from pyg_nnp.runtime.files import locked_folder, write_durably
 
 LAYOUT = 1
 _KEY, _NUMBERS = "summary", ("precision", "fingerprint", "ranges")
@@ -27,30 +27,33 @@ _KEY, _NUMBERS = "summary", ("precision", "fingerprint", "ranges")
 log = logging.getLogger(__name__)
 
 
-def kept_summary(
-    folder: Path, store_digest: str, dtype: torch.dtype, blocks: Iterable[Mapping[str, Tensor]]
-) -> DatasetSummary:
-    """Read the summary that is kept with a store; make and keep it where there is none, or none that is right.
+class KeptSummary(LazySummary):
+    """The summary of all frames of a store, which is read if it is kept with the store, else made and kept.
 
     Args:
         folder: of the store.
         store_digest: of the content of the store.
         dtype: of the positions of the data set.
-        blocks: all frames, as :func:`pyg_nnp.data.summary.summarize` takes them.
     """
-    name = str(dtype).removeprefix("torch.")
-    path = folder / f"summary_{name}.safetensors"
-    made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name}
-    summary = _read(path, made_from)
-    if summary is None:
+
+    def __init__(self, folder: Path, store_digest: str, dtype: torch.dtype) -> None:
+        super().__init__()
+        name = str(dtype).removeprefix("torch.")
+        self._path = folder / f"summary_{name}.safetensors"
+        self._made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name}
+
+    def _make(self, blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
+        kept = _read(self._path, self._made_from)
+        if kept is not None:
+            return kept
         summary = summarize(blocks)
         try:
-            with alone_in(folder, log):
-                write_durably(path, [_content(summary, made_from)])
+            with locked_folder(self._path.parent, log):
+                write_durably(self._path, [_content(summary, self._made_from)])
         except OSError as error:
             # as in a folder of somebody else; next time it is made again
-            log.info("%s: the summary of the data set is not kept: %s.", path, error.strerror or error)
-    return summary
+            log.info("%s: the summary of the data set is not kept: %s.", self._path, error.strerror or error)
+        return summary
 
 
 def _content(summary: DatasetSummary, made_from: Mapping[str, Any]) -> bytes:
