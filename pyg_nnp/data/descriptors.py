@@ -79,16 +79,17 @@ def shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array,
         :func:`elements_of` reads them, and (M,) distances in the type of ``Ra``.
     """
     i, j = pairs = all_pairs(N)
-    frames = torch.arange(len(N)).repeat_interleave(N)[i]
     keys = NUMBER_OF_ELEMENTS * torch.minimum(Za[i], Za[j]) + torch.maximum(Za[i], Za[j])
-    distances = pair_distances(Ra, pairs).numpy()
-    labels = (NUMBER_OF_ELEMENTS**2 * frames + keys).numpy()
-    order = np.argsort(labels)
-    labels = labels[order]
-    firsts = np.flatnonzero(np.diff(labels, prepend=-1))
-    shortest = np.minimum.reduceat(distances[order], firsts) if len(firsts) else distances
-    found_frames, found_keys = np.divmod(labels[firsts], NUMBER_OF_ELEMENTS**2)
-    return np.bincount(found_frames, minlength=len(N)).astype(np.int32), found_keys.astype(np.int16), shortest
+    found = keys.bincount(minlength=NUMBER_OF_ELEMENTS**2).nonzero()[:, 0]
+    place_of = torch.zeros(NUMBER_OF_ELEMENTS**2, dtype=torch.int64)
+    place_of[found] = torch.arange(len(found))
+    frames = torch.arange(len(N)).repeat_interleave(N)[i]
+    shortest = Ra.new_full((len(N) * len(found),), torch.inf)
+    shortest = shortest.scatter_reduce(0, len(found) * frames + place_of[keys], pair_distances(Ra, pairs), "amin")
+    shortest = shortest.view(len(N), len(found))
+    there = shortest.isfinite()
+    keys_there = found.expand_as(shortest)[there]
+    return there.sum(dim=1).int().numpy(), keys_there.short().numpy(), shortest[there].numpy()
 
 
 def elements_of(key: int) -> tuple[int, int]:
