@@ -1,20 +1,23 @@
 """The force constant of bonds of hydrogen, which tells sign and unit of forces without energies."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch_geometric.data import Data
 
 from pyg_nnp.diagnostics.statistics import Slope, slope_of, stiffness
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 # Harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
 _STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
 
 
 def stiffness_of_bonds(
-    batches: Iterable[Data], hartree: float | None, bohr: float | None
+    batches: "Iterable[Data]", hartree: float | None, bohr: float | None
 ) -> tuple[Slope | None, float | None]:
     """Return the force constant of bonds of hydrogen, and how many times the usual it is in some units.
 
@@ -31,7 +34,7 @@ def stiffness_of_bonds(
     return bond, abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
 
 
-def _most_common_bonds(batches: Iterable[Data]) -> tuple[int, Slope]:
+def _most_common_bonds(batches: "Iterable[Data]") -> tuple[int, Slope]:
     """Fit the force constant of bonds of hydrogen to the most common of C, N and O."""
     rows = []
     for batch in batches:
