@@ -6,19 +6,28 @@ from torch import Tensor
 _ELEMENTS = 119  # more than there are atomic numbers
 
 
-def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
-    r"""Return the distances :math:`|R_i - R_j|`.
+def pair_vectors(Ra: Tensor, pair_index: Tensor) -> Tensor:
+    r"""Return the vectors :math:`R_j - R_i` of pairs, ``j, i = pair_index``.
 
     Args:
         Ra: (A, 3) positions.
-        pair_index: (2, P) pairs of different atoms at different places.
+        pair_index: (2, P) pairs.
 
     Returns:
-        (P,)
+        (P, 3)
     """
-    first, second = pair_index
-    delta: Tensor = Ra.index_select(0, first) - Ra.index_select(0, second)
-    return delta.square().sum(dim=1).sqrt()
+    j, i = pair_index
+    return Ra.index_select(0, j) - Ra.index_select(0, i)  # (P, 3)
+
+
+def lengths(vectors: Tensor) -> Tensor:
+    """Return the (P,) lengths of (P, 3) vectors, of which none is 0 where they are differentiated."""
+    return vectors.square().sum(dim=1).sqrt()  # (P,)
+
+
+def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
+    """Return the (P,) distances of (2, P) pairs of atoms at different (A, 3) positions."""
+    return lengths(pair_vectors(Ra, pair_index))
 
 
 def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple[int, int], float]:

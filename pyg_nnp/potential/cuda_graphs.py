@@ -1,4 +1,4 @@
-"""Steps and predictions as CUDA graphs: recorded once, then replayed without the time that starting kernels takes."""
+"""Steps and predictions as CUDA graphs: recorded once, then run without the time that starting kernels takes."""
 
 import logging
 import math
@@ -11,23 +11,22 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import pair_distances
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
-from pyg_nnp.layers import Distance, RangeSeparation
+from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.potential.potential import Potential, tensors_of
+from pyg_nnp.potential.potential import PAIRS, Potential, tensors_of
 
 log = logging.getLogger(__name__)
 
 Predict = Callable[[Data], Fields]
 # what is recorded: it predicts for a batch, and may go on to compute gradients
 Function = Callable[[Predict, Data], Fields]
-# runs a function of no arguments, and returns what it returned and what computes that anew in the same memory
+# runs a function of no arguments, and returns what it returned, and a function that computes that anew in its place
 Record = Callable[[Callable[[], Fields]], tuple[Fields, Callable[[], None]]]
 
-_GHOSTS = 2
+_PADDING = 2  # atoms
 # each keeps the memory of a step; more shapes than these are not worth the time to record them
 _MOST_RECORDINGS = 8
 _TOLERANCE = 1e-3
@@ -57,16 +56,16 @@ def _predict(predict: "Predict", batch: Data) -> Fields:
 class _Recording:
     inputs: list[Tensor]
     outputs: Fields
-    replay: Callable[[], None]
+    run: Callable[[], None]
 
 
-class Replayed:
-    """A function of a potential and a batch, recorded for the shapes that come up a second time, and replayed.
+class CudaGraphs:
+    """A function of a potential and a batch, recorded as a CUDA graph for the shapes that come up a second time.
 
-    Numbers of molecules and atoms have to repeat. The pairs within the cutoff, which differ from batch to batch, are
-    found before and filled up: with one pair of two ghost atoms, a molecule of its own at a distance where the filters
-    have all but gone. Everything else, and what cannot be recorded or comes out different, is computed as usual:
-    potentials with layers of a user's own, whose python code a recording would leave out, and other devices.
+    Numbers of molecules and atoms have to repeat. The pairs within the cutoff, whose number differs from batch to
+    batch, are found before and filled up with one pair of two padding atoms, a molecule of its own at a distance where
+    the filters have all but gone. Everything else, and what cannot be recorded or comes out different, is computed as
+    usual: potentials with layers of a user's own, whose Python code a recording would leave out, and other devices.
 
     Args:
         potential: what predicts.
@@ -99,13 +98,12 @@ class Replayed:
     def __call__(self, batch: Data) -> Fields:
         """Return what the function returns, in memory of its own."""
         potential = self._potential
-        complete = all(name in batch for name in ("Ra", "Za", "N", "Q"))  # or else the potential says what is missing
-        if not (self._usable and complete and potential.device.type == self._device):
+        if not (self._usable and potential.device.type == self._device):
             return self._function(potential, batch)
         # what is kept has to be of use outside of inference mode, too
         with torch.inference_mode(False):
-            potential.prepare(batch.Za)
-            given, seen = filled_up(batch, potential.reach, potential.dtype), _seen_by_function(batch)
+            potential.prepare()
+            given, seen = filled_up(potential.inputs_of(batch), potential.reach), _seen_by_function(batch)
             inputs = [*given.values(), *seen.values()]
             # a recording reads parameters where they were
             places = tuple(value.data_ptr() for value in tensors_of(potential))
@@ -115,7 +113,7 @@ class Replayed:
             recording = self._recordings[key]
             for kept, value in zip(recording.inputs, inputs, strict=True):
                 kept.copy_(value)
-            recording.replay()
+            recording.run()
             return {name: value.clone() for name, value in recording.outputs.items()}
 
     def _is_recorded(self, key: Any, given: Fields, seen: Fields, batch: Data) -> bool:
@@ -142,30 +140,30 @@ class Replayed:
 
     def _recorded(self, given: Fields, seen: Fields, batch: Data) -> _Recording | None:
         """Record the function, or say why not."""
-        filled = Data(**{name: value.clone() for name, value in given.items()}, num_nodes=len(given["Za"]))
+        filled = {name: value.clone() for name, value in given.items()}
         visible = Data(**{name: value.clone() for name, value in seen.items()}, num_nodes=len(seen["Za"]))
         inner = with_given_pairs(self._potential)
-        lengths = {"atom": len(filled.Za) - _GHOSTS, "graph": len(filled.N) - 1}
+        counts = {"atom": len(filled["Za"]) - _PADDING, "graph": len(filled["N"]) - 1}
 
         def predict(_: Data) -> Fields:
-            return {name: value[: lengths[FIELDS[name].level]] for name, value in inner(filled).items()}
+            return {name: value[: counts[FIELDS[name].level]] for name, value in inner.predict(filled).items()}
 
         try:
-            outputs, replay = self._record(lambda: self._function(predict, visible))
+            outputs, run = self._record(lambda: self._function(predict, visible))
         except RuntimeError as error:
             log.warning("A step could not be recorded as a CUDA graph (%s): slower.", error)
             return None
         for value in outputs.values():
             value.detach().fill_(math.nan)  # so that it is noticed if nothing is computed anew
-        replay()
+        run()
         expected = self._function(self._potential, batch)
         wrong = [name for name, value in expected.items() if not _agree(outputs[name], value)]
         if wrong:
             log.warning("The CUDA graph of a step differs from the step in %s: not used.", ", ".join(wrong))
             return None
-        log.debug("Recorded a CUDA graph: %d atoms, %d edges.", filled.num_nodes, filled.edge_index.shape[1])
-        kept = [*(filled[name] for name in given), *(visible[name] for name in seen)]
-        return _Recording(kept, outputs, replay)
+        log.debug("Recorded a CUDA graph: %d atoms, %d edges.", len(filled["Za"]), filled["edge_index"].shape[1])
+        kept = [*filled.values(), *(visible[name] for name in seen)]
+        return _Recording(kept, outputs, run)
 
 
 def _seen_by_function(batch: Data) -> Fields:
@@ -173,31 +171,31 @@ def _seen_by_function(batch: Data) -> Fields:
     return {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
 
 
-def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
-    """Return the inputs of a potential for a batch and its ghosts, with pairs up to a capacity.
+def filled_up(inputs: Fields, reach: float) -> Fields:
+    """Return the inputs of a potential for a batch and its padding atoms, with pairs up to a capacity.
 
     Args:
-        batch: with ``Ra``, ``Za``, ``N`` and ``Q``, and maybe ``edge_index``.
+        inputs: as :meth:`pyg_nnp.potential.potential.Potential.inputs_of` returns them.
         reach: pairs within it are kept [length].
-        dtype: precision of the potential, in which distances are compared with ``reach``.
+
+    Returns:
+        The same, ``edge_index`` as pairs j -> i and then the same pairs reversed.
     """
-    Ra, Za, N, Q = batch.Ra.to(dtype), batch.Za, batch.N, batch.Q
-    edges = batch.edge_index if "edge_index" in batch else find_edges(Ra, N, reach)
-    pairs = edges[:, edges[0] < edges[1]]
-    pairs = pairs[:, pair_distances(Ra, pairs) < reach]
-    ghosts = torch.arange(_GHOSTS, device=Za.device)
-    # at least one, so that ghosts are no atoms without neighbours
+    Ra, Za, N, Q, molecule, edges = (inputs[name] for name in ("Ra", "Za", "N", "Q", "batch", "edge_index"))
+    pairs = edges[:, edges[0] > edges[1]]  # (2, P)
+    pairs = pairs[:, pair_distances(Ra, pairs) < reach]  # (2, P_sr)
+    padding = torch.arange(_PADDING, device=Za.device)
+    # at least one, so that padding atoms are no atoms without neighbors
     missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
-    pairs = torch.cat((pairs, (ghosts + len(Za))[:, None].expand(-1, missing)), dim=1)
-    molecule = batch.batch if batch.get("batch") is not None else torch.zeros_like(Za)
-    place = torch.zeros_like(Ra[:1]).expand(_GHOSTS, -1).clone()
-    place[:, 0] = ghosts * ((1 - 1e-4) * reach)
+    pairs = torch.cat((pairs, (padding + len(Za)).flip(0)[:, None].expand(-1, missing)), dim=1)  # (2, capacity)
+    place = torch.zeros_like(Ra[:1]).expand(_PADDING, -1).clone()
+    place[:, 0] = padding * ((1 - 1e-4) * reach)
     return {
         "Ra": torch.cat((Ra, place)),
-        "Za": torch.cat((Za, Za[:1].expand(_GHOSTS))),
-        "N": torch.cat((N, torch.full_like(N[:1], _GHOSTS))),
+        "Za": torch.cat((Za, Za[:1].expand(_PADDING))),
+        "N": torch.cat((N, torch.full_like(N[:1], _PADDING))),
         "Q": torch.cat((Q, torch.zeros_like(Q[:1]))),
-        "batch": torch.cat((molecule, torch.full_like(molecule[:1], len(N)).expand(_GHOSTS))),
+        "batch": torch.cat((molecule, torch.full_like(molecule[:1], len(N)).expand(_PADDING))),
         "edge_index": torch.cat((pairs, pairs.flip(0)), dim=1),
     }
 
@@ -212,10 +210,14 @@ class _GivenPairs(Layer):
     """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
 
     reads = ("Ra", "edge_index")
-    writes = ("edge_index_sr", "Dij_sr")
+    writes = tuple(dict.fromkeys((*Distance.writes, *RangeSeparation.writes)))
 
     def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
-        return {"edge_index_sr": edge_index, "Dij_sr": pair_distances(Ra, edge_index[:, : edge_index.shape[1] // 2])}
+        pair_index = edge_index[:, : edge_index.shape[1] // 2]  # (2, P)
+        Vij = pair_vectors(Ra, pair_index)
+        Dij = lengths(Vij)
+        of_pairs = {"pair_index": pair_index, "Vij": Vij, "Dij": Dij}
+        return {**of_pairs, "edge_index_sr": edge_index, "Vij_sr": Vij, "Dij_sr": Dij}
 
 
 def with_given_pairs(potential: Potential) -> Potential:
@@ -233,11 +235,12 @@ def with_given_pairs(potential: Potential) -> Potential:
 def _can_be_recorded(potential: Potential) -> bool:
     layers = [cast(Layer, module) for module in potential.layers]
     separations = [layer for layer in layers if isinstance(layer, RangeSeparation)]
-    others = {name for layer in layers if not isinstance(layer, Distance | RangeSeparation) for name in layer.reads}
+    # Force reads pairs that are farther apart, too, but its energy does not depend on them
+    others = [layer for layer in layers if not isinstance(layer, Distance | RangeSeparation | Force)]
     return (
         all(_is_known(module) for module in potential.modules())
         and [layer.reach for layer in separations] == [potential.reach]
-        and others.isdisjoint(("edge_index", "pair_index", "Dij"))
+        and all(PAIRS.isdisjoint(layer.reads) for layer in others)
     )
 
 

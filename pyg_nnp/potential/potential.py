@@ -13,11 +13,13 @@ from torch_geometric.data import Data
 from pyg_nnp.errors import DataError, FieldError, did_you_mean
 from pyg_nnp.fields import INPUTS, OUTPUTS
 from pyg_nnp.functional.geometry import sum_over_atoms
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.neighbors import check_edges, find_edges
 from pyg_nnp.layers.base import Fields, Layer, RadialFunction
 from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.units import Units
 
+# what there is of all pairs, whatever their distance
+PAIRS = {"edge_index", "pair_index", "Vij", "Dij"}
 _SIZE_OF_REFERENCES = 119  # one for each atomic number, and 0
 
 
@@ -49,7 +51,7 @@ class Potential(nn.Module):
         self.spec = dict(spec or {})
         self.domain = TrainingDomain()
         self._differentiated = {name for layer in layers for name in layer.differentiates}
-        of_pairs = [layer.reach for layer in layers if {"edge_index", "pair_index", "Dij"} & {*layer.reads}]
+        of_pairs = [layer.reach for layer in layers if PAIRS & {*layer.reads}]
         self.reach = max(of_pairs, default=0.0)
         self._functions = functions_of_distance(layers)
         sources = {source for of_layer in self._functions.values() for source in of_layer.values()}
@@ -164,14 +166,18 @@ class Potential(nn.Module):
             potential predicts depends on its layers. In evaluation mode they carry no graph.
 
         Raises:
-            DataError: in evaluation mode, an element that the potential was not trained on.
+            DataError: a neighbor list that is not whole; in evaluation mode, an element that it was not trained on.
             FieldError: a field is missing, or a layer does not return what it declares.
         """
-        gradients = bool(self._differentiated) or torch.is_grad_enabled()
+        with torch.inference_mode(False):
+            inputs = self.inputs_of(data)
+            self.prepare()
+            return self.predict(inputs)
+
+    def predict(self, inputs: Fields) -> Fields:
+        """Predict from complete inputs, as :meth:`inputs_of` returns them, with nothing checked any more."""
         # forces are a derivative, also where the caller wants none
-        with torch.inference_mode(False), torch.set_grad_enabled(gradients):
-            inputs = self._inputs(data)
-            self.prepare(inputs["Za"])
+        with torch.set_grad_enabled(bool(self._differentiated) or torch.is_grad_enabled()):
             fields = self._run(inputs)
         outputs = self.outputs
         predicted: Fields = {name: fields[name] for name in outputs if name != "Q"}
@@ -183,15 +189,18 @@ class Potential(nn.Module):
             predicted["Q"] = sum_over_atoms(charges, batch, len(N)) if uncorrected is None else uncorrected
         return predicted if self.training else {name: value.detach() for name, value in predicted.items()}
 
-    def prepare(self, Za: Tensor) -> None:
-        """Do what a prediction for some atomic numbers begins with: refine, if it is time to, and look for new ones."""
+    def prepare(self) -> None:
+        """Do what a prediction begins with: refine, if it is time to."""
         if self._refine_next or not self.training:
             self.refine()
-        if not self.training:
-            self._refuse_unseen_elements(Za)
 
-    def _inputs(self, data: Data) -> Fields:
-        """Return what layers may read, so that no label can leak into a prediction."""
+    def inputs_of(self, data: Data) -> Fields:
+        """Return what layers may read, checked and complete, so that no label can leak into a prediction.
+
+        Raises:
+            DataError: a neighbor list that is not whole; in evaluation mode, an element that it was not trained on.
+            FieldError: a field is missing.
+        """
         inputs: Fields = {}
         for name in INPUTS:
             if name in data:
@@ -201,10 +210,12 @@ class Potential(nn.Module):
             elif name not in ("batch", "edge_index"):
                 raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N and Q.")
         inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
-        if "edge_index" not in inputs:
+        if "edge_index" in inputs:
+            check_edges(inputs["edge_index"], len(inputs["Za"]))
+        else:
             inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], self.reach)
-        for name in self._differentiated:
-            inputs[name] = inputs[name].detach().requires_grad_()
+        if not self.training:
+            self._refuse_unseen_elements(inputs["Za"])
         return inputs
 
     def _refuse_unseen_elements(self, Za: Tensor) -> None:
@@ -218,7 +229,7 @@ class Potential(nn.Module):
             )
 
     def _run(self, inputs: Fields) -> Fields:
-        fields = dict(inputs)
+        fields = {name: self._leaf(name, value) for name, value in inputs.items()}
         for number, module in enumerate(self.layers):
             if number in self._skipped:
                 continue
@@ -226,6 +237,9 @@ class Potential(nn.Module):
             arguments: dict[str, Any] = {name: fields[name] for name in layer.reads if name in fields}
             for name, source in self._functions.get(number, {}).items():
                 arguments[name] = _as_function(cast(Layer, self.layers[source]), name)
+            if not self._differentiated.isdisjoint(layer.writes):
+                # what is differentiated may not depend on anything else that is, for derivatives to be partial ones
+                arguments = {name: self._leaf(name, value) for name, value in arguments.items()}
             written: Any = layer(**arguments)
             if not isinstance(written, dict) or written.keys() != set(layer.writes):
                 returned = sorted(written) if isinstance(written, dict) else f"a {type(written).__name__}"
@@ -235,6 +249,9 @@ class Potential(nn.Module):
                 )
             fields |= written
         return fields
+
+    def _leaf(self, name: str, value: Tensor) -> Tensor:
+        return value.detach().requires_grad_() if name in self._differentiated else value
 
     def _reference(self, inputs: Fields) -> Tensor:
         atomic = self.atomic_energies.index_select(0, inputs["Za"])

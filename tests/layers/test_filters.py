@@ -222,6 +222,7 @@ class Stretched(RangeSeparation):
     """Distances that are changed after the radial basis was computed."""
 
     reads = ("edge_index_sr", "Dij_sr")
+    writes = ("edge_index_sr", "Dij_sr")
 
     def forward(self, edge_index_sr: Tensor, Dij_sr: Tensor) -> dict[str, Tensor]:
         return {"edge_index_sr": edge_index_sr, "Dij_sr": 0.9 * Dij_sr}

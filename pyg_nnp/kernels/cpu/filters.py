@@ -93,9 +93,9 @@ def _aggregate(
             for k in range(start[i], start[i + 1]):
                 e = order[k]
                 j = source[e]
-                # a pair within this thread's atoms is done once, for both of them
+                # a pair within this thread's atoms is done once, for both of them, which may be an atom and its image
                 both = low <= j < high
-                if both and j < i:
+                if both and (j < i or (j == i and e >= num_pairs)):
                     continue
                 p = e if e < num_pairs else e - num_pairs
                 _FILTER(weights, p, table, rows[p], W)
@@ -130,7 +130,7 @@ def _derivatives(
                 e = order[k]
                 j = source[e]
                 both = low <= j < high
-                if both and j < i:
+                if both and (j < i or (j == i and e >= num_pairs)):
                     continue
                 p = e if e < num_pairs else e - num_pairs
                 row = rows[p]
@@ -212,7 +212,7 @@ def _first_derivatives(
                 e = order[k]
                 j = source[e]
                 both = low <= j < high
-                if both and j < i:
+                if both and (j < i or (j == i and e >= num_pairs)):
                     continue
                 p = e if e < num_pairs else e - num_pairs
                 row = rows[p]
