@@ -115,7 +115,7 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
         _check_shapes(spec, tensors)
         potential = potential_from_spec(spec, torch.Generator())
         potential.to(_DTYPES[description["dtype"]])
-        load_parameters(potential, tensors)
+        load_parameters(potential, description, tensors)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
@@ -171,14 +171,26 @@ def _labelled(description: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         yield (name if seen[name] == 1 else f"{name} {seen[name]}"), number
 
 
-def load_parameters(potential: Potential, tensors: Mapping[str, Tensor]) -> None:
-    """Copy all parameters and buffers of a potential from the tensors of a file.
+def load_parameters(potential: Potential, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Copy all parameters and buffers of a potential from the tensors of a file with its description.
 
     Raises:
         KeyError: one is missing.
         RuntimeError: one has another shape.
     """
-    potential.load_state_dict({name: tensors[name] for name in potential.state_dict()})
+    prepended = len(potential.layers) - len(description["layers"])
+    potential.load_state_dict({name: tensors[_name_in_file(name, prepended)] for name in potential.state_dict()})
+
+
+def _name_in_file(name: str, prepended: int) -> str:
+    """Return the name of a tensor in a file whose layers begin after some that are prepended today.
+
+    ``Force`` did not always ask for ``Distance``: potentials without pairs were saved without it.
+    """
+    if not prepended or not name.startswith("layers."):
+        return name
+    _, number, rest = name.split(".", 2)
+    return f"layers.{int(number) - prepended}.{rest}"
 
 
 def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
@@ -190,9 +202,11 @@ def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tenso
     if any(":" in name and not name.startswith("pyg_nnp.") for name in names):
         return
     with torch.device("meta"):
-        expected = potential_from_spec(description, None).state_dict()
-    for name in expected:
-        if name not in parameters or expected[name].shape != parameters[name].shape:
+        potential = potential_from_spec(description, None)
+    prepended = len(potential.layers) - len(description["layers"])
+    for name, expected in potential.state_dict().items():
+        found = parameters.get(_name_in_file(name, prepended))
+        if found is None or found.shape != expected.shape:
             raise ValueError(f"description and parameters do not fit together at {name}")
 
 
