@@ -46,8 +46,9 @@ def test_lone_atom_has_no_force() -> None:
 
 @pytest.mark.parametrize("options", ELECTROSTATICS)
 def test_forces_by_vectors_of_pairs_are_those_by_positions(options: dict, batch: Batch) -> None:
-    """All layers in one graph that begins at the positions, where neither vectors nor distances are cut off from them."""
-    potential = make_potential(with_options("ElectrostaticEnergy", **options)).eval()
+    """All layers in one graph that begins at the positions, from which vectors and distances are not cut off."""
+    entries = with_options("ElectrostaticEnergy", **options)
+    potential = make_potential([(n, {**o, "filters": "exact"} if n == "Core" else o) for n, o in entries]).eval()
     fields = potential.inputs_of(batch)
     fields["Ra"] = fields["Ra"].clone().requires_grad_()
     for layer in potential.layers[:-1]:
