@@ -87,7 +87,7 @@ def test_without_pairs_there_are_forces_of_what_depends_on_positions(batch: Batc
         writes = ("Qa",)
 
         def forward(self, Za: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"Qa": (0.1 * Za).double() - 0.5}
+            return {"Qa": 0.1 * Za.double() - 0.5}
 
     entries = [("Core", {}), ("ElectrostaticEnergy", {}), ("EnergyReduce", {}), ("Force", {})]
     with mock.patch.dict(CORES, {"Charges": Charges}):
