@@ -6,9 +6,10 @@ from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
-from pyg_nnp.layers.radial import GaussianSmearing
+from pyg_nnp.layers.radial import GaussianSmearing, RadialBasis
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
 
 LAYERS: dict[str, type[Layer]] = {
@@ -36,9 +37,11 @@ __all__ = [
     "Distance",
     "ElectrostaticEnergy",
     "EnergyReduce",
+    "FilterTable",
     "Force",
     "GaussianSmearing",
     "Layer",
+    "RadialBasis",
     "RandomAtomEmbedding",
     "RangeSeparation",
     "SchNetCore",

@@ -15,7 +15,8 @@ from pyg_nnp.layers import CORES, LAYERS
 from pyg_nnp.layers.base import Core, Layer
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.resolve import resolve_class
-from pyg_nnp.potential.potential import Potential, check_wiring
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import check_wiring
 from pyg_nnp.units import OPTIONS as UNITS
 
 

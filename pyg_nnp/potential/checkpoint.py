@@ -147,7 +147,8 @@ def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[
     taken, left = [], []
     for label, number in _labelled(potential.spec):
         own = {name: value for name, value in state.items() if name.startswith(f"layers.{number}.")}
-        # buffers and extra state describe the parameters, and are copied with them
+        # buffers and extra state describe the parameters, and are copied with them; rows of tables are chosen anew
+        own = {name: value for name, value in own.items() if not name.endswith(".filter_table._extra_state")}
         if not own.keys() & parameters.keys():
             continue
         found = {name: tensors.get(f"layers.{trained.get(label)}.{name.split('.', 2)[2]}") for name in own}
@@ -178,19 +179,24 @@ def load_parameters(potential: Potential, description: Mapping[str, Any], tensor
         KeyError: one is missing.
         RuntimeError: one has another shape.
     """
-    prepended = len(potential.layers) - len(description["layers"])
-    potential.load_state_dict({name: tensors[_name_in_file(name, prepended)] for name in potential.state_dict()})
+    found = {name: _saved(name, potential, description, tensors) for name in potential.state_dict()}
+    if missing := [name for name, value in found.items() if value is None]:
+        raise KeyError(missing[0])
+    potential.load_state_dict(found)
 
 
-def _name_in_file(name: str, prepended: int) -> str:
-    """Return the name of a tensor in a file whose layers begin after some that are prepended today.
+def _saved(
+    name: str, potential: Potential, description: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Tensor | None:
+    """Return a tensor of a file by its name in the potential that is built from its description today.
 
-    ``Force`` did not always ask for ``Distance``: potentials without pairs were saved without it.
+    ``Force`` did not always ask for ``Distance``: potentials without pairs were saved without this layer in front. The
+    number of rows of filter tables belonged to the core.
     """
-    if not prepended or not name.startswith("layers."):
-        return name
-    _, number, rest = name.split(".", 2)
-    return f"layers.{int(number) - prepended}.{rest}"
+    if name.startswith("layers."):
+        _, number, rest = name.split(".", 2)
+        name = f"layers.{int(number) - len(potential.layers) + len(description['layers'])}.{rest}"
+    return tensors.get(name, tensors.get(name.replace(".filter_table._extra_state", "._extra_state")))
 
 
 def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
@@ -203,10 +209,9 @@ def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tenso
         return
     with torch.device("meta"):
         potential = potential_from_spec(description, None)
-    prepended = len(potential.layers) - len(description["layers"])
     for name, expected in potential.state_dict().items():
-        found = parameters.get(_name_in_file(name, prepended))
-        if found is None or found.shape != expected.shape:
+        found = _saved(name, potential, description, parameters)
+        if found is None or (found.shape != expected.shape and not name.endswith("_extra_state")):
             raise ValueError(f"description and parameters do not fit together at {name}")
 
 

@@ -16,7 +16,9 @@ from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
 from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.potential.potential import PAIRS, Potential, tensors_of
+from pyg_nnp.layers.filter_table import tensors_of, unchanged
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import PAIRS, filter_tables
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ class CudaGraphs:
         device: str = "cuda",
     ) -> None:
         self._potential, self._function, self._record, self._device = potential, function, record, device
-        self._usable = _can_be_recorded(potential)
+        self._usable, self._tables = _can_be_recorded(potential), filter_tables(potential)
         self.forget()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,12 +104,14 @@ class CudaGraphs:
             return self._function(potential, batch)
         # what is kept has to be of use outside of inference mode, too
         with torch.inference_mode(False):
-            potential.prepare()
+            for table in self._tables:
+                table.update()
             given, seen = filled_up(potential.inputs_of(batch), potential.reach), _seen_by_function(batch)
             inputs = [*given.values(), *seen.values()]
             # a recording reads parameters where they were
             places = tuple(value.data_ptr() for value in tensors_of(potential))
-            key = potential.adapted, places, *given, *seen, *((v.shape, v.dtype, v.device) for v in inputs)
+            versions = potential.training, *(table.version for table in self._tables)
+            key = versions, places, *given, *seen, *((v.shape, v.dtype, v.device) for v in inputs)
             if key not in self._recordings and not self._is_recorded(key, given, seen, batch):
                 return self._function(potential, batch)
             recording = self._recordings[key]
@@ -125,7 +129,7 @@ class CudaGraphs:
             self._usable = False
             return False
         if len(self._recordings) == _MOST_RECORDINGS:
-            # those from before something was adapted are of no use any more
+            # those from before tables changed or parameters moved are of no use any more
             self._recordings = {k: recording for k, recording in self._recordings.items() if k[:2] == key[:2]}
             if len(self._recordings) == _MOST_RECORDINGS:
                 return False
@@ -142,11 +146,13 @@ class CudaGraphs:
         """Record the function, or say why not."""
         filled = {name: value.clone() for name, value in given.items()}
         visible = Data(**{name: value.clone() for name, value in seen.items()}, num_nodes=len(seen["Za"]))
-        inner = with_given_pairs(self._potential)
+        inner, tables = with_given_pairs(self._potential), self._tables
         counts = {"atom": len(filled["Za"]) - _PADDING, "graph": len(filled["N"]) - 1}
 
         def predict(_: Data) -> Fields:
-            return {name: value[: counts[FIELDS[name].level]] for name, value in inner.predict(filled).items()}
+            with unchanged(tables):
+                predicted = inner.predict(filled)
+            return {name: value[: counts[FIELDS[name].level]] for name, value in predicted.items()}
 
         try:
             outputs, run = self._record(lambda: self._function(predict, visible))
@@ -228,7 +234,6 @@ def with_given_pairs(potential: Potential) -> Potential:
     inner = Potential(layers, {"untrained": potential.spec.get("untrained", ())})
     inner.atomic_energies, inner.energy_shift = potential.atomic_energies, potential.energy_shift
     inner.train(potential.training)
-    inner.refined_as(potential)
     return inner
 
 

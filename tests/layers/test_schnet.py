@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from molecules import make_potential, with_options
+from molecules import core_of, make_potential, results, some_molecules, with_options
+from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.nn.models import SchNet
 
+from pyg_nnp.layers.schnet import CFConv
 from pyg_nnp.potential.potential import Potential
 
 
@@ -59,3 +61,41 @@ def test_atomic_energies_are_those_of_pyg(batch: Batch, double: None) -> None:
     expected = copy_into_pyg(potential, interaction_graph)(batch.Za, batch.Ra, torch.arange(len(batch.Za)))[:, 0]
     torch.testing.assert_close(potential(batch)["Ea"], expected, rtol=1e-10, atol=1e-10)
     assert expected.std() > 0.01
+
+
+class HalfConv(CFConv):
+    """A convolution with a message of its own."""
+
+    def message(self, x_j: Tensor, W: Tensor) -> Tensor:
+        return 0.5 * super().message(x_j, W)
+
+
+def halved_conv(conv: type[CFConv], of: CFConv) -> CFConv:
+    made = conv(of.lin1.in_features, of.lin1.out_features).double()
+    made.load_state_dict(of.state_dict())
+    return made
+
+
+class HalfSum(CFConv):
+    """A convolution with a sum of its own."""
+
+    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
+        return 0.5 * super().aggregate(inputs, index, dim_size=dim_size)
+
+
+@pytest.mark.parametrize("conv", [HalfConv, HalfSum])
+def test_a_convolution_with_its_own_message_is_used(conv: type[CFConv]) -> None:
+    """It gives forces and their gradients as the fused operator does with half the filters."""
+    batch = Batch.from_data_list(some_molecules())
+    plain, halved = make_potential(), make_potential()
+    for interaction in core_of(plain).interactions:
+        for parameter in interaction.filter_network.lin2.parameters():
+            parameter.data *= 0.5
+    for interaction in core_of(halved).interactions:
+        interaction.conv = halved_conv(conv, interaction.conv)
+    (found, of_found), (right, of_right) = results(halved, batch), results(plain, batch)
+    for name, value in right.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-7)
+    for name, value in of_right.items():
+        factor = 0.5 if "filter_network.lin2" in name else 1.0
+        torch.testing.assert_close(of_found[name], factor * value, rtol=1e-6, atol=1e-7)
