@@ -153,7 +153,8 @@ class FilterTable(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """Return (3,) the number of rows, the steps since it was chosen, and the norm of the parameters at the last."""
-        return torch.tensor([-1 if self.num_rows is None else self.num_rows, self._steps, self._norm]).double()
+        rows = -1 if self.num_rows is None else self.num_rows
+        return torch.tensor([rows, self._steps, self._norm], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take from what was saved; older versions saved the number of rows alone."""

@@ -9,10 +9,11 @@ import pytest
 import torch
 from molecules import core_of, deviation, make_potential, results, some_molecules, with_options
 from torch import Tensor, nn
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 from pyg_nnp.functional.cutoff import unclamped_cosine
 from pyg_nnp.functional.spline import spline_nodes
+from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.schnet import FilterNetwork
@@ -279,3 +280,118 @@ def test_training_steps_give_the_same_bits() -> None:
             optimizer.step()
         states.append(potential.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def stepped(potential: Potential, data: Data, steps: int, fused: bool = False) -> None:
+    """Train with a loop of one's own that never evaluates, and let filters get rougher."""
+    optimizer = torch.optim.Adam(potential.parameters(), lr=0.1, fused=fused)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        potential(data)["Fa"].square().sum().backward(inputs=list(potential.parameters()))
+        optimizer.step()
+        with torch.no_grad():
+            core_of(potential).interactions[0].filter_network.lin1.weight.mul_(1.5)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_rows_follow_parameters_in_a_training_that_never_evaluates(
+    monkeypatch: pytest.MonkeyPatch, fused: bool
+) -> None:
+    monkeypatch.setattr("pyg_nnp.layers.filter_table.CHECK_EVERY", 4)
+    potential, data = make_potential(), some_molecules()[0]
+    table = core_of(potential).filter_table
+    rows = []
+    for _ in range(9):
+        stepped(potential, data, 1, fused)
+        rows.append(table.num_rows)
+    assert rows[:4] == [rows[0]] * 4
+    assert rows[4:8] == [rows[4]] * 4
+    assert rows[0] < rows[4] < rows[8]
+    exact = make_potential(with_options("Core", filters="exact"))
+    exact.load_state_dict(potential.state_dict())
+    core_of(exact).filter_table.exact = True
+    # the tables of the last step were chosen for its parameters
+    with torch.no_grad():
+        for of in (potential, exact):
+            core_of(of).interactions[0].filter_network.lin1.weight.div_(1.5)
+    found, right = ({name: value.detach() for name, value in of(data).items()} for of in (potential, exact))
+    assert same_results(found, right)
+
+
+def test_a_step_that_is_tried_again_is_not_counted() -> None:
+    potential, data = make_potential(), some_molecules()[0]
+    table = core_of(potential).filter_table
+    counts = []
+    for _ in range(3):
+        for _ in range(2):
+            potential(data)
+            counts.append(int(table.get_extra_state()[1]))
+        stepped(potential, data, 1)
+    assert counts == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_training_that_goes_on_chooses_rows_at_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyg_nnp.layers.filter_table.CHECK_EVERY", 4)
+    data = some_molecules()[0]
+    for stop in range(7):
+        whole, stopped = make_potential(), make_potential()
+        stepped(stopped, data, stop)
+        stopped(data)  # interrupted before its optimiser step
+        again = make_potential(seed=1)
+        again.load_state_dict(stopped.state_dict())
+        stepped(whole, data, stop)
+        for _ in range(7 - stop):
+            states = []
+            for potential in (whole, again):
+                stepped(potential, data, 1)
+                states.append(core_of(potential).filter_table.get_extra_state().tolist())
+            assert states[0] == states[1]
+
+
+def test_an_evaluation_and_the_training_after_it_choose_rows_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = []
+    monkeypatch.setattr(FilterTable, "_rows_needed", lambda table: chosen.append(table.training) or 64)
+    potential, data = make_potential(), some_molecules()[0]
+    for _ in range(2):
+        potential.train()(data)
+        potential.train()(data)
+        potential.eval()(data)
+        potential.eval()(data)
+    # at the beginning, and at each evaluation; parameters did not change between
+    assert chosen == [True, False, False]
+
+
+def softer(r: Tensor, cutoff: float) -> Tensor:
+    return (1 - (r / cutoff) ** 2) ** 4
+
+
+@pytest.mark.parametrize(
+    ("activation", "cutoff_function"),
+    [(nn.Tanh(), unclamped_cosine), (nn.SiLU(), softer), (nn.Softplus(), softer)],
+    ids=["tanh, cosine", "silu, polynomial", "softplus, polynomial"],
+)
+def test_tables_of_any_network(activation: nn.Module, cutoff_function: Callable[[Tensor, float], Tensor]) -> None:
+    """Values and slopes of three times as many filters as functions; the networks need not be of one width."""
+    torch.manual_seed(0)
+    networks = [nn.Sequential(nn.Linear(10, 8), activation, nn.Linear(8, F)).double() for F in (30, 7)]
+    basis, table = GaussianSmearing(10, 4.0).double(), FilterTable(networks, 4.0, cutoff_function)
+    table.bind(basis)
+    r = torch.linspace(0.1, 3.999, 301, dtype=torch.float64, requires_grad=True)
+    for network, filters in zip(networks, table(r, basis), strict=True):
+        values = filters_of_pairs(*filters)
+        right = network(basis.expand(r)) * cutoff_function(r, 4.0)[:, None]
+        assert table.num_rows > 0
+        assert deviation(values.detach(), right.detach()) < 1e-7
+        (slopes,), (right_slopes,) = (torch.autograd.grad(v.sin().sum(), r, retain_graph=True) for v in (values, right))
+        assert deviation(slopes, right_slopes) < 2e-6
+
+
+def test_a_table_that_knows_no_basis_computes_exactly() -> None:
+    network = nn.Linear(10, 5).double()
+    basis, table = GaussianSmearing(10, 4.0).double(), FilterTable([network], 4.0, unclamped_cosine)
+    r = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    right = network(basis.expand(r)) * unclamped_cosine(r, 4.0)[:, None]
+    for given in (basis, basis.expand(r)):
+        (filters,) = table(r, given)
+        torch.testing.assert_close(filters_of_pairs(*filters), right)
+    assert table.num_rows == 0
