@@ -36,7 +36,7 @@ def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple
     keys = _ELEMENTS * torch.minimum(first, second) + torch.maximum(first, second)
     shortest = Ra.new_full((_ELEMENTS**2,), torch.inf)
     shortest = shortest.scatter_reduce(0, keys, pair_distances(Ra, edge_index), "amin")
-    found = shortest.isfinite().nonzero()[:, 0]
+    found = shortest.isfinite().nonzero()[:, 0]  # (K,) pairs of elements
     return {divmod(key, _ELEMENTS): d for key, d in zip(found.tolist(), shortest[found].tolist(), strict=True)}
 
 
@@ -60,17 +60,17 @@ def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tenso
 
 def offsets(counts: Tensor) -> Tensor:
     """Return (n + 1,) running sums that begin with 0: of numbers of atoms, the first atom of each molecule."""
-    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))  # (G + 1,)
 
 
 def all_pairs(N: Tensor) -> Tensor:
     """Return (2, P) all pairs i < j of each molecule, in lexicographic order, from (G,) numbers of atoms."""
     atoms = torch.arange(int(N.sum()), device=N.device)
-    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom
-    i = atoms.repeat_interleave(after)
+    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom, (A,)
+    i = atoms.repeat_interleave(after)  # (P,)
     # what precedes the first pair of an atom
-    j = torch.arange(len(i), device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)
-    return torch.stack((i, j))
+    j = torch.arange(len(i), device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)  # (P,)
+    return torch.stack((i, j))  # (2, P)
 
 
 def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
@@ -84,4 +84,4 @@ def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
     Returns:
         (G, ...)
     """
-    return values.new_zeros(num_molecules, *values.shape[1:]).index_add(0, batch, values)
+    return values.new_zeros(num_molecules, *values.shape[1:]).index_add(0, batch, values)  # (G, ...)

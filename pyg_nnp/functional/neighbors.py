@@ -48,11 +48,11 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
         positions = Ra[first : first + sum(counts)]
         few = counts[0] <= _FEW_ATOMS
         candidates = all_pairs(torch.tensor(counts, device=Ra.device)) if few else _search(positions, cutoff)
-        within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)
+        within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)  # (P,)
         found.append(candidates.index_select(1, within) + first)
         first += len(positions)
-    pairs = torch.cat(found, dim=1)
-    return torch.cat((pairs.flip(0), pairs), dim=1)
+    pairs = torch.cat(found, dim=1)  # (2, P)
+    return torch.cat((pairs.flip(0), pairs), dim=1)  # (2, 2 P)
 
 
 def check_edges(edge_index: Tensor, num_atoms: int) -> None:
@@ -116,7 +116,7 @@ def _check(Ra: Tensor, sizes: list[int]) -> None:
     # farther out, squares of distances are infinite; a comparison with NaN is false
     near = (Ra.abs() < torch.finfo(Ra.dtype).max ** 0.5).all(dim=1)
     if not near.all():
-        atom = int(near.logical_not().nonzero()[0])
+        atom = int(near.logical_not().nonzero()[0])  # of (A,)
         place = ", ".join(f"{x:g}" for x in Ra[atom].tolist())
         raise DataError(
             f"atom {atom} is at ({place}): its neighbors cannot be found. In a simulation, take a shorter time step, "
@@ -130,4 +130,4 @@ def _search(Ra: Tensor, cutoff: float) -> Tensor:
     # i < j, but in no particular order
     pairs = tree.query_pairs((1 + _MARGIN) * cutoff, output_type="ndarray")
     keys = np.sort(pairs[:, 0] * len(Ra) + pairs[:, 1])
-    return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)
+    return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)  # (2, P)

@@ -85,7 +85,7 @@ class FilterTable(nn.Module):
         if self.exact or not self.num_rows or isinstance(rbf, Tensor):
             factor = torch.where(r < self.cutoff, self.cutoff_function(r, self.cutoff), 0)
             weights, rows = factor[:, None], torch.arange(len(r), device=r.device)  # (P, 1), (P,)
-            basis = rbf if isinstance(rbf, Tensor) else rbf.expand(r)
+            basis = rbf if isinstance(rbf, Tensor) else rbf.expand(r)  # (P, K)
             for network in self._networks:
                 yield Filters(weights, rows, network(basis))
             return
@@ -103,12 +103,14 @@ class FilterTable(nn.Module):
     def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor) -> Iterator[Tensor]:
         """Yield the (R, F) table of each network."""
         # one for all networks
-        values = basis.expand(nodes)
+        values = basis.expand(nodes)  # (R + 32, K)
         for network in networks:
             yield spline_coefficients(self._at(network, values, nodes))
 
     def _at(self, network: nn.Module, values: Tensor, r: Tensor) -> Tensor:
-        return network(values) * self.cutoff_function(r, self.cutoff)[:, None]  # type: ignore[no-any-return]
+        """Return (P, F) filters from (P, K) radial functions at (P,) distances."""
+        filters: Tensor = network(values) * self.cutoff_function(r, self.cutoff)[:, None]  # (P, F)
+        return filters
 
     def train(self, mode: bool = True) -> "FilterTable":
         """Change between training and evaluation; the next prediction then looks for parameters that have changed."""
@@ -193,7 +195,7 @@ class FilterTable(nn.Module):
             return _fewest_rows(error_of)
 
     def _of_distance(self, network: nn.Module, basis: RadialBasis, r: Tensor) -> Tensor:
-        return self._at(network, basis.expand(r), r)
+        return self._at(network, basis.expand(r), r)  # (P, F)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class RadialBasis(Layer):
 
     def forward(self, Dij_sr: Tensor) -> Fields:
         """Return the functions at the distances of the pairs."""
-        return {"rbf": self.expand(Dij_sr)}
+        return {"rbf": self.expand(Dij_sr)}  # (P_sr, K)
 
 
 class GaussianSmearing(RadialBasis):

@@ -74,10 +74,8 @@ class CFConv(MessagePassing):  # type: ignore[misc]
         x = self.lin1(x)
         if self._is_plain_sum():
             return self.lin2(aggregate(filters, x, edges))  # type: ignore[no-any-return]
-        W = filters_of_pairs(*filters)
-        return self.lin2(  # type: ignore[no-any-return]
-            self.propagate(edges.edge_index, x=x, W=torch.cat((W, W)), size=(len(x), len(x)))
-        )
+        W = filters_of_pairs(*filters).repeat(2, 1)  # (2 P, F)
+        return self.lin2(self.propagate(edges.edge_index, x=x, W=W, size=(len(x), len(x))))  # type: ignore[no-any-return]
 
     def _is_plain_sum(self) -> bool:
         ours = all(getattr(type(self), name) is getattr(CFConv, name) for name in ("message", "aggregate", "update"))

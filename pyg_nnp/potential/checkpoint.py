@@ -1,6 +1,7 @@
 """The file of a potential: parameters, and the JSON that it is rebuilt from, in one safetensors file with a digest."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -179,24 +180,22 @@ def load_parameters(potential: Potential, description: Mapping[str, Any], tensor
         KeyError: one is missing.
         RuntimeError: one has another shape.
     """
-    found = {name: _saved(name, potential, description, tensors) for name in potential.state_dict()}
-    if missing := [name for name, value in found.items() if value is None]:
-        raise KeyError(missing[0])
-    potential.load_state_dict(found)
+    potential.load_state_dict(_saved(potential, description, tensors))
 
 
-def _saved(
-    name: str, potential: Potential, description: Mapping[str, Any], tensors: Mapping[str, Tensor]
-) -> Tensor | None:
-    """Return a tensor of a file by its name in the potential that is built from its description today.
+def _saved(potential: Potential, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file by their names in the potential that is built from its description today.
 
     ``Force`` did not always ask for ``Distance``: potentials without pairs were saved without this layer in front. The
     number of rows of filter tables belonged to the core.
     """
-    if name.startswith("layers."):
-        _, number, rest = name.split(".", 2)
-        name = f"layers.{int(number) - len(potential.layers) + len(description['layers'])}.{rest}"
-    return tensors.get(name, tensors.get(name.replace(".filter_table._extra_state", "._extra_state")))
+    prepended = len(potential.layers) - len(description["layers"])
+    found = {}
+    for name in potential.state_dict():
+        before = re.sub(r"^layers\.(\d+)", lambda match: f"layers.{int(match[1]) - prepended}", name)
+        older = before.replace(".filter_table._extra_state", "._extra_state")
+        found[name] = tensors[before if before in tensors else older]
+    return found
 
 
 def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
@@ -209,9 +208,9 @@ def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tenso
         return
     with torch.device("meta"):
         potential = potential_from_spec(description, None)
+    found = _saved(potential, description, parameters)
     for name, expected in potential.state_dict().items():
-        found = _saved(name, potential, description, parameters)
-        if found is None or (found.shape != expected.shape and not name.endswith("_extra_state")):
+        if found[name].shape != expected.shape and not name.endswith("_extra_state"):
             raise ValueError(f"description and parameters do not fit together at {name}")
 
 

@@ -10,7 +10,7 @@ from pyg_nnp.kernels.reference import Wanted
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.sort_edges`."""
-    start, order = edge_index.new_zeros(num_atoms + 1), torch.empty_like(edge_index[1])
+    start, order = edge_index.new_zeros(num_atoms + 1), torch.empty_like(edge_index[1])  # (A + 1,), (2 P,)
     run(SORT_EDGES, edge_index[1], start, order)
     return start, order
 
@@ -44,9 +44,10 @@ def derivatives(
         run(FIRST_DERIVATIVES, b, rows, T, g, U, edge_index[0], start, order, of_b, of_g, num_threads())
         return of_b, T[:0], g[:0], of_g
     num_rows = len(T) if wanted[1] else 0
-    of_b = torch.empty_like(b) if wanted[0] else b.new_empty(0, b.shape[1])
+    of_b = torch.empty_like(b) if wanted[0] else b.new_empty(0, b.shape[1])  # (P, C)
     # a table for each thread, which are added up afterwards
-    of_T = T.new_empty(num_threads() if wanted[1] else 0, num_rows, T.shape[1])
-    of_x, of_g = (g.new_empty(g.shape if wanted[n] else (0, g.shape[1])) for n in (2, 3))
+    of_T = T.new_empty(num_threads() if wanted[1] else 0, num_rows, T.shape[1])  # (T, R, F), a table for each thread
+    of_x, of_g = (g.new_empty(g.shape if wanted[n] else (0, g.shape[1])) for n in (2, 3))  # (A, F)
     run(DERIVATIVES, b, c, rows, T, V, x, g, U, edge_index[0], start, order, of_b, of_T, of_x, of_g, num_threads())
-    return of_b, of_T.sum(dim=0) if wanted[1] else T.new_empty(0, T.shape[1]), of_x, of_g
+    summed = of_T.sum(dim=0) if wanted[1] else T.new_empty(0, T.shape[1])  # (R, F)
+    return of_b, summed, of_x, of_g
