@@ -6,7 +6,6 @@ from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
-from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
 from pyg_nnp.layers.radial import GaussianSmearing, RadialBasis
@@ -37,7 +36,6 @@ __all__ = [
     "Distance",
     "ElectrostaticEnergy",
     "EnergyReduce",
-    "FilterTable",
     "Force",
     "GaussianSmearing",
     "Layer",

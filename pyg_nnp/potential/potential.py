@@ -118,7 +118,9 @@ class Potential(nn.Module):
         outputs = self.outputs
         predicted: Fields = {name: fields[name] for name in outputs if name != "Q"}
         if "E" in predicted:
-            predicted["E"] = predicted["E"] + self._reference(inputs)
+            references = self.atomic_energies.index_select(0, inputs["Za"])
+            of_molecules = sum_over_atoms(references, inputs["batch"], len(inputs["N"])) + self.energy_shift
+            predicted["E"] = predicted["E"] + of_molecules
         if "Q" in outputs:
             uncorrected = fields.get("Q_sum")
             charges, batch, N = fields["Qa"], fields["batch"], fields["N"]
@@ -148,10 +150,6 @@ class Potential(nn.Module):
         if not self.training:
             self.domain.refuse_unseen_elements(inputs["Za"])
         return inputs
-
-    def _reference(self, inputs: Fields) -> Tensor:
-        atomic = self.atomic_energies.index_select(0, inputs["Za"])
-        return sum_over_atoms(atomic, inputs["batch"], len(inputs["N"])) + self.energy_shift
 
     def _apply(self, fn: Any, recurse: bool = True) -> "Potential":
         """Move or cast, but leave the reference energies in double precision."""

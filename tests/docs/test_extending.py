@@ -21,7 +21,7 @@ from pyg_nnp.commands import cli
 from pyg_nnp.commands import train as run
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.layers import FilterTable
+from pyg_nnp.layers.filter_table import FilterTable
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text()
 MODULES = {"my_layers": "Repulsion", "my_core": "GatedCore", "my_fast_core": "TwoSums"}
