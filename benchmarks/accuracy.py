@@ -33,7 +33,7 @@ def results(state: dict[str, Tensor], filters: str, batch) -> tuple[dict[str, Te
     found = {name: value.detach() for name, value in predicted.items()}
     found |= {f"gradient of {name}": parameter.grad for name, parameter in potential.named_parameters()}
     (core,) = (layer for layer in potential.layers if isinstance(layer, SchNetCore))
-    return found, core.num_rows
+    return found, core.filter_table.num_rows
 
 
 def main() -> None:

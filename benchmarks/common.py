@@ -41,7 +41,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.schnet import SchNetCore
 from pyg_nnp.potential.build import build_potential
-from pyg_nnp.potential.cuda_graphs import Replayed
+from pyg_nnp.potential.cuda_graphs import CudaGraphs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.loss import weighted_loss
 from pyg_nnp.training.step import Gradients
@@ -124,7 +124,7 @@ class Ours:
         self.potential = build_potential(config, "FF01").to(device)
         self.optimizer = Adam(self.potential.parameters(), lr=config.Trainer.learning_rate, fused=True)
         self.gradients = Gradients(self.potential, self.potential.parameters(), self.loss)
-        self.replayed = Replayed(self.potential)
+        self.graphs = CudaGraphs(self.potential)
 
     def batch(self, frames: Sequence[Frame]) -> Batch:
         with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +139,7 @@ class Ours:
 
     def evaluate(self, batch: Batch) -> dict[str, Tensor]:
         self.potential.eval()
-        return self.replayed(batch)
+        return self.graphs(batch)
 
     def atomic_energies(self, batch: Batch) -> Tensor:
         return self.evaluate(batch)["Ea"]

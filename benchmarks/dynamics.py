@@ -51,7 +51,7 @@ def with_filters(path: Path, filters: str) -> Potential:
         for entry in potential.spec["layers"]
     ]
     changed = potential_from_spec({**potential.spec, "layers": layers}, torch.Generator()).to(potential.dtype)
-    load_parameters(changed, potential.state_dict())
+    load_parameters(changed, potential.spec, potential.state_dict())
     return changed.eval()
 
 

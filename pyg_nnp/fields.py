@@ -147,14 +147,24 @@ FIELDS: dict[str, Field] = {
     ),
     "batch": Field("atom", (), "1", "molecule that each atom belongs to", "graph", "int"),
     "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "graph", "int"),
-    "pair_index": Field("pair", (2,), "1", "pairs i < j of the full neighbor list, (2, P)", dtype="int"),
-    "Dij": Field("pair", (), "length", "distances of the pairs"),
+    "pair_index": Field(
+        level="pair",
+        shape=(2,),
+        unit="1",
+        meaning="pairs of the neighbor list, (2, P), j, i = pair_index, each once: i < j, or images",
+        dtype="int",
+    ),
+    "Vij": Field("pair", (3,), "length", "vectors of the pairs, from i to j: R_j - R_i"),
+    "Dij": Field("pair", (), "length", "distances of the pairs, the lengths of Vij"),
     "edge_index_sr": Field(
         level="edge",
         shape=(2,),
         unit="1",
-        meaning="edges within cutoff_sr, (2, 2 P_sr): the pairs i < j, then the same pairs reversed",
+        meaning="edges within cutoff_sr, (2, 2 P_sr): the pairs j -> i, then the same pairs reversed",
         dtype="int",
+    ),
+    "Vij_sr": Field(
+        "pair", (3,), "length", "vectors R_j - R_i of the pairs within cutoff_sr, (P_sr, 3); reversed pairs: -Vij_sr"
     ),
     "Dij_sr": Field("pair", (), "length", "distances of the pairs within cutoff_sr, (P_sr,)"),
     "rbf": Field("pair", ("K",), "1", "radial basis functions of the pairs within cutoff_sr, (P_sr, K)"),

@@ -19,8 +19,10 @@ LONG_FILE, LONG_FUNCTION = 250, 40
 SHAPED = ("layers", "kernels", "functional")
 # what changes the shape of a tensor, as it is called in this package
 _CHANGES_SHAPE = re.compile(
-    r"\.(view|reshape|unsqueeze|squeeze|flatten|expand|permute|transpose|repeat_interleave|index_select|stack|cat|"
-    r"new_zeros|new_empty|new_ones|sum\(dim|sum\(axis|mean\(dim|nonzero|chunk|split|T\b)|\[[^\]]*None[^\]]*\]|@ "
+    r"\.(view(?!\(np\.)|reshape|unsqueeze|squeeze|flatten|expand|permute|transpose|repeat_interleave|index_select|stack|"
+    r"cat|new_zeros|new_empty|new_ones|sum\(dim|sum\(axis|mean\(dim|nonzero|chunk|split|T\b)|"
+    # an index, not a list
+    r"[\w)\]]\[[^\]]*\bNone\b[^\]]*\]|@ "
 )
 _SHAPE = re.compile(r"#.*\([A-Z0-9G][^)]*\)")
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from ase.build import molecule as ase_molecule
-from torch_geometric.data import Data
+from torch import Tensor
+from torch_geometric.data import Batch, Data
 
 from pyg_nnp.data.neighbors import full_neighbor_list
+from pyg_nnp.layers import SchNetCore
 from pyg_nnp.potential.build import build_layers
 from pyg_nnp.potential.potential import Potential
 
@@ -83,3 +85,21 @@ def make_potential(
 def with_options(layer: str, **options: object) -> list[tuple[str, dict]]:
     """Return the usual layers with options for one of them."""
     return [(name, {**own, **options} if name == layer else own) for name, own in LAYER_ENTRIES]
+
+
+def core_of(potential: Potential) -> SchNetCore:
+    return next(layer for layer in potential.layers if isinstance(layer, SchNetCore))
+
+
+def results(potential: Potential, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return predictions, and the gradient of a loss on all of them with respect to each parameter."""
+    predicted = potential.train()(batch)
+    loss = sum((value.double() ** 2).sum() for value in predicted.values())
+    potential.zero_grad()
+    loss.backward(inputs=list(potential.parameters()))
+    gradients = {name: parameter.grad.clone() for name, parameter in potential.named_parameters()}
+    return {name: value.detach() for name, value in predicted.items()}, gradients
+
+
+def deviation(found: Tensor, right: Tensor) -> float:
+    return float((found - right).norm() / right.norm())

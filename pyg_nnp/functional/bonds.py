@@ -19,5 +19,5 @@ def bonds(R: NDArray[Any], Za: NDArray[Any], factor: float = 1.25) -> NDArray[An
     radii = covalent_radii[Za]
     pairs = cKDTree(R).query_pairs(2 * factor * float(radii.max()), output_type="ndarray")
     lengths = np.linalg.norm(R[pairs[:, 0]] - R[pairs[:, 1]], axis=1)
-    bonded: NDArray[Any] = pairs[lengths < factor * radii[pairs].sum(axis=1)]
+    bonded: NDArray[Any] = pairs[lengths < factor * radii[pairs].sum(axis=1)]  # (B, 2)
     return bonded

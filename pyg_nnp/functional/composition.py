@@ -19,9 +19,9 @@ def element_counts(N: Tensor, Za: Tensor, elements: Tensor) -> Tensor:
     Returns:
         (G, K)
     """
-    molecule = torch.arange(len(N), device=N.device).repeat_interleave(N)
+    molecule = torch.arange(len(N), device=N.device).repeat_interleave(N)  # (A,)
     cells = molecule * len(elements) + torch.searchsorted(elements, Za)
-    return cells.bincount(minlength=len(N) * len(elements)).view(len(N), len(elements))
+    return cells.bincount(minlength=len(N) * len(elements)).view(len(N), len(elements))  # (G, K)
 
 
 def formula(Za: Iterable[int]) -> str:
@@ -33,4 +33,4 @@ def formulas(N: Tensor, Za: Tensor) -> set[str]:
     """Return all formulas of molecules, from (G,) numbers of atoms and (A,) atomic numbers."""
     elements = torch.unique(Za)
     different = torch.unique(element_counts(N, Za, elements), dim=0)
-    return {formula(elements.repeat_interleave(counts).tolist()) for counts in different}
+    return {formula(elements.repeat_interleave(counts).tolist()) for counts in different}  # formulas of (K,) counts

@@ -6,19 +6,28 @@ from torch import Tensor
 _ELEMENTS = 119  # more than there are atomic numbers
 
 
-def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
-    r"""Return the distances :math:`|R_i - R_j|`.
+def pair_vectors(Ra: Tensor, pair_index: Tensor) -> Tensor:
+    r"""Return the vectors :math:`R_j - R_i` of pairs, ``j, i = pair_index``.
 
     Args:
         Ra: (A, 3) positions.
-        pair_index: (2, P) pairs of different atoms at different places.
+        pair_index: (2, P) pairs.
 
     Returns:
-        (P,)
+        (P, 3)
     """
-    first, second = pair_index
-    delta: Tensor = Ra.index_select(0, first) - Ra.index_select(0, second)
-    return delta.square().sum(dim=1).sqrt()
+    j, i = pair_index
+    return Ra.index_select(0, j) - Ra.index_select(0, i)  # (P, 3)
+
+
+def lengths(vectors: Tensor) -> Tensor:
+    """Return the (P,) lengths of (P, 3) vectors, of which none is 0 where they are differentiated."""
+    return vectors.square().sum(dim=1).sqrt()  # (P,)
+
+
+def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
+    """Return the (P,) distances of (2, P) pairs of atoms at different (A, 3) positions."""
+    return lengths(pair_vectors(Ra, pair_index))
 
 
 def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple[int, int], float]:
@@ -27,7 +36,7 @@ def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple
     keys = _ELEMENTS * torch.minimum(first, second) + torch.maximum(first, second)
     shortest = Ra.new_full((_ELEMENTS**2,), torch.inf)
     shortest = shortest.scatter_reduce(0, keys, pair_distances(Ra, edge_index), "amin")
-    found = shortest.isfinite().nonzero()[:, 0]
+    found = shortest.isfinite().nonzero()[:, 0]  # (K,) pairs of elements
     return {divmod(key, _ELEMENTS): d for key, d in zip(found.tolist(), shortest[found].tolist(), strict=True)}
 
 
@@ -51,17 +60,17 @@ def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tenso
 
 def offsets(counts: Tensor) -> Tensor:
     """Return (n + 1,) running sums that begin with 0: of numbers of atoms, the first atom of each molecule."""
-    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))
+    return torch.cat((counts.new_zeros(1), counts.cumsum(0)))  # (G + 1,)
 
 
 def all_pairs(N: Tensor) -> Tensor:
     """Return (2, P) all pairs i < j of each molecule, in lexicographic order, from (G,) numbers of atoms."""
     atoms = torch.arange(int(N.sum()), device=N.device)
-    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom
-    i = atoms.repeat_interleave(after)
+    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom, (A,)
+    i = atoms.repeat_interleave(after)  # (P,)
     # what precedes the first pair of an atom
-    j = torch.arange(len(i), device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)
-    return torch.stack((i, j))
+    j = torch.arange(len(i), device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)  # (P,)
+    return torch.stack((i, j))  # (2, P)
 
 
 def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
@@ -75,4 +84,4 @@ def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
     Returns:
         (G, ...)
     """
-    return values.new_zeros(num_molecules, *values.shape[1:]).index_add(0, batch, values)
+    return values.new_zeros(num_molecules, *values.shape[1:]).index_add(0, batch, values)  # (G, ...)

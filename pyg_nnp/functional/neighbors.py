@@ -1,5 +1,6 @@
 """Neighbors of structures that come without a neighbor list."""
 
+from collections import Counter
 from itertools import groupby
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyg_nnp.functional.geometry import all_pairs, pair_distances
 _FEW_ATOMS = 150
 # in units of the cutoff; covers the rounding of distances in single precision, 3e-7
 _MARGIN = 1e-6
+_OR_NONE = " Or leave edge_index out: the pairs are then searched for."
 
 
 def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
@@ -46,11 +48,66 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
         positions = Ra[first : first + sum(counts)]
         few = counts[0] <= _FEW_ATOMS
         candidates = all_pairs(torch.tensor(counts, device=Ra.device)) if few else _search(positions, cutoff)
-        within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)
+        within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)  # (P,)
         found.append(candidates.index_select(1, within) + first)
         first += len(positions)
-    pairs = torch.cat(found, dim=1)
-    return torch.cat((pairs.flip(0), pairs), dim=1)
+    pairs = torch.cat(found, dim=1)  # (2, P)
+    return torch.cat((pairs.flip(0), pairs), dim=1)  # (2, 2 P)
+
+
+def check_edges(edge_index: Tensor, num_atoms: int) -> None:
+    """Refuse a neighbor list that is not whole.
+
+    Args:
+        edge_index: (2, E) edges j -> i, ``j, i = edge_index``.
+        num_atoms: number of atoms A that it is for.
+
+    Raises:
+        DataError: it is not int64 (2, E), names atoms that do not exist, has an edge from an atom to itself, or has a
+            pair in one direction alone.
+    """
+    if edge_index.dtype != torch.int64 or edge_index.dim() != 2 or len(edge_index) != 2:
+        kind = str(edge_index.dtype).removeprefix("torch.")
+        raise DataError(
+            f"edge_index is {kind} of shape {tuple(edge_index.shape)}. Give int64 of shape (2, E): row 0 the sources "
+            f"j, row 1 the targets i.{_OR_NONE}"
+        )
+    if edge_index.numel() == 0:
+        return
+    lowest, highest = (int(value) for value in edge_index.aminmax())
+    if lowest < 0 or highest >= num_atoms:
+        raise DataError(
+            f"edge_index names atom {lowest if lowest < 0 else highest}, but the atoms are 0 to {num_atoms - 1}. Set "
+            f"num_nodes of each molecule before they are batched: PyG shifts edges by it.{_OR_NONE}"
+        )
+    j, i = edge_index
+    one, other = edge_index[:, j > i], edge_index[:, j <= i].flip(0)  # (2, P), (2, E - P)
+    # the usual list: pairs and then the same reversed, one molecule after the other
+    if not torch.equal(one, other):
+        _refuse_loops(j[j == i])
+        _refuse_one_way(one, other, num_atoms)
+
+
+def _refuse_loops(atoms: Tensor) -> None:
+    if len(atoms):
+        raise DataError(
+            f"edge_index has an edge from atom {int(atoms[0])} to itself. It would stand for an image of the atom in a "
+            f"periodic cell, which there is not yet. Leave such edges out.{_OR_NONE}"
+        )
+
+
+def _refuse_one_way(one: Tensor, other: Tensor, num_atoms: int) -> None:
+    """Refuse (2, P) edges with j > i, and the others reversed, if they are not the same pairs in any order."""
+    keys, other_keys = (pairs[0] * num_atoms + pairs[1] for pairs in (one, other))  # (P,), (E - P,)
+    if torch.equal(keys.sort().values, other_keys.sort().values):
+        return
+    there, back = Counter(keys.tolist()), Counter(other_keys.tolist())
+    alone = (there - back) + (back - there)
+    atom, neighbor = divmod(min(alone), num_atoms)
+    raise DataError(
+        f"edge_index has pairs in one direction alone: {alone.total()}, the first between the atoms {neighbor} and "
+        f"{atom}. Give both: torch.cat((edge_index, edge_index.flip(0)), dim=1) if each pair is there once.{_OR_NONE}"
+    )
 
 
 def _check(Ra: Tensor, sizes: list[int]) -> None:
@@ -59,7 +116,7 @@ def _check(Ra: Tensor, sizes: list[int]) -> None:
     # farther out, squares of distances are infinite; a comparison with NaN is false
     near = (Ra.abs() < torch.finfo(Ra.dtype).max ** 0.5).all(dim=1)
     if not near.all():
-        atom = int(near.logical_not().nonzero()[0])
+        atom = int(near.logical_not().nonzero()[0])  # of (A,)
         place = ", ".join(f"{x:g}" for x in Ra[atom].tolist())
         raise DataError(
             f"atom {atom} is at ({place}): its neighbors cannot be found. In a simulation, take a shorter time step, "
@@ -73,4 +130,4 @@ def _search(Ra: Tensor, cutoff: float) -> Tensor:
     # i < j, but in no particular order
     pairs = tree.query_pairs((1 + _MARGIN) * cutoff, output_type="ndarray")
     keys = np.sort(pairs[:, 0] * len(Ra) + pairs[:, 1])
-    return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)
+    return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)  # (2, P)

@@ -23,5 +23,5 @@ def gaussian_basis(r: Tensor, centers: Tensor, width: float | Tensor) -> Tensor:
     Returns:
         (P, K)
     """
-    exponents = -0.5 * ((r[:, None] - centers) / width) ** 2
+    exponents = -0.5 * ((r[:, None] - centers) / width) ** 2  # (P, K)
     return threshold(exponents.clamp(min=-50).exp(), _NOTHING, 0.0)

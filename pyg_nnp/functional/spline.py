@@ -31,7 +31,7 @@ def _weight_matrix(order: int, dtype: torch.dtype, device: torch.device) -> Tens
         matrix = np.array(_WEIGHTS, dtype=float) / 120
         for _ in range(order):
             matrix, powers = (matrix * powers)[:, 1:], powers[:-1]
-        return torch.tensor(matrix.T, dtype=dtype, device=device)
+        return torch.tensor(matrix.T, dtype=dtype, device=device)  # (6 - order, 6)
 
 
 class _Weights(torch.autograd.Function):
@@ -42,16 +42,16 @@ class _Weights(torch.autograd.Function):
         ctx.save_for_backward(t)
         ctx.order = order
         if order > DEGREE:
-            return t.new_zeros(len(t), DEGREE + 1)
-        powers = t.new_ones(len(t), DEGREE + 1 - order)
+            return t.new_zeros(len(t), DEGREE + 1)  # (P, 6)
+        powers = t.new_ones(len(t), DEGREE + 1 - order)  # (P, 6 - order)
         if order < DEGREE:
-            powers[:, 1:] = t[:, None]
-        return powers.cumprod(dim=1) @ _weight_matrix(order, t.dtype, t.device)
+            powers[:, 1:] = t[:, None]  # (P, 5 - order)
+        return powers.cumprod(dim=1) @ _weight_matrix(order, t.dtype, t.device)  # (P, 6)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
         (t,) = ctx.saved_tensors
-        return (g * _Weights.apply(t, ctx.order + 1)).sum(dim=1), None  # type: ignore[no-untyped-call]
+        return (g * _Weights.apply(t, ctx.order + 1)).sum(dim=1), None  # type: ignore[no-untyped-call]  # (P,)
 
 
 def spline_weights(r: Tensor, cutoff: float, num_intervals: int, order: int = 0) -> tuple[Tensor, Tensor]:
@@ -125,10 +125,10 @@ def spline_coefficients(values: Tensor) -> Tensor:
     Returns:
         (R, F)
     """
-    blocks = values.view(-1, BLOCK, values.shape[1])
+    blocks = values.view(-1, BLOCK, values.shape[1])  # (R / 32 + 1, 32, F)
     own, following = _prefilter(values.dtype, values.device)
     count = len(blocks) - 1
     coefficients = torch.baddbmm(
         torch.matmul(own, blocks[:-1]), following.expand(count, -1, -1), blocks[1:, : following.shape[1]]
-    )
-    return coefficients.view(-1, values.shape[1])
+    )  # (R / 32, 32, F)
+    return coefficients.view(-1, values.shape[1])  # (R, F)

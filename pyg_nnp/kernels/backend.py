@@ -60,15 +60,16 @@ def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> 
         return torch.randn(shape, generator=random, dtype=torch.float64).to(device, dtype)
 
     start = torch.tensor([0, 5, 6, 9], device=device)
-    pairs = torch.tensor([[1, 3, 4, 2, 7, 8], [0, 1, 0, 0, 6, 6]], device=device)
-    edges = torch.cat((pairs, pairs.flip(0)), dim=1)
-    rows = torch.tensor([0, 3, 1, 3, 2, 0], device=device)
+    # two of them of an atom and its own image
+    pairs = torch.tensor([[1, 3, 4, 2, 2, 7, 8, 5], [0, 1, 0, 0, 2, 6, 6, 5]], device=device)  # (2, P)
+    edges = torch.cat((pairs, pairs.flip(0)), dim=1)  # (2, 2 P)
+    rows = torch.tensor([0, 3, 1, 3, 2, 2, 0, 1], device=device)  # (P,)
     x, y, z, Ra = normal(9, 40), normal(9, 40), normal(9, 40), 2 * normal(9, 3)
     g, q, u = normal(9), normal(9), normal(9, 3)
     begin, order = reference.sort_edges(edges, len(x))
     cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x))), ("shifted_softplus", (9 * x,))]
     for C, R in ((6, 9), (1, 4)):
-        b, c, T, V = normal(6, C), normal(6, C), normal(R, 40), normal(R, 40)
+        b, c, T, V = normal(8, C), normal(8, C), normal(R, 40), normal(R, 40)
         cases += [
             ("aggregate", (b, rows, T, x, edges, begin, order)),
             *[

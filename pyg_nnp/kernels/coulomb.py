@@ -81,7 +81,8 @@ def _fake_gradient(g: Tensor, q: Tensor, Ra: Tensor, *_: Any) -> Tensor:
 
 
 def _fake_gradient_backward(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(g), torch.empty_like(q), torch.empty_like(Ra) if rest[-1] else Ra.new_empty(0, 3)
+    of_Ra = torch.empty_like(Ra) if rest[-1] else Ra.new_empty(0, 3)  # (A, 3)
+    return torch.empty_like(g), torch.empty_like(q), of_Ra
 
 
 def _of_potential(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -26,9 +26,9 @@ def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
 def filters_of_pairs(weights: Tensor, rows: Tensor, table: Tensor) -> Tensor:
     """Return (P, F) the filters of the pairs."""
     # one column of weights at a time: all at once would take C times the memory
-    total = weights[:, 0, None] * table.index_select(0, rows)
+    total = weights[:, 0, None] * table.index_select(0, rows)  # (P, F)
     for c in range(1, weights.shape[1]):
-        total = total + weights[:, c, None] * table.index_select(0, rows + c)
+        total = total + weights[:, c, None] * table.index_select(0, rows + c)  # (P, F)
     return total
 
 
@@ -38,13 +38,13 @@ def aggregate(
     """Return (A, F), A_i = sum over pairs (i, j) of W_p x_j."""
     W = filters_of_pairs(weights, rows, table)
     source, target = edge_index
-    return torch.zeros_like(x).index_add(0, target, torch.cat((W, W)) * x.index_select(0, source))
+    return torch.zeros_like(x).index_add(0, target, torch.cat((W, W)) * x.index_select(0, source))  # (A, F)
 
 
 def _products(x: Tensor, y: Tensor, edge_index: Tensor) -> Tensor:
     """Return (P, F), x_i y_j + x_j y_i of each pair."""
     j, i = edge_index[:, : edge_index.shape[1] // 2]
-    return x.index_select(0, i) * y.index_select(0, j) + x.index_select(0, j) * y.index_select(0, i)
+    return x.index_select(0, i) * y.index_select(0, j) + x.index_select(0, j) * y.index_select(0, i)  # (P, F)
 
 
 def derivatives(
@@ -94,7 +94,7 @@ def derivatives(
             if table is T:
                 of_T.index_add_(0, rows + n, weights[:, n, None] * products)
             if weights is b:
-                of_b[:, n] += (table.index_select(0, rows + n) * products).sum(dim=1)
+                of_b[:, n] += (table.index_select(0, rows + n) * products).sum(dim=1)  # (P,)
         of_g += aggregate(weights, rows, table, one, *edges)
         if of_one is not None:
             of_one += aggregate(weights, rows, table, other, *edges)
@@ -113,7 +113,7 @@ def coulomb_potential(
     if cutoff_lr > 0:
         chi = shifted_force(r, chi, cutoff_lr)
     zero = torch.zeros_like(q)
-    return zero.index_add(0, i, chi * q.index_select(0, j)).index_add(0, j, chi * q.index_select(0, i))
+    return zero.index_add(0, i, chi * q.index_select(0, j)).index_add(0, j, chi * q.index_select(0, i))  # (A,)
 
 
 def _derivative(of: Tensor, by: list[Tensor]) -> list[Tensor]:
@@ -157,7 +157,7 @@ def coulomb_gradient_backward(
     V = coulomb_potential(q, R, start, flavor, cutoff_sr, shielding, cutoff_lr)
     (gradient,) = _derivative((g * V).sum(), [R])
     of_g, of_q, of_R = (value.detach() for value in _derivative((u * gradient).sum(), [g, q, R]))
-    return of_g, of_q, of_R if curvature else of_R.new_empty(0, 3)
+    return of_g, of_q, of_R if curvature else of_R.new_empty(0, 3)  # (A,), (A,), (A, 3)
 
 
 def shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from pyg_nnp.layers.embedding import RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
-from pyg_nnp.layers.radial import GaussianSmearing
+from pyg_nnp.layers.radial import GaussianSmearing, RadialBasis
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
 
 LAYERS: dict[str, type[Layer]] = {
@@ -39,6 +39,7 @@ __all__ = [
     "Force",
     "GaussianSmearing",
     "Layer",
+    "RadialBasis",
     "RandomAtomEmbedding",
     "RangeSeparation",
     "SchNetCore",

@@ -38,5 +38,5 @@ class AtomicAffine(Layer):
 
     def forward(self, Ea: Tensor, Qa: Tensor, Za: Tensor) -> Fields:
         """Return the scaled and shifted energies and charges."""
-        scale, shift = self.scale.index_select(0, Za), self.shift.index_select(0, Za)
+        scale, shift = self.scale.index_select(0, Za), self.shift.index_select(0, Za)  # (A, 2)
         return {"Ea": scale[:, 0] * Ea + shift[:, 0], "Qa": scale[:, 1] * Qa + shift[:, 1]}

@@ -35,7 +35,7 @@ class ChargeConservation(Layer):
     def forward(self, Qa: Tensor, Q: Tensor, N: Tensor, batch: Tensor) -> Fields:
         """Return corrected charges and the sum of the uncorrected."""
         Q_sum = sum_over_atoms(Qa, batch, len(N))
-        return {"Qa": Qa - ((Q_sum - Q) / N).index_select(0, batch), "Q_sum": Q_sum}
+        return {"Qa": Qa - ((Q_sum - Q) / N).index_select(0, batch), "Q_sum": Q_sum}  # (A,), (G,)
 
 
 class AtomicCharge2Dipole(Layer):
@@ -76,7 +76,7 @@ class AtomicCharge2Dipole(Layer):
         """Return the dipole moment."""
         R = Ra
         if self.origin != "lab":
-            weights = self.weights.index_select(0, Za)[:, None]
+            weights = self.weights.index_select(0, Za)[:, None]  # (A, 1)
             center = sum_over_atoms(weights * Ra, batch, len(N)) / sum_over_atoms(weights, batch, len(N))
-            R = Ra - center.index_select(0, batch)
-        return {"M2": sum_over_atoms(Qa[:, None] * R, batch, len(N))}
+            R = Ra - center.index_select(0, batch)  # (A, 3)
+        return {"M2": sum_over_atoms(Qa[:, None] * R, batch, len(N))}  # (G, 3)

@@ -32,5 +32,5 @@ class EnergyReduce(Layer):
 
     def forward(self, N: Tensor, batch: Tensor, **terms: Tensor) -> Fields:
         """Return the sum of the terms."""
-        atomic = torch.stack([term.double() for term in terms.values()]).sum(dim=0)
+        atomic = torch.stack([term.double() for term in terms.values()]).sum(dim=0)  # (A,)
         return {"E": sum_over_atoms(atomic, batch, len(N))}

@@ -1,36 +1,38 @@
-"""From positions to pairs and distances."""
+"""From positions to pairs, their vectors and their distances."""
 
 import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.geometry import lengths, pair_vectors
 from pyg_nnp.layers.base import Fields, Layer
 
 
 class Distance(Layer):
-    r"""Pairs of the neighbor list and their distances :math:`r_{ij} = |R_i - R_j|`.
+    r"""Pairs of the neighbor list, their vectors :math:`R_j - R_i` and distances :math:`r_{ij} = |R_j - R_i|`.
 
-    All that belongs to a pair (distance, filter, Coulomb energy) is computed once, for i < j.
+    All that belongs to a pair (distance, filter) is computed once, and depends on the positions through these alone.
 
     Reads:
         Ra: (A, 3) positions [length].
-        edge_index: (2, E) neighbor list with both directions of each pair.
+        edge_index: (2, E) edges j -> i, both directions of each pair.
 
     Writes:
-        pair_index: (2, P) pairs i < j.
+        pair_index: (2, P) pairs, ``j, i = pair_index`` with i < j, in the order of their edges j -> i.
+        Vij: (P, 3) vectors from i to j [length].
         Dij: (P,) distances [length].
     """
 
     reads = ("Ra", "edge_index")
-    writes = ("pair_index", "Dij")
+    writes = ("pair_index", "Vij", "Dij")
     # it asks for no pair itself, but passes on what there is
     reach = 0.0
 
     def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
-        """Return pairs and distances."""
-        pair_index = edge_index[:, edge_index[0] < edge_index[1]]
-        return {"pair_index": pair_index, "Dij": pair_distances(Ra, pair_index)}
+        """Return pairs, vectors and distances."""
+        pair_index = edge_index[:, edge_index[0] > edge_index[1]]  # (2, P)
+        Vij = pair_vectors(Ra, pair_index)
+        return {"pair_index": pair_index, "Vij": Vij, "Dij": lengths(Vij)}
 
 
 class RangeSeparation(Layer):
@@ -40,23 +42,29 @@ class RangeSeparation(Layer):
         cutoff_sr: cutoff radius [length].
 
     Reads:
-        pair_index: (2, P) pairs i < j.
+        pair_index: (2, P) pairs, ``j, i = pair_index``.
+        Vij: (P, 3) vectors from i to j [length].
         Dij: (P,) distances [length].
 
     Writes:
         edge_index_sr: (2, 2 P_sr) edges j -> i: the P_sr pairs within the cutoff, then the same pairs reversed.
+        Vij_sr: (P_sr, 3) vectors of the pairs, from i to j [length]; those of the reversed pairs are the negative ones.
         Dij_sr: (P_sr,) distances of the pairs [length].
     """
 
-    reads = ("pair_index", "Dij")
-    writes = ("edge_index_sr", "Dij_sr")
+    reads = ("pair_index", "Vij", "Dij")
+    writes = ("edge_index_sr", "Vij_sr", "Dij_sr")
 
     def __init__(self, cutoff_sr: PositiveFloat) -> None:
         super().__init__()
         self.cutoff_sr = self.reach = cutoff_sr
 
-    def forward(self, pair_index: Tensor, Dij: Tensor) -> Fields:
-        """Return edges and distances within the cutoff."""
-        within = (Dij < self.cutoff_sr).nonzero().squeeze(1)
-        pairs = pair_index.index_select(1, within)
-        return {"edge_index_sr": torch.cat([pairs, pairs.flip(0)], dim=1), "Dij_sr": Dij.index_select(0, within)}
+    def forward(self, pair_index: Tensor, Vij: Tensor, Dij: Tensor) -> Fields:
+        """Return edges, vectors and distances within the cutoff."""
+        within = (Dij < self.cutoff_sr).nonzero()[:, 0]  # (P_sr,)
+        pairs = pair_index.index_select(1, within)  # (2, P_sr)
+        return {
+            "edge_index_sr": torch.cat([pairs, pairs.flip(0)], dim=1),  # (2, 2 P_sr)
+            "Vij_sr": Vij.index_select(0, within),  # (P_sr, 3)
+            "Dij_sr": Dij.index_select(0, within),  # (P_sr,)
+        }

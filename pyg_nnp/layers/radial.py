@@ -10,7 +10,26 @@ from pyg_nnp.functional.radial import gaussian_basis
 from pyg_nnp.layers.base import Fields, Layer
 
 
-class GaussianSmearing(Layer):
+class RadialBasis(Layer):
+    """Functions of the distance alone, so that a core can evaluate them where there is no pair, for its tables.
+
+    A subclass has the method ``expand``. Its functions must be finite and smooth also at 0, below, and half as far
+    again as the cutoff; a kink or a pole costs rows of tables, or the tables.
+    """
+
+    reads = ("Dij_sr",)
+    writes = ("rbf",)
+
+    def expand(self, r: Tensor) -> Tensor:
+        """Return (P, K) values of the functions at (P,) distances."""
+        raise NotImplementedError
+
+    def forward(self, Dij_sr: Tensor) -> Fields:
+        """Return the functions at the distances of the pairs."""
+        return {"rbf": self.expand(Dij_sr)}  # (P_sr, K)
+
+
+class GaussianSmearing(RadialBasis):
     r"""Expand distances in equally spaced Gaussians.
 
     .. math:: e_k(r) = \exp\Big(-\frac{(r - \mu_k)^2}{2 \sigma^2}\Big), \quad
@@ -29,9 +48,6 @@ class GaussianSmearing(Layer):
         rbf: (P_sr, K) values of the Gaussians.
     """
 
-    reads = ("Dij_sr",)
-    writes = ("rbf",)
-    elementwise = True
     centers: Tensor
 
     def __init__(self, num_rbf: Annotated[int, Field(ge=2, le=10_000)], cutoff_sr: PositiveFloat) -> None:
@@ -39,6 +55,6 @@ class GaussianSmearing(Layer):
         self.width = cutoff_sr / (num_rbf - 1)
         self.register_buffer("centers", torch.linspace(0, cutoff_sr, num_rbf, dtype=torch.float64), persistent=False)
 
-    def forward(self, Dij_sr: Tensor) -> Fields:
+    def expand(self, r: Tensor) -> Tensor:
         """Return the Gaussians."""
-        return {"rbf": gaussian_basis(Dij_sr, self.centers, self.width)}
+        return gaussian_basis(r, self.centers, self.width)

@@ -1,10 +1,5 @@
 """SchNet: continuous-filter convolutions over the pairs within the cutoff."""
 
-import copy
-import logging
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Annotated, Literal, cast
 
 import torch
@@ -12,17 +7,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from pyg_nnp.functional.cutoff import cosine_cutoff, unclamped_cosine
-from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.functional.cutoff import unclamped_cosine
 from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted_softplus, sort_edges
-from pyg_nnp.layers.base import Core, Fields, RadialFunction
+from pyg_nnp.layers.base import Core, Fields
+from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-
-log = logging.getLogger(__name__)
-
-# of the slopes of tabulated filters, relative and in the mean over distances; forces are sums of slopes
-TOLERANCE = 2e-7
-_FEWEST_ROWS, _MOST_ROWS = 64, 4096
+from pyg_nnp.layers.radial import RadialBasis
 
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
@@ -84,10 +74,8 @@ class CFConv(MessagePassing):  # type: ignore[misc]
         x = self.lin1(x)
         if self._is_plain_sum():
             return self.lin2(aggregate(filters, x, edges))  # type: ignore[no-any-return]
-        W = filters_of_pairs(*filters)
-        return self.lin2(  # type: ignore[no-any-return]
-            self.propagate(edges.edge_index, x=x, W=torch.cat((W, W)), size=(len(x), len(x)))
-        )
+        W = filters_of_pairs(*filters).repeat(2, 1)  # (2 P, F)
+        return self.lin2(self.propagate(edges.edge_index, x=x, W=W, size=(len(x), len(x))))  # type: ignore[no-any-return]
 
     def _is_plain_sum(self) -> bool:
         ours = all(getattr(type(self), name) is getattr(CFConv, name) for name in ("message", "aggregate", "update"))
@@ -128,9 +116,7 @@ class SchNetCore(Core):
 
     With equal weights the atomic energies are those of ``torch_geometric.nn.models.SchNet``.
 
-    A filter :math:`W(r)` is a function of one number. With ``filters: table`` the networks are evaluated at some
-    hundred distances only, and between them a quintic spline takes the place of the network, in training too. There are
-    as many nodes as let the slopes of the filters be right to 2e-7, whatever the weights.
+    Filters are functions of the distance, and come from a :class:`pyg_nnp.layers.filter_table.FilterTable`.
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566.
 
@@ -147,7 +133,7 @@ class SchNetCore(Core):
         x: (A, F) features.
         edge_index_sr: (2, 2 P_sr) edges j -> i: pairs within the cutoff, then the same pairs reversed.
         Dij_sr: (P_sr,) distances of the pairs [length].
-        rbf: (P_sr, K) radial basis functions of the pairs, or the function that gives them.
+        rbf: (P_sr, K) radial basis functions of the pairs, or the layer that computes them.
 
     Writes:
         x: (A, F) features after the last interaction.
@@ -159,7 +145,6 @@ class SchNetCore(Core):
     writes = ("x", "Ea", "Qa")
     energy_terms = ("Ea",)
     prepends = (Distance,)
-    functions = ("rbf",)
 
     def __init__(
         self,
@@ -172,138 +157,19 @@ class SchNetCore(Core):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.cutoff_sr = cutoff_sr
-        self.filters = filters
-        # rows of the tables; 0: none is good enough; None: not known yet
-        self.num_rows: int | None = None
-        # in evaluation they are made once
-        self._tables: list[Tensor] = []
         self.interactions = nn.ModuleList(
             SchNetInteraction(dim_embedding, num_rbf, hidden_channels, generator) for _ in range(num_interactions)
         )
+        networks = [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]
+        self.filter_table = FilterTable(networks, cutoff_sr, unclamped_cosine)
+        self.filter_table.exact = filters == "exact"
         self.lin1 = linear(dim_embedding, max(dim_embedding // 2, 1), True, generator)
         self.lin2 = linear(max(dim_embedding // 2, 1), 2, True, generator)
 
-    def forward(self, x: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialFunction) -> Fields:
+    def forward(self, x: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialBasis) -> Fields:
         """Return features, atomic energies and charges."""
         edges = sort_edges(edge_index_sr, len(x), x.dtype)
-        for interaction, filters in zip(self.interactions, self._filters(Dij_sr, rbf), strict=True):
+        for interaction, filters in zip(self.interactions, self.filter_table(Dij_sr, rbf), strict=True):
             x = interaction(x, edges, filters)
-        readout = self.lin2(shifted_softplus(self.lin1(x)))
+        readout = self.lin2(shifted_softplus(self.lin1(x)))  # (A, 2)
         return {"x": x, "Ea": readout[:, 0], "Qa": readout[:, 1]}
-
-    def _filters(self, r: Tensor, rbf: Tensor | RadialFunction) -> Iterator[Filters]:
-        """Yield the filters of each interaction."""
-        if isinstance(rbf, Tensor) or not self.num_rows or self.filters == "exact":
-            weights, rows = cosine_cutoff(r, self.cutoff_sr)[:, None], torch.arange(len(r), device=r.device)
-            basis = rbf if isinstance(rbf, Tensor) else rbf(r)
-            for network in self._networks():
-                yield Filters(weights, rows, network(basis))
-            return
-        weights, rows = spline_weights(r, self.cutoff_sr, self.num_rows - DEGREE)
-        nodes = spline_nodes(self.cutoff_sr, self.num_rows, r.device, r.dtype)
-        if self.training:
-            tables = _tables(self._networks(), rbf, self.cutoff_sr, nodes)
-        else:
-            with torch.no_grad():
-                self._tables = self._tables or list(_tables(self._networks(), rbf, self.cutoff_sr, nodes))
-            tables = iter(self._tables)
-        for table in tables:
-            yield Filters(weights, rows, table)
-
-    def refine(self, functions: Mapping[str, RadialFunction]) -> None:
-        """Choose the number of nodes, or the exact filters where no table is good enough, and say so."""
-        self._tables = []
-        if self.filters == "exact":
-            return
-        before, reason = self.num_rows, "the radial basis is no elementwise function of Dij_sr alone"
-        self.num_rows = 0
-        if "rbf" in functions:
-            reason = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
-            networks = [copy.deepcopy(network).double() for network in self._networks()]
-            self.num_rows = rows_needed(networks, functions["rbf"], self.cutoff_sr)
-        if self.num_rows and self.num_rows != before:
-            log.debug("Tables of filters have %d rows.", self.num_rows)
-        elif self.num_rows != before:
-            log.info("The filters are computed exactly, which takes longer: %s.", reason)
-
-    def get_extra_state(self) -> Tensor:
-        """Return the number of rows, which a training that goes on within an epoch needs."""
-        return torch.tensor(-1 if self.num_rows is None else self.num_rows)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take the number of rows from what was saved."""
-        self.num_rows = None if int(state) < 0 else int(state)
-
-    def _networks(self) -> list[FilterNetwork]:
-        return [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]
-
-
-def _tables(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: float, nodes: Tensor) -> Iterator[Tensor]:
-    """Yield the (R, F) table of each filter network."""
-    # one for all networks
-    basis = rbf(nodes)
-    for network in networks:
-        yield spline_coefficients(_filter(network, basis, cutoff, nodes))
-
-
-def _filter(network: FilterNetwork, basis: Tensor, cutoff: float, r: Tensor) -> Tensor:
-    values: Tensor = network(basis)
-    return values * unclamped_cosine(r, cutoff)[:, None]
-
-
-def rows_needed(networks: Sequence[FilterNetwork], rbf: RadialFunction, cutoff: float) -> int:
-    """Return how many rows the tables of some filter networks must have for slopes right to ``TOLERANCE``; 0: too many.
-
-    The error is the mean one over distances and filters, relative to the mean slope.
-
-    Args:
-        networks: in double precision.
-        rbf: the radial basis functions, in double precision.
-        cutoff: where the filters end.
-    """
-    device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))
-    random = torch.Generator().manual_seed(0)
-    # one distance in each of 256 equal parts, so that every block of a table is met, and no NaN in it overlooked
-    parts = torch.arange(256) + torch.rand(256, generator=random, dtype=torch.float64)
-    r = (parts * (cutoff / 256)).to(device)
-
-    def filters(network: FilterNetwork, places: Tensor) -> Tensor:
-        return _filter(network, rbf(places), cutoff, places)
-
-    slopes = [_derivative(partial(filters, network), r) for network in networks]
-
-    def error_of(rows: int) -> float:
-        weights, first = spline_weights(r, cutoff, rows - DEGREE, order=1)
-        nodes = spline_nodes(cutoff, rows, device, torch.float64)
-        largest = 0.0
-        for table, slope in zip(_tables(networks, rbf, cutoff, nodes), slopes, strict=True):
-            error = float((filters_of_pairs(weights, first, table) - slope).norm() / slope.norm())
-            # the radial functions may have a pole
-            if not math.isfinite(error):
-                return math.inf
-            largest = max(largest, error)
-        return largest
-
-    def guess(rows: int, error: float) -> int:
-        # the error goes with the fifth power of the distance of the nodes
-        needed = rows * (error / TOLERANCE) ** (1 / DEGREE)
-        return BLOCK * math.ceil(needed / BLOCK) if math.isfinite(error) else _MOST_ROWS + 1
-
-    with torch.no_grad():
-        rows = max(guess(512, error_of(512)), _FEWEST_ROWS)
-        while rows <= _MOST_ROWS and (error := error_of(rows)) > TOLERANCE:
-            rows = max(guess(rows, error), rows + BLOCK)
-    return rows if rows <= _MOST_ROWS else 0
-
-
-def _derivative(function: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:
-    """Return (P, F) derivatives of functions of one number, each by its own argument."""
-    with torch.enable_grad():
-        r = r.clone().requires_grad_()
-        values = function(r)
-        # the transposed product with the Jacobian, transposed again
-        weights = torch.zeros_like(values, requires_grad=True)
-        (product,) = torch.autograd.grad((values * weights).sum(), r, create_graph=True)
-        (derivatives,) = torch.autograd.grad(product.sum(), weights)
-    return derivatives

@@ -11,11 +11,10 @@ from pyg_nnp.config import Config, Weights
 from pyg_nnp.config.messages import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.layers import CORES, LAYERS
-from pyg_nnp.layers.base import Core, Layer
-from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.layers import CORES, LAYERS, Core, EnergyReduce, Layer
 from pyg_nnp.layers.resolve import resolve_class
-from pyg_nnp.potential.potential import Potential, check_wiring
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import check_wiring
 from pyg_nnp.units import OPTIONS as UNITS
 
 

@@ -1,6 +1,7 @@
 """The file of a potential: parameters, and the JSON that it is rebuilt from, in one safetensors file with a digest."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -115,7 +116,7 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
         _check_shapes(spec, tensors)
         potential = potential_from_spec(spec, torch.Generator())
         potential.to(_DTYPES[description["dtype"]])
-        load_parameters(potential, tensors)
+        load_parameters(potential, description, tensors)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
@@ -147,7 +148,8 @@ def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[
     taken, left = [], []
     for label, number in _labelled(potential.spec):
         own = {name: value for name, value in state.items() if name.startswith(f"layers.{number}.")}
-        # buffers and extra state describe the parameters, and are copied with them
+        # buffers and extra state describe the parameters, and are copied with them; rows of tables are chosen anew
+        own = {name: value for name, value in own.items() if not name.endswith(".filter_table._extra_state")}
         if not own.keys() & parameters.keys():
             continue
         found = {name: tensors.get(f"layers.{trained.get(label)}.{name.split('.', 2)[2]}") for name in own}
@@ -171,14 +173,29 @@ def _labelled(description: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         yield (name if seen[name] == 1 else f"{name} {seen[name]}"), number
 
 
-def load_parameters(potential: Potential, tensors: Mapping[str, Tensor]) -> None:
-    """Copy all parameters and buffers of a potential from the tensors of a file.
+def load_parameters(potential: Potential, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Copy all parameters and buffers of a potential from the tensors of a file with its description.
 
     Raises:
         KeyError: one is missing.
         RuntimeError: one has another shape.
     """
-    potential.load_state_dict({name: tensors[name] for name in potential.state_dict()})
+    potential.load_state_dict(_saved(potential, description, tensors))
+
+
+def _saved(potential: Potential, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file by their names in the potential that is built from its description today.
+
+    ``Force`` did not always ask for ``Distance``: potentials without pairs were saved without this layer in front. The
+    number of rows of filter tables belonged to the core.
+    """
+    prepended = len(potential.layers) - len(description["layers"])
+    found = {}
+    for name in potential.state_dict():
+        before = re.sub(r"^layers\.(\d+)", lambda match: f"layers.{int(match[1]) - prepended}", name)
+        older = before.replace(".filter_table._extra_state", "._extra_state")
+        found[name] = tensors[before if before in tensors else older]
+    return found
 
 
 def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> None:
@@ -190,9 +207,10 @@ def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tenso
     if any(":" in name and not name.startswith("pyg_nnp.") for name in names):
         return
     with torch.device("meta"):
-        expected = potential_from_spec(description, None).state_dict()
-    for name in expected:
-        if name not in parameters or expected[name].shape != parameters[name].shape:
+        potential = potential_from_spec(description, None)
+    found = _saved(potential, description, parameters)
+    for name, expected in potential.state_dict().items():
+        if found[name].shape != expected.shape and not name.endswith("_extra_state"):
             raise ValueError(f"description and parameters do not fit together at {name}")
 
 

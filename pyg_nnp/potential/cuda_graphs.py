@@ -1,4 +1,4 @@
-"""Steps and predictions as CUDA graphs: recorded once, then replayed without the time that starting kernels takes."""
+"""Steps and predictions as CUDA graphs: recorded once, then run without the time that starting kernels takes."""
 
 import logging
 import math
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import pair_distances
-from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
-from pyg_nnp.layers import Distance, RangeSeparation
+from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.potential.potential import Potential, tensors_of
+from pyg_nnp.layers.filter_table import tensors_of, unchanged
+from pyg_nnp.potential.padding import NUM_PADDING, filled_up, with_given_pairs
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import PAIRS, filter_tables
 
 log = logging.getLogger(__name__)
 
 Predict = Callable[[Data], Fields]
 # what is recorded: it predicts for a batch, and may go on to compute gradients
 Function = Callable[[Predict, Data], Fields]
-# runs a function of no arguments, and returns what it returned and what computes that anew in the same memory
+# runs a function of no arguments, and returns what it returned, and a function that computes that anew in its place
 Record = Callable[[Callable[[], Fields]], tuple[Fields, Callable[[], None]]]
 
-_GHOSTS = 2
 # each keeps the memory of a step; more shapes than these are not worth the time to record them
 _MOST_RECORDINGS = 8
 _TOLERANCE = 1e-3
@@ -57,16 +57,16 @@ def _predict(predict: "Predict", batch: Data) -> Fields:
 class _Recording:
     inputs: list[Tensor]
     outputs: Fields
-    replay: Callable[[], None]
+    run: Callable[[], None]
 
 
-class Replayed:
-    """A function of a potential and a batch, recorded for the shapes that come up a second time, and replayed.
+class CudaGraphs:
+    """A function of a potential and a batch, recorded as a CUDA graph for the shapes that come up a second time.
 
-    Numbers of molecules and atoms have to repeat. The pairs within the cutoff, which differ from batch to batch, are
-    found before and filled up: with one pair of two ghost atoms, a molecule of its own at a distance where the filters
-    have all but gone. Everything else, and what cannot be recorded or comes out different, is computed as usual:
-    potentials with layers of a user's own, whose python code a recording would leave out, and other devices.
+    Numbers of molecules and atoms have to repeat. The pairs within the cutoff, whose number differs from batch to
+    batch, are found before and filled up with one pair of two padding atoms, a molecule of its own at a distance where
+    the filters have all but gone. Everything else, and what cannot be recorded or comes out different, is computed as
+    usual: potentials with layers of a user's own, whose Python code a recording would leave out, and other devices.
 
     Args:
         potential: what predicts.
@@ -84,7 +84,7 @@ class Replayed:
         device: str = "cuda",
     ) -> None:
         self._potential, self._function, self._record, self._device = potential, function, record, device
-        self._usable = _can_be_recorded(potential)
+        self._usable, self._tables = _can_be_recorded(potential), filter_tables(potential)
         self.forget()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -99,23 +99,24 @@ class Replayed:
     def __call__(self, batch: Data) -> Fields:
         """Return what the function returns, in memory of its own."""
         potential = self._potential
-        complete = all(name in batch for name in ("Ra", "Za", "N", "Q"))  # or else the potential says what is missing
-        if not (self._usable and complete and potential.device.type == self._device):
+        if not (self._usable and potential.device.type == self._device):
             return self._function(potential, batch)
         # what is kept has to be of use outside of inference mode, too
         with torch.inference_mode(False):
-            potential.prepare(batch.Za)
-            given, seen = filled_up(batch, potential.reach, potential.dtype), _seen_by_function(batch)
+            for table in self._tables:
+                table.update()
+            given, seen = filled_up(potential.inputs_of(batch), potential.reach), _seen_by_function(batch)
             inputs = [*given.values(), *seen.values()]
             # a recording reads parameters where they were
             places = tuple(value.data_ptr() for value in tensors_of(potential))
-            key = potential.adapted, places, *given, *seen, *((v.shape, v.dtype, v.device) for v in inputs)
+            versions = potential.training, *(table.version for table in self._tables)
+            key = versions, places, *given, *seen, *((v.shape, v.dtype, v.device) for v in inputs)
             if key not in self._recordings and not self._is_recorded(key, given, seen, batch):
                 return self._function(potential, batch)
             recording = self._recordings[key]
             for kept, value in zip(recording.inputs, inputs, strict=True):
                 kept.copy_(value)
-            recording.replay()
+            recording.run()
             return {name: value.clone() for name, value in recording.outputs.items()}
 
     def _is_recorded(self, key: Any, given: Fields, seen: Fields, batch: Data) -> bool:
@@ -127,7 +128,7 @@ class Replayed:
             self._usable = False
             return False
         if len(self._recordings) == _MOST_RECORDINGS:
-            # those from before something was adapted are of no use any more
+            # those from before tables changed or parameters moved are of no use any more
             self._recordings = {k: recording for k, recording in self._recordings.items() if k[:2] == key[:2]}
             if len(self._recordings) == _MOST_RECORDINGS:
                 return False
@@ -142,30 +143,32 @@ class Replayed:
 
     def _recorded(self, given: Fields, seen: Fields, batch: Data) -> _Recording | None:
         """Record the function, or say why not."""
-        filled = Data(**{name: value.clone() for name, value in given.items()}, num_nodes=len(given["Za"]))
+        filled = {name: value.clone() for name, value in given.items()}
         visible = Data(**{name: value.clone() for name, value in seen.items()}, num_nodes=len(seen["Za"]))
-        inner = with_given_pairs(self._potential)
-        lengths = {"atom": len(filled.Za) - _GHOSTS, "graph": len(filled.N) - 1}
+        inner, tables = with_given_pairs(self._potential), self._tables
+        counts = {"atom": len(filled["Za"]) - NUM_PADDING, "graph": len(filled["N"]) - 1}
 
         def predict(_: Data) -> Fields:
-            return {name: value[: lengths[FIELDS[name].level]] for name, value in inner(filled).items()}
+            with unchanged(tables):
+                predicted = inner.predict(filled)
+            return {name: value[: counts[FIELDS[name].level]] for name, value in predicted.items()}
 
         try:
-            outputs, replay = self._record(lambda: self._function(predict, visible))
+            outputs, run = self._record(lambda: self._function(predict, visible))
         except RuntimeError as error:
             log.warning("A step could not be recorded as a CUDA graph (%s): slower.", error)
             return None
         for value in outputs.values():
             value.detach().fill_(math.nan)  # so that it is noticed if nothing is computed anew
-        replay()
+        run()
         expected = self._function(self._potential, batch)
         wrong = [name for name, value in expected.items() if not _agree(outputs[name], value)]
         if wrong:
             log.warning("The CUDA graph of a step differs from the step in %s: not used.", ", ".join(wrong))
             return None
-        log.debug("Recorded a CUDA graph: %d atoms, %d edges.", filled.num_nodes, filled.edge_index.shape[1])
-        kept = [*(filled[name] for name in given), *(visible[name] for name in seen)]
-        return _Recording(kept, outputs, replay)
+        log.debug("Recorded a CUDA graph: %d atoms, %d edges.", len(filled["Za"]), filled["edge_index"].shape[1])
+        kept = [*filled.values(), *(visible[name] for name in seen)]
+        return _Recording(kept, outputs, run)
 
 
 def _seen_by_function(batch: Data) -> Fields:
@@ -173,71 +176,15 @@ def _seen_by_function(batch: Data) -> Fields:
     return {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
 
 
-def filled_up(batch: Data, reach: float, dtype: torch.dtype) -> Fields:
-    """Return the inputs of a potential for a batch and its ghosts, with pairs up to a capacity.
-
-    Args:
-        batch: with ``Ra``, ``Za``, ``N`` and ``Q``, and maybe ``edge_index``.
-        reach: pairs within it are kept [length].
-        dtype: precision of the potential, in which distances are compared with ``reach``.
-    """
-    Ra, Za, N, Q = batch.Ra.to(dtype), batch.Za, batch.N, batch.Q
-    edges = batch.edge_index if "edge_index" in batch else find_edges(Ra, N, reach)
-    pairs = edges[:, edges[0] < edges[1]]
-    pairs = pairs[:, pair_distances(Ra, pairs) < reach]
-    ghosts = torch.arange(_GHOSTS, device=Za.device)
-    # at least one, so that ghosts are no atoms without neighbours
-    missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
-    pairs = torch.cat((pairs, (ghosts + len(Za))[:, None].expand(-1, missing)), dim=1)
-    molecule = batch.batch if batch.get("batch") is not None else torch.zeros_like(Za)
-    place = torch.zeros_like(Ra[:1]).expand(_GHOSTS, -1).clone()
-    place[:, 0] = ghosts * ((1 - 1e-4) * reach)
-    return {
-        "Ra": torch.cat((Ra, place)),
-        "Za": torch.cat((Za, Za[:1].expand(_GHOSTS))),
-        "N": torch.cat((N, torch.full_like(N[:1], _GHOSTS))),
-        "Q": torch.cat((Q, torch.zeros_like(Q[:1]))),
-        "batch": torch.cat((molecule, torch.full_like(molecule[:1], len(N)).expand(_GHOSTS))),
-        "edge_index": torch.cat((pairs, pairs.flip(0)), dim=1),
-    }
-
-
-def capacity(pairs: int) -> int:
-    """Return how many pairs a recording has room for: up to 3 % more, but steps of 32."""
-    step: int = max(32, 2 ** (pairs.bit_length() - 6))
-    return -(-pairs // step) * step
-
-
-class _GivenPairs(Layer):
-    """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
-
-    reads = ("Ra", "edge_index")
-    writes = ("edge_index_sr", "Dij_sr")
-
-    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
-        return {"edge_index_sr": edge_index, "Dij_sr": pair_distances(Ra, edge_index[:, : edge_index.shape[1] // 2])}
-
-
-def with_given_pairs(potential: Potential) -> Potential:
-    """Return the same layers, modules and parameters, for neighbor lists that hold what is within the cutoff."""
-    layers = [cast(Layer, module) for module in potential.layers if not isinstance(module, Distance)]
-    layers = [_GivenPairs() if isinstance(layer, RangeSeparation) else layer for layer in layers]
-    # without elements nothing is checked
-    inner = Potential(layers, {"untrained": potential.spec.get("untrained", ())})
-    inner.atomic_energies, inner.energy_shift = potential.atomic_energies, potential.energy_shift
-    inner.train(potential.training)
-    inner.refined_as(potential)
-    return inner
-
-
 def _can_be_recorded(potential: Potential) -> bool:
     layers = [cast(Layer, module) for module in potential.layers]
     separations = [layer for layer in layers if isinstance(layer, RangeSeparation)]
-    others = {name for layer in layers if not isinstance(layer, Distance | RangeSeparation) for name in layer.reads}
+    # Force reads pairs that are farther apart, too, but its energy does not depend on them
+    others = [layer for layer in layers if not isinstance(layer, Distance | RangeSeparation | Force)]
     return (
         all(_is_known(module) for module in potential.modules())
         and [layer.reach for layer in separations] == [potential.reach]
-        and others.isdisjoint(("edge_index", "pair_index", "Dij"))
+        and all(PAIRS.isdisjoint(layer.reads) for layer in others)
     )
 
 

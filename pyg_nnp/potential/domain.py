@@ -1,9 +1,14 @@
 """The training domain: elements, charges, compositions and distances that a potential was trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from pyg_nnp.errors import DataError
 from pyg_nnp.units import Units
 
 DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest")
@@ -54,3 +59,20 @@ class TrainingDomain:
     def distances_in_angstrom(self, units: Units) -> dict[tuple[int, int], float]:
         """Return :attr:`shortest_distances` [Å]; where the unit of length is not known, it is taken to be Å."""
         return {pair: units.likely_length * distance for pair, distance in self.shortest_distances.items()}
+
+    def refuse_unseen_elements(self, Za: Tensor) -> None:
+        """Refuse elements that are not in the domain, if it says which are.
+
+        Raises:
+            DataError: there is one.
+        """
+        if self.elements and (unseen := set(torch.bincount(Za).nonzero()[:, 0].tolist()) - set(self.elements)):
+            raise DataError(
+                f"this potential was not trained on {_symbols(unseen)}, only on {_symbols(self.elements)}. "
+                "Train one on data that has all elements."
+            )
+
+
+def _symbols(elements: Iterable[int]) -> str:
+    known = dict(enumerate(chemical_symbols))
+    return ", ".join(known.get(Z, str(Z)) for Z in sorted(elements))

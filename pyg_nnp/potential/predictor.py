@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from pyg_nnp.layers.base import Fields
-from pyg_nnp.potential.cuda_graphs import Predict, Replayed
+from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
 from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import Units
@@ -71,7 +71,7 @@ def recorded(predictor: Predictor) -> Predict:
     Args:
         predictor: in evaluation mode; its parameters do not change any more.
     """
-    return Replayed(predictor) if isinstance(predictor, Potential) else predictor
+    return CudaGraphs(predictor) if isinstance(predictor, Potential) else predictor
 
 
 def predictions(

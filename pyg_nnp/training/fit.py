@@ -192,8 +192,6 @@ def go_on(training: Training, folder: Path, place: str, max_epochs: int) -> None
     # the best is saved before the last, which a kill may have come between
     if progress.best.epoch and read_saved(folder / BEST)[0]["epoch"] != progress.epoch:
         check_best(progress.best, folder)
-    if progress.step:
-        training.potential.keep_refinement()
     if progress.epoch > max_epochs:
         log.info("All %d epochs are done. For more, start a new training with pretrained: %s.", max_epochs, folder)
         return

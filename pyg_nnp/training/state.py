@@ -182,7 +182,7 @@ def restore_training(training: Training, path: Path, place: str) -> list[str]:
     try:
         saved = description["training"]
         refuse_changes(saved["protocol"], training.protocol, path, place)
-        load_parameters(training.potential, tensors)
+        load_parameters(training.potential, description, tensors)
         _restore_optimizer(training.optimizer, tensors)
         progress = training.progress
         progress.epoch, progress.step, progress.loss = saved["epoch"], saved["step"], saved["loss"]

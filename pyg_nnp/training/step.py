@@ -14,7 +14,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import UserError
 from pyg_nnp.functional.geometry import pair_distances
 from pyg_nnp.layers.base import Fields
-from pyg_nnp.potential.cuda_graphs import Predict, Replayed
+from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.loss import weighted_loss
@@ -72,7 +72,7 @@ class Gradients:
         # no method, so that recordings go, with their memory, when this object does
         self._loss = partial(_loss, self._parameters, weights, stopwatch)
         # a recording has no parts to be timed
-        self._compute = Replayed(potential, self._loss) if stopwatch is UNTIMED else partial(self._loss, potential)
+        self._compute = CudaGraphs(potential, self._loss) if stopwatch is UNTIMED else partial(self._loss, potential)
 
     def __call__(self, batch: Batch) -> float:
         """Let each parameter have its gradient of the loss of a batch, and return the loss.

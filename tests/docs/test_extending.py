@@ -21,9 +21,10 @@ from pyg_nnp.commands import cli
 from pyg_nnp.commands import train as run
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.layers.filter_table import FilterTable
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text()
-MODULES = {"my_layers": "Repulsion", "my_core": "GatedCore"}
+MODULES = {"my_layers": "Repulsion", "my_core": "GatedCore", "my_fast_core": "TwoSums"}
 
 
 def code(language: str) -> list[str]:
@@ -46,15 +47,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def configurations() -> dict[str, dict]:
     """Return the toy configuration with the layers, and with the core, of the page."""
     layers, architecture = (yaml.safe_load(block) for block in code("yaml"))
+    usual = toy_config()["Modelhub"]["FF01"]["layers"]
+    without_options = [entry if entry["name"] != "Core" else {"name": "Core"} for entry in usual]
     return {
         "my_layers": toy_config(Modelhub__FF01__layers=layers["layers"]),
-        "my_core": toy_config(
-            Modelhub__FF01__architecture=architecture["architecture"],
-            Modelhub__FF01__layers=[
-                entry if entry["name"] != "Core" else {"name": "Core"}
-                for entry in toy_config()["Modelhub"]["FF01"]["layers"]
-            ],
-        ),
+        **{
+            module: toy_config(Modelhub__FF01__architecture=name, Modelhub__FF01__layers=without_options)
+            for module, name in (("my_core", architecture["architecture"]), ("my_fast_core", "my_fast_core:TwoSums"))
+        },
     }
 
 
@@ -139,3 +139,32 @@ def test_output_that_differs_from_the_declaration_is_an_error(folder: Path, caps
     (folder / "train.yaml").write_text(yaml.safe_dump(configurations()["my_layers"]))
     assert cli.main(["train", "train.yaml", "-o", "out"]) == 2
     assert "returned ['Ea_repulsive'], but declares that it writes ['Ea_repulsion']" in capsys.readouterr().err
+
+
+def test_a_core_with_tables_has_the_filters_of_its_networks(folder: Path) -> None:
+    """Twice as many filters as features, another activation, another cutoff function, and another radial basis."""
+    document = configurations()["my_fast_core"]
+    document["Trainer"]["dtype"] = "float64"
+    (text,) = (block for block in code("python") if "class Bessel" in block)
+    (folder / "my_basis.py").write_text(text)
+    for entry in document["Modelhub"]["FF01"]["layers"]:
+        entry["name"] = entry["name"].replace("GaussianSmearing", "my_basis:Bessel")
+    potential = pyg_nnp.build_potential(config_from_dict(document), "FF01")
+    (table,) = (module for module in potential.modules() if isinstance(module, FilterTable))
+    found = []
+    for exact in (False, True):
+        table.exact = exact
+        predicted = potential(Batch.from_data_list(some_molecules()[:3:2]))
+        potential.zero_grad()
+        predicted["Fa"].square().sum().backward(inputs=list(potential.parameters()))
+        found.append(
+            [
+                predicted["E"].detach(),
+                predicted["Fa"].detach(),
+                *(p.grad.clone() for p in table._networks[0].parameters()),
+            ]
+        )
+    assert table.num_rows > 0
+    for tabulated, right in zip(*found, strict=True):
+        assert 0 < float((tabulated - right).norm()) < 1e-6 * float(right.norm())
+    sys.modules.pop("my_basis")

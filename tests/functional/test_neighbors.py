@@ -16,7 +16,7 @@ from torch_geometric.data import Batch
 from pyg_nnp.data.neighbors import full_neighbor_list
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional import neighbors
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.neighbors import check_edges, find_edges
 from pyg_nnp.layers import Distance, RangeSeparation
 
 SWITCH = neighbors._FEW_ATOMS
@@ -42,7 +42,7 @@ def all_edges(N: Sequence[int]) -> torch.Tensor:
 
 def expected_edges(Ra: torch.Tensor, N: Sequence[int], cutoff: float) -> torch.Tensor:
     pairs = Distance()(Ra=Ra, edge_index=all_edges(N))
-    return RangeSeparation(cutoff)(**pairs)["edge_index_sr"].flip(0)
+    return RangeSeparation(cutoff)(**pairs)["edge_index_sr"]
 
 
 def cluster(num_atoms: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -214,3 +214,58 @@ def test_a_potential_takes_them() -> None:
     batch.edge_index = find_edges(batch.Ra, batch.N, 4.0)
     for name, value in potential(batch).items():
         torch.testing.assert_close(value, expected[name], rtol=1e-12, atol=1e-12)
+
+
+def test_whole_lists_are_taken_in_any_order() -> None:
+    edges = all_edges([4, 1, 3])
+    order = torch.randperm(edges.shape[1], generator=torch.Generator().manual_seed(0))
+    for whole in (edges, edges.flip(0), edges[:, order], torch.cat((edges, edges[:, order]), dim=1), edges[:, :0]):
+        check_edges(whole, 8)
+
+
+PAIR = [[1, 0], [0, 1]]
+NOT_WHOLE = {
+    "one direction": (
+        [[1, 2, 2], [0, 0, 1]],
+        "has pairs in one direction alone: 3, the first between the atoms 0 and 1",
+    ),
+    "the other direction": ([[0, 0, 1], [1, 2, 2]], "has pairs in one direction alone: 3"),
+    "one is missing": (
+        [[1, 0, 2], [0, 1, 1]],
+        "has pairs in one direction alone: 1, the first between the atoms 1 and 2",
+    ),
+    "as many of both": ([[1, 0], [0, 2]], "has pairs in one direction alone: 2"),
+    "one is there twice": ([[1, 0, 1], [0, 1, 0]], "has pairs in one direction alone: 1"),
+    "itself": ([[1, 0, 2], [0, 1, 2]], "an edge from atom 2 to itself. It would stand for an image"),
+    "too high": ([[3, 0], [0, 3]], "names atom 3, but the atoms are 0 to 2. Set num_nodes"),
+    "negative": ([[1, 0, -1, 0], [0, 1, 0, -1]], "names atom -1"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_WHOLE)
+def test_lists_that_are_not_whole_are_refused(name: str) -> None:
+    edges, message = NOT_WHOLE[name]
+    with pytest.raises(DataError, match=f"edge_index .*{message}.* Or leave edge_index out"):
+        check_edges(torch.tensor(edges), 3)
+
+
+@pytest.mark.parametrize(
+    ("edges", "kind"),
+    [
+        (torch.tensor(PAIR, dtype=torch.int32), r"int32 of shape \(2, 2\)"),
+        (torch.tensor(PAIR, dtype=torch.float64), r"float64 of shape \(2, 2\)"),
+        (torch.zeros(6, 2, dtype=torch.int64), r"int64 of shape \(6, 2\)"),
+        (torch.zeros(2, dtype=torch.int64), r"int64 of shape \(2,\)"),
+    ],
+)
+def test_lists_of_another_kind_are_refused(edges: torch.Tensor, kind: str) -> None:
+    with pytest.raises(DataError, match=f"edge_index is {kind}. Give int64 of shape"):
+        check_edges(edges, 3)
+
+
+def test_a_potential_refuses_a_list_with_one_direction_alone() -> None:
+    """It would be taken for no interactions, or for half of them."""
+    potential, batch = make_potential().eval(), Batch.from_data_list(some_molecules())
+    batch.edge_index = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
+    with pytest.raises(DataError, match="in one direction alone"):
+        potential(batch)

@@ -41,9 +41,10 @@ def filter_cases(F: int, C: int, num_pairs: int) -> list[Case]:
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=random, dtype=torch.float64)
 
-    # the last two atoms have no edges, and the first of a pair may be either
+    # the last two atoms have no edges, the first of a pair may be either, and some are an atom and its own image
     j = torch.randint(NUM_ATOMS - 2, (num_pairs,), generator=random)
-    i = (j + torch.randint(1, NUM_ATOMS - 2, (num_pairs,), generator=random)) % (NUM_ATOMS - 2)
+    i = (j + torch.randint(NUM_ATOMS - 2, (num_pairs,), generator=random)) % (NUM_ATOMS - 2)
+    assert num_pairs == 0 or 2 < int((i == j).sum()) < num_pairs // 2
     edge_index = torch.stack((torch.cat((j, i)), torch.cat((i, j))))
     rows = torch.randint(3, (num_pairs,), generator=random)
     # not contiguous, as some gradients

@@ -1,16 +1,22 @@
-"""A reloaded potential is the one that was saved; damaged files of potentials are refused."""
+"""A reloaded potential is the one that was saved, files of older versions are read, damaged ones are refused."""
 
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from molecules import core_of, some_molecules
+from torch import Tensor
 from toy_training import run_toy
 
 import pyg_nnp
 from pyg_nnp.errors import DataError
-from pyg_nnp.potential.checkpoint import read_saved, save_potential
+from pyg_nnp.layers import CORES, Core, Distance
+from pyg_nnp.potential.build import build_layers
+from pyg_nnp.potential.checkpoint import read_saved, save_potential, sealed, start_from
 from pyg_nnp.potential.potential import Potential
 
 
@@ -79,3 +85,66 @@ def test_every_flipped_bit_is_noticed(folder: Path, name: str) -> None:
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=name):
             read_saved(path)
+
+
+def as_of_before(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    """Write the file of a potential as an older version did."""
+    description, tensors = read_saved(path)
+    del description["sha256"]
+    path.write_bytes(sealed(description, change(description, tensors))[0])
+
+
+def test_rows_of_tables_that_older_versions_saved_are_read(folder: Path) -> None:
+    path = run_toy(Path("out")) / "last.safetensors"
+    found = []
+
+    def rows_alone(description: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        (name,) = (name for name in tensors if name.endswith("filter_table._extra_state"))
+        found.append(int(tensors[name][0]))
+        rows = {name.replace("filter_table.", ""): tensors.pop(name)[0].long()}
+        return tensors | rows
+
+    before = pyg_nnp.load_potential(path)
+    as_of_before(path, rows_alone)
+    potential = pyg_nnp.load_potential(path)
+    assert found[0] == core_of(potential).filter_table.num_rows > 0
+    for name, value in before.named_parameters():
+        assert torch.equal(value, potential.get_parameter(name))
+    assert start_from(potential, path)[1] == []
+
+
+class Charges(Core):
+    """Charges of the elements, learned, and no pairs."""
+
+    reads = ("Za",)
+    writes = ("Qa",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.charges = torch.nn.Parameter(torch.linspace(-1, 1, 119))
+
+    def forward(self, Za: Tensor) -> dict[str, Tensor]:
+        return {"Qa": self.charges[Za]}
+
+
+def test_potentials_that_older_versions_saved_without_distance_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CORES, "Charges", Charges)
+    entries = [("Core", {}), ("ElectrostaticEnergy", {}), ("EnergyReduce", {}), ("Force", {})]
+    layers, built = build_layers("Charges", {"cutoff_sr": 4.0, "Hartree_in_E": 1.0, "Bohr_in_R": 0.529}, entries)
+    potential, path = (
+        Potential(layers, {"architecture": "Charges", "layers": built}).eval(),
+        tmp_path / "any.safetensors",
+    )
+    save_potential(potential, path, {})
+
+    def without_distance(description: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        assert description["layers"].pop(0)["name"] == "Distance"
+        return {name.replace("layers.1.", "layers.0."): value for name, value in tensors.items()}
+
+    as_of_before(path, without_distance)
+    loaded, data = pyg_nnp.load_potential(path), some_molecules(torch.float32)[0]
+    assert isinstance(loaded.layers[0], Distance)
+    assert torch.equal(loaded(data)["Fa"], potential(data)["Fa"])
+    assert float(loaded(data)["Fa"].abs().max()) > 1e-3

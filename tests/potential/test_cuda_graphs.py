@@ -1,4 +1,4 @@
-"""Steps and predictions that are replayed, with a stand-in for CUDA graphs that computes anew in the same memory."""
+"""Steps and predictions that are recorded, with a stand-in for CUDA graphs that computes anew in the same memory."""
 
 import pickle
 import weakref
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from molecules import core_of
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Batch, Data
@@ -19,7 +20,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import FieldError
 from pyg_nnp.layers import SchNetCore
 from pyg_nnp.layers.base import Fields
-from pyg_nnp.potential.cuda_graphs import Replayed, capacity, filled_up
+from pyg_nnp.potential.cuda_graphs import CudaGraphs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.step import Gradients
 
@@ -41,7 +42,7 @@ class Recorder:
     """Counts, and checks that what is recorded could be."""
 
     def __init__(self) -> None:
-        self.recorded = self.replayed = 0
+        self.recorded = self.runs = 0
 
     def __call__(self, function: Callable[[], Fields]) -> tuple[Fields, Callable[[], None]]:
         function()
@@ -49,13 +50,13 @@ class Recorder:
             outputs = function()
         self.recorded += 1
 
-        def replay() -> None:
-            self.replayed += 1
+        def run() -> None:
+            self.runs += 1
             with NothingWaits():
                 for name, value in function().items():
                     outputs[name].detach().copy_(value)
 
-        return outputs, replay
+        return outputs, run
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def make(filters: str = "table") -> Potential:
     potential = pyg_nnp.build_potential(CONFIG, "FF01").double()
     for layer in potential.layers:
         if isinstance(layer, SchNetCore):
-            layer.filters = filters  # type: ignore[assignment]
+            layer.filter_table.exact = filters == "exact"
     return potential
 
 
@@ -85,50 +86,50 @@ def gradients(potential: Potential, compute: Callable[[Batch], float], batch: Ba
 
 
 @pytest.mark.parametrize("filters", ["table", "exact"])
-def test_a_replayed_step_has_the_gradients_of_the_step(dataset: MoleculeDataset, filters: str) -> None:
+def test_a_recorded_step_has_the_gradients_of_the_step(dataset: MoleculeDataset, filters: str) -> None:
     potential, recorder = make(filters).train(), Recorder()
     plain = Gradients(potential, potential.parameters(), LOSS)
-    replayed = Gradients(potential, potential.parameters(), LOSS)
-    replayed._compute = Replayed(potential, replayed._loss, recorder, "cpu")
+    graphs = Gradients(potential, potential.parameters(), LOSS)
+    graphs._compute = CudaGraphs(potential, graphs._loss, recorder, "cpu")
     for frames in BATCHES * 2:
         batch = dataset.batch(frames)
         loss, expected = gradients(potential, plain, batch)
-        again, found = gradients(potential, replayed, batch)
+        again, found = gradients(potential, graphs, batch)
         assert again == pytest.approx(loss, rel=1e-9)
         for a, b in zip(found, expected, strict=True):
-            # 1e-8: what the filters leave of a ghost
+            # 1e-8: what the filters leave of the padding atoms
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
     assert 2 <= recorder.recorded < 5
-    assert recorder.replayed == recorder.recorded + 2 * len(BATCHES) - len(replayed._compute._known)
+    assert recorder.runs == recorder.recorded + 2 * len(BATCHES) - len(graphs._compute._known)
 
 
-def test_replayed_predictions_are_the_predictions(dataset: MoleculeDataset) -> None:
+def test_recorded_predictions_are_the_predictions(dataset: MoleculeDataset) -> None:
     potential, recorder = make().eval(), Recorder()
-    replayed = Replayed(potential, record=recorder, device="cpu")
+    graphs = CudaGraphs(potential, record=recorder, device="cpu")
     for frames in BATCHES * 2:
         batch = dataset.batch(frames)
-        found, expected = replayed(batch), potential(batch)
+        found, expected = graphs(batch), potential(batch)
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10)
-    assert recorder.replayed > recorder.recorded >= 2
+    assert recorder.runs > recorder.recorded >= 2
     # one molecule without a neighbor list
     frame = dataset[3]
     data = Data(Ra=frame.Ra, Za=frame.Za, N=frame.N, Q=frame.Q, num_nodes=len(frame.Za))
     for _ in range(3):
-        torch.testing.assert_close(replayed(data)["Fa"], potential(data)["Fa"], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(graphs(data)["Fa"], potential(data)["Fa"], rtol=1e-10, atol=1e-10)
 
 
 def test_what_was_recorded_is_not_used_after_the_parameters_changed(dataset: MoleculeDataset) -> None:
     potential, recorder = make().eval(), Recorder()
-    replayed, batch = Replayed(potential, record=recorder, device="cpu"), dataset.batch([0, 1, 2])
-    before = [replayed(batch)["E"] for _ in range(3)][-1]
-    assert (recorder.recorded, recorder.replayed) == (1, 3)
+    graphs, batch = CudaGraphs(potential, record=recorder, device="cpu"), dataset.batch([0, 1, 2])
+    before = [graphs(batch)["E"] for _ in range(3)][-1]
+    assert (recorder.recorded, recorder.runs) == (1, 3)
     with torch.no_grad():
         for parameter in potential.parameters():
             parameter.mul_(1.1)
     for _ in range(3):
-        torch.testing.assert_close(replayed(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(graphs(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
     assert recorder.recorded == 2
     assert not torch.allclose(before, potential(batch)["E"], rtol=1e-10)
 
@@ -136,7 +137,7 @@ def test_what_was_recorded_is_not_used_after_the_parameters_changed(dataset: Mol
 def test_a_training_keeps_what_it_recorded_over_its_evaluations(dataset: MoleculeDataset) -> None:
     potential, recorder = make(), Recorder()
     compute = Gradients(potential, potential.parameters(), LOSS)
-    compute._compute = Replayed(potential, compute._loss, recorder, "cpu")
+    compute._compute = CudaGraphs(potential, compute._loss, recorder, "cpu")
     for _ in range(3):
         potential.train()
         compute(dataset.batch([0, 1, 2]))
@@ -157,23 +158,23 @@ def test_layers_of_a_users_own_are_not_recorded(dataset: MoleculeDataset) -> Non
     core = next(n for n, layer in enumerate(layers) if isinstance(layer, SchNetCore))
     layers[core] = Own(12, 10, 2.0, 1, 8).double()
     own = Potential(layers, potential.spec).eval()
-    replayed, batch = Replayed(own, record=recorder, device="cpu"), dataset.batch([0, 1])
+    graphs, batch = CudaGraphs(own, record=recorder, device="cpu"), dataset.batch([0, 1])
     for _ in range(3):
-        torch.testing.assert_close(replayed(batch)["E"], own(batch)["E"], rtol=0, atol=0)
+        torch.testing.assert_close(graphs(batch)["E"], own(batch)["E"], rtol=0, atol=0)
     assert recorder.recorded == 0
 
 
 def test_parameters_that_moved_are_not_read_where_they_were(dataset: MoleculeDataset) -> None:
     potential, recorder = make().train(), Recorder()
     compute = Gradients(potential, potential.parameters(), LOSS)
-    compute._compute = Replayed(potential, compute._loss, recorder, "cpu")
+    compute._compute = CudaGraphs(potential, compute._loss, recorder, "cpu")
     batch = dataset.batch([0, 1, 2])
     for _ in range(3):
         compute(batch)
     for parameter in potential.parameters():
         parameter.data = parameter.data.clone()
     compute(batch)
-    assert (recorder.recorded, recorder.replayed) == (1, 3)
+    assert (recorder.recorded, recorder.runs) == (1, 3)
 
 
 def test_shapes_that_there_is_no_room_for_are_computed(
@@ -182,37 +183,42 @@ def test_shapes_that_there_is_no_room_for_are_computed(
     """To record takes as long as several steps, so no recording is given up for another one."""
     monkeypatch.setattr("pyg_nnp.potential.cuda_graphs._MOST_RECORDINGS", 1)
     potential, recorder = make().eval(), Recorder()
-    replayed = Replayed(potential, record=recorder, device="cpu")
+    graphs = CudaGraphs(potential, record=recorder, device="cpu")
     batches = [dataset.batch(frames) for frames in ([0], [0, 1], [0, 1, 2])]
     for batch in batches * 4:
-        torch.testing.assert_close(replayed(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
-    assert (recorder.recorded, recorder.replayed) == (1, 4)
-    with torch.no_grad():
-        next(potential.parameters()).mul_(1.1)
-    for batch in batches * 4:
-        torch.testing.assert_close(replayed(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
-    assert (recorder.recorded, recorder.replayed) == (2, 8)
+        torch.testing.assert_close(graphs(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
+    assert (recorder.recorded, recorder.runs) == (1, 4)
+    # a recording reads parameters, but tables of filters are made once
+    for parameters, expected in (
+        (potential.parameters(), (1, 8)),
+        (core_of(potential).interactions.parameters(), (2, 12)),
+    ):
+        with torch.no_grad():
+            next(parameters).mul_(1.1)
+        for batch in batches * 4:
+            torch.testing.assert_close(graphs(batch)["E"], potential(batch)["E"], rtol=1e-10, atol=1e-10)
+        assert (recorder.recorded, recorder.runs) == expected
 
 
 def test_predictions_in_inference_mode_and_out_of_it(dataset: MoleculeDataset) -> None:
     potential, recorder = make().eval(), Recorder()
-    replayed, batch = Replayed(potential, record=recorder, device="cpu"), dataset.batch([0, 1])
+    graphs, batch = CudaGraphs(potential, record=recorder, device="cpu"), dataset.batch([0, 1])
     expected = potential(batch)["Fa"]
     with torch.inference_mode():
         for _ in range(3):
             made_there = batch.clone()
-            torch.testing.assert_close(replayed(made_there)["Fa"], expected, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(replayed(batch)["Fa"], expected, rtol=1e-10, atol=1e-10)
-    assert (recorder.recorded, recorder.replayed) == (1, 4)
+            torch.testing.assert_close(graphs(made_there)["Fa"], expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(graphs(batch)["Fa"], expected, rtol=1e-10, atol=1e-10)
+    assert (recorder.recorded, recorder.runs) == (1, 4)
 
 
 def test_copies_have_no_recordings(dataset: MoleculeDataset) -> None:
     potential = make().eval()
-    replayed, batch = Replayed(potential, record=Recorder(), device="cpu"), dataset.batch([0, 1])
+    graphs, batch = CudaGraphs(potential, record=Recorder(), device="cpu"), dataset.batch([0, 1])
     for _ in range(3):
-        replayed(batch)
-    copied = pickle.loads(pickle.dumps(replayed))
-    torch.testing.assert_close(copied(batch)["E"], replayed(batch)["E"], rtol=1e-10, atol=1e-10)
+        graphs(batch)
+    copied = pickle.loads(pickle.dumps(graphs))
+    torch.testing.assert_close(copied(batch)["E"], graphs(batch)["E"], rtol=1e-10, atol=1e-10)
     assert not copied._recordings
 
 
@@ -227,9 +233,9 @@ def test_recordings_go_with_what_made_them() -> None:
 def test_hooks_are_not_recorded(dataset: MoleculeDataset) -> None:
     potential, recorder, seen = make().eval(), Recorder(), []
     potential.layers[0].register_forward_hook(lambda *of_call: seen.append(len(seen)))
-    replayed = Replayed(potential, record=recorder, device="cpu")
+    graphs = CudaGraphs(potential, record=recorder, device="cpu")
     for _ in range(3):
-        replayed(dataset.batch([0, 1]))
+        graphs(dataset.batch([0, 1]))
     assert recorder.recorded == 0
     assert seen == [0, 1, 2]
 
@@ -243,48 +249,23 @@ def test_what_cannot_be_recorded_is_computed(
             raise RuntimeError("operation not permitted when stream is capturing")
         outputs = {name: value.detach().clone() for name, value in function().items()}
 
-        def replay() -> None:
+        def run() -> None:
             if fault == "differs":
                 for name, value in function().items():
                     outputs[name].copy_(value + 1)
 
-        return outputs, replay
+        return outputs, run
 
     potential = make().eval()
-    replayed, batch = Replayed(potential, record=record, device="cpu"), dataset.batch([0, 1])
+    graphs, batch = CudaGraphs(potential, record=record, device="cpu"), dataset.batch([0, 1])
     for _ in range(3):
-        torch.testing.assert_close(replayed(batch)["Fa"], potential(batch)["Fa"], rtol=0, atol=0)
+        torch.testing.assert_close(graphs(batch)["Fa"], potential(batch)["Fa"], rtol=0, atol=0)
     messages = [record.getMessage() for record in caplog.records if "CUDA graph" in record.getMessage()]
     assert len(messages) == 1
     assert ("not permitted" if fault == "fails" else "differs from the step in E") in messages[0]
 
 
 def test_a_missing_field_is_named(dataset: MoleculeDataset) -> None:
-    replayed = Replayed(make().eval(), record=Recorder(), device="cpu")
+    graphs = CudaGraphs(make().eval(), record=Recorder(), device="cpu")
     with pytest.raises(FieldError, match="the data has no 'N'"):
-        replayed(Data(Ra=torch.zeros(1, 3)))
-
-
-def test_room_for_pairs() -> None:
-    for pairs in (1, 31, 32, 33, 1000, 12345, 10**6):
-        room = capacity(pairs)
-        assert room >= pairs
-        assert room % 32 == 0
-        assert room <= max(pairs + 32, pairs * 1.04)
-    assert len({capacity(pairs) for pairs in range(10**4, 2 * 10**4)}) < 45
-
-
-def test_ghosts_are_a_molecule_of_their_own(dataset: MoleculeDataset) -> None:
-    batch = dataset.batch([0, 1])
-    filled = filled_up(batch, 2.0, torch.float64)
-    edges, atoms = filled["edge_index"], len(batch.Za)
-    assert filled["batch"].tolist() == [*batch.batch.tolist(), 2, 2]
-    ghosts = edges >= atoms
-    assert torch.equal(ghosts[0], ghosts[1])
-    assert ghosts[0].any()
-    distances = (filled["Ra"][edges[0]] - filled["Ra"][edges[1]]).norm(dim=1)
-    assert bool((distances < 2.0).all())
-    # all pairs of the molecules are there
-    theirs = (batch.Ra[batch.edge_index[0]] - batch.Ra[batch.edge_index[1]]).norm(dim=1) < 2.0
-    expected = set(map(tuple, batch.edge_index[:, theirs].T.tolist()))
-    assert set(map(tuple, edges[:, ~ghosts[0]].T.tolist())) == expected
+        graphs(Data(Ra=torch.zeros(1, 3)))

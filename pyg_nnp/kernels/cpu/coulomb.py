@@ -135,8 +135,9 @@ def _interaction(
     q: Tensor, Ra: Tensor, start: Tensor, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> tuple[Tensor, ...]:
     """Return what the Coulomb kernels take: coordinates one after the other, the molecule of each atom, numbers."""
-    molecule = torch.repeat_interleave(start.diff(), output_size=len(q))
-    return Ra.detach().T, start, molecule, q.new_tensor([cutoff_sr, shielding, cutoff_lr])
+    molecule = torch.repeat_interleave(start.diff(), output_size=len(q))  # (A,)
+    coordinates = Ra.detach().T  # (3, A)
+    return coordinates, start, molecule, q.new_tensor([cutoff_sr, shielding, cutoff_lr])
 
 
 def coulomb_potential(
@@ -170,7 +171,8 @@ def coulomb_gradient_backward(
     curvature: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient_backward`."""
-    of_g, of_q, of_R = torch.empty_like(g), torch.empty_like(q), q.new_empty(len(q) if curvature else 0, 3)
+    of_g, of_q = torch.empty_like(g), torch.empty_like(q)
+    of_R = q.new_empty(len(q) if curvature else 0, 3)  # (A, 3)
     interaction = _interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr)
     run(_COULOMB[flavor][2], u.detach().T, g, q, *interaction, of_g, of_q, of_R)
     return of_g, of_q, of_R

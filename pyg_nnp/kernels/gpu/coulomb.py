@@ -147,7 +147,7 @@ def _interaction(
     Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> tuple[list[Tensor], dict[str, Any]]:
     """Return what all Coulomb kernels take: positions, molecules and the molecule of each atom; constants."""
-    molecule = torch.repeat_interleave(start.diff(), output_size=len(Ra))
+    molecule = torch.repeat_interleave(start.diff(), output_size=len(Ra))  # (A,)
     # as arguments of other kinds these numbers would be in single precision
     constants = {"FLAVOR": flavor, "CUTOFF_SR": cutoff_sr, "SHIELDING": shielding, "CUTOFF_LR": cutoff_lr}
     return [Ra, start, molecule], {"COUNT": 32, "num_warps": 1, **constants}
@@ -186,7 +186,8 @@ def coulomb_gradient_backward(
     curvature: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient_backward`."""
-    of_g, of_q, of_R = q.new_empty(len(q)), q.new_empty(len(q)), q.new_empty(len(q) if curvature else 0, 3)
+    of_g, of_q = torch.empty_like(g), torch.empty_like(q)
+    of_R = q.new_empty(len(q) if curvature else 0, 3)  # (A, 3)
     tensors, constants = _interaction(Ra, start, flavor, cutoff_sr, shielding, cutoff_lr)
     arguments = u, g, q, *tensors, of_g, of_q, of_R
     run(_coulomb_gradient_backward, (len(q),), *arguments, CURVATURE=curvature, **constants)

@@ -18,26 +18,26 @@ def _of_features(
     C: tl.constexpr, F: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0).to(tl.int64)
-    f = tl.arange(0, WIDTH)[None, :]
+    f = tl.arange(0, WIDTH)[None, :]  # (1, WIDTH)
     zero = tl.zeros((COUNT, WIDTH), g.dtype.element_ty)
     sum_x, sum_g = zero, zero
     end = tl.load(start + i + 1)
     for first in range(tl.load(start + i), end, COUNT):
         k = first + tl.arange(0, COUNT)
         valid = k < end
-        filled = valid[:, None] & (f < F)
+        filled = valid[:, None] & (f < F)  # (COUNT, WIDTH)
         edge = tl.load(order + k, mask=valid, other=0)
         p = tl.where(edge < num_pairs, edge, edge - num_pairs)
-        j = tl.load(source + edge, mask=valid, other=0)[:, None] * F + f
+        j = tl.load(source + edge, mask=valid, other=0)[:, None] * F + f  # (COUNT, WIDTH)
         row = tl.load(rows + p, mask=valid, other=0)
         W_b, W_c = zero, zero
         for n in tl.static_range(C):
-            at = (row + n)[:, None] * F + f
+            at = (row + n)[:, None] * F + f  # (COUNT, WIDTH)
             t = tl.load(T + at, mask=filled, other=0)
-            b_n = tl.load(b + p * C + n, mask=valid, other=0)[:, None]
+            b_n = tl.load(b + p * C + n, mask=valid, other=0)[:, None]  # (COUNT, 1)
             W_b += b_n * t
             if c is not None:
-                W_c += tl.load(c + p * C + n, mask=valid, other=0)[:, None] * t
+                W_c += tl.load(c + p * C + n, mask=valid, other=0)[:, None] * t  # (COUNT, WIDTH)
             if V is not None:
                 W_c += b_n * tl.load(V + at, mask=filled, other=0)
         if c is not None or V is not None:
@@ -56,9 +56,9 @@ def _of_features(
 @jit
 def _products(x, y, source, target, p, valid, f, F: tl.constexpr):
     """Return x_i y_j + x_j y_i of the pairs p, 0 where there is none."""
-    i = tl.load(target + p, mask=valid, other=0)[:, None] * F + f
-    j = tl.load(source + p, mask=valid, other=0)[:, None] * F + f
-    filled = valid[:, None] & (f < F)
+    i = tl.load(target + p, mask=valid, other=0)[:, None] * F + f  # (COUNT, WIDTH)
+    j = tl.load(source + p, mask=valid, other=0)[:, None] * F + f  # (COUNT, WIDTH)
+    filled = valid[:, None] & (f < F)  # (COUNT, WIDTH)
     x_i, x_j = tl.load(x + i, mask=filled, other=0), tl.load(x + j, mask=filled, other=0)
     y_i, y_j = tl.load(y + i, mask=filled, other=0), tl.load(y + j, mask=filled, other=0)
     return x_i * y_j + x_j * y_i
@@ -70,16 +70,16 @@ def _of_weights(
     C: tl.constexpr, F: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr,
 ):  # fmt: skip
     p = tl.program_id(0).to(tl.int64) * COUNT + tl.arange(0, COUNT)
-    f = tl.arange(0, WIDTH)[None, :]
+    f = tl.arange(0, WIDTH)[None, :]  # (1, WIDTH)
     valid = p < num_pairs
-    filled = valid[:, None] & (f < F)
+    filled = valid[:, None] & (f < F)  # (COUNT, WIDTH)
     row = tl.load(rows + p, mask=valid, other=0)
     if U is not None:
         v_U = _products(g, U, source, target, p, valid, f, F)
     if V is not None:
         v_x = _products(x, g, source, target, p, valid, f, F)
     for n in tl.static_range(C):
-        at = (row + n)[:, None] * F + f
+        at = (row + n)[:, None] * F + f  # (COUNT, WIDTH)
         total = tl.zeros((COUNT, WIDTH), g.dtype.element_ty)
         if U is not None:
             total += tl.load(T + at, mask=filled, other=0) * v_U
@@ -94,7 +94,7 @@ def _of_table(
     C: tl.constexpr, PARTS: tl.constexpr, F: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr,
 ):  # fmt: skip
     r, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    f = tl.arange(0, WIDTH)[None, :]
+    f = tl.arange(0, WIDTH)[None, :]  # (1, WIDTH)
     total = tl.zeros((COUNT, WIDTH), g.dtype.element_ty)
     end = tl.load(start + r + 1)
     for first in range(tl.load(start + tl.maximum(r - C + 1, 0)) + part * COUNT, end, PARTS * COUNT):
@@ -104,10 +104,10 @@ def _of_table(
         at = p * C + r - tl.load(rows + p, mask=valid, other=0)
         if U is not None:
             w = tl.load(b + at, mask=valid, other=0)
-            total += w[:, None] * _products(g, U, source, target, p, valid, f, F)
+            total += w[:, None] * _products(g, U, source, target, p, valid, f, F)  # (COUNT, WIDTH)
         if c is not None:
             w = tl.load(c + at, mask=valid, other=0)
-            total += w[:, None] * _products(x, g, source, target, p, valid, f, F)
+            total += w[:, None] * _products(x, g, source, target, p, valid, f, F)  # (COUNT, WIDTH)
     tl.store(of_T + (tl.num_programs(0) * part + r) * F + f, tl.sum(total, axis=0)[None, :], mask=f < F)
 
 
@@ -157,19 +157,19 @@ def derivatives(
     tile = _tile(F)
     # for what is None nothing is compiled
     c_, V_, U_ = (value if len(value) else None for value in (c, V, U))
-    of_b = b.new_empty(num_pairs if wanted[0] else 0, C)
+    of_b = b.new_empty(num_pairs if wanted[0] else 0, C)  # (P, C)
     if wanted[0]:
         grid = (triton.cdiv(num_pairs, tile["COUNT"]),)
         run(_of_weights, grid, rows, T, V_, x, g, U_, *edge_index, of_b, num_pairs, C=C, **tile)
     # the rows of a spline are few and have many pairs each, which as many programs share
     parts = 8 if C > 1 else 1
-    of_T = T.new_empty(parts, len(T) if wanted[1] else 0, F)
+    of_T = T.new_empty(parts, len(T) if wanted[1] else 0, F)  # (PARTS, R, F)
     if wanted[1]:
         arguments = b, c_, rows, x, g, U_, *edge_index, *_sort(rows, len(T)), of_T
         run(_of_table, (len(T), parts), *arguments, C=C, PARTS=parts, **tile)
-    of_x, of_g = (g.new_empty(len(g) if asked else 0, F) for asked in wanted[2:])
+    of_x, of_g = (g.new_empty(len(g) if asked else 0, F) for asked in wanted[2:])  # (A, F)
     if wanted[2] or wanted[3]:
         outputs = of_x if wanted[2] else None, of_g if wanted[3] else None
         arguments = b, c_, rows, T, V_, x, g, U_, edge_index[0], start, order, *outputs, num_pairs
         run(_of_features, (len(g),), *arguments, C=C, **tile)
-    return of_b, of_T.sum(dim=0) if parts > 1 else of_T[0], of_x, of_g
+    return of_b, of_T.sum(dim=0) if parts > 1 else of_T[0], of_x, of_g  # (P, C), (R, F), (A, F), (A, F)

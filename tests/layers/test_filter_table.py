@@ -4,53 +4,23 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import pytest
 import torch
-from molecules import make_potential, some_molecules, with_options
+from molecules import core_of, deviation, make_potential, results, some_molecules, with_options
 from torch import Tensor, nn
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
-from pyg_nnp.functional.spline import spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.functional.cutoff import unclamped_cosine
+from pyg_nnp.functional.spline import spline_nodes
 from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation
-from pyg_nnp.layers.schnet import CFConv, FilterNetwork, SchNetCore, rows_needed
+from pyg_nnp.layers.filter_table import FilterTable
+from pyg_nnp.layers.schnet import FilterNetwork
 from pyg_nnp.potential.potential import Potential
 
 SPECIFICATION = {"dim_embedding": 128, "num_rbf": 128, "cutoff_sr": 5.0}
 CORE_OPTIONS = {"num_interactions": 4, "hidden_channels": 128}
-
-
-def core_of(potential: Potential) -> SchNetCore:
-    return next(layer for layer in potential.layers if isinstance(layer, SchNetCore))
-
-
-@pytest.mark.parametrize("rows", [64, 96])
-def test_spline_goes_through_what_it_is_made_of(rows: int) -> None:
-    def function(r: Tensor) -> Tensor:
-        return torch.stack((torch.sin(1.7 * r), torch.exp(-((r - 2) ** 2)), r**5 - 2 * r), dim=1)
-
-    r = torch.linspace(0, 4, 101, dtype=torch.float64, requires_grad=True)
-    table = spline_coefficients(function(spline_nodes(4.0, rows, r.device, r.dtype)))
-    found = filters_of_pairs(*spline_weights(r, 4.0, rows - 5), table)
-    assert float((found - function(r)).detach().abs().max()) < 1e-7
-    by_r = [torch.autograd.grad(function(r)[:, k].sum(), r)[0] for k in range(3)]
-    slopes = filters_of_pairs(*spline_weights(r, 4.0, rows - 5, order=1), table).T
-    for expected, slope in zip(by_r, slopes, strict=True):
-        assert float((slope - expected).detach().abs().max()) < 1e-5
-
-
-def test_spline_weights_can_be_differentiated_again_and_again() -> None:
-    r = torch.tensor([0.0, 0.3, 1.9, 3.99, 4.0], dtype=torch.float64)
-    weights, rows = spline_weights(r, 4.0, 8)
-    assert rows.tolist() == [0, 0, 3, 7, 7]
-    torch.testing.assert_close(weights.sum(dim=1), torch.ones(5, dtype=torch.float64))
-    inside = r[1:4].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda r: spline_weights(r, 4.0, 8)[0], inside)
-    assert torch.autograd.gradgradcheck(lambda r: spline_weights(r, 4.0, 8)[0], inside)
-    (slope,) = torch.autograd.grad(spline_weights(inside, 4.0, 8)[0][:, 2].sum(), inside)
-    torch.testing.assert_close(slope, spline_weights(inside, 4.0, 8, order=1)[0][:, 2])
 
 
 def roughen(potential: Potential, size: float) -> None:
@@ -60,20 +30,6 @@ def roughen(potential: Potential, size: float) -> None:
         for interaction in core_of(potential).interactions:
             weight = interaction.filter_network.lin1.weight
             weight += size * torch.randn(weight.shape, generator=random, dtype=weight.dtype)
-
-
-def results(potential: Potential, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return predictions, and the gradient of a loss on all of them with respect to each parameter."""
-    predicted = potential.train()(batch)
-    loss = sum((value.double() ** 2).sum() for value in predicted.values())
-    potential.zero_grad()
-    loss.backward(inputs=list(potential.parameters()))
-    gradients = {name: parameter.grad.clone() for name, parameter in potential.named_parameters()}
-    return {name: value.detach() for name, value in predicted.items()}, gradients
-
-
-def deviation(found: Tensor, right: Tensor) -> float:
-    return float((found - right).norm() / right.norm())
 
 
 @pytest.mark.parametrize("size", [0.0, 0.3, 1.0])
@@ -87,8 +43,8 @@ def test_tables_give_what_the_networks_give(size: float) -> None:
     exact.load_state_dict(tables.state_dict())
     batch = Batch.from_data_list(some_molecules())
     (found, of_found), (right, of_right) = results(tables, batch), results(exact, batch)
-    assert core_of(tables).num_rows > 0
-    assert core_of(exact).num_rows is None
+    assert core_of(tables).filter_table.num_rows > 0
+    assert core_of(exact).filter_table.num_rows is None
     for name, value in right.items():
         assert deviation(found[name], value) < 1e-6, name
     for name, value in of_right.items():
@@ -104,7 +60,7 @@ def test_rougher_filters_get_more_nodes_and_the_roughest_none(caplog: pytest.Log
             with torch.no_grad():
                 interaction.filter_network.lin1.weight *= factor
         potential.eval()(data)
-        numbers.append(core_of(potential).num_rows)
+        numbers.append(core_of(potential).filter_table.num_rows)
     assert 0 < numbers[0] < numbers[1]
     assert numbers[2] == 0
     assert "filters are computed exactly" in caplog.text
@@ -143,8 +99,8 @@ class Pole(GaussianSmearing):
 
     place = 0.0
 
-    def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
-        return {"rbf": super().forward(Dij_sr)["rbf"] + 1e-3 / (Dij_sr[:, None] - self.place)}
+    def expand(self, r: Tensor) -> Tensor:
+        return super().expand(r) + 1e-3 / (r[:, None] - self.place)
 
 
 @pytest.mark.parametrize("place", [0.0, -1e-3, 1e-9])
@@ -160,27 +116,39 @@ def test_a_pole_leads_to_exact_filters(place: float, caplog: pytest.LogCaptureFi
     )
     data = some_molecules()[0]
     assert same_results(tables(data), exact(data))
-    assert core_of(tables).num_rows == 0
+    assert core_of(tables).filter_table.num_rows == 0
     # also where nothing is trained; and once
     tables(data)
     assert caplog.text.count("filters are computed exactly") == 1
+
+
+class Hole(GaussianSmearing):
+    """Functions that are not finite at one distance, which may be a node."""
+
+    place = math.inf
+
+    def expand(self, r: Tensor) -> Tensor:
+        return super().expand(r).where(r[:, None] != self.place, math.nan)
 
 
 def test_no_table_with_a_hole_is_good_enough() -> None:
     """Wherever in the largest tables the one node lies at which the radial functions are not finite."""
     network = FilterNetwork(12, 4, torch.Generator().manual_seed(0)).double()
     network.lin1.weight.data *= 225
-    gaussians = GaussianSmearing(12, 4.0).double()
 
-    def basis(r: Tensor, hole: float = math.inf) -> Tensor:
-        return gaussians(Dij_sr=r)["rbf"].where(r[:, None] != hole, math.nan)
+    def rows(place: float) -> int | None:
+        table, basis = FilterTable([network], 4.0, unclamped_cosine).eval(), Hole(12, 4.0).double()
+        basis.place = place
+        table.bind(basis)
+        table.update()
+        return table.num_rows
 
-    rows = rows_needed([network], basis, 4.0)
-    assert rows > 3800
-    nodes = spline_nodes(4.0, rows, torch.device("cpu"), torch.float64)
+    most = rows(math.inf)
+    assert most > 3800
+    nodes = spline_nodes(4.0, most, torch.device("cpu"), torch.float64)
     # the last 20 are there to fill up a block, and are not used
     for hole in nodes[:-20:16].tolist():
-        assert rows_needed([network], partial(basis, hole=hole), 4.0) == 0
+        assert rows(hole) == 0
 
 
 def test_tables_follow_parameters_in_evaluation() -> None:
@@ -202,10 +170,8 @@ def test_tables_follow_parameters_in_evaluation() -> None:
 class Crowding(GaussianSmearing):
     """Gaussians that depend on other pairs too: on their number, up to 60, which is that of no small molecule."""
 
-    elementwise = False
-
     def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
-        return {"rbf": super().forward(Dij_sr)["rbf"] * (60 / min(len(Dij_sr), 60))}
+        return {"rbf": self.expand(Dij_sr) * (60 / min(len(Dij_sr), 60))}
 
 
 class Directed(GaussianSmearing):
@@ -215,13 +181,14 @@ class Directed(GaussianSmearing):
 
     def forward(self, Dij_sr: Tensor, edge_index_sr: Tensor) -> dict[str, Tensor]:
         j, i = edge_index_sr[:, : len(Dij_sr)]
-        return {"rbf": super().forward(Dij_sr)["rbf"] * (1 + 0.1 * (i - j).abs())[:, None]}
+        return {"rbf": self.expand(Dij_sr) * (1 + 0.1 * (i - j).abs())[:, None]}
 
 
 class Stretched(RangeSeparation):
     """Distances that are changed after the radial basis was computed."""
 
     reads = ("edge_index_sr", "Dij_sr")
+    writes = ("edge_index_sr", "Dij_sr")
 
     def forward(self, edge_index_sr: Tensor, Dij_sr: Tensor) -> dict[str, Tensor]:
         return {"edge_index_sr": edge_index_sr, "Dij_sr": 0.9 * Dij_sr}
@@ -256,7 +223,7 @@ def test_tables_are_for_functions_of_the_distance_alone(kind: str) -> None:
     )
     data = some_molecules()[0]
     assert same_results(tables(data), exact(data))
-    assert (core_of(tables).num_rows > 0) == (kind == "another reader")
+    assert (core_of(tables).filter_table.num_rows > 0) == (kind == "another reader")
 
 
 class Reader(RangeSeparation):
@@ -277,9 +244,9 @@ def test_a_basis_is_computed_at_the_pairs_only_where_it_is_read() -> None:
     lengths = []
 
     class Noted(GaussianSmearing):
-        def forward(self, Dij_sr: Tensor) -> dict[str, Tensor]:
-            lengths.append(len(Dij_sr))
-            return super().forward(Dij_sr)
+        def expand(self, r: Tensor) -> Tensor:
+            lengths.append(len(r))
+            return super().expand(r)
 
     def change(layers: list) -> None:
         layers[2] = Noted(12, 4.0).double()
@@ -287,54 +254,16 @@ def test_a_basis_is_computed_at_the_pairs_only_where_it_is_read() -> None:
     potential, data = replaced(make_potential(), change), some_molecules()[2]
     potential(data)
     assert 3 not in lengths
-    core_of(potential).filters = "exact"
+    core_of(potential).filter_table.exact = True
     lengths.clear()
     potential(data)
     assert lengths == [3]
 
 
-class HalfConv(CFConv):
-    """A convolution with a message of its own."""
-
-    def message(self, x_j: Tensor, W: Tensor) -> Tensor:
-        return 0.5 * super().message(x_j, W)
-
-
-def halved_conv(conv: type[CFConv], of: CFConv) -> CFConv:
-    made = conv(of.lin1.in_features, of.lin1.out_features).double()
-    made.load_state_dict(of.state_dict())
-    return made
-
-
-class HalfSum(CFConv):
-    """A convolution with a sum of its own."""
-
-    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int) -> Tensor:
-        return 0.5 * super().aggregate(inputs, index, dim_size=dim_size)
-
-
-@pytest.mark.parametrize("conv", [HalfConv, HalfSum])
-def test_a_convolution_with_its_own_message_is_used(conv: type[CFConv]) -> None:
-    """It gives forces and their gradients as the fused operator does with half the filters."""
-    batch = Batch.from_data_list(some_molecules())
-    plain, halved = make_potential(), make_potential()
-    for interaction in core_of(plain).interactions:
-        for parameter in interaction.filter_network.lin2.parameters():
-            parameter.data *= 0.5
-    for interaction in core_of(halved).interactions:
-        interaction.conv = halved_conv(conv, interaction.conv)
-    (found, of_found), (right, of_right) = results(halved, batch), results(plain, batch)
-    for name, value in right.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-7, atol=1e-7)
-    for name, value in of_right.items():
-        factor = 0.5 if "filter_network.lin2" in name else 1.0
-        torch.testing.assert_close(of_found[name], factor * value, rtol=1e-6, atol=1e-7)
-
-
 def test_exact_filters_can_be_chosen_later() -> None:
     potential, data = make_potential().eval(), some_molecules()[0]
     tables = potential(data)["Ea"]
-    core_of(potential).filters = "exact"
+    core_of(potential).filter_table.exact = True
     exact = potential(data)["Ea"]
     assert not torch.equal(exact, tables)
     torch.testing.assert_close(exact, tables, rtol=1e-6, atol=1e-8)
@@ -351,3 +280,118 @@ def test_training_steps_give_the_same_bits() -> None:
             optimizer.step()
         states.append(potential.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def stepped(potential: Potential, data: Data, steps: int, fused: bool = False) -> None:
+    """Train with a loop of one's own that never evaluates, and let filters get rougher."""
+    optimizer = torch.optim.Adam(potential.parameters(), lr=0.1, fused=fused)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        potential(data)["Fa"].square().sum().backward(inputs=list(potential.parameters()))
+        optimizer.step()
+        with torch.no_grad():
+            core_of(potential).interactions[0].filter_network.lin1.weight.mul_(1.5)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_rows_follow_parameters_in_a_training_that_never_evaluates(
+    monkeypatch: pytest.MonkeyPatch, fused: bool
+) -> None:
+    monkeypatch.setattr("pyg_nnp.layers.filter_table.CHECK_EVERY", 4)
+    potential, data = make_potential(), some_molecules()[0]
+    table = core_of(potential).filter_table
+    rows = []
+    for _ in range(9):
+        stepped(potential, data, 1, fused)
+        rows.append(table.num_rows)
+    assert rows[:4] == [rows[0]] * 4
+    assert rows[4:8] == [rows[4]] * 4
+    assert rows[0] < rows[4] < rows[8]
+    exact = make_potential(with_options("Core", filters="exact"))
+    exact.load_state_dict(potential.state_dict())
+    core_of(exact).filter_table.exact = True
+    # the tables of the last step were chosen for its parameters
+    with torch.no_grad():
+        for of in (potential, exact):
+            core_of(of).interactions[0].filter_network.lin1.weight.div_(1.5)
+    found, right = ({name: value.detach() for name, value in of(data).items()} for of in (potential, exact))
+    assert same_results(found, right)
+
+
+def test_a_step_that_is_tried_again_is_not_counted() -> None:
+    potential, data = make_potential(), some_molecules()[0]
+    table = core_of(potential).filter_table
+    counts = []
+    for _ in range(3):
+        for _ in range(2):
+            potential(data)
+            counts.append(int(table.get_extra_state()[1]))
+        stepped(potential, data, 1)
+    assert counts == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_training_that_goes_on_chooses_rows_at_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyg_nnp.layers.filter_table.CHECK_EVERY", 4)
+    data = some_molecules()[0]
+    for stop in range(7):
+        whole, stopped = make_potential(), make_potential()
+        stepped(stopped, data, stop)
+        stopped(data)  # interrupted before its optimiser step
+        again = make_potential(seed=1)
+        again.load_state_dict(stopped.state_dict())
+        stepped(whole, data, stop)
+        for _ in range(7 - stop):
+            states = []
+            for potential in (whole, again):
+                stepped(potential, data, 1)
+                states.append(core_of(potential).filter_table.get_extra_state().tolist())
+            assert states[0] == states[1]
+
+
+def test_an_evaluation_and_the_training_after_it_choose_rows_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = []
+    monkeypatch.setattr(FilterTable, "_rows_needed", lambda table: chosen.append(table.training) or 64)
+    potential, data = make_potential(), some_molecules()[0]
+    for _ in range(2):
+        potential.train()(data)
+        potential.train()(data)
+        potential.eval()(data)
+        potential.eval()(data)
+    # at the beginning, and at each evaluation; parameters did not change between
+    assert chosen == [True, False, False]
+
+
+def softer(r: Tensor, cutoff: float) -> Tensor:
+    return (1 - (r / cutoff) ** 2) ** 4
+
+
+@pytest.mark.parametrize(
+    ("activation", "cutoff_function"),
+    [(nn.Tanh(), unclamped_cosine), (nn.SiLU(), softer), (nn.Softplus(), softer)],
+    ids=["tanh, cosine", "silu, polynomial", "softplus, polynomial"],
+)
+def test_tables_of_any_network(activation: nn.Module, cutoff_function: Callable[[Tensor, float], Tensor]) -> None:
+    """Values and slopes of three times as many filters as functions; the networks need not be of one width."""
+    torch.manual_seed(0)
+    networks = [nn.Sequential(nn.Linear(10, 8), activation, nn.Linear(8, F)).double() for F in (30, 7)]
+    basis, table = GaussianSmearing(10, 4.0).double(), FilterTable(networks, 4.0, cutoff_function)
+    table.bind(basis)
+    r = torch.linspace(0.1, 3.999, 301, dtype=torch.float64, requires_grad=True)
+    for network, filters in zip(networks, table(r, basis), strict=True):
+        values = filters_of_pairs(*filters)
+        right = network(basis.expand(r)) * cutoff_function(r, 4.0)[:, None]
+        assert table.num_rows > 0
+        assert deviation(values.detach(), right.detach()) < 1e-7
+        (slopes,), (right_slopes,) = (torch.autograd.grad(v.sin().sum(), r, retain_graph=True) for v in (values, right))
+        assert deviation(slopes, right_slopes) < 2e-6
+
+
+def test_a_table_that_knows_no_basis_computes_exactly() -> None:
+    network = nn.Linear(10, 5).double()
+    basis, table = GaussianSmearing(10, 4.0).double(), FilterTable([network], 4.0, unclamped_cosine)
+    r = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    right = network(basis.expand(r)) * unclamped_cosine(r, 4.0)[:, None]
+    for given in (basis, basis.expand(r)):
+        (filters,) = table(r, given)
+        torch.testing.assert_close(filters_of_pairs(*filters), right)
+    assert table.num_rows == 0

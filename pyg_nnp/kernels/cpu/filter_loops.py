@@ -1,0 +1,238 @@
+"""The compiled loops over edges: filters of pairs, their sums over neighbors and the derivatives of these."""
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from pyg_nnp.kernels.cpu.compiler import compiled, wide_vectors
+
+
+def _sort_edges(target: Any, start: Any, order: Any) -> None:
+    for e in range(len(target)):
+        start[target[e] + 1] += 1
+    for i in range(len(start) - 1):
+        start[i + 1] += start[i]
+    free = start[:-1].copy()
+    for e in range(len(target)):
+        i = target[e]
+        order[free[i]] = e
+        free[i] += 1
+
+
+def _filter(weights: Any, p: int, table: Any, row: int, W: Any) -> None:
+    """Write the filter of a pair into W."""
+    F = len(W)
+    if weights.shape[1] == 6:
+        # all rows in one pass
+        w0, w1, w2 = weights[p, 0], weights[p, 1], weights[p, 2]
+        w3, w4, w5 = weights[p, 3], weights[p, 4], weights[p, 5]
+        t0, t1, t2 = table[row], table[row + 1], table[row + 2]
+        t3, t4, t5 = table[row + 3], table[row + 4], table[row + 5]
+        for f in range(F):
+            W[f] = w0 * t0[f] + w1 * t1[f] + w2 * t2[f] + w3 * t3[f] + w4 * t4[f] + w5 * t5[f]
+    else:
+        W[:] = 0
+        for c in range(weights.shape[1]):
+            w, t = weights[p, c], table[row + c]
+            for f in range(F):
+                W[f] += w * t[f]
+
+
+def _slopes(out: Any, p: int, table: Any, row: int, v: Any, add: bool) -> None:
+    """Write, or add, the products of v with the rows of a pair."""
+    F, zero = len(v), v.dtype.type(0)
+    if out.shape[1] == 6:
+        t0, t1, t2 = table[row], table[row + 1], table[row + 2]
+        t3, t4, t5 = table[row + 3], table[row + 4], table[row + 5]
+        s0, s1, s2, s3, s4, s5 = zero, zero, zero, zero, zero, zero
+        for f in range(F):
+            s0 += t0[f] * v[f]
+            s1 += t1[f] * v[f]
+            s2 += t2[f] * v[f]
+            s3 += t3[f] * v[f]
+            s4 += t4[f] * v[f]
+            s5 += t5[f] * v[f]
+        if not add:
+            out[p] = 0
+        out[p, 0] += s0
+        out[p, 1] += s1
+        out[p, 2] += s2
+        out[p, 3] += s3
+        out[p, 4] += s4
+        out[p, 5] += s5
+    else:
+        for c in range(out.shape[1]):
+            total, t = zero, table[row + c]
+            for f in range(F):
+                total += t[f] * v[f]
+            out[p, c] = out[p, c] + total if add else total
+
+
+# put into the loops that call them, which are twice as fast so
+_FILTER, _SLOPES = numba.njit(inline="always")(_filter), numba.njit(inline="always")(_slopes)
+
+
+def _aggregate(
+    weights: Any, rows: Any, table: Any, x: Any, source: Any, start: Any, order: Any, out: Any, threads: int
+) -> None:
+    # the same as of_g of U in _derivatives, an eighth faster
+    num_pairs = len(weights)
+    num_atoms, F = x.shape
+    for thread in prange(threads):
+        wide_vectors()
+        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        W = np.empty(F, x.dtype)
+        out[low:high] = 0
+        for i in range(low, high):
+            out_i, x_i = out[i], x[i]
+            for k in range(start[i], start[i + 1]):
+                e = order[k]
+                j = source[e]
+                # a pair within this thread's atoms is done once, for both of them, which may be an atom and its image
+                both = low <= j < high
+                if both and (j < i or (j == i and e >= num_pairs)):
+                    continue
+                p = e if e < num_pairs else e - num_pairs
+                _FILTER(weights, p, table, rows[p], W)
+                x_j = x[j]
+                for f in range(F):
+                    out_i[f] += W[f] * x_j[f]
+                if both:
+                    out_j = out[j]
+                    for f in range(F):
+                        out_j[f] += W[f] * x_i[f]
+
+
+def _derivatives(
+    b: Any, c: Any, rows: Any, T: Any, V: Any, x: Any, g: Any, U: Any, source: Any, start: Any, order: Any,
+    of_b: Any, of_T: Any, of_x: Any, of_g: Any, threads: int,
+) -> None:  # fmt: skip
+    num_pairs, C = b.shape
+    num_atoms, F = g.shape
+    has_c, has_V, has_U = len(c) > 0, len(V) > 0, len(U) > 0
+    for thread in prange(threads):
+        wide_vectors()
+        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        W_b, W_c, v_x, v_U = np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype)
+        if len(of_T) > 0:
+            of_T[thread] = 0
+        if len(of_x) > 0:
+            of_x[low:high] = 0
+        if len(of_g) > 0:
+            of_g[low:high] = 0
+        for i in range(low, high):
+            for k in range(start[i], start[i + 1]):
+                e = order[k]
+                j = source[e]
+                both = low <= j < high
+                if both and (j < i or (j == i and e >= num_pairs)):
+                    continue
+                p = e if e < num_pairs else e - num_pairs
+                row = rows[p]
+                g_i, g_j = g[i], g[j]
+                if has_c:
+                    _FILTER(c, p, T, row, W_c)
+                    if has_V:
+                        _FILTER(b, p, V, row, W_b)
+                        for f in range(F):
+                            W_c[f] += W_b[f]
+                elif has_V:
+                    _FILTER(b, p, V, row, W_c)
+                if has_U and len(of_g) > 0:
+                    _FILTER(b, p, T, row, W_b)
+                if (has_c or has_V) and len(of_x) > 0:
+                    of_x_i, of_x_j = of_x[i], of_x[j]
+                    for f in range(F):
+                        of_x_i[f] += W_c[f] * g_j[f]
+                    if both:
+                        for f in range(F):
+                            of_x_j[f] += W_c[f] * g_i[f]
+                if len(of_g) > 0:
+                    of_g_i, of_g_j = of_g[i], of_g[j]
+                    if has_c or has_V:
+                        x_i, x_j = x[i], x[j]
+                        for f in range(F):
+                            of_g_i[f] += W_c[f] * x_j[f]
+                        if both:
+                            for f in range(F):
+                                of_g_j[f] += W_c[f] * x_i[f]
+                    if has_U:
+                        U_i, U_j = U[i], U[j]
+                        for f in range(F):
+                            of_g_i[f] += W_b[f] * U_j[f]
+                        if both:
+                            for f in range(F):
+                                of_g_j[f] += W_b[f] * U_i[f]
+                # what belongs to the pair is done by one of the two threads that come here
+                if (len(of_T) == 0 and len(of_b) == 0) or not (both or i < j):
+                    continue
+                if has_c or has_V:
+                    x_i, x_j = x[i], x[j]
+                    for f in range(F):
+                        v_x[f] = x_i[f] * g_j[f] + x_j[f] * g_i[f]
+                if has_U:
+                    U_i, U_j = U[i], U[j]
+                    for f in range(F):
+                        v_U[f] = g_i[f] * U_j[f] + g_j[f] * U_i[f]
+                if len(of_T) > 0:
+                    for n in range(C):
+                        t, b_n = of_T[thread, row + n], b[p, n]
+                        if has_c:
+                            c_n = c[p, n]
+                            for f in range(F):
+                                t[f] += c_n * v_x[f] + b_n * v_U[f]
+                        else:
+                            for f in range(F):
+                                t[f] += b_n * v_U[f]
+                if len(of_b) > 0:
+                    _SLOPES(of_b, p, T, row, v_U, False)
+                    if has_V:
+                        _SLOPES(of_b, p, V, row, v_x, True)
+
+
+def _first_derivatives(
+    b: Any, rows: Any, T: Any, x: Any, y: Any, source: Any, start: Any, order: Any, of_b: Any, of_x: Any, threads: int
+) -> None:
+    """Do what _derivatives does with U alone, in one pass over six rows: each evaluation of forces comes here."""
+    num_pairs = len(b)
+    num_atoms, F = x.shape
+    for thread in prange(threads):
+        wide_vectors()
+        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        elsewhere = np.zeros(F, x.dtype)
+        of_x[low:high] = 0
+        for i in range(low, high):
+            x_i, y_i, of_i = x[i], y[i], of_x[i]
+            for k in range(start[i], start[i + 1]):
+                e = order[k]
+                j = source[e]
+                both = low <= j < high
+                if both and (j < i or (j == i and e >= num_pairs)):
+                    continue
+                p = e if e < num_pairs else e - num_pairs
+                row = rows[p]
+                x_j, y_j, of_j = x[j], y[j], of_x[j] if both else elsewhere
+                w0, w1, w2, w3, w4, w5 = b[p, 0], b[p, 1], b[p, 2], b[p, 3], b[p, 4], b[p, 5]
+                t0, t1, t2, t3, t4, t5 = T[row], T[row + 1], T[row + 2], T[row + 3], T[row + 4], T[row + 5]
+                s0 = s1 = s2 = s3 = s4 = s5 = x.dtype.type(0)
+                for f in range(F):
+                    a0, a1, a2, a3, a4, a5 = t0[f], t1[f], t2[f], t3[f], t4[f], t5[f]
+                    W = w0 * a0 + w1 * a1 + w2 * a2 + w3 * a3 + w4 * a4 + w5 * a5
+                    of_i[f] += W * y_j[f]
+                    of_j[f] += W * y_i[f]
+                    v = x_i[f] * y_j[f] + x_j[f] * y_i[f]
+                    s0 += a0 * v
+                    s1 += a1 * v
+                    s2 += a2 * v
+                    s3 += a3 * v
+                    s4 += a4 * v
+                    s5 += a5 * v
+                if both or i < j:
+                    of_b[p, 0], of_b[p, 1], of_b[p, 2] = s0, s1, s2
+                    of_b[p, 3], of_b[p, 4], of_b[p, 5] = s3, s4, s5
+
+
+SORT_EDGES, AGGREGATE = compiled(_sort_edges, parallel=False), compiled(_aggregate)
+DERIVATIVES, FIRST_DERIVATIVES = compiled(_derivatives), compiled(_first_derivatives)

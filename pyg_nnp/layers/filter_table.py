@@ -1,0 +1,246 @@
+"""Filters from tables: networks of the distance evaluated at some hundred nodes, and a spline between them."""
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+
+from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.kernels import Filters, filters_of_pairs
+from pyg_nnp.layers.radial import RadialBasis
+
+log = logging.getLogger(__name__)
+
+# of the slopes of tabulated filters, relative and in the mean over distances; forces are sums of slopes
+TOLERANCE = 2e-7
+CHECK_EVERY = 200  # training steps
+_FEWEST_ROWS, _MOST_ROWS = 64, 4096
+# of a radius and where it ends: smooth, also as far again beyond as half of it
+Cutoff = Callable[[Tensor, float], Tensor]
+Function = Callable[[Tensor], Tensor]
+
+
+class FilterTable(nn.Module):
+    r"""The filters :math:`W(r) = f_c(r) D(e(r))` of pairs, a network D of a radial basis e times a cutoff function.
+
+    Each is a function of one number. So the networks are evaluated at some hundred distances only, and between them a
+    quintic spline takes their place, in training too. There are as many nodes as let the slopes of the filters be right
+    to 2e-7, whatever the weights. Their number is chosen, and compared with the networks, when parameters have changed:
+    at each prediction in evaluation, and in training at its first step, when it goes on after an evaluation, and after
+    every 200 steps. It is saved, so that a training which is stopped and goes on ends with the same bits.
+
+    The core that owns a table reads ``rbf`` and passes it on, whatever it is: where a :class:`RadialBasis` writes it, a
+    potential gives the core that layer in place of the tensor. Where something else does, filters are computed exactly.
+
+    Args:
+        networks: from (P, K) radial functions to (P, F) filters each; their parameters belong to the core.
+        cutoff: where the filters end [length].
+        cutoff_function: called with distances and the cutoff, smooth beyond the cutoff too.
+
+    Attributes:
+        exact: the networks are evaluated at the distance of each pair, slower.
+        num_rows: rows of the tables; 0: none is good enough; None: not known yet.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], cutoff: float, cutoff_function: Cutoff) -> None:
+        super().__init__()
+        # in a list, for they are modules of the core
+        self._networks, self._basis = list(networks), list[RadialBasis]()
+        self.cutoff, self.cutoff_function = cutoff, cutoff_function
+        self.exact = False
+        self.num_rows: int | None = None
+        self._steps, self._norm = 0, -1.0  # since rows were chosen, and of the parameters at the last of them
+        self._is_due, self._is_fixed = True, False
+        self._checked: tuple[tuple[int, int], ...] | None = None
+        # in evaluation they are made once
+        self._tables: list[Tensor] = []
+        self._choices = 0
+
+    def bind(self, basis: RadialBasis | None) -> None:
+        """Take the layer that writes ``rbf``, if it is a function of the distance: a potential does this when built."""
+        bases = [] if basis is None else [basis]
+        if bases != self._basis:  # modules are equal to themselves alone
+            self._basis, self._checked, self._is_due = bases, None, True
+
+    @property
+    def version(self) -> tuple[object, ...]:
+        """Changes when a recorded computation with the tables is of no use any more, whatever the parameters."""
+        # in training they are computed anew at each step
+        return self.exact, self.num_rows, None if self.training else self._choices
+
+    def forward(self, r: Tensor, rbf: Tensor | RadialBasis) -> Iterator[Filters]:
+        """Yield the filters of each network for pairs within the cutoff.
+
+        Args:
+            r: (P,) distances.
+            rbf: (P, K) radial functions, or the layer that computes them.
+        """
+        self.update()
+        if self.exact or not self.num_rows or isinstance(rbf, Tensor):
+            factor = torch.where(r < self.cutoff, self.cutoff_function(r, self.cutoff), 0)
+            weights, rows = factor[:, None], torch.arange(len(r), device=r.device)  # (P, 1), (P,)
+            basis = rbf if isinstance(rbf, Tensor) else rbf.expand(r)  # (P, K)
+            for network in self._networks:
+                yield Filters(weights, rows, network(basis))
+            return
+        weights, rows = spline_weights(r, self.cutoff, self.num_rows - DEGREE)
+        nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype)
+        if self.training:
+            tables = self._made(self._networks, rbf, nodes)
+        else:
+            with torch.no_grad():
+                self._tables = self._tables or list(self._made(self._networks, rbf, nodes))
+            tables = iter(self._tables)
+        for table in tables:
+            yield Filters(weights, rows, table)
+
+    def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor) -> Iterator[Tensor]:
+        """Yield the (R, F) table of each network."""
+        # one for all networks
+        values = basis.expand(nodes)  # (R + 32, K)
+        for network in networks:
+            yield spline_coefficients(self._at(network, values, nodes))
+
+    def _at(self, network: nn.Module, values: Tensor, r: Tensor) -> Tensor:
+        """Return (P, F) filters from (P, K) radial functions at (P,) distances."""
+        filters: Tensor = network(values) * self.cutoff_function(r, self.cutoff)[:, None]  # (P, F)
+        return filters
+
+    def train(self, mode: bool = True) -> "FilterTable":
+        """Change between training and evaluation; the next prediction then looks for parameters that have changed."""
+        self._is_due = self._is_due or mode != self.training
+        if self.training and not mode:
+            # not all optimisers let tensors know that they change them
+            self._checked = None
+        super().train(mode)
+        return self
+
+    def update(self) -> None:
+        """Choose the number of rows anew, if it is time to; a prediction does it by itself."""
+        if self._is_fixed or self.exact or (self.training and not self._is_time()):
+            return
+        tensors = (value for module in (*self._networks, *self._basis) for value in tensors_of(module))
+        present = tuple((value.data_ptr(), value._version) for value in tensors)
+        self._is_due, self._steps = False, 0
+        if present != self._checked:
+            before, self._tables, self._checked = self.num_rows, [], present
+            self.num_rows, self._choices = self._rows_needed() if self._basis else 0, self._choices + 1
+            self._say(before)
+
+    def _is_time(self) -> bool:
+        """Count training steps; the same parameters twice are one step, of which the first try was interrupted."""
+        parameters = [p.detach() for network in self._networks for p in network.parameters() if p.requires_grad]
+        norm = float(get_total_norm(parameters)) if parameters else 0.0
+        self._steps += norm != self._norm
+        self._norm = norm
+        if self._steps >= CHECK_EVERY:
+            self._is_due, self._checked = True, None
+        return self._is_due
+
+    def _say(self, before: int | None) -> None:
+        if self.num_rows == before:
+            return
+        if self.num_rows:
+            log.debug("Tables of filters have %d rows.", self.num_rows)
+            return
+        reason = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
+        reason = reason if self._basis else "the radial basis is no function of Dij_sr alone"
+        log.info("The filters are computed exactly, which takes longer: %s.", reason)
+
+    def get_extra_state(self) -> Tensor:
+        """Return (3,) the number of rows, the steps since it was chosen, and the norm of the parameters at the last."""
+        rows = -1 if self.num_rows is None else self.num_rows
+        return torch.tensor([rows, self._steps, self._norm], dtype=torch.float64)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take from what was saved; older versions saved the number of rows alone."""
+        rows, *counted = state.reshape(-1).tolist()  # (1,) or (3,)
+        self.num_rows = None if rows < 0 else int(rows)
+        if self.num_rows is not None and counted:
+            self._steps, self._norm, self._is_due = int(counted[0]), counted[1], False
+
+    def _rows_needed(self) -> int:
+        """Return how many rows tables must have for slopes right to ``TOLERANCE``; 0: too many.
+
+        The error is the mean one over distances and filters, relative to the mean slope.
+        """
+        networks = [copy.deepcopy(network).double() for network in self._networks]
+        basis = copy.deepcopy(self._basis[0]).double()
+        device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))
+        random = torch.Generator().manual_seed(0)
+        # one distance in each of 256 equal parts, so that every block of a table is met, and no NaN in it overlooked
+        parts = torch.arange(256) + torch.rand(256, generator=random, dtype=torch.float64)
+        r = (parts * (self.cutoff / 256)).to(device)
+        slopes = [_derivative(partial(self._of_distance, network, basis), r) for network in networks]
+
+        def error_of(rows: int) -> float:
+            weights, first = spline_weights(r, self.cutoff, rows - DEGREE, order=1)
+            nodes = spline_nodes(self.cutoff, rows, device, torch.float64)
+            largest = 0.0
+            for table, slope in zip(self._made(networks, basis, nodes), slopes, strict=True):
+                error = float((filters_of_pairs(weights, first, table) - slope).norm() / slope.norm())
+                # the radial functions may have a pole
+                if not math.isfinite(error):
+                    return math.inf
+                largest = max(largest, error)
+            return largest
+
+        with torch.no_grad():
+            return _fewest_rows(error_of)
+
+    def _of_distance(self, network: nn.Module, basis: RadialBasis, r: Tensor) -> Tensor:
+        return self._at(network, basis.expand(r), r)  # (P, F)
+
+
+@contextmanager
+def unchanged(tables: Iterable[FilterTable]) -> Iterator[None]:
+    """Leave tables as they are, whatever happens to parameters: nothing waits for a device to compare them."""
+    changed = [table for table in tables if not table._is_fixed]
+    for table in changed:
+        table._is_fixed = True
+    try:
+        yield
+    finally:
+        for table in changed:
+            table._is_fixed = False
+
+
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters and buffers; ten times as fast as what gives them names, and needed in each evaluation."""
+    for of_module in (module._parameters, module._buffers):
+        yield from (value for value in of_module.values() if value is not None)
+    for child in module._modules.values():
+        if child is not None:
+            yield from tensors_of(child)
+
+
+def _fewest_rows(error_of: Callable[[int], float]) -> int:
+    """Return the number of rows whose error is small enough, from one trial, or a few; 0 if these are too many."""
+
+    def guess(rows: int, error: float) -> int:
+        # the error goes with the fifth power of the distance of the nodes
+        needed = rows * (error / TOLERANCE) ** (1 / DEGREE)
+        return BLOCK * math.ceil(needed / BLOCK) if math.isfinite(error) else _MOST_ROWS + 1
+
+    rows = max(guess(512, error_of(512)), _FEWEST_ROWS)
+    while rows <= _MOST_ROWS and (error := error_of(rows)) > TOLERANCE:
+        rows = max(guess(rows, error), rows + BLOCK)
+    return rows if rows <= _MOST_ROWS else 0
+
+
+def _derivative(function: Function, r: Tensor) -> Tensor:
+    """Return (P, F) derivatives of functions of one number, each by its own argument."""
+    with torch.enable_grad():
+        r = r.clone().requires_grad_()
+        values = function(r)  # (P, F)
+        # the transposed product with the Jacobian, transposed again
+        weights = torch.zeros_like(values, requires_grad=True)
+        (product,) = torch.autograd.grad((values * weights).sum(), r, create_graph=True)
+        (derivatives,) = torch.autograd.grad(product.sum(), weights)
+    return derivatives

@@ -1,0 +1,169 @@
+"""How fields go from layer to layer: checked when a potential is built, and followed when it predicts."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import nn
+
+from pyg_nnp.errors import FieldError, did_you_mean
+from pyg_nnp.fields import INPUTS
+from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.layers.filter_table import FilterTable
+from pyg_nnp.layers.radial import RadialBasis
+
+# what there is of all pairs, whatever their distance
+PAIRS = frozenset({"edge_index", "pair_index", "Vij", "Dij"})
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What follows from the declarations of some layers.
+
+    Attributes:
+        differentiated: fields with respect to which derivatives are taken.
+        bases: number of a layer with filter tables -> number of the radial basis that it gets in place of ``rbf``.
+        skipped: numbers of radial bases whose values at the pairs nobody reads.
+        reach: pairs that are farther apart do not matter to any layer [length].
+    """
+
+    differentiated: frozenset[str]
+    bases: dict[int, int]
+    skipped: frozenset[int]
+    reach: float
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer]) -> "Wiring":
+        """Check some layers, let filter tables know their radial basis, and return how the layers are connected.
+
+        Raises:
+            FieldError: they do not fit together.
+        """
+        check_wiring(layers)
+        bases = _bases(layers)
+        for number, layer in enumerate(layers):
+            for table in filter_tables(layer):
+                table.bind(cast(RadialBasis, layers[bases[number]]) if number in bases else None)
+        return cls(
+            differentiated=frozenset(name for layer in layers for name in layer.differentiates),
+            bases=bases,
+            skipped=frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases)),
+            reach=max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0),
+        )
+
+    def run(self, layers: Iterable[nn.Module], inputs: Fields) -> Fields:
+        """Let the layers write their fields, one after the other.
+
+        Args:
+            layers: those that this is the wiring of.
+            inputs: all of them.
+
+        Returns:
+            Inputs and what was written.
+
+        Raises:
+            FieldError: a layer does not return what it declares.
+        """
+        modules = [cast(Layer, module) for module in layers]
+        fields = self._leaves(inputs)
+        for number, layer in enumerate(modules):
+            if number in self.skipped:
+                continue
+            arguments: dict[str, Any] = {name: fields[name] for name in layer.reads if name in fields}
+            if number in self.bases:
+                arguments["rbf"] = modules[self.bases[number]]
+            # what is differentiated depends on nothing else that is, so that derivatives are partial ones
+            arguments = arguments if self.differentiated.isdisjoint(layer.writes) else self._leaves(arguments)
+            written: Any = layer(**arguments)
+            if not isinstance(written, dict) or written.keys() != set(layer.writes):
+                returned = sorted(written) if isinstance(written, dict) else f"a {type(written).__name__}"
+                raise FieldError(
+                    f"layer {number} ({type(layer).__name__}) returned {returned}, "
+                    f"but declares that it writes {sorted(layer.writes)}. Let forward return a dict of exactly these."
+                )
+            fields |= written
+        return fields
+
+    def _leaves(self, fields: Fields) -> Fields:
+        return {n: v.detach().requires_grad_() if n in self.differentiated else v for n, v in fields.items()}
+
+
+def filter_tables(module: nn.Module) -> list[FilterTable]:
+    """Return the filter tables of a layer or a potential."""
+    return [part for part in module.modules() if isinstance(part, FilterTable)]
+
+
+def _bases(layers: Sequence[Layer]) -> dict[int, int]:
+    """Return number of a layer with filter tables -> number of the radial basis that writes the ``rbf`` it reads."""
+    found: dict[int, int] = {}
+    written: dict[str, int] = {}
+    for number, layer in enumerate(layers):
+        source = written.get("rbf")
+        if source is not None and "rbf" in layer.reads and filter_tables(layer):
+            basis = layers[source]
+            # an own forward may take more than the distance
+            is_function = isinstance(basis, RadialBasis) and type(basis).forward is RadialBasis.forward
+            # the distances are still those that it was written from
+            if is_function and basis.reads == ("Dij_sr",) and written["Dij_sr"] < source:
+                found[number] = source
+        written |= dict.fromkeys(layer.writes, number)
+    return found
+
+
+def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> bool:
+    """Say whether any layer needs what a radial basis writes at the pairs themselves."""
+    following = enumerate(layers[source + 1 :], source + 1)
+    return any("rbf" in layer.reads and bases.get(number) != source for number, layer in following)
+
+
+def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:
+    """Check that every field is written before it is read, and that no input is overwritten.
+
+    Args:
+        layers: in order.
+        places: what to call the place of each in messages; by default its number.
+
+    Raises:
+        FieldError: it is not so.
+    """
+    known = list(INPUTS)
+    differentiated = {name for layer in layers for name in layer.differentiates}
+    for number, layer in enumerate(layers):
+        where = f"{places[number] if places else f'layer {number}'} ({type(layer).__name__})"
+        _check_declaration(layer, where)
+        if "Ra" in layer.differentiates and "Vij" in differentiated and "Vij" not in layer.differentiates:
+            raise FieldError(
+                f"{where} differentiates with respect to 'Ra' alone, but another layer by 'Vij' too, which "
+                "is then independent of 'Ra'. Let it read and differentiate both, as Force does."
+            )
+        for name in layer.reads:
+            if name not in known:
+                raise FieldError(
+                    f"{where} reads '{name}', which nothing before it writes.{did_you_mean(name, known)} "
+                    f"Fields at this point: {', '.join(known)}."
+                )
+        for name in layer.writes:
+            if name in INPUTS:
+                raise FieldError(f"{where} writes '{name}', an input. Write a field with a name of its own.")
+            if name in known and name not in layer.reads:
+                raise FieldError(
+                    f"{where} writes '{name}' over what a layer before it wrote, without reading it. "
+                    f"Remove one of the two layers, or let this one read '{name}'."
+                )
+        known += [name for name in layer.writes if name not in known]
+
+
+def _check_declaration(layer: Layer, where: str) -> None:
+    for what in ("reads", "writes", "energy_terms", "differentiates"):
+        names = getattr(layer, what)
+        if isinstance(names, str):
+            # ("x") is a text and would be taken letter by letter
+            raise FieldError(f"{where}: {what} is the text '{names}'. Write a tuple: ('{names}',).")
+    try:
+        inspect.signature(layer.forward).bind(**dict.fromkeys(layer.reads))
+    except TypeError as error:
+        raise FieldError(
+            f"{where}: forward does not take what reads declares, {', '.join(layer.reads) or 'nothing'}: {error}. "
+            "Let its parameters have these names."
+        ) from error

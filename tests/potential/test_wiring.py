@@ -1,0 +1,49 @@
+"""How fields go from layer to layer."""
+
+import pytest
+import torch
+from molecules import make_potential
+from torch import Tensor
+
+from pyg_nnp.errors import FieldError
+from pyg_nnp.layers import Distance, Force, Layer, RangeSeparation
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import Wiring, check_wiring
+
+
+class Partial(Layer):
+    """Forces of charges alone, with respect to positions."""
+
+    reads = ("Ra", "Ea_electrostatic")
+    writes = ("Fa_electrostatic",)
+    differentiates = ("Ra",)
+
+    def forward(self, Ra: Tensor, Ea_electrostatic: Tensor) -> dict[str, Tensor]:
+        (gradient,) = torch.autograd.grad(Ea_electrostatic.sum(), Ra, retain_graph=True)
+        return {"Fa_electrostatic": -gradient}
+
+
+def test_derivatives_by_positions_alone_are_refused_where_pairs_are_independent_of_them() -> None:
+    layers = list(make_potential().layers)
+    with pytest.raises(FieldError, match=r"layer 10 \(Partial\) differentiates .* 'Ra' alone, .*'Vij' too"):
+        Potential([*layers[:-1], Partial(), layers[-1]])
+    # by itself it gets whole derivatives
+    wiring = Potential([*layers[:-1], Partial()])._wiring
+    assert wiring.differentiated == {"Ra"}
+
+
+def test_what_follows_from_declarations() -> None:
+    layers = list(make_potential().layers)
+    wiring = Wiring.of(layers)
+    assert wiring.differentiated == {"Ra", "Vij"}
+    assert wiring.reach == 4.0
+    # SchNet gets the Gaussians in place of their values, which nobody else reads
+    assert wiring.bases == {4: 2}
+    assert wiring.skipped == {2}
+    assert Wiring.of([Distance(), RangeSeparation(3.0)]).reach == 3.0
+    assert Wiring.of([Distance()]).reach == 0.0
+
+
+def test_force_needs_vectors() -> None:
+    with pytest.raises(FieldError, match=r"layer 0 \(Force\) reads 'pair_index', which nothing before it writes"):
+        check_wiring([Force()])
