@@ -6,13 +6,11 @@ from typing import Any
 
 import torch
 
-from pyg_nnp.potential.predictor import Predictor
 
-
-def environment(potential: Predictor) -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """Return device, threads and versions, which the last bits of results depend on."""
     return {
-        "device": potential.device.type,
+        "device": device.type,
         "threads": torch.get_num_threads(),
         "pyg-nnp": version("pyg-nnp"),
         "torch": torch.__version__,

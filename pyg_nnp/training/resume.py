@@ -99,7 +99,7 @@ def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
         state.set_saved(saved, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: this holds no training to go on with: {error!r}. Start a new one.") from error
-    return list(changes(saved["environment"], environment(state.potential)))
+    return list(changes(saved["environment"], environment(state.potential.device)))
 
 
 def check_best(best: EarlyStopping, folder: Path) -> None:

@@ -175,7 +175,7 @@ class TrainingState:
             "best": {key: getattr(self.early_stopping, key) for key in ("epoch", "score", "sha256")},
             "random": known,
             "protocol": self.protocol,
-            "environment": environment(self.potential),
+            "environment": environment(self.potential.device),
         }
         return saved, tensors
 

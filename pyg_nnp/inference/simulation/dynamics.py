@@ -48,7 +48,7 @@ def run_dynamics(config: Simulation, atoms: Atoms, out: Path, saved: Restart | N
         raise DataError(f"{out / RESTART}: it is damaged ({error!r}). Start anew, with another -o.") from error
     _warn_of_long_step(options.timestep, atoms)
     calculator: PotentialCalculator = atoms.calc
-    here = environment(calculator.potential)
+    here = environment(calculator.potential.device)
     if saved is not None:
         log.info("Going on after step %d of %d.", trajectory.step, options.length)
         for found in changes(saved["environment"], here):
