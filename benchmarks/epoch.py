@@ -38,7 +38,13 @@ from torch import Tensor
 from torch_geometric.loader import DataLoader
 
 from pyg_nnp.data import split_dataset
-from pyg_nnp.training.fit import Best, Epoch, fit
+from pyg_nnp.training.callbacks.base import Callback
+from pyg_nnp.training.callbacks.checkpoints import Checkpoints
+from pyg_nnp.training.callbacks.history import HistoryWriter
+from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.fit import fit
+from pyg_nnp.training.settings import TrainingData, TrainingSettings
+from pyg_nnp.training.state import TrainingState
 
 ALONE = 3  # steps and evaluations alone after each epoch
 
@@ -85,23 +91,29 @@ def measure_epochs(
     times: Times = {(name, what): [] for name in alone for what in ("epoch", *TASKS)}
     start = 0.0
 
-    def on_epoch(epoch: Epoch, _: Best) -> None:
-        nonlocal start
-        took = {"ours": perf_counter() - start, "PyG": seconds(usual.epoch, device)}
-        of_tasks = measure(tasks, ALONE, device, warm_up=1)
-        if epoch.number > 1:  # the first warms up
-            for name in alone:
-                times[name, "epoch"].append(1e3 * took[name])
-            for key, values in of_tasks.items():
-                times[key] += values
-        start = perf_counter()
+    class Measurement(Callback):
+        """Comes after all that saves an epoch."""
+
+        def on_next_epoch(self, state: TrainingState, epoch: Epoch) -> None:
+            nonlocal start
+            took = {"ours": perf_counter() - start, "PyG": seconds(usual.epoch, device)}
+            of_tasks = measure(tasks, ALONE, device, warm_up=1)
+            if epoch.number > 1:  # the first warms up
+                for name in alone:
+                    times[name, "epoch"].append(1e3 * took[name])
+                for key, values in of_tasks.items():
+                    times[key] += values
+            start = perf_counter()
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = make_dataset(frames, Path(folder))
         parts = split_dataset(trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
         usual = UsualLoop(device, frames, parts, batch_size)
+        data = TrainingData(dataset, parts)
+        settings = TrainingSettings(trainer, ours.loss, config.Metrics, Path(folder))
         start = perf_counter()
-        fit(ours.potential, dataset, parts, trainer, ours.loss, config.Metrics, Path(folder), on_epoch=on_epoch)
+        state = TrainingState.begin(ours.potential, trainer, parts)
+        fit(state, data, settings, [Checkpoints(Path(folder)), HistoryWriter(Path(folder)), Measurement()])
     return times, {name: len(part) for name, part in parts.items()}, difference
 
 

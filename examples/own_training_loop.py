@@ -16,7 +16,7 @@ from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.training.loss import weighted_loss
 from pyg_nnp.training.metrics import evaluate
-from pyg_nnp.training.step import rate_schedule
+from pyg_nnp.training.schedule import lr_schedule
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -25,7 +25,7 @@ def fit(potential, loader, validation, trainer, weights):
     """Take one step of Adam for each batch; its learning rate rises first and then falls."""
     optimizer = Adam(potential.parameters(), lr=trainer.learning_rate)
     steps = trainer.max_epochs * len(loader)
-    schedule = LambdaLR(optimizer, rate_schedule(trainer.schedule, steps, trainer.warmup_ratio))
+    schedule = LambdaLR(optimizer, lr_schedule(trainer.schedule, steps, trainer.warmup_ratio))
     for epoch in range(1, trainer.max_epochs + 1):
         potential.train()
         for batch in loader:

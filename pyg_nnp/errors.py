@@ -27,6 +27,10 @@ class FieldError(UserError):
     """Layers that do not fit together."""
 
 
+class TrainingError(UserError):
+    """Training cannot go on."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` with the name in ``known`` nearest to ``name``, or an empty text."""
     by_lower_case = {k.lower(): k for k in known}

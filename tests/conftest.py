@@ -8,21 +8,22 @@ from reports import HOSTILE
 from torch_geometric.data import Batch, Data
 from toy import toy_config, write_config, write_toy
 
-from pyg_nnp.commands import cli, train
+from pyg_nnp.commands import cli
 from pyg_nnp.errors import UserError
+from pyg_nnp.training import results
 
 
 @pytest.fixture(autouse=True)
 def _mistakes_in_reports_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A report that cannot be made is a warning; in tests only where files or data are the reason."""
-    warn = train.warn_of_no_report
+    warn = results.warn_of_no_report
 
     def warn_or_fail(name: str, out: Path, error: Exception) -> None:
         if not isinstance(error, OSError | UserError):
             raise error
         warn(name, out, error)
 
-    monkeypatch.setattr(train, "warn_of_no_report", warn_or_fail)
+    monkeypatch.setattr(results, "warn_of_no_report", warn_or_fail)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Trainings of the toy configuration, whole and interrupted."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,27 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int) -
 
 
 def same(ours: Path, theirs: Path) -> None:
-    names = {path.name for path in theirs.iterdir()}
-    assert {path.name for path in ours.iterdir()} == names
-    for name in names:
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    expected = contents(theirs)
+    found = contents(ours)
+    assert found.keys() == expected.keys()
+    for name, content in expected.items():
+        assert found[name] == content, name
+
+
+def contents(model: Path) -> dict[str, object]:
+    """Return what is in the files of a model's folder, without what says when and how fast it was trained."""
+    found: dict[str, object] = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
+    found["history.csv"] = without_seconds(model / "history.csv")
+    run = json.loads((model / "run.json").read_text())
+    # a resumed run warns, for instance, of another number of threads
+    found["run.json"] = {key: value for key, value in run.items() if key not in ("started", "warnings")}
+    return found
+
+
+def without_seconds(path: Path) -> list[list[str]]:
+    """Return the rows of a history without their last column."""
+    with path.open(newline="") as file:
+        names, *rows = csv.reader(file)
+    assert names[-1] == "seconds"
+    assert all(float(row[-1]) > 0 for row in rows)
+    return [row[:-1] for row in (names, *rows)]

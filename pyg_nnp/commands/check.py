@@ -17,7 +17,7 @@ from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log
 from pyg_nnp.runtime.seeds import seed_everything
-from pyg_nnp.training.tensorboard import FOLDER
+from pyg_nnp.training.callbacks.tensorboard import FOLDER
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,12 @@ from pyg_nnp.commands.check import make_folder
 from pyg_nnp.config import Config, load_config
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
-from pyg_nnp.training.fit import HISTORY
-from pyg_nnp.training.report.compare import Run, compare
-from pyg_nnp.training.report.history import read_history
-from pyg_nnp.training.report.make import make_report, read_metrics
+from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved
+from pyg_nnp.training.report.collect import collect, compared_fields
+from pyg_nnp.training.report.compare import TrainedModel, compare
+from pyg_nnp.training.report.make import make_report
+from pyg_nnp.training.report.records import read_records
+from pyg_nnp.training.settings import TrainingData
 
 
 def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:
@@ -35,7 +36,7 @@ def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:
     found = [(out, *model) for out in outs for model in trained_models(out)]
     if len(outs) > 1:
         page = page or Path("comparison.html")
-        compare([_run(out, config, name) for out, config, name in found], page)
+        compare([_trained_model(out, config, name) for out, config, name in found], page)
         return [page]
     if page is not None:
         raise ConfigError(f"-o {page}: reports go into the folders of their models; -o is for comparing several OUT.")
@@ -71,7 +72,9 @@ def _again(out: Path, config: Config, name: str) -> Path:
     # by what the training says itself, and not by the data file, which may be gone or changed
     dataset = MoleculeDataset(store, getattr(torch, config.Trainer.dtype), in_memory=config.Datahub.in_memory)
     parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
-    return make_report(config, name, dataset, parts, out)
+    potential = load_potential(out / config.folder_name(name))
+    evaluation = collect(potential, dataset, parts, compared_fields(config, name, potential), config.Trainer.batch_size)
+    return make_report(config, name, TrainingData(dataset, parts), potential, evaluation, out)
 
 
 def _protocol(out: Path, config: Config, name: str) -> dict[str, Any]:
@@ -85,12 +88,12 @@ def _protocol(out: Path, config: Config, name: str) -> dict[str, Any]:
     return protocol
 
 
-def _run(out: Path, config: Config, name: str) -> Run:
+def _trained_model(out: Path, config: Config, name: str) -> TrainedModel:
     folder = out / config.folder_name(name)
     protocol = _protocol(out, config, name)
     model = protocol["Modelhub"][name]
     settings = dict(_flat({**protocol, "Modelhub": model | {"name": name}}))
-    return Run(str(folder), read_history(folder / HISTORY), read_metrics(folder), settings)
+    return TrainedModel(str(folder), read_records(folder), settings)
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -98,9 +98,14 @@ def _new_file(folder: Path) -> Path:
     raise FileExistsError(f"{folder} has a thousand logs of {stamp}.")
 
 
+def versions_by_name() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on, by name."""
+    return {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
+
+
 def versions() -> str:
     """Return the versions of Python and of the packages that results depend on."""
-    return ", ".join([f"python {platform.python_version()}"] + [f"{name} {version(name)}" for name in VERSIONS])
+    return ", ".join(f"{name} {number}" for name, number in versions_by_name().items())
 
 
 class _WarningList(logging.Handler):

@@ -1,1 +1,1 @@
-"""Training: steps, epochs, state, losses, metrics, and what watches them."""
+"""Training: loop, steps, state, schedule, loss, metrics, callbacks and report."""

@@ -37,6 +37,32 @@ def _metric(kind: str, device: torch.device) -> "Metric":
     return known[kind]().set_dtype(torch.float64).to(device)
 
 
+class MetricSums:
+    """Errors over batches that come one by one, however they are cut.
+
+    Args:
+        device: of the batches.
+        weights: the kinds and fields that these have are computed.
+    """
+
+    def __init__(self, device: torch.device, *weights: Weights) -> None:
+        wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
+        self._metrics = {key: _metric(key[0], device) for key in sorted(wanted)}
+
+    def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
+        """Add a batch with true values, and the predictions for it."""
+        for (_, name), metric in self._metrics.items():
+            error = difference(predicted, batch, name).detach().double()
+            metric.update(error, torch.zeros_like(error))
+
+    def errors(self) -> Errors:
+        """Return the errors so far, in the units of the data."""
+        errors: Errors = {}
+        for (kind, name), metric in self._metrics.items():
+            errors.setdefault(kind, {})[name] = float(metric.compute())
+        return errors
+
+
 def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) -> Errors:
     """Return the errors of a potential over all batches together, however they are cut.
 
@@ -48,26 +74,15 @@ def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) 
     Returns:
         kind of error -> field -> value, in the units of the data.
     """
-    device = next(potential.buffers()).device
-    wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
-    metrics = {key: _metric(key[0], device) for key in sorted(wanted)}
+    sums = MetricSums(potential.device, *weights)
     training = potential.training
     potential.eval()
     try:
         for batch in batches:
-            _update(metrics, potential(batch), batch)
+            sums.update(potential(batch), batch)
     finally:
         potential.train(training)
-    errors: Errors = {}
-    for (kind, name), metric in metrics.items():
-        errors.setdefault(kind, {})[name] = float(metric.compute())
-    return errors
-
-
-def _update(metrics: Mapping[tuple[str, str], "Metric"], predicted: Mapping[str, Tensor], batch: Batch) -> None:
-    for (_, name), metric in metrics.items():
-        error = difference(predicted, batch, name).double()
-        metric.update(error, torch.zeros_like(error))
+    return sums.errors()
 
 
 def weighted_sum(errors: Errors, weights: Weights) -> float:
@@ -108,7 +123,7 @@ class ErrorTable:
         self._found: dict[tuple[str, str], _Errors] = {}
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
-        """Add a batch, with true values, and what a potential predicts for it."""
+        """Add a batch with true values, and the predictions for it."""
         for name in self.fields:
             error = difference(predicted, batch, name).detach().double()
             groups = {ALL: error}
@@ -129,7 +144,7 @@ class ErrorTable:
 
 
 class _Errors:
-    """Errors that belong together; sums are those that :func:`evaluate` makes, so that they have the same bits."""
+    """Errors that belong together; summed as by :class:`MetricSums`, so that they have the same bits."""
 
     def __init__(self, device: torch.device) -> None:
         self.count = 0

@@ -1,5 +1,6 @@
 """Reports made again."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ def test_report_is_made_again_without_the_data_file(copied: Path, capsys: pytest
     first = {path.name: path.read_bytes() for path in (copied / "out/FF01-SchNet/plots").iterdir()}
     shutil.rmtree(copied / "out/FF01-SchNet/plots")
     (copied / "out/FF01-SchNet/report.html").unlink()
-    (log,) = (copied / "out/logs").iterdir()
-    log.write_text(f"2026-01-01 10:00:00,000  WARNING  'F' (Fa) <looks> odd.\n{log.read_text()}")
+    shutil.rmtree(copied / "out/logs")
+    path = copied / "out/FF01-SchNet/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "warnings": ["'F' (Fa) <looks> odd."]}))
     assert cli.main(["report", "out"]) == 0
     assert capsys.readouterr().out == "out/FF01-SchNet/report.html\n"
     assert {path.name: path.read_bytes() for path in (copied / "out/FF01-SchNet/plots").iterdir()} == first
@@ -48,6 +50,7 @@ def test_every_model_of_a_folder_has_its_report(
         (lambda out: (out / "FF01-SchNet/history.csv").write_text("epoch,x\n1\n"), "no history of a training"),
         (lambda out: (out / "FF01-SchNet/history.csv").unlink(), "there is no training to report on"),
         (lambda out: (out / "FF01-SchNet/metrics.json").write_text("[1]"), "no metrics of a training"),
+        (lambda out: (out / "FF01-SchNet/run.json").write_text("{}"), "no record of a run"),
         (lambda out: (out / "FF01-SchNet/last.safetensors").unlink(), "last.safetensors: no potential here"),
         (lambda out: shutil.rmtree(next(out.glob("processed*"))), "there is no processed data set here"),
         (lambda out: (out / "FF01-SchNet/report.html").write_text("my notes"), "is no report that pyg_nnp wrote"),
@@ -74,3 +77,18 @@ def test_a_training_that_goes_on_has_a_report_without_metrics(copied: Path) -> N
     (copied / "out/FF01-SchNet/metrics.json").unlink()
     assert cli.main(["report", "out"]) == 0
     assert "has not ended; 3 epochs so far" in Page(copied / "out/FF01-SchNet/report.html").text
+
+
+def test_output_folder_of_the_version_before(copied: Path) -> None:
+    """It has no run.json and no seconds: the page leaves out what they say, and nothing is taken from a log."""
+    model = copied / "out/FF01-SchNet"
+    (model / "run.json").unlink()
+    rows = [line.rpartition(",")[0] for line in (model / "history.csv").read_text().splitlines()]
+    (model / "history.csv").write_text("\n".join(rows) + "\n")
+    before = (model / "plots/learning_curves.png").read_bytes()
+    assert cli.main(["report", "out"]) == 0
+    text = Page(model / "report.html").text
+    assert "3 epochs; the best one was" in text
+    for fact in ("Time", "Warnings", "Trained with", "median"):
+        assert fact not in text, fact
+    assert (model / "plots/learning_curves.png").read_bytes() == before

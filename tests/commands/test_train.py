@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ import torch
 import yaml
 from safetensors.torch import load_file
 from toy import toy_config, write_config, write_toy
-from toy_training import history, interrupt, run_toy, same
+from toy_training import history, interrupt, run_toy, same, without_seconds
 
 import pyg_nnp
-from pyg_nnp.commands import cli, train
-from pyg_nnp.commands.train import warn_of_no_report
+from pyg_nnp.commands import check, cli, train
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import read_saved
+from pyg_nnp.training import initial, results
 from pyg_nnp.training.metrics import evaluate, weighted_sum
+from pyg_nnp.training.results import warn_of_no_report
 
 
 def test_a_run_leaves_everything(folder: Path) -> None:
@@ -33,6 +35,7 @@ def test_a_run_leaves_everything(folder: Path) -> None:
         "last.safetensors",
         "history.csv",
         "metrics.json",
+        "run.json",
         ".lock",
     }
     assert pyg_nnp.load_config(out / "config.yaml") == pyg_nnp.load_config(folder / "train.yaml")
@@ -196,7 +199,7 @@ def test_what_nothing_teaches_is_not_predicted(folder: Path, capsys: pytest.Capt
     assert {"Qa", "M2", "Q"} < set(pyg_nnp.load_potential("dipoles/FF01-SchNet").outputs)
 
 
-def initial(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
+def initial_parameters(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
     """Return the parameters that a training begins with: those after steps of 1e-30, which zeros alone feel."""
     model = run_toy(folder, Trainer__learning_rate=1e-30, Trainer__max_epochs=1, **changes)
     return {name: value + 0.5 for name, value in pyg_nnp.load_potential(model).named_parameters()}
@@ -205,8 +208,8 @@ def initial(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
 def test_pretrained_layers_begin_with_what_was_trained(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     trained = run_toy(Path("trained"))
     expected = {name: value + 0.5 for name, value in pyg_nnp.load_potential(trained).named_parameters()}
-    begun = initial(Path("same"), Modelhub__FF01__pretrained=str(trained))
-    fresh = initial(Path("fresh"))
+    begun = initial_parameters(Path("same"), Modelhub__FF01__pretrained=str(trained))
+    fresh = initial_parameters(Path("fresh"))
     assert all(torch.equal(begun[name], expected[name]) for name in expected)
     assert not all(torch.equal(fresh[name], expected[name]) for name in expected)
     caplog.set_level("INFO", "pyg_nnp")
@@ -214,8 +217,8 @@ def test_pretrained_layers_begin_with_what_was_trained(folder: Path, caplog: pyt
     wider = toy_config()["Modelhub"]["FF01"]["layers"]
     wider[3]["params"]["hidden_channels"] = 9
     changes = {"Modelhub__FF01__layers": wider}
-    begun = initial(Path("wider"), Modelhub__FF01__pretrained=str(trained), **changes)
-    drawn = initial(Path("drawn"), **changes)
+    begun = initial_parameters(Path("wider"), Modelhub__FF01__pretrained=str(trained), **changes)
+    drawn = initial_parameters(Path("drawn"), **changes)
     for name, value in begun.items():
         assert torch.equal(value, (drawn if name.startswith("layers.4.") else expected)[name])
     log = next(Path("wider/logs").iterdir()).read_text()
@@ -253,7 +256,7 @@ def test_training_from_the_store_is_training_from_memory(
         write_config(tmp_path, yaml.safe_dump(toy_config(**changes)))
         assert cli.main(["train", "train.yaml", "-o", out]) == 0
         said[out] = capsys.readouterr().err
-    histories = [(tmp_path / out / "FF01-SchNet/history.csv").read_text() for out in said]
+    histories = [without_seconds(tmp_path / out / "FF01-SchNet/history.csv") for out in said]
     assert histories[0] == histories[1]
     assert "Batches are made in the training process, from data in memory" in said["memory"]
     makers = "2 loader processes" if num_workers else "the training process"
@@ -307,9 +310,75 @@ def test_a_mistake_in_the_code_of_reports_is_a_warning_too(
     # all other tests let it through
     with pytest.raises(ZeroDivisionError):
         cli.main(["train", "train.yaml", "-o", "out"])
-    monkeypatch.setattr(train, "warn_of_no_report", warn_of_no_report)
+    monkeypatch.setattr(results, "warn_of_no_report", warn_of_no_report)
     assert cli.main(["train", "train.yaml"]) == 0
     told = capsys.readouterr().err
     assert "ZeroDivisionError: a mistake in the code" in " ".join(told.split())
     assert "Traceback" not in told
     assert "Traceback" in next((tmp_path / "logs").iterdir()).read_text()
+
+
+def test_each_part_is_evaluated_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For metrics.json and report together, when the training is over."""
+    write_toy(tmp_path)
+    write_config(tmp_path, toy_config(Trainer__report=True, Trainer__max_epochs=1))
+    monkeypatch.chdir(tmp_path)
+    taken: list[int] = []
+    batches, load = MoleculeDataset.batches, results.load_potential
+
+    def noted(self: MoleculeDataset, indices: torch.Tensor, *args: Any, **options: Any) -> Any:
+        taken.append(len(indices))
+        return batches(self, indices, *args, **options)
+
+    def trained(*args: Any) -> Any:
+        taken.clear()
+        return load(*args)
+
+    monkeypatch.setattr(MoleculeDataset, "batches", noted)
+    monkeypatch.setattr(results, "load_potential", trained)
+    assert cli.main(["train", "train.yaml"]) == 0
+    assert taken == [6, 6]
+    metrics = json.loads((tmp_path / "FF01-SchNet/metrics.json").read_text())
+    assert metrics.keys() == {"best_epoch", "validation", "test"}
+
+
+def test_metrics_are_the_same_with_and_without_a_report(folder: Path) -> None:
+    found = [run_toy(Path(out), Trainer__report=out == "with") / "metrics.json" for out in ("with", "without")]
+    assert found[0].read_bytes() == found[1].read_bytes()
+
+
+def test_a_model_is_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+
+    def noted(config: Any, name: str) -> Any:
+        built.append(name)
+        return pyg_nnp.build_potential(config, name)
+
+    for module in (initial, check):
+        monkeypatch.setattr(module, "build_potential", noted)
+    models = toy_config(Trainer__max_epochs=1)["Modelhub"]
+    models["FF02"] = {**models["FF01"], "suffix": "second"}
+    run_toy(Path("out"), Modelhub=models, Trainer__max_epochs=1)
+    assert built == ["FF01", "FF02"]
+
+
+def test_a_look_at_the_prediction_is_no_part_of_the_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a layer of the user's own remembers of the frames that are predicted before."""
+    (folder / "counting.py").write_text(
+        "from pyg_nnp.layers import Layer\n"
+        "class Count(Layer):\n"
+        "    reads = ('x',)\n    writes = ('x',)\n    first = []\n"
+        "    def __init__(self):\n        super().__init__()\n        self.calls = 0\n"
+        "    def forward(self, x):\n"
+        "        self.first.append((self.training, self.calls))\n        self.calls += 1\n"
+        "        return {'x': x}\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    layers = toy_config()["Modelhub"]["FF01"]["layers"]
+    layers.insert(3, {"name": "counting:Count"})
+    run_toy(Path("out"), Modelhub__FF01__layers=layers, Trainer__max_epochs=1)
+    first = import_module("counting").Count.first
+    assert first[0] == (False, 0)
+    assert first[1] == (True, 0)

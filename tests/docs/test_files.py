@@ -59,6 +59,10 @@ def test_folder_has_the_files_of_the_page(run: Path) -> None:
     assert len(found) == len(patterns)
 
 
+def test_run_record(run: Path) -> None:
+    assert json.loads((run / MODEL / "run.json").read_text()).keys() == documented("key of `run.json`")
+
+
 def test_history(run: Path) -> None:
     columns = (run / MODEL / "history.csv").read_text().splitlines()[0].split(",")
     errors = {name for name in columns if re.fullmatch("(rmse|mae|mse)_(E|Fa|Qa|M2|Q)", name)}

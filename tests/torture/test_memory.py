@@ -16,17 +16,17 @@ TRAINING = f"""
 import gc, os, resource
 from pathlib import Path
 from pyg_nnp.commands import cli
-from pyg_nnp.training.state import Best
+from pyg_nnp.training.state import EarlyStopping
 
-original, page = Best.improves, resource.getpagesize()
+original, page = EarlyStopping.update, resource.getpagesize()
 
-def improves(best, score, epoch):
+def update(best, score, epoch):
     if epoch % 100 == 0 and epoch >= {WARM_UP}:
         gc.collect()
         print(epoch, int(Path("/proc/self/statm").read_text().split()[1]) * page)
     return original(best, score, epoch)
 
-Best.improves = improves
+EarlyStopping.update = update
 # what waits for the disk takes most of the time of such epochs, and no memory
 os.fsync = lambda descriptor: None
 cli.main(["train", "train.yaml", "-o", "out"])

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch_geometric.data import Batch
-from toy import toy_config, write_toy
+from toy import toy_config
 from toy_training import history, run_toy
 
 import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.training import fit
-from pyg_nnp.training.fit import large_batch
-from pyg_nnp.training.step import TrainingError
+from pyg_nnp.errors import TrainingError
+from pyg_nnp.training import epoch, fit
+from pyg_nnp.training.callbacks.base import Callback
+from pyg_nnp.training.metrics import evaluate
+from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.step import Gradients
 
 
 def test_training_learns(folder: Path) -> None:
@@ -27,8 +30,9 @@ def orders(monkeypatch: pytest.MonkeyPatch, out: str, **changes: object) -> list
     """Return the energies of the training frames in the order in which each epoch takes them."""
     epochs: list[list[float]] = []
 
-    def train_epoch(training, dataset, frames, trainer, *args) -> float:
-        epochs.append([float(energy) for batch in dataset.batches(frames, trainer.batch_size) for energy in batch.E])
+    def train_epoch(state, data, batch_size, *args) -> float:
+        frames = state.shuffled(data.parts["training"])
+        epochs.append([float(energy) for batch in data.dataset.batches(frames, batch_size) for energy in batch.E])
         return 1.0
 
     monkeypatch.setattr(fit, "train_epoch", train_epoch)
@@ -41,42 +45,15 @@ def test_every_epoch_has_every_frame_once_and_an_order_of_its_own(
 ) -> None:
     epochs = orders(monkeypatch, "out")
     assert len(epochs) == 3
-    for epoch in epochs:
-        assert len(set(epoch)) == 12  # two full batches of 5 and one of 2
-        assert sorted(epoch) == sorted(epochs[0])
+    for energies in epochs:
+        assert len(set(energies)) == 12  # two full batches of 5 and one of 2
+        assert sorted(energies) == sorted(epochs[0])
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
 def test_order_does_not_depend_on_validation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {"parts": ["training", "other", "test"], "ratios": [0.5, 0.25, 0.25]}
     assert orders(monkeypatch, "a") == orders(monkeypatch, "b", Trainer__Splitter=parts)
-
-
-@pytest.mark.parametrize(("atoms", "evaluated"), [(8192, [6]), (1, [5, 1])])
-def test_evaluation_takes_large_batches(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, atoms: int, evaluated: list[int]
-) -> None:
-    """Of as many atoms as fit, but never smaller than those of the training."""
-    sizes: list[int] = []
-    batch = MoleculeDataset.batch
-
-    def noted(self: MoleculeDataset, indices: torch.Tensor) -> Batch:
-        sizes.append(len(indices))
-        return batch(self, indices)
-
-    monkeypatch.setattr(MoleculeDataset, "batch", noted)
-    monkeypatch.setattr(fit, "ATOMS_TO_EVALUATE", atoms)
-    run_toy(Path("out"), Trainer__max_epochs=1)
-    # an epoch with its validation, and at the end validation and test part
-    expected = [5, 5, 2, *evaluated, *evaluated, *evaluated]
-    assert sizes[-len(expected) :] == expected
-
-
-def test_a_large_batch_has_some_thousand_atoms_of_the_largest_molecule(folder: Path) -> None:
-    write_toy(folder, names=("H2O", "CH4"))
-    dataset = MoleculeDataset.from_config(config_from_dict(toy_config()), ".")
-    assert large_batch(dataset, 5) == 8192 // 5
-    assert large_batch(dataset, 2000) == 2000
 
 
 def test_without_validation_the_last_is_the_best(folder: Path) -> None:
@@ -91,7 +68,7 @@ def test_without_validation_the_last_is_the_best(folder: Path) -> None:
 def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([3.0, 2.0, 2.5, math.nan, 2.0, 1.0])
     monkeypatch.setattr(
-        fit.Epoch, "validated", lambda epoch, *_: replace(epoch, validation_loss=0.0, score=next(scores))
+        epoch.Epoch, "validated", lambda found, *_: replace(found, validation_loss=0.0, score=next(scores))
     )
     model = run_toy(Path("out"), Trainer__patience=3, Trainer__max_epochs=6)
     assert len(history(model)) == 5
@@ -99,7 +76,7 @@ def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "weighted_sum", lambda errors, weights: math.nan)
+    monkeypatch.setattr(epoch, "weighted_sum", lambda errors, weights: math.nan)
     with pytest.raises(TrainingError, match="no epoch had a finite validation score"):
         run_toy(Path("out"))
     model = folder / "out" / "FF01-SchNet"
@@ -132,18 +109,40 @@ def test_an_untrained_potential_is_never_the_best(folder: Path) -> None:
     assert not torch.equal(trained["layers.4.interactions.0.lin.weight"], fresh["layers.4.interactions.0.lin.weight"])
 
 
-def test_two_runs_in_one_folder_do_not_mix(folder: Path) -> None:
-    model = folder / "FF01-SchNet"
-    with fit.claimed(model):
-        with pytest.raises(TrainingError, match="in use by another run"), fit.claimed(model):
-            pass
-        assert model.exists()
-    assert not model.exists()
-
-
 def test_double_precision(folder: Path) -> None:
     model = run_toy(Path("out"), Trainer__dtype="double")
     potential = pyg_nnp.load_potential(model)
     assert potential.dtype == torch.float64
     dataset = MoleculeDataset.from_config(pyg_nnp.load_config("out/config.yaml"), "out")
     assert potential(dataset.batch([0, 1]))["Fa"].dtype == torch.float64
+
+
+class Steps(Callback):
+    """Notes how many steps were taken, and which parts of them were over."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.parts: list[str] = []
+
+    def on_step(self, state: TrainingState) -> None:
+        self.taken.append(state.global_step)
+
+    def on_lap(self, part: str) -> None:
+        self.parts.append(part)
+
+
+def test_training_loss_is_the_mean_over_frames(folder: Path) -> None:
+    """Batches of 5, 5, 5, 5 and 4 frames; without a step the mean absolute error is that of all frames together."""
+    config = config_from_dict(toy_config())
+    dataset = MoleculeDataset.from_config(config, ".")
+    potential = pyg_nnp.build_potential(config, "FF01")
+    data = TrainingData(dataset, {"training": torch.arange(len(dataset))})
+    state = TrainingState.begin(potential, config.Trainer, data.parts)
+    state.optimizer = torch.optim.SGD(potential.parameters())
+    gradients = Gradients(potential, potential.parameters(), {"mae": {"E": 1.0}})
+    steps = Steps()
+    loss = fit.train_epoch(state, data, 5, gradients, lambda step: 0.0, steps)
+    assert steps.taken == [1, 2, 3, 4, 5]
+    assert steps.parts == ["data", "optimiser", "rest"] * 5
+    whole = evaluate(potential, [dataset.batch(torch.arange(len(dataset)))], {"mae": {"E": 1.0}})
+    assert loss == pytest.approx(whole["mae"]["E"], rel=1e-6)

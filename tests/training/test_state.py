@@ -15,16 +15,17 @@ import pytest
 import torch
 import yaml
 from toy import toy_config, write_config, write_toy
-from toy_training import interrupt, same, train_toy
+from toy_training import contents, history, interrupt, same, train_toy
 
 import pyg_nnp
-from pyg_nnp.commands import train
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
 from pyg_nnp.runtime.signals import Stopped, stoppable
-from pyg_nnp.training import fit
-from pyg_nnp.training.fit import HISTORY
-from pyg_nnp.training.state import Best
+from pyg_nnp.training import epoch, evaluation, fit, results
+from pyg_nnp.training.callbacks import checkpoints
+from pyg_nnp.training.callbacks import history as writing
+from pyg_nnp.training.epoch import HISTORY
+from pyg_nnp.training.state import EarlyStopping, TrainingState
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STEPS = 3  # of an epoch of 12 frames in batches of 5
@@ -34,11 +35,11 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "forward of a step": (pyg_nnp.training.step, "weighted_loss", 5),
     "forward of the first step of an epoch": (pyg_nnp.training.step, "weighted_loss", 4),
     "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
-    "validation": (fit, "evaluate", 2),
-    "end of an epoch": (fit.Epoch, "validated", 2),
-    "after the best was saved": (fit, "write_history", 2),
+    "validation": (evaluation, "evaluate", 2),
+    "end of an epoch": (epoch.Epoch, "validated", 2),
+    "after the best was saved": (writing, "write_history", 2),
     "last step of all": (pyg_nnp.training.step, "weighted_loss", 3 * STEPS),
-    "after all": (train, "_final_metrics", 1),
+    "after all": (results, "final_metrics", 1),
 }
 
 
@@ -78,7 +79,7 @@ def test_stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("owner", "name", "at"),
-    [(torch.optim.Adam, "step", 5), (fit, "save_potential", 1), (fit, "write_history", 2)],
+    [(torch.optim.Adam, "step", 5), (checkpoints, "save_potential", 1), (writing, "write_history", 2)],
 )
 def test_a_signal_waits_for_the_step_and_for_the_save(
     folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int
@@ -101,13 +102,13 @@ def test_a_signal_waits_for_the_step_and_for_the_save(
 
 
 def test_a_score_that_is_not_finite_is_no_improvement() -> None:
-    best = Best(patience=3)
-    assert not best.improves(math.nan, 1)
-    assert not best.improves(math.inf, 2)
-    assert not best.improves(-math.inf, 2)
-    assert best.improves(5.0, 3)
-    assert not best.improves(math.nan, 4)
-    assert not best.improves(5.0, 5)
+    best = EarlyStopping(patience=3)
+    assert not best.update(math.nan, 1)
+    assert not best.update(math.inf, 2)
+    assert not best.update(-math.inf, 2)
+    assert best.update(5.0, 3)
+    assert not best.update(math.nan, 4)
+    assert not best.update(5.0, 5)
     assert not best.exhausted(5)
     assert best.exhausted(6)
     assert (best.score, best.epoch) == (5.0, 3)
@@ -116,10 +117,10 @@ def test_a_score_that_is_not_finite_is_no_improvement() -> None:
 def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of the first run counts in the second."""
     changes = {"Trainer__patience": 2, "Trainer__max_epochs": 9, "Trainer__learning_rate": 1e-12}
-    monkeypatch.setattr(fit, "weighted_sum", lambda errors, weights: 1.0)
+    monkeypatch.setattr(epoch, "weighted_sum", lambda errors, weights: 1.0)
     expected = train_toy("whole", **changes)
     with monkeypatch.context() as patch:
-        interrupt(patch, fit, "evaluate", 3)
+        interrupt(patch, evaluation, "evaluate", 3)
         with pytest.raises(KeyboardInterrupt):
             train_toy("stopped", **changes)
     same(train_toy("stopped", resume=True, **changes), expected)
@@ -276,7 +277,7 @@ def test_older_files_of_the_same_training(
     """From a backup of both it goes on to the same end; a file of another time than the other is noticed."""
     backup: dict[str, bytes] = {}
     changes = {"Trainer__max_epochs": 6, "Trainer__learning_rate": 1e-4}  # each epoch is the best so far
-    save = fit.save_training
+    save = checkpoints.save_state
 
     def save_and_keep(state: Any, path: Path, about: dict[str, Any]) -> None:
         save(state, path, about)
@@ -284,9 +285,9 @@ def test_older_files_of_the_same_training(
             backup.update({file.name: file.read_bytes() for file in path.parent.glob("*.safetensors")})
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "save_training", save_and_keep)
+        patch.setattr(checkpoints, "save_state", save_and_keep)
         expected = train_toy("out", **changes)
-    after = {file.name: file.read_bytes() for file in expected.iterdir()}
+    after = contents(expected)
     assert all(backup[name] != after[name] for name in names)
     for name in names:
         (expected / name).write_bytes(backup[name])
@@ -295,7 +296,7 @@ def test_older_files_of_the_same_training(
             train_toy("out", resume=True, **changes)
     else:
         train_toy("out", resume=True, **changes)
-        assert {file.name: file.read_bytes() for file in expected.iterdir()} == after
+        assert contents(expected) == after
 
 
 def test_several_models_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,13 +345,13 @@ def test_a_first_save_that_was_cut_between_its_files(folder: Path, monkeypatch: 
     """The best state of the first epoch is there and the last one not, as after a full disk: it begins again."""
     whole = train_toy("whole")
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "save_training", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        patch.setattr(checkpoints, "save_state", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(OSError, match="No space left"):
             train_toy("out")
     assert sorted(path.name for path in Path("out/FF01-SchNet").iterdir()) == [".lock", "best.safetensors", HISTORY]
     model = train_toy("out", resume=True)
     for name in (BEST, LAST, HISTORY):
-        assert (model / name).read_bytes() == (whole / name).read_bytes()
+        assert contents(model)[name] == contents(whole)[name]
 
 
 def test_a_lost_last_state_is_not_written_over(folder: Path) -> None:
@@ -367,9 +368,68 @@ def test_pretrained_model_is_not_needed_to_go_on(folder: Path, monkeypatch: pyte
     begun = {"Modelhub__FF01__pretrained": str(trained)}
     whole = train_toy("whole", **begun)
     with monkeypatch.context() as patch:
-        interrupt(patch, fit, "end_epoch", 2)
+        interrupt(patch, TrainingState, "end_epoch", 2)
         with pytest.raises(KeyboardInterrupt):
             train_toy("out", **begun)
     trained.rename("elsewhere")
     model = train_toy("out", resume=True, **begun)
     assert (model / LAST).read_bytes() == (whole / LAST).read_bytes()
+
+
+def test_seconds_of_an_epoch_are_those_of_all_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that is moved by hand: 10 s for each step and 1 s for what comes after it."""
+    now, forward = [0.0], pyg_nnp.training.step.weighted_loss
+
+    def slow(*args: Any) -> torch.Tensor:
+        now[0] += 10
+        return forward(*args)
+
+    def evaluate(*args: Any) -> Any:
+        now[0] += 1
+        return errors(*args)
+
+    errors = evaluation.evaluate
+    monkeypatch.setattr(fit, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(pyg_nnp.training.step, "weighted_loss", slow)
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    with monkeypatch.context() as patch:
+        interrupt(patch, torch.optim.Adam, "step", STEPS + 2)
+        with pytest.raises(KeyboardInterrupt):
+            train_toy("out")
+    now[0] += 1000  # between the runs
+    model = train_toy("out", resume=True)
+    # the second epoch took its second step twice
+    assert [row["seconds"] for row in history(model)] == [31, 41, 31]
+
+
+def test_trainings_of_the_version_before_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the state nor the history has seconds, and there is no run.json."""
+    expected = train_toy("whole")
+    to_saved, row = TrainingState.to_saved, epoch.Epoch.row
+
+    def to_saved_before(state: TrainingState) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        saved, tensors = to_saved(state)
+        del saved["seconds"]
+        return saved, tensors
+
+    def row_before(found: epoch.Epoch) -> dict[str, float]:
+        return {name: value for name, value in row(found).items() if name != "seconds"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "to_saved", to_saved_before)
+        patch.setattr(epoch.Epoch, "row", row_before)
+        interrupt(patch, pyg_nnp.training.step, "weighted_loss", STEPS + 2)
+        with pytest.raises(KeyboardInterrupt):
+            train_toy("out")
+    (folder / "out/FF01-SchNet/run.json").unlink()
+    model = train_toy("out", resume=True)
+    for name in (BEST, LAST, "metrics.json"):
+        assert (model / name).read_bytes() == (expected / name).read_bytes()
+    names, *rows = (line.split(",") for line in (model / HISTORY).read_text().splitlines())
+    assert names[-1] == "seconds"
+    # what the other version did of the second epoch is not known
+    assert [row[-1] for row in rows[:2]] == ["", "nan"]
+    assert float(rows[2][-1]) > 0
+    whole = (line.split(",") for line in (expected / HISTORY).read_text().splitlines())
+    assert [row[:-1] for row in (names, *rows)] == [row[:-1] for row in whole]
+    assert (model / "run.json").exists()

@@ -18,7 +18,7 @@ from pyg_nnp.inference.simulation.summary import summarize
 from pyg_nnp.inference.simulation.trajectory import Trajectory
 from pyg_nnp.runtime.files import write_json
 from pyg_nnp.runtime.signals import deferred
-from pyg_nnp.training.state import differences, environment
+from pyg_nnp.training.environment import changes, environment
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,10 @@ def run_dynamics(config: Simulation, atoms: Atoms, out: Path, saved: Restart | N
         raise DataError(f"{out / RESTART}: it is damaged ({error!r}). Start anew, with another -o.") from error
     _warn_of_long_step(options.timestep, atoms)
     calculator: PotentialCalculator = atoms.calc
-    here = environment(calculator.potential)
+    here = environment(calculator.potential.device)
     if saved is not None:
         log.info("Going on after step %d of %d.", trajectory.step, options.length)
-        for found in differences(saved["environment"], here):
+        for found in changes(saved["environment"], here):
             log.warning("%s: the last bits may differ from those of a run that was not stopped.", found)
     about = {**protocol(config), "environment": here}
     with Record(out, saved and saved["sizes"]) as record:

@@ -11,7 +11,7 @@ from pyg_nnp.inference.simulation.config import Simulation
 from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY
 from pyg_nnp.potential.description import BEST
 from pyg_nnp.runtime.files import digest, locked_folder
-from pyg_nnp.training.state import differences
+from pyg_nnp.training.environment import changes
 
 RESTART = "restart.json"
 Restart = Mapping[str, Any]
@@ -58,7 +58,7 @@ def read_restart(config: Simulation, out: Path, resume: bool) -> Restart | None:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{out / RESTART}: it is damaged ({error!r}). Start anew, with another -o.") from error
     now = protocol(config)
-    if changed := [*differences({key: before[key] for key in now}, now)]:
+    if changed := [*changes({key: before[key] for key in now}, now)]:
         raise ConfigError(
             f"{out / RESTART} cannot go on, since this is not the simulation that was stopped: "
             f"{'; '.join(changed[:5])}. Put back what was changed, or start anew, with another -o."

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.training.report.collect import Array
+from pyg_nnp.training.report.types import Array
 
 # the colours of Okabe and Ito (Color Universal Design, 2008): people with any kind of colour vision tell them apart
 BLUE, RED, GREEN, ORANGE, SKY, PURPLE, BLACK = (
@@ -33,7 +33,8 @@ _DPI = 160
 # inches
 _PANEL, _BELOW, _MARGIN = (2.7, 2.1), 0.48, 0.2
 
-Units = Mapping[str, str]
+# kind of unit -> name
+UnitNames = Mapping[str, str]
 
 
 def png(figure: Figure) -> bytes:
@@ -43,7 +44,7 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def with_unit(text: str, name: str, units: Units) -> str:
+def with_unit(text: str, name: str, units: UnitNames) -> str:
     """Return a label with the unit of a field."""
     unit = units[FIELDS[name].unit]
     return f"{text} ({unit})" if unit else text

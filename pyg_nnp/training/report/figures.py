@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.training.metrics import ErrorRow
-from pyg_nnp.training.report.collect import Array, Points
 from pyg_nnp.training.report.drawing import (
     BLACK,
     BLUE,
@@ -24,21 +23,20 @@ from pyg_nnp.training.report.drawing import (
     ORANGE,
     RED,
     SMALL,
-    Units,
+    UnitNames,
     ends_of,
     histogram,
     logarithmic,
     panels,
     with_unit,
 )
-from pyg_nnp.training.report.history import History
-from pyg_nnp.training.report.sample import Sample
+from pyg_nnp.training.report.types import Array, History, Points, Sample
 
 # of more points a scatter plot is one spot
 _MANY_POINTS = 10_000
 
 
-def data_figure(sample: Sample, units: Units) -> Figure:
+def data_figure(sample: Sample, units: UnitNames) -> Figure:
     """Draw a histogram of each field of a data set."""
     values = sample.values
     shown = [name for name in ("E", "Fa", "M2", "Q", "N") if name in values and np.ptp(values[name]) > 0]
@@ -62,7 +60,7 @@ def data_figure(sample: Sample, units: Units) -> Figure:
     return figure
 
 
-def learning_curves(history: History, best: int | None, units: Units) -> Figure:
+def learning_curves(history: History, best: int | None, units: UnitNames) -> Figure:
     """Draw losses, learning rate and the errors on the validation part against the epochs.
 
     Args:
@@ -94,7 +92,7 @@ def learning_curves(history: History, best: int | None, units: Units) -> Figure:
     return figure
 
 
-def parity(name: str, points: Points, part: str, rmse: float, mae: float, units: Units) -> Figure:
+def parity(name: str, points: Points, part: str, rmse: float, mae: float, units: UnitNames) -> Figure:
     """Draw predicted against true numbers of a field, and a histogram of the errors.
 
     Args:
@@ -108,7 +106,7 @@ def parity(name: str, points: Points, part: str, rmse: float, mae: float, units:
     figure = panels(2, (3.3, 2.9))
     left, right = figure.axes
     finite = np.isfinite(points.predicted)
-    # energies are told apart by what is left when their mean is taken away
+    # energies differ too little from their mean to be seen otherwise
     shift = points.true.mean() if name == "E" else 0.0
     true, predicted = points.true[finite] - shift, points.predicted[finite] - shift
     ends = ends_of(np.concatenate([true, predicted]))
@@ -159,7 +157,7 @@ def _styles() -> Iterator[tuple[str, str]]:
     return cycle((colour, dashes) for dashes in DASHES for colour in COLOURS)
 
 
-def errors_by_element(rows: Sequence[ErrorRow], part: str, units: Units) -> Figure:
+def errors_by_element(rows: Sequence[ErrorRow], part: str, units: UnitNames) -> Figure:
     """Draw RMSE and MAE of the fields of atoms for each element.
 
     Args:
@@ -188,7 +186,8 @@ def compared_curves(runs: Sequence[tuple[str, History]]) -> Figure:
     Args:
         runs: label and history of each.
     """
-    names = list(dict.fromkeys(name for _, history in runs for name in history.columns if name != "learning_rate"))
+    columns = dict.fromkeys(name for _, history in runs for name in history.columns)
+    names = [name for name in columns if name not in ("learning_rate", "seconds")]
     figure = panels(len(names), below=0.2 + 0.16 * len(runs))
     lines: list[Line2D] = []
     for axes, name in zip(figure.axes, names, strict=True):
@@ -223,7 +222,7 @@ def _bars_of_elements(axes: Axes, Za: Array) -> None:
     axes.set_ylabel("count", fontsize=NORMAL)
 
 
-def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: Units) -> None:
+def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: UnitNames) -> None:
     low, high = ends_of(Qa)
     for Z, (colour, dashes) in zip(np.unique(Za.astype(int)), _styles(), strict=False):
         counts, edges = np.histogram(Qa[Za == Z], 80, (low, high))

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from struct import unpack
 from typing import Any
@@ -11,7 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.fields import COMPARED, FIELDS
+from pyg_nnp.functional.composition import formula
 from pyg_nnp.runtime.files import write_durably
+from pyg_nnp.runtime.logs import versions
 
 REPORT, COMPARISON = "report", "comparison"
 _MARK = '<meta name="generator" content="pyg-nnp {}">'
@@ -23,7 +27,7 @@ def render(kind: str, **values: Any) -> str:
 
     Args:
         kind: ``report`` or ``comparison``.
-        values: what the template takes.
+        values: variables of the template.
     """
     environment = Environment(
         loader=PackageLoader("pyg_nnp.training.report"),
@@ -32,7 +36,13 @@ def render(kind: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "subscripts": subscripts}
+    environment.filters |= {"number": number, "subscripts": subscripts, "formula": formula}
+    environment.globals |= {
+        "fields": FIELDS,
+        "symbols": {name: FIELDS[name].label for name in COMPARED},
+        "made": datetime.now().strftime("%Y-%m-%d %H:%M"),
+        "versions": versions(),
+    }
     return environment.get_template(f"{kind}.html.jinja").render(mark=Markup(_MARK.format(kind)), **values)
 
 
@@ -41,9 +51,9 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:#.4g}".rstrip(".").replace("-", "−")
 
 
-def subscripts(formula: str) -> Markup:
+def subscripts(text: str) -> Markup:
     """Return the formula of a molecule with its numbers set lower."""
-    return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(formula))))
+    return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(text))))
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Picture:
 
 
 def check_place(path: Path, kind: str) -> None:
-    """Refuse to write over what is no such page.
+    """Refuse to write over any other file than a page of this kind.
 
     Raises:
         ConfigError: there is something else.

@@ -1,32 +1,14 @@
 """Frames that stand for a data set, and their numbers."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.functional.geometry import pair_distances
-from pyg_nnp.training.report.collect import Array, without_references
+from pyg_nnp.training.report.references import without_references
+from pyg_nnp.training.report.types import Sample
 
 _MAX_ATOMS = 200_000
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What histograms of a data set show.
-
-    Attributes:
-        frames: how many frames were looked at.
-        of: how many there are.
-        values: field -> rows, (molecules or atoms, ...); of ``E`` what reference energies leave.
-        distances: (n,) from each atom to another one of its frame, chosen at random.
-    """
-
-    frames: int
-    of: int
-    values: dict[str, Array]
-    distances: Array
 
 
 def sample(dataset: MoleculeDataset, atomic_energies: Tensor) -> Sample:

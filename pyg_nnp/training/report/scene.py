@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from pyg_nnp.functional.bonds import bonds
-from pyg_nnp.training.report.collect import Array, Frame
+from pyg_nnp.training.report.types import Array, Frame
 
 _SHADES = 32
 # as light as it is small; the lightness alone tells errors apart
@@ -26,7 +26,7 @@ def scene(frames: Sequence[Frame], length_unit: float, unit: str) -> dict[str, A
         unit: name of the unit of forces.
     """
     elements = sorted({int(Z) for frame in frames for Z in frame.Za})
-    errors = [float(frame.of_atoms.max()) for frame in frames if frame.of_atoms is not None]
+    errors = [float(frame.force_errors.max()) for frame in frames if frame.force_errors is not None]
     # errors that are not finite cannot be in JSON, and are drawn as the largest
     largest = max(filter(np.isfinite, errors), default=0.0) if errors else None
     return {
@@ -48,8 +48,8 @@ def scene(frames: Sequence[Frame], length_unit: float, unit: str) -> dict[str, A
 def _of_frame(frame: Frame, length_unit: float, largest: float | None) -> dict[str, Any]:
     R = facing(frame.Ra * length_unit)
     errors = None
-    if frame.of_atoms is not None and largest is not None:
-        errors = [float(f"{error:.4g}") for error in np.nan_to_num(frame.of_atoms, nan=largest, posinf=largest)]
+    if frame.force_errors is not None and largest is not None:
+        errors = [float(f"{error:.4g}") for error in np.nan_to_num(frame.force_errors, nan=largest, posinf=largest)]
     return {
         "Z": frame.Za.tolist(),
         "R": R.round(3).tolist(),

@@ -13,7 +13,8 @@ from reports import TARGETS, opened
 from torch_geometric.data import Data
 
 from pyg_nnp import load_potential
-from pyg_nnp.training.report.collect import Evaluation, _Points, collect
+from pyg_nnp.training.report.collect import _PointSample, collect
+from pyg_nnp.training.report.types import Evaluation
 
 
 def evaluated(out: Path, **changes: Any) -> Evaluation:
@@ -23,11 +24,11 @@ def evaluated(out: Path, **changes: Any) -> Evaluation:
 
 def test_spread_of_charges_is_that_within_an_element() -> None:
     batch = Data(Za=torch.tensor([8, 1, 1]), Qa=torch.tensor([-0.8, 0.3, 0.5]), N=torch.tensor([3]))
-    found = _Points("Qa", 1, 3)
+    found = _PointSample("Qa", 1, 3)
     found.add(batch, batch.Qa, torch.zeros(119))
     assert found.points().spread == pytest.approx(math.sqrt(2 * 0.1**2 / 3))
     np.testing.assert_array_equal(found.points().Za, [8, 1, 1])
-    dipoles = _Points("M2", 2, 6)
+    dipoles = _PointSample("M2", 2, 6)
     dipoles.add(Data(M2=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])), torch.zeros(2, 3), torch.zeros(119))
     assert dipoles.points().spread == pytest.approx(np.std([1, 2, 3, 4, 5, 6]))
 
@@ -51,7 +52,7 @@ def test_elements_and_worst_frames_by_hand(reported: Path) -> None:
     assert [frame.index for frame in found.worst] == order
     for frame in found.worst:
         assert frame.errors["Fa"] == pytest.approx(rmse[frame.index], rel=1e-5)
-        assert frame.of_atoms == pytest.approx(np.linalg.norm(errors[frame.index], axis=1), rel=1e-4)
+        assert frame.force_errors == pytest.approx(np.linalg.norm(errors[frame.index], axis=1), rel=1e-4)
         assert frame.Za.tolist() == dataset[frame.index].Za.tolist()
     numbers = np.concatenate([dataset[index].Za.numpy() for index in errors])
     joined = np.concatenate(list(errors.values()))
@@ -81,9 +82,9 @@ def test_a_large_part_is_thinned_but_its_errors_are_not(reported: Path, monkeypa
     monkeypatch.setattr("pyg_nnp.training.report.collect.MAX_POINTS", 40)
     thinned = evaluated(reported / "out")
     assert thinned.rows == whole.rows
-    of = whole.points["Fa"].of
+    of = whole.points["Fa"].total
     assert len(whole.points["Fa"].true) == of > 60
-    assert thinned.points["Fa"].of == of
+    assert thinned.points["Fa"].total == of
     assert 15 < len(thinned.points["Fa"].true) < 60
     pairs = set(zip(whole.points["Fa"].true, whole.points["Fa"].predicted, strict=True))
     assert set(zip(thinned.points["Fa"].true, thinned.points["Fa"].predicted, strict=True)) <= pairs

@@ -10,7 +10,7 @@ from reports import Page
 from toy import toy_config, write_config, write_toy
 
 from pyg_nnp.commands import cli
-from pyg_nnp.training.report.compare import differences
+from pyg_nnp.training.report.compare import differing_settings
 
 
 def test_comparison(copied: Path, two: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,8 +51,8 @@ def test_comparison_of_other_splits_says_so(copied: Path) -> None:
     assert not [attributes for attributes in page.all("td") if "best" in str(attributes.get("class"))]
 
 
-def test_differences_by_hand() -> None:
-    assert differences([{"a": 1, "b": 2}, {"a": 1, "b": 3, "c": None}, {"a": 1, "b": 2, "c": 4}]) == {
+def test_differing_settings_by_hand() -> None:
+    assert differing_settings([{"a": 1, "b": 2}, {"a": 1, "b": 3, "c": None}, {"a": 1, "b": 2, "c": 4}]) == {
         "b": [2, 3, 2],
         "c": [None, None, 4],
     }

@@ -11,11 +11,11 @@ from reports import HARTREE, opened
 
 from pyg_nnp.training.metrics import ErrorRow
 from pyg_nnp.training.report import figures
-from pyg_nnp.training.report.collect import Frame, Points
 from pyg_nnp.training.report.drawing import png
-from pyg_nnp.training.report.history import read_history
+from pyg_nnp.training.report.records import read_history
 from pyg_nnp.training.report.sample import sample
 from pyg_nnp.training.report.scene import scene
+from pyg_nnp.training.report.types import Frame, Points
 
 
 def test_predictions_that_are_not_finite_are_drawn_and_come_first() -> None:

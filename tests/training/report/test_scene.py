@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pyg_nnp.functional.bonds import bonds
-from pyg_nnp.training.report.collect import Frame
 from pyg_nnp.training.report.scene import facing, scene
+from pyg_nnp.training.report.types import Frame
 
 
 def test_scene_by_hand() -> None:

@@ -1,8 +1,6 @@
 """Where the time of an epoch goes."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -12,37 +10,31 @@ from torch import nn
 
 from pyg_nnp.layers.force import Force
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.training.callbacks.base import Callback
+from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
 PARTS = ("data", "forward", "forces", "backward", "optimiser", "validation", "rest")
 
 
-class Stopwatch:
-    """Is told by a training where it is. This one measures nothing, and so costs nothing."""
+class Profile(Callback):
+    """Measures the parts of each epoch, and logs a table of them at the end of the run, however it ended.
 
-    def lap(self, part: str) -> None:
-        """Count the time since the last lap as one of ``PARTS``."""
-
-    def end_epoch(self) -> None:
-        """Count the time since the last lap as ``rest``, and begin another epoch."""
-
-
-UNTIMED = Stopwatch()
-
-
-class Profile(Stopwatch):
-    """Measures. A GPU is waited for at each lap, so that an epoch takes longer than without.
+    A GPU is waited for at the end of each part, so that an epoch takes longer than without.
 
     Args:
         potential: on the device to train on; its forces are timed from now on, by hooks.
+        name: of the model, for the log.
 
     Attributes:
         epochs: part -> seconds, for each epoch that is over.
     """
 
-    def __init__(self, potential: Potential) -> None:
+    def __init__(self, potential: Potential, name: str) -> None:
         self.epochs: list[dict[str, float]] = []
+        self._name = name
         self._device = potential.device
         self._spent = dict.fromkeys(PARTS, 0.0)
         for module in potential.modules():
@@ -59,19 +51,33 @@ class Profile(Stopwatch):
     def _lap_in_training(self, part: str, layer: nn.Module, *_: Any) -> None:
         # validation is one part, with its forces
         if layer.training:
-            self.lap(part)
+            self.on_lap(part)
 
-    def lap(self, part: str) -> None:
+    def on_begin(self, state: TrainingState) -> None:
+        """Count the time since this was made as ``rest``."""
+        self.on_lap("rest")
+
+    def on_lap(self, part: str) -> None:
         """Count the time since the last lap as one of ``PARTS``."""
         now = self._now()
         self._spent[part] += now - self._last
         self._last = now
 
-    def end_epoch(self) -> None:
+    def on_next_epoch(self, state: TrainingState, epoch: Epoch) -> None:
         """Count the time since the last lap as ``rest``, and begin another epoch."""
-        self.lap("rest")
+        self.on_lap("rest")
         self.epochs.append(self._spent)
         self._spent = dict.fromkeys(PARTS, 0.0)
+
+    def on_end(self, state: TrainingState) -> None:
+        """Log the table, if an epoch is over."""
+        if self.epochs:
+            log.info(
+                "%s: time of an epoch. The forward pass is without forces; the rest is the loss, saving, and so on; "
+                "the first epoch may have kernels to compile.\n%s",
+                self._name,
+                self.table(),
+            )
 
     def table(self) -> str:
         """Return seconds and shares of the first epoch, and of the mean of those after it; there must be an epoch."""
@@ -89,24 +95,3 @@ class Profile(Stopwatch):
                 line += f"{seconds:12.4f} s {100 * seconds / total:5.1f} %"
             lines.append(line)
         return "\n".join(lines)
-
-
-@contextmanager
-def profiled(potential: Potential, name: str) -> Iterator[Profile]:
-    """Measure the epochs of a training, and log where their time went however the training ends.
-
-    Args:
-        potential: see :class:`Profile`.
-        name: of the model, for the log.
-    """
-    profile = Profile(potential)
-    try:
-        yield profile
-    finally:
-        if profile.epochs:
-            log.info(
-                "%s: time of an epoch. The forward pass is without forces; the rest is the loss, saving, and so on; "
-                "the first epoch may have kernels to compile.\n%s",
-                name,
-                profile.table(),
-            )

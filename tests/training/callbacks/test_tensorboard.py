@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toy import toy_config, write_config
 
+from pyg_nnp import build_potential
 from pyg_nnp.commands import cli
-from pyg_nnp.training.fit import Epoch
-from pyg_nnp.training.tensorboard import board
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.training.callbacks.tensorboard import TensorBoard
+from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.state import TrainingState
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
@@ -36,10 +40,13 @@ def test_scalars_are_those_of_the_history(folder: Path) -> None:
 
 
 def test_epochs_that_come_again_after_a_kill_take_the_place_of_the_first(tmp_path: Path) -> None:
+    config = config_from_dict(toy_config())
+    state = TrainingState.begin(build_potential(config, "FF01"), config.Trainer, {"training": torch.arange(12)})
     for numbers, loss in (((1, 2, 3), 1.0), ((3, 4), 2.0)):
-        with board(tmp_path) as add:
-            for number in numbers:
-                add(Epoch(number, loss, 0.1))
+        board = TensorBoard(tmp_path)
+        for number in numbers:
+            board.on_epoch(state, Epoch(number, loss, 0.1))
+        board.on_end(state)
     assert scalars(tmp_path)["training_loss"] == {1: 1.0, 2: 1.0, 3: 2.0, 4: 2.0}
 
 
@@ -55,7 +62,7 @@ def test_a_training_may_go_on_with_and_without(folder: Path) -> None:
 def test_missing_package(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "pyg_nnp.training.tensorboard.find_spec", lambda name: None if name == "tensorboard" else real(name)
+        "pyg_nnp.training.callbacks.standard.find_spec", lambda name: None if name == "tensorboard" else real(name)
     )
     write_config(folder, toy_config(Trainer__tensorboard=True))
     assert cli.main(["train", "train.yaml"]) == 2

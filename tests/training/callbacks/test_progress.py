@@ -4,11 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
+from toy import toy_config
 from toy_training import run_toy
 
-from pyg_nnp.training import fit, progress
-from pyg_nnp.training.state import Best
+from pyg_nnp import build_potential
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.training.callbacks import progress
+from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.state import TrainingState
 
 
 def test_quiet_where_output_is_no_terminal(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,10 +28,12 @@ def test_how_long_it_takes_is_without_the_first_epoch(
 ) -> None:
     ends = iter([60.0, 62.0, 64.0, 66.0])
     monkeypatch.setattr(progress, "perf_counter", lambda: next(ends))
-    shown = progress.EpochProgress(Console(force_terminal=False), "FF01", 100, 5)
+    shown = progress.EpochProgress(Console(force_terminal=False), "FF01", 100, Path("out"))
+    config = config_from_dict(toy_config(Trainer__patience=None))
+    state = TrainingState.begin(build_potential(config, "FF01"), config.Trainer, {"training": torch.arange(25)})
     with caplog.at_level("INFO", "pyg_nnp"):
         for number in range(11, 17):  # a training that goes on
-            shown.on_epoch(fit.Epoch(number, 1.0, 1e-3), Best(None))
+            shown.on_epoch(state, Epoch(number, 1.0, 1e-3))
     assert caplog.messages == ["FF01: 2 s an epoch, 0:02:52 for the 86 epochs that remain."]
 
 
