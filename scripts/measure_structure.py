@@ -103,8 +103,19 @@ class Package:
         while dotted.startswith("pyg_nnp"):
             if dotted in self.modules:
                 return dotted
-            dotted = dotted.rpartition(".")[0]
+            folder, _, name = dotted.rpartition(".")
+            passed_on = self._passed_on.get(folder, {})
+            dotted = passed_on.get(name, folder)
         return None
+
+    @cached_property
+    def _passed_on(self) -> dict[str, dict[str, str]]:
+        """Folder -> name that its ``__init__.py`` imports -> dotted name of its origin."""
+        return {
+            name: {dotted.rpartition(".")[2]: dotted for dotted in module.imported() if dotted.startswith("pyg_nnp.")}
+            for name, module in self.modules.items()
+            if module.path.name == "__init__.py"
+        }
 
     def longest_chain(self) -> list[str]:
         """Return the modules of a longest chain of imports, each importing the next."""
