@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from ase.data import chemical_symbols
-from torch import Tensor
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.units import Units
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest")
 """Keys of the description of a saved potential that say its training domain."""
@@ -60,13 +61,13 @@ class TrainingDomain:
         """Return :attr:`shortest_distances` [Å]; where the unit of length is not known, it is taken to be Å."""
         return {pair: units.likely_length * distance for pair, distance in self.shortest_distances.items()}
 
-    def refuse_unseen_elements(self, Za: Tensor) -> None:
+    def refuse_unseen_elements(self, Za: "Tensor") -> None:
         """Refuse elements that are not in the domain, if it says which are.
 
         Raises:
             DataError: there is one.
         """
-        if self.elements and (unseen := set(torch.bincount(Za).nonzero()[:, 0].tolist()) - set(self.elements)):
+        if self.elements and (unseen := set(Za.bincount().nonzero()[:, 0].tolist()) - set(self.elements)):
             raise DataError(
                 f"this potential was not trained on {_symbols(unseen)}, only on {_symbols(self.elements)}. "
                 "Train one on data that has all elements."

@@ -90,7 +90,7 @@ def test_a_recorded_step_has_the_gradients_of_the_step(dataset: MoleculeDataset,
     potential, recorder = make(filters).train(), Recorder()
     plain = Gradients(potential, potential.parameters(), LOSS)
     graphs = Gradients(potential, potential.parameters(), LOSS)
-    graphs._compute = CudaGraphs(potential, graphs._loss, recorder, "cpu")
+    graphs._compute = CudaGraphs(potential, graphs._compute._function, recorder, "cpu")
     for frames in BATCHES * 2:
         batch = dataset.batch(frames)
         loss, expected = gradients(potential, plain, batch)
@@ -137,7 +137,7 @@ def test_what_was_recorded_is_not_used_after_the_parameters_changed(dataset: Mol
 def test_a_training_keeps_what_it_recorded_over_its_evaluations(dataset: MoleculeDataset) -> None:
     potential, recorder = make(), Recorder()
     compute = Gradients(potential, potential.parameters(), LOSS)
-    compute._compute = CudaGraphs(potential, compute._loss, recorder, "cpu")
+    compute._compute = CudaGraphs(potential, compute._compute._function, recorder, "cpu")
     for _ in range(3):
         potential.train()
         compute(dataset.batch([0, 1, 2]))
@@ -167,7 +167,7 @@ def test_layers_of_a_users_own_are_not_recorded(dataset: MoleculeDataset) -> Non
 def test_parameters_that_moved_are_not_read_where_they_were(dataset: MoleculeDataset) -> None:
     potential, recorder = make().train(), Recorder()
     compute = Gradients(potential, potential.parameters(), LOSS)
-    compute._compute = CudaGraphs(potential, compute._loss, recorder, "cpu")
+    compute._compute = CudaGraphs(potential, compute._compute._function, recorder, "cpu")
     batch = dataset.batch([0, 1, 2])
     for _ in range(3):
         compute(batch)
