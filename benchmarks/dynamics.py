@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pyg_nnp import PotentialCalculator
-from pyg_nnp.inference.simulation.structure import BondMonitor
+from pyg_nnp.inference.simulation.trajectory import BondMonitor
 from pyg_nnp.potential.checkpoint import load_parameters, load_potential, potential_from_spec
 from pyg_nnp.potential.potential import Potential
 

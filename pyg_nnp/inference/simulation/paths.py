@@ -1,17 +1,20 @@
 # mypy: allow-untyped-calls
-"""Single points, optimisations and scans of a distance."""
+"""Single points, optimisations, scans of a distance, and nudged elastic bands."""
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import ase.mep
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.optimize import BFGS, FIRE, LBFGS
 from rich.console import Console
 
-from pyg_nnp.errors import ConfigError
-from pyg_nnp.inference.simulation.config import Constraints, Relaxation, Scan
+from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.inference.simulation.config import NEB, Constraints, Relaxation, Scan
 from pyg_nnp.inference.simulation.record import RESULT, Record, progress
 from pyg_nnp.inference.simulation.structure import (
     ExplosionMonitor,
@@ -19,63 +22,45 @@ from pyg_nnp.inference.simulation.structure import (
     check_finite,
     constrain,
     largest_force,
+    read_structure,
 )
 from pyg_nnp.runtime.signals import deferred
 
 log = logging.getLogger(__name__)
 
-ADVICE = "Start from a structure that is more like the training data."
+_ADVICE = "Start from a structure that is more like the training data."
 _OPTIMIZERS: dict[str, Any] = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
 
 
 def single_point(atoms: Atoms, record: Record) -> None:
     """Evaluate the structure once."""
-    check_finite(atoms, 0, ADVICE)
+    check_finite(atoms, 0, _ADVICE)
+    energy, force = _energy(atoms), largest_force(atoms)
     record.frame(atoms)
-    record.row(energy_eV=float(atoms.get_potential_energy()), largest_force_eV_per_A=largest_force(atoms))
-    log.info("Energy %.6f eV, largest force %.4f eV/Å.", atoms.get_potential_energy(), largest_force(atoms))
-
-
-def relax(target: Any, options: Relaxation, on_step: Callable[[int], None]) -> bool:
-    """Let an optimiser run, and return whether it has converged.
-
-    Args:
-        target: what ASE's optimisers take: atoms, or a band.
-        options: from the configuration.
-        on_step: is called with the number of steps at the start and after each of them; no signal cuts it in two.
-    """
-    optimizer, converged = _OPTIMIZERS[options.optimizer](target, logfile=None), False
-    for arrived in optimizer.irun(fmax=options.fmax, steps=options.steps):
-        converged = bool(arrived)
-        with deferred():
-            on_step(optimizer.nsteps)
-    return converged
+    record.row(energy_eV=energy, largest_force_eV_per_A=force)
+    log.info("Energy %.6f eV, largest force %.4f eV/Å.", energy, force)
 
 
 def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console) -> bool:
     """Go to a minimum, a frame and a row for each step; return whether it was reached."""
-    monitor, before, taken = ExplosionMonitor(atoms), float(atoms.get_potential_energy()), 0
+    monitor, before, taken = ExplosionMonitor(atoms), _energy(atoms), 0
     with progress(console, options.optimizer, options.steps) as show:
 
         def on_step(step: int) -> None:
             nonlocal taken
             taken = step
-            monitor.check(atoms, step, ADVICE)
-            force, energy = largest_force(atoms), float(atoms.get_potential_energy())
+            monitor.check(atoms, step, _ADVICE)
+            force, energy = largest_force(atoms), _energy(atoms)
             record.frame(atoms, step=step)
             record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force)
             show(step, f"{energy:.4f} eV, largest force {force:.3f} eV/Å")
 
-        converged = relax(atoms, options, on_step)
+        converged = _relax(atoms, options, on_step)
     record.result(atoms)
     log.info(
         "%s after %d steps: energy from %.6f to %.6f eV, largest force %.4f eV/Å. The structure is %s.",
         "Converged" if converged else "Stopped",
-        taken,
-        before,
-        atoms.get_potential_energy(),
-        largest_force(atoms),
-        record.folder / RESULT,
+        *(taken, before, _energy(atoms), largest_force(atoms), record.folder / RESULT),
     )
     return converged
 
@@ -96,18 +81,99 @@ def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, 
             atoms.set_constraint()
             atoms.set_distance(first, second, distance, fix=0, indices=[second, *options.moving])
             constrain(atoms, constraints, {(first, second): distance} if options.relaxed else None)
-            check_finite(atoms, point, ADVICE)
-            arrived = not options.relaxed or relax(atoms, options, lambda step: check_finite(atoms, step, ADVICE))
-            energy, force = float(atoms.get_potential_energy()), largest_force(atoms)
+            check_finite(atoms, point, _ADVICE)
+            arrived = not options.relaxed or _relax(atoms, options, lambda step: check_finite(atoms, step, _ADVICE))
+            energy, force = _energy(atoms), largest_force(atoms)
+            about = {"point": point, "distance_A": distance}
             with deferred():
-                record.frame(atoms, point=point, distance_A=distance)
-                record.row(
-                    point=point,
-                    distance_A=distance,
-                    energy_eV=energy,
-                    largest_force_eV_per_A=force,
-                    converged=int(arrived),
-                )
+                record.frame(atoms, **about)
+                record.row(**about, energy_eV=energy, largest_force_eV_per_A=force, converged=int(arrived))
             converged = converged and arrived
             show(point + 1, f"{distance:.3f} Å, {energy:.4f} eV")
     return converged
+
+
+def elastic_band(
+    options: NEB,
+    initial: Atoms,
+    constraints: Constraints,
+    new_calculator: Callable[[], Calculator],
+    record: Record,
+    console: Console,
+) -> bool:
+    """Find the path between two structures, a row for each step; its images are written at the end, or when stopped.
+
+    Args:
+        options: from the configuration.
+        initial: the first image, with its calculator.
+        constraints: of all images.
+        new_calculator: each image has one of its own.
+        record: what frames and rows are added to.
+        console: where progress is shown.
+
+    Returns:
+        Whether it has converged.
+
+    Raises:
+        DataError: the other end has other atoms.
+    """
+    final = read_structure(Path(options.final), initial.info["charge"])
+    if not np.array_equal(final.numbers, initial.numbers):
+        raise DataError(f"neb.final: {options.final} has other atoms than structure, or in another order.")
+    images = [*(initial.copy() for _ in range(options.images + 1)), final]
+    for image in images:
+        image.calc = new_calculator()
+        constrain(image, constraints)
+        check_finite(image, 0, _ADVICE)
+    for end in (images[0], images[-1]):
+        if (force := largest_force(end)) > options.fmax:
+            log.warning("An end of the path is no minimum: its largest force is %.3f eV/Å. Optimise it first.", force)
+    band = ase.mep.NEB(
+        images,
+        k=options.spring_constant,
+        climb=options.climb,
+        method="improvedtangent",
+        remove_rotation_and_translation=not initial.constraints,
+    )
+    band.interpolate(method=options.interpolation, apply_constraint=False)
+    try:
+        converged = _relax_band(band, options, record, console)
+    finally:
+        for number, image in enumerate(images):
+            record.frame(image, image=number)
+    log.info("Barrier %.4f eV, energy of reaction %.4f eV.", *_barrier_and_reaction(images))
+    return converged
+
+
+def _relax_band(band: ase.mep.NEB, options: NEB, record: Record, console: Console) -> bool:
+    with progress(console, "NEB", options.steps) as show:
+
+        def on_step(step: int) -> None:
+            for image in band.images:
+                check_finite(image, step, _ADVICE)
+            # over all images; ASE's residual leaves the climbing image out
+            force = float(np.linalg.norm(band.get_forces(), axis=1).max())
+            barrier, reaction = _barrier_and_reaction(band.images)
+            record.row(step=step, barrier_eV=barrier, reaction_eV=reaction, largest_force_eV_per_A=force)
+            show(step, f"barrier {barrier:.4f} eV, largest force {force:.3f} eV/Å")
+
+        return _relax(band, options, on_step)
+
+
+def _relax(target: Atoms | ase.mep.NEB, options: Relaxation, on_step: Callable[[int], None]) -> bool:
+    """Let an optimiser run, and return whether it has converged; no signal cuts ``on_step`` in two."""
+    optimizer, converged = _OPTIMIZERS[options.optimizer](target, logfile=None), False
+    for arrived in optimizer.irun(fmax=options.fmax, steps=options.steps):
+        converged = bool(arrived)
+        with deferred():
+            on_step(optimizer.nsteps)
+    return converged
+
+
+def _barrier_and_reaction(images: list[Atoms]) -> tuple[float, float]:
+    energies = [_energy(image) for image in images]
+    return max(energies) - energies[0], energies[-1] - energies[0]
+
+
+def _energy(atoms: Atoms) -> float:
+    return float(atoms.get_potential_energy())

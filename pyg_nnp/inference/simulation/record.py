@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import ase.io
@@ -67,7 +66,7 @@ class Record:
         self._add(LOG, text.getvalue())
 
     def sync(self) -> dict[str, int]:
-        """Have all that was added put on the disk, and return how many bytes the files have."""
+        """Have all that was added put on the disk, and return the sizes of the files [bytes]."""
         for file in self.files.values():
             os.fsync(file.fileno())
         return {name: file.tell() for name, file in self.files.items()}
@@ -79,9 +78,7 @@ class Record:
     def __enter__(self) -> "Record":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for file in self.files.values():
             file.close()
 

@@ -3,22 +3,28 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import torch
+from ase import Atoms
 from rich.console import Console
 
 from pyg_nnp.config.yaml_reader import format_yaml
+from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.simulation.config import Simulation, load_simulation
-from pyg_nnp.inference.simulation.dynamics import run_dynamics
-from pyg_nnp.inference.simulation.neb import elastic_band
-from pyg_nnp.inference.simulation.paths import optimize, scan, single_point
+from pyg_nnp.inference.simulation.dynamics import claimed, read_restart, run_dynamics
+from pyg_nnp.inference.simulation.paths import elastic_band, optimize, scan, single_point
 from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
-from pyg_nnp.inference.simulation.restart import Restart, claimed, read_restart
-from pyg_nnp.inference.simulation.structure import prepared_structure, require_structure
+from pyg_nnp.inference.simulation.structure import constrain, read_structure, require_structure
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.runtime.logs import final_error_logged, run_log, versions
+
+if TYPE_CHECKING:
+    from pyg_nnp.potential.potential import Potential
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +68,10 @@ def _warnings_logged() -> Iterator[None]:
         yield
 
 
-def _run(config: Simulation, out: Path, saved: Restart | None, console: Console) -> bool:
+def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console: Console) -> bool:
     potential = load_potential(config.model)
     # before a file is made: a mistake in the structure or the model leaves none
-    atoms = prepared_structure(config, potential)
+    atoms = _prepared_structure(config, potential)
     if not console.is_terminal:
         log.info("Step by step: %s.", out / LOG)
     if config.dynamics is not None:
@@ -77,6 +83,30 @@ def _run(config: Simulation, out: Path, saved: Restart | None, console: Console)
         if config.scan is not None:
             return scan(config.scan, atoms, config.constraints, record, console)
         if config.neb is not None:
-            return elastic_band(config, atoms, potential, record, console)
+            return elastic_band(
+                config.neb, atoms, config.constraints, lambda: _calculator(config, potential), record, console
+            )
         single_point(atoms, record)
         return True
+
+
+def _prepared_structure(config: Simulation, potential: "Potential") -> Atoms:
+    """Return the structure of a simulation with its constraints and calculator, evaluated once."""
+    atoms = read_structure(Path(config.structure), config.charge)
+    constrain(atoms, config.constraints)
+    atoms.calc = _calculator(config, potential)
+    try:
+        atoms.get_potential_energy()
+    except DataError as error:
+        raise DataError(f"{config.structure}: {error}") from error
+    return atoms
+
+
+def _calculator(config: Simulation, potential: "Potential") -> PotentialCalculator:
+    """Return a new calculator; several may share a potential."""
+    if config.cuda and not torch.cuda.is_available():
+        raise ConfigError("cuda: there is no CUDA device here. Set it to false.")
+    calculator = PotentialCalculator(potential, device="cuda" if config.cuda else "cpu", dtype=config.dtype)
+    if "forces" not in calculator.implemented_properties:
+        raise DataError(f"{config.model}: this potential predicts no forces. Train one with the layer Force.")
+    return calculator

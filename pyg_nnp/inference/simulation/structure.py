@@ -1,29 +1,25 @@
 # mypy: allow-untyped-calls
-"""The atoms of a simulation: structure, calculator and constraints."""
+"""The atoms of a simulation: structure, constraints, and whether they are still a molecule."""
 
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ase.io
 import numpy as np
-import torch
 from ase import Atoms
 from ase.constraints import FixAtoms, FixBondLengths
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.formats.ase_atoms import refuse_periodic
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
-from pyg_nnp.functional.bonds import bonds
-from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.inference.simulation.config import Constraints, Simulation
-from pyg_nnp.potential.potential import Potential
+from pyg_nnp.inference.simulation.config import Constraints
+
+if TYPE_CHECKING:
+    from pyg_nnp.inference.calculator import PotentialCalculator
 
 log = logging.getLogger(__name__)
-
-# times the sum of covalent radii; between the two a bond that vibrates neither forms nor breaks
-_BONDED, _APART = 1.25, 1.6
 
 
 class SimulationError(UserError):
@@ -68,38 +64,6 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
     if found.has("momenta"):
         atoms.set_momenta(found.get_momenta())
     return atoms
-
-
-def prepared_structure(config: Simulation, potential: Potential) -> Atoms:
-    """Return the structure of a simulation with its constraints and calculator, evaluated once.
-
-    Raises:
-        ConfigError: an atom of the constraints is not there, or there is no GPU, but one is asked for.
-        DataError: the structure cannot be read, or the potential cannot predict its energy.
-    """
-    atoms = read_structure(Path(config.structure), config.charge)
-    constrain(atoms, config.constraints)
-    atoms.calc = calculator_of(config, potential)
-    try:
-        atoms.get_potential_energy()
-    except DataError as error:
-        raise DataError(f"{config.structure}: {error}") from error
-    return atoms
-
-
-def calculator_of(config: Simulation, potential: Potential) -> PotentialCalculator:
-    """Return a new calculator; several may share a potential.
-
-    Raises:
-        ConfigError: there is no GPU, but one is asked for.
-        DataError: the potential has no forces, or does not say its units.
-    """
-    if config.cuda and not torch.cuda.is_available():
-        raise ConfigError("cuda: there is no CUDA device here. Set it to false.")
-    calculator = PotentialCalculator(potential, device="cuda" if config.cuda else "cpu", dtype=config.dtype)
-    if "forces" not in calculator.implemented_properties:
-        raise DataError(f"{config.model}: this potential predicts no forces. Train one with the layer Force.")
-    return calculator
 
 
 def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int], float] | None = None) -> None:
@@ -176,39 +140,6 @@ class ExplosionMonitor:
             raise SimulationError(
                 f"step {step}: atoms fly apart: none is within {self.farthest:.1f} Å of atom {atom}. {advice}"
             )
-
-
-class BondMonitor:
-    """Warns, once, of a bond that forms or breaks: few potentials describe reactions, and others give no sign of it.
-
-    Args:
-        atoms: at the start.
-    """
-
-    def __init__(self, atoms: Atoms) -> None:
-        self.warned, self.at_first = False, _bonded(atoms, _BONDED)
-
-    def check(self, atoms: Atoms, step: int) -> None:
-        """Compare the bonds with those at the start."""
-        if self.warned:
-            return
-        formed = _bonded(atoms, _BONDED) - self.at_first
-        broken = self.at_first - _bonded(atoms, _APART)
-        if not (formed or broken):
-            return
-        self.warned = True
-        i, j = min(formed or broken)
-        which = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
-        how = "as near as if bonded, which they were not" if formed else "too far apart to be bonded, which they were"
-        log.warning(
-            "Step %d: %s are %.2f Å apart, %s at the start. Unless the training data has such structures, what follows "
-            "means nothing. Said once.",
-            *(step, which, atoms.get_distance(i, j), how),
-        )
-
-
-def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
-    return {(int(i), int(j)) for i, j in bonds(atoms.positions, atoms.numbers, factor)}
 
 
 def _loneliest(atoms: Atoms) -> tuple[int, float]:

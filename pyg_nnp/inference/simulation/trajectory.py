@@ -1,8 +1,9 @@
 # mypy: allow-untyped-calls
-"""Molecular dynamics step by step."""
+"""Molecular dynamics step by step, and whether bonds form or break in them."""
 
+import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,14 +15,21 @@ from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
 
 from pyg_nnp.errors import DataError
-from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, ShortestDistances
 from pyg_nnp.inference.simulation.config import Dynamics
 from pyg_nnp.inference.simulation.record import Record
-from pyg_nnp.inference.simulation.structure import BondMonitor, ExplosionMonitor, SimulationError
+from pyg_nnp.inference.simulation.structure import ExplosionMonitor, SimulationError
 
-ADVICE = "Take a shorter timestep, or start from a structure that is more like the training data."
-OUTSIDE = "What follows may mean nothing. Compute frames like this one anew, and train with them. Said once."
+if TYPE_CHECKING:
+    from pyg_nnp.inference.calculator import PotentialCalculator
+
+log = logging.getLogger(__name__)
+
+_ADVICE = "Take a shorter timestep, or start from a structure that is more like the training data."
+_OUTSIDE = "What follows may mean nothing. Compute frames like this one anew, and train with them. Said once."
+# times the sum of covalent radii; between the two a bond that vibrates neither forms nor breaks
+_BONDED, _APART = 1.25, 1.6
 
 
 class Trajectory:
@@ -40,7 +48,7 @@ class Trajectory:
         self.options, self.atoms, self.step = options, atoms, 0
         self.random = np.random.default_rng(options.seed)
         self.explosion = ExplosionMonitor(atoms)
-        self.degrees_of_freedom = prepare_velocities(atoms, options, self.random)
+        self.degrees_of_freedom = _prepare_velocities(atoms, options, self.random)
         self.bonds = BondMonitor(atoms)
         calculator: PotentialCalculator = atoms.calc
         self.distances = ShortestDistances(calculator.potential.domain.distances_in_angstrom(calculator.units))
@@ -78,12 +86,12 @@ class Trajectory:
         Raises:
             SimulationError: it has.
         """
-        self.explosion.check(self.atoms, self.step, ADVICE)
+        self.explosion.check(self.atoms, self.step, _ADVICE)
         temperature, hottest = self.temperature(), self.options.hottest
         if temperature > hottest:
             raise SimulationError(
                 f"step {self.step}: the temperature is {temperature:.0f} K, above max_temperature ({hottest:g} K). "
-                f"{ADVICE}"
+                f"{_ADVICE}"
             )
 
     def temperature(self) -> float:
@@ -100,7 +108,7 @@ class Trajectory:
         time = round(self.step * self.options.timestep / 1000, 9)
         if (shortest < CLOSER or shortest > FARTHER) and not self.is_outside:
             self.is_outside = True
-            self.distances.report(OUTSIDE, f"Step {self.step} ({time:g} ps): ")
+            self.distances.report(_OUTSIDE, f"Step {self.step} ({time:g} ps): ")
         record.frame(self.atoms, step=self.step, time_ps=time)
         record.row(
             step=self.step,
@@ -113,7 +121,40 @@ class Trajectory:
         )
 
 
-def prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:
+class BondMonitor:
+    """Warns, once, of a bond that forms or breaks: few potentials describe reactions, and others give no sign of it.
+
+    Args:
+        atoms: at the start.
+    """
+
+    def __init__(self, atoms: Atoms) -> None:
+        self.warned, self.at_first = False, _bonded(atoms, _BONDED)
+
+    def check(self, atoms: Atoms, step: int) -> None:
+        """Compare the bonds with those at the start."""
+        if self.warned:
+            return
+        formed = _bonded(atoms, _BONDED) - self.at_first
+        broken = self.at_first - _bonded(atoms, _APART)
+        if not (formed or broken):
+            return
+        self.warned = True
+        i, j = min(formed or broken)
+        which = f"atoms {i} ({atoms.symbols[i]}) and {j} ({atoms.symbols[j]})"
+        how = "as near as if bonded, which they were not" if formed else "too far apart to be bonded, which they were"
+        log.warning(
+            "Step %d: %s are %.2f Å apart, %s at the start. Unless the training data has such structures, what follows "
+            "means nothing. Said once.",
+            *(step, which, atoms.get_distance(i, j), how),
+        )
+
+
+def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
+    return {(int(i), int(j)) for i, j in bonds(atoms.positions, atoms.numbers, factor)}
+
+
+def _prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:
     """Set the first velocities; without motion of the whole molecule, unless atoms are fixed or a thermostat moves it.
 
     Returns:
