@@ -8,8 +8,7 @@ from pyg_nnp.commands.options import mapping_of
 from pyg_nnp.config.draft import Draft
 from pyg_nnp.data.formats.contents import columns_of, guess_fields, is_gradient
 from pyg_nnp.data.formats.readers import format_of, read_blocks
-from pyg_nnp.diagnostics.likely_units import likely_energy, likely_length
-from pyg_nnp.diagnostics.weights import suggested_weights
+from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 from pyg_nnp.runtime.files import write_durably

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource, frames_text
 from pyg_nnp.data.summary import DatasetSummary
-from pyg_nnp.diagnostics.finding import CheckResult, Finding, counted, field_finding
+from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, counted, field_finding
 from pyg_nnp.diagnostics.sample import in_batches
-from pyg_nnp.diagnostics.statistics import Array, clusters
 from pyg_nnp.functional.geometry import pair_distances
 
 
@@ -107,3 +109,30 @@ def _contradictions(source: DataSource, summary: DatasetSummary, groups: list[Ar
             numbers, advice = {"smallest": low, "largest": high}, "Keep the right ones only."
             findings.append(field_finding(source, "contradiction", name, text, advice, numbers=numbers))
     return findings
+
+
+def clusters(points: Array, tolerance: float) -> Array:
+    """Put points into clusters; each but a lone one is within ``tolerance`` of another of its cluster.
+
+    Meant for clusters that are much smaller than ``tolerance``; larger ones may be cut.
+
+    Args:
+        points: (n, d).
+        tolerance: the largest distance.
+
+    Returns:
+        (n,) number of the cluster of each point.
+    """
+    # equal ones first, so that the tree has no heaps of them
+    unique, group = np.unique(points, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    while len(unique) > 1:
+        _, near = cKDTree(unique).query(unique, k=2, distance_upper_bound=tolerance)
+        found = near < len(unique)
+        links = coo_array((found[found], (np.nonzero(found)[0], near[found])), shape=(len(unique), len(unique)))
+        number, labels = connected_components(links, directed=False)
+        if number == len(unique):
+            break
+        # one point of each cluster, since nearest neighbors alone need not connect all of it
+        group, unique = labels[group], unique[np.unique(labels, return_index=True)[1]]
+    return group

@@ -1,26 +1,31 @@
 """All checks of the fields of a data set, and the table of what they found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import TYPE_CHECKING
 
+from ase.data import chemical_symbols
+from rich import box
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
-from pyg_nnp.diagnostics.charges import check_charges, check_total_charges
-from pyg_nnp.diagnostics.dipoles import check_dipoles
+from pyg_nnp.data.summary import DatasetSummary
+from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
 from pyg_nnp.diagnostics.duplicates import check_duplicates
-from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.diagnostics.finding import CheckResult, Finding
 from pyg_nnp.diagnostics.forces import check_forces
 from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying_forces
-from pyg_nnp.diagnostics.table import summary_table
+from pyg_nnp.fields import FIELDS
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
 
 
 def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tensor]) -> tuple[str, tuple[Finding, ...]]:
-    """Check the numbers of a data set.
+    """Check the numbers of a data set, and return its table and what seems to be wrong.
 
     What is known of all frames is in the summary of the data set; what compares frames or fits lines takes at most
     some thousand.
@@ -28,10 +33,7 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
     Args:
         config: what the data set was made by.
         dataset: the data set.
-        parts: its split.
-
-    Returns:
-        The table of the data set, and what seems to be wrong.
+        parts: part -> (n,) its frames.
     """
     fields, source, summary = dataset.fields, DataSource(config.Datahub.data_path, dataset.sources), dataset.summary
     results = [check_duplicates(source, dataset, summary, parts), check_total_charges(source, summary)]
@@ -45,7 +47,7 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
         results.append(check_charges(source, summary))
     if "Qa" in fields and "M2" in fields:
         results.append(check_dipoles(source, dataset, config.units, _origin_of_dipoles(config)))
-    table = summary_table(summary, dataset.sources, parts, results, config.units.names)
+    table = _table(summary, dataset.sources, parts, results, config.units.names)
     return table, tuple(finding for result in results for finding in result.findings)
 
 
@@ -56,3 +58,39 @@ def _origin_of_dipoles(config: "Config") -> str:
             if model.active and layer.name == "AtomicCharge2Dipole":
                 return str({**model.build_params, **layer.params}.get("origin", "lab"))
     return "lab"
+
+
+def _table(
+    summary: DatasetSummary,
+    sources: Mapping[str, str],
+    parts: Mapping[str, Tensor],
+    results: Sequence[CheckResult],
+    units: Mapping[str, str],
+) -> str:
+    """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found."""
+    sizes = summary.sizes
+    low, high = int(sizes.min()), int(sizes.max())
+    per_frame = f"{low} in each frame" if low == high else f"{low} to {high} in a frame"
+    counts = zip(summary.elements, summary.counts.sum(axis=0, dtype=int), strict=True)
+    lines = [
+        f"{len(sizes)} frames: " + ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()),
+        f"{int(sizes.sum())} atoms, {per_frame}: " + ", ".join(f"{chemical_symbols[Z]} {count}" for Z, count in counts),
+    ]
+    table = Table("field", "", "in the file", "unit", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in ("minimum", "maximum", "mean"):
+        table.add_column(heading, justify="right")
+    table.add_column("checks")
+    for name, numbers in summary.ranges.items():
+        if name not in ("N", "Za"):
+            found = "; ".join(_marked(result) for result in results if result.field == name)
+            meaning, source = FIELDS[name].short_meaning, sources.get(name, "no: set to 0")
+            table.add_row(
+                name, meaning, source, units[FIELDS[name].unit], *(f"{number:.6g}" for number in numbers), found
+            )
+    text = StringIO()
+    Console(file=text, width=150, color_system=None, markup=False, emoji=False, highlight=False).print(table)
+    return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])
+
+
+def _marked(result: CheckResult) -> str:
+    return f"WARNING: {result.summary}" if result.findings else result.summary

@@ -12,10 +12,12 @@ from pyg_nnp.errors import UserError
 
 log = logging.getLogger(__name__)
 
+Array = NDArray[Any]
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that seems to be wrong.
+    """Something that seems to be wrong; as text the whole message: place, what was found, advice.
 
     Attributes:
         kind: what is wrong, in a few words that are the same for all data sets.
@@ -35,28 +37,17 @@ class Finding:
     numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     error: type[UserError] | None = None
 
-    @property
-    def message(self) -> str:
-        """The whole message: place, what was found, advice."""
-        return f"{self.text} {self.advice}".rstrip()
-
     def __str__(self) -> str:
-        return self.message
+        return f"{self.text} {self.advice}".rstrip()
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """The outcome of a check of a field.
-
-    Attributes:
-        field: standard name of the field.
-        summary: a few words for the table.
-        findings: what is wrong; nothing if all is well, or could not be checked.
-    """
+    """The outcome of a check of a field: a few words for the table, and what is wrong, if anything is."""
 
     field: str
     summary: str
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
 
 
 def field_finding(
@@ -65,19 +56,12 @@ def field_finding(
     name: str,
     found: str,
     advice: str,
-    frames: Sequence[int] | NDArray[Any] | None = None,
+    frames: Sequence[int] | Array | None = None,
     numbers: Mapping[str, float] | None = None,
 ) -> Finding:
-    """Return a finding on a field of the data file.
+    """Return a :class:`Finding` on a field of the data file; ``found`` goes on with what begins with the field.
 
-    Args:
-        source: the data file.
-        kind: what is wrong.
-        name: standard name of the field.
-        found: the rest of the sentence that begins with the field.
-        advice: what to do about it.
-        frames: (g,) the frames at fault, if they are to be named.
-        numbers: what was measured, by name.
+    Only (g,) ``frames`` that are given are named in its text.
     """
     at_fault = () if frames is None else tuple(int(frame) for frame in frames)
     return Finding(kind, name, source.message(name, found, frames), advice, at_fault, numbers or {})
@@ -91,8 +75,8 @@ def report(findings: Iterable[Finding]) -> None:
     """
     for finding in findings:
         if finding.error is not None:
-            raise finding.error(finding.message)
-        log.warning("%s", finding.message)
+            raise finding.error(str(finding))
+        log.warning("%s", finding)
 
 
 def counted(number: int, what: str, several: str | None = None) -> str:

@@ -1,18 +1,97 @@
-"""Names for the factor by which forces are off, if their unit does not go with energies and positions."""
+"""Factors by which forces and energies are off: slopes that tell them, and the units that explain them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import log
+from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
+from pyg_nnp.diagnostics.finding import Array
+from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
 
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
 HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}
-BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
+_BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
 _BOHR_IN_NM = BOHR_IN_ANGSTROM / 10
+# harmonic force constants of bonds of H to C, N and O as they come out of forces at some hundred kelvin
+_STIFFNESS = {6: 0.28, 7: 0.36, 8: 0.44}  # Hartree/Bohr²
 
 NEAR = 0.35
 """Largest logarithm of the ratio of a measured to a named factor."""
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A line through the origin, y = slope · x, with its standard error, its correlation, and the number of points."""
+
+    slope: float
+    error: float
+    correlation: float
+    number: int
+
+
+def slope_of(x: Array, y: Array) -> Slope:
+    r"""Fit :math:`y = s x` where x is exact: :math:`s = \sum x y / \sum x^2`.
+
+    Points, (n,) each, ten times as far out as the median are left out, so that a broken frame does not decide.
+    """
+    near = (abs(x) <= 10 * np.median(abs(x))) & (abs(y) <= 10 * np.median(abs(y))) if len(x) else np.zeros(0, bool)
+    x, y = x[near], y[near]
+    xx, yy, xy = float(x @ x), float(y @ y), float(x @ y)
+    if len(x) < 3 or xx * yy == 0:
+        return Slope(0.0, float("inf"), 0.0, len(x))
+    error = (max(yy - xy * xy / xx, 0.0) / (len(x) - 1) / xx) ** 0.5
+    return Slope(xy / xx, error, xy / (xx * yy) ** 0.5, len(x))
+
+
+def stiffness_of_bonds(
+    batches: "Iterable[Data]", hartree: float | None, bohr: float | None
+) -> tuple[Slope | None, float | None]:
+    """Return the force constant of bonds of hydrogen, and how many times the usual it is in some units.
+
+    Of bonds to C, N and O the most common ones are taken.
+
+    Args:
+        batches: with ``Ra``, ``Za``, ``Fa`` and ``edge_index``.
+        hartree: one Hartree in the unit of energies, if it is known.
+        bohr: one Bohr in the unit of positions, if it is known.
+    """
+    rows = []
+    for batch in batches:
+        edges, lengths = bonds_of_hydrogen(batch.Ra.double(), batch.Za, batch.edge_index)
+        outwards = (batch.Ra[edges[1]] - batch.Ra[edges[0]]).double() / lengths[:, None]
+        forces = (batch.Fa[edges[1]].double() * outwards).sum(dim=1)
+        rows.append(torch.stack((batch.Za[edges[0]].double(), lengths, forces), dim=1).numpy())
+    # a frame that is there many times says no more than once
+    found = np.unique(np.concatenate(rows), axis=0)
+    if not len(found):
+        return None, None
+    element = int(np.bincount(found[:, 0].astype(int)).argmax())
+    bond = stiffness(*found[found[:, 0] == element, 1:].T)
+    if bond.number < 30 or abs(bond.correlation) < 0.8:
+        return None, None
+    if hartree is None or bohr is None:
+        return bond, None
+    return bond, abs(bond.slope) * bohr**2 / hartree / _STIFFNESS[element]
+
+
+def stiffness(lengths: Array, forces: Array) -> Slope:
+    """Fit the force constant k of like bonds, -f = k (r - r₀), with r within a tenth of its median.
+
+    Args:
+        lengths: (n,) lengths r.
+        forces: (n,) force f on the light end of each bond, outwards.
+    """
+    middle = np.median(lengths)
+    near = abs(lengths - middle) < 0.1 * middle
+    r, f = lengths[near], forces[near]
+    return slope_of(r - r.mean(), f.mean() - f) if len(r) else slope_of(r, f)
 
 
 @dataclass(frozen=True)
@@ -86,23 +165,21 @@ def _choices(hartree_in_e: float | None, bohr_in_r: float | None) -> Iterator[tu
     energies = [unit for unit in HARTREE_IN if _is(HARTREE_IN[unit], hartree_in_e)]
     # positions in nm are what is said, not what is guessed
     in_nm = bohr_in_r is not None and _is(_BOHR_IN_NM, bohr_in_r)
-    bohr_in = BOHR_IN | ({"nm": _BOHR_IN_NM} if in_nm else {})
+    bohr_in = _BOHR_IN | ({"nm": _BOHR_IN_NM} if in_nm else {})
     lengths = [unit for unit in bohr_in if _is(bohr_in[unit], bohr_in_r)]
-    seen = set()
     for e, e_force, length, length_force in product(HARTREE_IN, HARTREE_IN, bohr_in, bohr_in):
         same_energy, same_length = e == e_force, length == length_force
         # kJ/mol goes with nm or Å, hardly ever with Bohr
         if (same_energy and same_length) or ("kJ/mol" in (e, e_force) and not same_energy and not same_length):
             continue
-        factor = HARTREE_IN[e_force] / HARTREE_IN[e] * bohr_in[length] / bohr_in[length_force]
+        # these quotients are exactly 1 for the same units, so that all choices of one meaning are equal
+        factor = (HARTREE_IN[e_force] / HARTREE_IN[e]) * (bohr_in[length] / bohr_in[length_force])
         per_energy = "" if same_energy else f"in {e_force} where energies are in {e}"
         per_length = "" if same_length else f"per {length_force} where positions are in {length}"
         meaning = ", and ".join(filter(None, (per_energy, per_length)))
         # what is not said in the meaning, such as the unit of energies and forces that have the same, is as configured
         agrees = (same_energy or e in energies) and (same_length or length in lengths)
-        if meaning not in seen:
-            seen.add(meaning)
-            yield Mismatch(factor, meaning, not agrees and same_length and e_force in energies), agrees
+        yield Mismatch(factor, meaning, not agrees and same_length and e_force in energies), agrees
 
 
 def _is(unit: float, configured: float | None) -> bool:

@@ -1,6 +1,6 @@
 """Whether forces are the negative slope of the energy, with the sign and in the unit that go with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,11 +8,18 @@ import torch
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
-from pyg_nnp.diagnostics.bonds import stiffness_of_bonds
-from pyg_nnp.diagnostics.finding import CheckResult, Finding, field_finding
-from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, Mismatch, energy_unit, mismatches
+from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, field_finding
+from pyg_nnp.diagnostics.force_units import (
+    HARTREE_IN,
+    NEAR,
+    Mismatch,
+    Slope,
+    energy_unit,
+    mismatches,
+    slope_of,
+    stiffness_of_bonds,
+)
 from pyg_nnp.diagnostics.sample import evenly_spaced, in_batches
-from pyg_nnp.diagnostics.statistics import Array, Slope, nearest_frames, slope_of, work_between
 from pyg_nnp.units import Units
 
 _FRAMES = 2000
@@ -45,101 +52,95 @@ def check_forces(
     """
     hartree, bohr = units.hartree, units.bohr
     bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS)), hartree, bohr)
-    doubts: tuple[Finding, ...] = ()
+    findings, near = [], None
     if "E" in dataset.fields:
         near, *others = _from_near_frames(dataset, summary)
         for place, other in zip(_SHIFTS, others, strict=True):
-            doubts += _energies_of_other_frames(source, place, other, near)
-        if _is_clear(near) and not doubts:
+            findings += _energies_of_other_frames(source, place, other, near)
+        if _is_clear(near) and not findings:
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
-            how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs"
-            how = f"{how}, correlation {abs(near.correlation):.2g})"
-            unit = None if names or hartree is None or factor is None else energy_unit(factor, hartree)
-            more = _unit_of_both(source, unit, factor, hartree) or (() if names else _unexplained(source, near, how))
-            return _result(source, near, names, how, negated, more)
+            how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs{_correlated(near)})"
+            if hartree is not None and factor is not None and not names:
+                findings += _unit_of_both(source, factor, hartree)
+            if not findings and not names:
+                findings += _unexplained(source, near, how)
+            return _result(source, near, names, how, negated, findings)
     if bond is None:
-        return CheckResult("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen", doubts)
+        return CheckResult("Fa", "sign and unit not judged: no near frames, no vibrating bonds of hydrogen", findings)
     names = ()
-    how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds"
-    how = f"{how}, correlation {abs(bond.correlation):.2g})"
+    how = f"the force constant of bonds of hydrogen is {bond.slope:.3g} ({bond.number} bonds{_correlated(bond)})"
     if factor is not None:
         # bonds differ too much in stiffness to doubt the configuration where it can be right
         names = mismatches(factor, 0.0, hartree, bohr, doubt=NEAR)[:1]
-        how = f"{how}, {factor:.3g} times the usual"
-    if "E" in dataset.fields and near.number >= 10:
-        how = f"{how}; near frames do not tell whether energies go with them (correlation {near.correlation:.2g})"
+        how += f", {factor:.3g} times the usual"
+    if near is not None and near.number >= 10:
+        how += f"; near frames do not tell whether energies go with them (correlation {near.correlation:.2g})"
         # bonds vibrate, so it is not that forces vanish
         if abs(near.slope) < abs(near.correlation) / _UNRELATED:
-            doubts += _unrelated(source, near)
-    return _result(source, bond, names, how, negated, doubts)
+            findings.append(_unrelated(source, near))
+    return _result(source, bond, names, how, negated, findings)
 
 
-def _unit_of_both(
-    source: DataSource, unit: str | None, factor: float | None, hartree: float | None
-) -> tuple[Finding, ...]:
-    """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
-    if unit is None or factor is None:
-        return ()
-    found = (
-        f"looks like {unit}, as the energies do, and not what build_params.Hartree_in_E: {hartree:g} says: with that "
-        f"bonds of hydrogen are {factor:.3g} times as stiff as usual."
-    )
-    advice = f"Set it to {HARTREE_IN[unit]:.6g}."
-    return (field_finding(source, "unit of energies and forces", "Fa", found, advice, numbers={"stiffness": factor}),)
-
-
-def _unexplained(source: DataSource, near: Slope, how: str) -> tuple[Finding, ...]:
-    """Warn of forces that are off by a factor which no unit explains."""
-    off = abs(abs(near.slope) - 1)
-    if off < max(_OFF, _ERRORS * near.error):
-        return ()
-    found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
-    advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
-    numbers = {"slope": near.slope, "error": near.error}
-    return (field_finding(source, "factor of forces", "Fa", found, advice, numbers=numbers),)
+def _correlated(fit: Slope) -> str:
+    return f", correlation {abs(fit.correlation):.2g}"
 
 
 def _is_clear(near: Slope) -> bool:
     return near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope)
 
 
-def _energies_of_other_frames(source: DataSource, place: str, other: Slope, own: Slope) -> tuple[Finding, ...]:
+def _unit_of_both(source: DataSource, factor: float, hartree: float) -> list[Finding]:
+    """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
+    unit = energy_unit(factor, hartree)
+    if unit is None:
+        return []
+    found = (
+        f"looks like {unit}, as the energies do, and not what build_params.Hartree_in_E: {hartree:g} says: with that "
+        f"bonds of hydrogen are {factor:.3g} times as stiff as usual."
+    )
+    advice, numbers = f"Set it to {HARTREE_IN[unit]:.6g}.", {"stiffness": factor}
+    return [field_finding(source, "unit of energies and forces", "Fa", found, advice, numbers=numbers)]
+
+
+def _unexplained(source: DataSource, near: Slope, how: str) -> list[Finding]:
+    """Warn of forces that are off by a factor which no unit explains."""
+    if abs(abs(near.slope) - 1) < max(_OFF, _ERRORS * near.error):
+        return []
+    found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
+    advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
+    numbers = {"slope": near.slope, "error": near.error}
+    return [field_finding(source, "factor of forces", "Fa", found, advice, numbers=numbers)]
+
+
+def _energies_of_other_frames(source: DataSource, place: str, other: Slope, own: Slope) -> list[Finding]:
     """Warn of forces that go with the energies of other frames."""
     # what is left unexplained of near frames of a smooth trajectory is small for the frame before, too
     if not _is_clear(other) or _SMALLER * (1 - other.correlation**2) > 1 - own.correlation**2:
-        return ()
+        return []
     found = (
         f"goes with the E of the frame {place} each, not with its own: correlations between near frames are "
         f"{other.correlation:.2g} and {own.correlation:.2g}."
     )
     advice = "Were energies and forces collected from different steps?"
     numbers = {"correlation": own.correlation, f"correlation with the frame {place}": other.correlation}
-    return (field_finding(source, "energies of other frames", "Fa", found, advice, numbers=numbers),)
+    return [field_finding(source, "energies of other frames", "Fa", found, advice, numbers=numbers)]
 
 
-def _unrelated(source: DataSource, near: Slope) -> tuple[Finding, ...]:
+def _unrelated(source: DataSource, near: Slope) -> Finding:
     """Warn of energies that differ by far more than the work of the forces."""
     times = abs(near.correlation / near.slope)
     found = (
         f"differs between near frames by {times:.3g} times the work of the forces, and does not follow it "
         f"(correlation {near.correlation:.2g})."
     )
-    numbers = {"times the work": times, "correlation": near.correlation}
-    return (
-        field_finding(source, "unrelated energies", "E", found, "Is it the energy of these frames?", numbers=numbers),
-    )
+    advice, numbers = "Is it the energy of these frames?", {"times the work": times, "correlation": near.correlation}
+    return field_finding(source, "unrelated energies", "E", found, advice, numbers=numbers)
 
 
 def _result(
-    source: DataSource,
-    measured: Slope,
-    names: tuple[Mismatch, ...],
-    how: str,
-    negated: bool,
-    more: tuple[Finding, ...],
+    source: DataSource, measured: Slope, names: Sequence[Mismatch], how: str, negated: bool, findings: list[Finding]
 ) -> CheckResult:
-    """Return what sign and unit of forces are; ``more`` findings come first."""
-    findings = [*more]
+    """Add what is wrong with sign and unit of forces to other ``findings``."""
     if measured.slope < 0:
         found, advice = (
             ("forces, which negative_gradient turns into gradients", "Leave Datahub.transforms.negative_gradient out.")
@@ -155,7 +156,7 @@ def _result(
         advice = f"Give all in units that go together: {change} by {names[0].factor:.6g}."
         numbers = {"slope": measured.slope, "factor": names[0].factor}
         findings.append(field_finding(source, "unit of forces", "Fa", text, advice, numbers=numbers))
-    return CheckResult("Fa", how if findings else f"fine: {how}", tuple(findings))
+    return CheckResult("Fa", how if findings else f"fine: {how}", findings)
 
 
 def _from_near_frames(dataset: MoleculeDataset, summary: DatasetSummary) -> list[Slope]:
@@ -199,3 +200,41 @@ def _groups(summary: DatasetSummary) -> Iterator[Array]:
             starts = np.linspace(0, len(frames) - _RUN, each // _RUN).astype(int)
             frames = frames[np.unique(starts[:, None] + np.arange(_RUN))]
         yield frames
+
+
+def nearest_frames(Ra: Array, max_distances: int = 300) -> Array:
+    """Return (G,) the frame nearest to each, by the distances between atoms, from (G, N, 3) positions."""
+    i, j = np.triu_indices(Ra.shape[1], 1)
+    some = np.linspace(0, len(i) - 1, min(len(i), max_distances)).astype(int)
+    distances = np.linalg.norm(Ra[:, i[some]] - Ra[:, j[some]], axis=2)
+    distances -= distances.mean(axis=0)
+    squares = np.square(distances).sum(axis=1)
+    apart = squares[:, None] + squares - 2 * distances @ distances.T
+    np.fill_diagonal(apart, np.inf)
+    nearest: Array = apart.argmin(axis=1)
+    return nearest
+
+
+def work_between(Ra: Array, Fa: Array, i: Array, j: Array) -> tuple[Array, Array]:
+    r"""Return the work against the forces on the way from frame i to frame j, which is their energy difference.
+
+    .. math:: w = -\tfrac12 (F_i + F_j) \cdot (R_j - R_i), \qquad E_j - E_i = w + O(|R_j - R_i|^3)
+
+    Frame j is moved and turned onto frame i first, its forces with it (Kabsch, Acta Cryst. A 1976, 32, 922).
+
+    Args:
+        Ra: (G, N, 3) positions.
+        Fa: (G, N, 3) forces.
+        i: (P,) frames.
+        j: (P,) frames.
+
+    Returns:
+        (P,) the work, and (P,) the root mean square displacement of an atom.
+    """
+    centred = Ra - Ra.mean(axis=1, keepdims=True)
+    U, _, Vt = np.linalg.svd(np.einsum("pni,pnj->pij", centred[j], centred[i]))
+    U[:, :, 2] *= np.sign(np.linalg.det(U @ Vt))[:, None]
+    turn = U @ Vt
+    way = centred[j] @ turn - centred[i]
+    work = -((Fa[i] + Fa[j] @ turn) / 2 * way).sum(axis=(1, 2))
+    return work, np.square(way).sum(axis=2).mean(axis=1) ** 0.5

@@ -1,16 +1,19 @@
 """Energies and forces unlike all others."""
 
 import numpy as np
+from scipy import ndimage
 
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
-from pyg_nnp.diagnostics.finding import CheckResult, counted, field_finding
-from pyg_nnp.diagnostics.statistics import SIGMA_OF_MAD, energy_deviations, outliers
+from pyg_nnp.diagnostics.finding import Array, CheckResult, counted, field_finding
 
 # sets of vibrating or very different molecules stay below 6 and 4.5, and have no gap
 _ENERGY_LIMIT = 7.0  # robust standard deviations
 _FORCE_LIMIT = 4.0  # robust standard deviations of the logarithm
 _NET_FORCE_LIMIT = 0.2  # of the median of the largest forces
+_FEW = 20
+# standard deviation of a normal distribution in units of its median absolute deviation
+_SIGMA_OF_MAD = 1.4826
 
 
 def check_outlying_energies(source: DataSource, summary: DatasetSummary) -> CheckResult:
@@ -30,17 +33,17 @@ def check_outlying_energies(source: DataSource, summary: DatasetSummary) -> Chec
     advice = "Look at these frames, and take out what did not converge."
     numbers = {"deviation": float(deviations[found[0]]), "rest": float(rest)}
     finding = field_finding(source, "outlying energies", "E", text, advice, found, numbers)
-    return CheckResult("E", counted(len(found), "outlier"), (finding,))
+    return CheckResult("E", counted(len(found), "outlier"), [finding])
 
 
 def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckResult:
     """Look for forces far larger than in all other frames, and for forces that move the molecule as a whole."""
     findings, largest, net = [], summary.largest_force, summary.net_force
     some = largest > 0
-    if some.sum() < 20:
+    if some.sum() < _FEW:
         return CheckResult("Fa", "outliers not judged: too few frames")
     middle = float(np.median(largest[some]))
-    spread = SIGMA_OF_MAD * float(np.median(abs(np.log(largest[some] / middle))))
+    spread = _SIGMA_OF_MAD * float(np.median(abs(np.log(largest[some] / middle))))
     found = outliers(largest, middle * np.exp(_FORCE_LIMIT * max(spread, 0.1)), factor=2.5)
     rest = np.delete(largest, found).max()
     if len(found):
@@ -63,4 +66,89 @@ def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckR
         findings.append(field_finding(source, "net forces", "Fa", text, advice, moving, numbers))
     if not findings:
         return CheckResult("Fa", f"no outliers: largest force {rest:.4g}")
-    return CheckResult("Fa", counted(len(found) + len(moving), "outlier"), tuple(findings))
+    return CheckResult("Fa", counted(len(found) + len(moving), "outlier"), findings)
+
+
+def outliers(values: Array, limit: float, factor: float = 2.0) -> Array:
+    """Find numbers that lie far above all others, with a gap between.
+
+    The largest ones are outliers if each is above ``limit`` and more than ``factor`` times as large as the largest of
+    the rest, and if they are at most one in fifty. A heavy tail has no gap.
+
+    Args:
+        values: (n,) numbers from 0.
+        limit: how large an outlier is at least.
+        factor: how wide the gap is.
+
+    Returns:
+        Their indices, the largest first.
+    """
+    order = np.argsort(values)[::-1]
+    ranked = values[order]
+    most = min(max(1, len(values) // 50), len(values) - 1)
+    gaps = np.flatnonzero((ranked[:most] > limit) & (ranked[:most] > factor * ranked[1 : most + 1]))
+    largest: Array = order[: gaps[-1] + 1] if len(gaps) else order[:0]
+    return largest
+
+
+def energy_deviations(E: Array, counts: Array, Q: Array, molecules: Array) -> Array:
+    r"""Say how far each energy is from what is to be expected, in robust standard deviations.
+
+    Where a molecule has at least five frames, and there are 20 such frames, their median is expected; the standard
+    deviation is that of all such frames about their medians, or that of the molecule's own if it is larger. Else
+    :math:`E = \sum_Z n_Z e_Z + a Q + b Q^2` is expected, fitted to these other frames by iterated least squares with
+    Tukey's biweight, if there are five for each term.
+
+    Args:
+        E: (n,) energies.
+        counts: (n, K) atoms of each element.
+        Q: (n,) total charges.
+        molecules: (n,) key of the molecule, the charge included.
+
+    Returns:
+        (n,) from 0; 0 where nothing can be expected.
+    """
+    _, group, sizes = np.unique(molecules, return_inverse=True, return_counts=True)
+    groups, common = np.arange(len(sizes)), sizes[group] >= 5
+    # a standard deviation from fewer frames says little
+    common &= common.sum() >= _FEW
+    rare = ~common
+    deviations = np.zeros(len(E))
+    residuals = E - ndimage.median(E, group, groups)[group]
+    own = _SIGMA_OF_MAD * ndimage.median(abs(residuals), group, groups)[group]
+    deviations[common] = _over(residuals[common], np.maximum(own[common], _sigma(residuals[common])))
+    terms = np.column_stack((counts[rare], Q[rare], Q[rare] ** 2)).astype(np.float64)
+    if rare.sum() >= max(_FEW, 5 * terms.shape[1]):
+        residuals = _robust_residuals(terms, E[rare])
+        deviations[rare] = _over(residuals, _sigma(residuals))
+    return deviations
+
+
+def _sigma(residuals: Array) -> float:
+    """Return a robust standard deviation about 0.
+
+    It is that of a normal distribution with the same median, or nine tenths, of absolute values, whichever is larger:
+    the former alone is small where half of the molecules are much alike.
+    """
+    if not len(residuals):
+        return 0.0
+    median, most = np.quantile(abs(residuals), (0.5, 0.9))
+    return max(_SIGMA_OF_MAD * float(median), float(most) / 1.645)
+
+
+def _over(residuals: Array, sigma: Array | float) -> Array:
+    """Return the sizes of residuals in units of ``sigma``; 0 where that is 0."""
+    sizes: Array = np.divide(abs(residuals), sigma, out=np.zeros(len(residuals)), where=np.asarray(sigma) > 0)
+    return sizes
+
+
+def _robust_residuals(terms: Array, E: Array) -> Array:
+    weights = np.ones(len(E))
+    residuals = np.zeros(len(E))
+    for _ in range(20):
+        root = weights**0.5
+        residuals = E - terms @ np.linalg.lstsq(terms * root[:, None], E * root, rcond=None)[0]
+        # 4.685: the usual constant, 95 % efficient for normal errors; the tiny weight keeps the rank
+        scaled = _over(residuals, _sigma(residuals)) / 4.685
+        weights = np.clip(1 - scaled**2, 0, None) ** 2 + 1e-9
+    return residuals

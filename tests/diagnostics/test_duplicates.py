@@ -6,6 +6,8 @@ import pytest
 from planted import Frame, report
 from small_set import FRAMES, config
 
+from pyg_nnp.diagnostics.duplicates import clusters
+
 
 def lone(element: int) -> Frame:
     nothing = np.zeros((1, 3))
@@ -35,3 +37,16 @@ def test_odd_data_sets(
     assert found == (
         [f"{duplicates} {'copy' if duplicates == 1 else 'copies'} of other frames"] if duplicates else []
     ), said
+
+
+def test_clusters_are_chains_of_near_points() -> None:
+    points = np.array([[0.0, 0.0], [3.0, 0.0], [0.4, 0.0], [0.8, 0.0], [3.0, 0.0], [9.0, 9.0]])
+    labels = clusters(points, 0.5)
+    assert labels[0] == labels[2] == labels[3]
+    assert labels[1] == labels[4]
+    assert len(set(labels.tolist())) == 3
+    # rounding apart, where nearest neighbors make pairs only
+    noisy = np.repeat(np.eye(3), 50, axis=0) + 1e-12 * np.random.default_rng(0).normal(size=(150, 3))
+    assert clusters(noisy, 1e-5).reshape(3, 50).std(axis=1).tolist() == [0, 0, 0]
+    assert len(set(clusters(noisy, 1e-5).tolist())) == 3
+    assert clusters(np.zeros((4, 2)), 0.1).tolist() == [0, 0, 0, 0]

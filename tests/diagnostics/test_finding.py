@@ -15,7 +15,7 @@ def test_message_has_file_frames_field_and_advice() -> None:
     finding = field_finding(
         source, "outlying forces", "Fa", "has a force of 9.", "Look.", np.array([4, 2]), {"largest": 9}
     )
-    assert str(finding) == finding.message == "data.pkl: frames 4, 2: 'grad' (Fa) has a force of 9. Look."
+    assert str(finding) == "data.pkl: frames 4, 2: 'grad' (Fa) has a force of 9. Look."
     assert (finding.kind, finding.field, finding.advice) == ("outlying forces", "Fa", "Look.")
     assert (finding.frames, finding.numbers, finding.error) == ((4, 2), {"largest": 9}, None)
     assert (

@@ -1,9 +1,10 @@
 """Names of units for the factor by which forces are off."""
 
+import numpy as np
 import pytest
 from planted import FACTORS
 
-from pyg_nnp.diagnostics.force_units import NEAR, mismatches
+from pyg_nnp.diagnostics.force_units import NEAR, mismatches, slope_of, stiffness
 
 
 @pytest.mark.parametrize("name", list(FACTORS))
@@ -41,3 +42,27 @@ def test_energies_that_are_not_in_the_configured_unit(measured: float, unit: str
 @pytest.mark.parametrize("measured", [0.0, 0.8, 1.0, 1.2, 1e6])
 def test_factors_without_a_name(measured: float) -> None:
     assert mismatches(measured, 0.0, None, None) == ()
+
+
+def test_slope_is_that_of_scipy_and_ignores_a_broken_point() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(1, 2, 200)
+    y = 3 * x + rng.normal(scale=0.1, size=200)
+    fit = slope_of(x, y)
+    (expected,), (rest,), _, _ = np.linalg.lstsq(x[:, None], y, rcond=None)
+    assert fit.slope == pytest.approx(expected)
+    assert fit.error == pytest.approx((rest / 199 / (x @ x)) ** 0.5)
+    broken = slope_of(np.append(x, 1e6), np.append(y, -1e6))
+    assert broken.slope == pytest.approx(fit.slope)
+    assert broken.number == 200
+    assert slope_of(np.zeros(5), np.ones(5)).correlation == 0
+
+
+def test_stiffness_of_like_bonds() -> None:
+    rng = np.random.default_rng(0)
+    r = rng.normal(1.1, 0.02, 500)
+    f = -0.3 * (r - 1.09) + rng.normal(scale=0.002, size=500)
+    fit = stiffness(np.append(r, 3.0), np.append(f, 0.0))
+    assert fit.slope == pytest.approx(0.3, rel=0.02)
+    assert fit.correlation > 0.9
+    assert fit.number == 500

@@ -4,7 +4,7 @@ import ase.io
 from ase.calculators.singlepoint import SinglePointCalculator
 from command_line import MODEL, water
 
-from pyg_nnp.inference.data_config import configuration_for
+from pyg_nnp.inference.evaluate import configuration_for
 from pyg_nnp.potential.checkpoint import load_potential
 
 

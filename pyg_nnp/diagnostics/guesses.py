@@ -1,8 +1,8 @@
-"""Units of a data file, guessed from its numbers and from the names of its arrays."""
+"""Units of a data file and weights of a loss, guessed from its first frames and from the names of its arrays."""
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,7 +10,10 @@ from torch import Tensor
 
 from pyg_nnp.config.draft import one_line
 from pyg_nnp.data.block import Block
-from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit
+from pyg_nnp.diagnostics.finding import Array
+from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.composition import element_counts
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
@@ -84,8 +87,6 @@ def _by_stiffness(block: Block, bohr: float) -> str | None:
     # seldom asked for, and PyTorch Geometric takes seconds to import
     from torch_geometric.data import Data
 
-    from pyg_nnp.diagnostics.bonds import stiffness_of_bonds
-
     first = _first_frames(block)
     data = Data(**first, num_nodes=len(first["Za"]))
     _, factor = stiffness_of_bonds([data], 1.0, bohr)
@@ -101,3 +102,28 @@ def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | Non
             if _WORDS.get(word) == unit:
                 return value, f"{unit}. CHECK: by the name {one_line(source)}"
     return None
+
+
+def suggested_weights(block: Block, targets: Sequence[str]) -> dict[str, float]:
+    """Return a weight for each target: that of its kind over the spread of its labels.
+
+    Args:
+        block: frames with these labels.
+        targets: names of fields.
+    """
+    spreads = {name: float(np.sqrt(np.mean(np.square(block.arrays[name])))) for name in targets}
+    if "E" in targets:
+        spreads["E"] = float(np.std(block.arrays["E"] - _fitted(block)))
+    if "Qa" in targets:
+        Za, Qa = block.arrays["Za"], block.arrays["Qa"]
+        spreads["Qa"] = float(np.sqrt(np.mean([np.var(Qa[Za == Z]) for Z in np.unique(Za)])))
+    return {name: FIELDS[name].weight / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
+
+
+def _fitted(block: Block) -> Array:
+    """Return the (G,) energies that energies of atoms give, fitted to the labels: compositions alone are no spread."""
+    N, Za = (torch.from_numpy(block.arrays[name].astype(np.int64)) for name in ("N", "Za"))
+    counts = element_counts(N, Za, torch.unique(Za)).double().numpy()
+    energies = block.arrays["E"].astype(float)
+    fitted: Array = counts @ np.linalg.lstsq(counts, energies, rcond=None)[0]
+    return fitted
