@@ -33,7 +33,7 @@ def check_charges(source: DataSource, summary: DatasetSummary) -> CheckResult:
         f"{error[worst] + Q[worst]:.4g} where the total charge is {Q[worst]:g}{in_all}."
     )
     advice = "Correct one of them." if "Q" in source.names else "Give Q in Datahub.features."
-    finding = field_finding(source, "sum of charges", "Qa", text, advice, bad, {"error": float(error[worst])})
+    finding = field_finding(source, "sum of charges", "Qa", text, advice, bad, error=float(error[worst]))
     return CheckResult("Qa", f"{len(bad)} frames do not add up to Q", [finding])
 
 
@@ -45,21 +45,15 @@ def check_total_charges(source: DataSource, summary: DatasetSummary) -> CheckRes
         return CheckResult("Q", "whole numbers")
     text = f"is {Q[bad[0]]:.6g} in frame {bad[0]}, no whole number."
     advice = "Is it the total charge, in units of e?"
-    finding = field_finding(source, "total charge", "Q", text, advice, bad, {"charge": float(Q[bad[0]])})
+    finding = field_finding(source, "total charge", "Q", text, advice, bad, charge=float(Q[bad[0]]))
     return CheckResult("Q", f"{len(bad)} frames not whole", [finding])
 
 
 def check_dipoles(source: DataSource, dataset: MoleculeDataset, units: Units, origin_of_model: str) -> CheckResult:
     r"""Compare dipole moments with those of the atomic charges, :math:`\sum_i q_i (R_i - R_0)`.
 
-    Of neutral molecules sign and unit are checked, of ions the origin :math:`R_0`. Atomic charges of quantum chemistry
-    give the moments to some tenths at best, which the limits allow for.
-
-    Args:
-        source: the data file.
-        dataset: with ``Qa`` and ``M2``.
-        units: of the data.
-        origin_of_model: about which the model takes dipole moments, a value of ``AtomicCharge2Dipole``'s option.
+    Of neutral molecules sign and unit are checked, of ions the origin :math:`R_0`, which the model has by its option
+    ``origin_of_model``. Atomic charges of quantum chemistry give the moments to some tenths at best.
     """
     given, predicted, Q, size = _dipoles(dataset)
     charged, groups = abs(Q) > 0.5, []
@@ -116,18 +110,18 @@ def _check_sign_and_unit(source: DataSource, x: Array, y: Array, size: float, un
     how = f"{np.copysign(ratio, correlation):.3g} times that of the atomic charges (correlation {abs(correlation):.2g})"
     if abs(correlation) < 0.4:
         text = f"does not follow from the atomic charges {source.field('Qa')}: correlation {correlation:.2g}."
-        finding = field_finding(source, "unrelated dipoles", "M2", text, "Do they belong together?", numbers=numbers)
+        finding = field_finding(source, "unrelated dipoles", "M2", text, "Do they belong together?", None, **numbers)
         return CheckResult("M2", "does not follow from Qa", [finding])
     findings = []
     if correlation < 0:
         text, advice = f"points the wrong way: it is {how}.", "Change the sign of the dipoles, or of the charges."
-        findings.append(field_finding(source, "sign of dipoles", "M2", text, advice, numbers=numbers))
+        findings.append(field_finding(source, "sign of dipoles", "M2", text, advice, None, **numbers))
     factor, unit = _nearest_unit(units, ratio)
     # charges that are too small by as much are common, too large ones less so
     if abs(correlation) > 0.7 and 0.97 * factor < ratio < 1.5 * factor:
         text = f"looks like {unit}: it is {how}."
         advice = f"The unit is charge times length: divide by {factor:.6g} in the file."
-        findings.append(field_finding(source, "unit of dipoles", "M2", text, advice, numbers=numbers))
+        findings.append(field_finding(source, "unit of dipoles", "M2", text, advice, None, **numbers))
     usual = "; atomic charges give it to some tenths at best"
     return CheckResult("M2", how if findings else f"goes with Qa: it is {how}{usual}", findings)
 
@@ -144,14 +138,7 @@ def _nearest_unit(units: Units, ratio: float) -> tuple[float, str]:
 
 
 def _check_origin(source: DataSource, residuals: list[float], largest: float, origin_of_model: str) -> CheckResult:
-    """Find the origin of the dipole moments of ions, and whether the model takes them about the same.
-
-    Args:
-        source: the data file.
-        residuals: root mean square differences to the moments of the atomic charges about each of the origins.
-        largest: a residual that tells an origin.
-        origin_of_model: about which the model takes them.
-    """
+    """Find the origin with the least of the ``residuals``, if it is not too large, and compare it with the model's."""
     best, of_model = int(np.argmin(residuals)), residuals[_ORIGINS.index(origin_of_model)]
     if residuals[best] > largest:
         summary = "fits no origin"
@@ -171,4 +158,4 @@ def _check_origin(source: DataSource, residuals: list[float], largest: float, or
         set_it = f"Set origin: {_ORIGINS[best]} in AtomicCharge2Dipole."
         advice = set_it if is_option else "Give dipoles about the centre of mass instead."
     numbers = dict(zip(_ORIGINS, residuals, strict=True))
-    return CheckResult("M2", summary, [field_finding(source, "origin of dipoles", "M2", text, advice, numbers=numbers)])
+    return CheckResult("M2", summary, [field_finding(source, "origin of dipoles", "M2", text, advice, None, **numbers)])

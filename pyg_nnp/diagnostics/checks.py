@@ -33,8 +33,7 @@ def run_checks(
         potentials: name -> potential, of the models that are to be trained.
 
     Raises:
-        ConfigError: something in the configuration cannot be right.
-        DataError: something in the data cannot be right.
+        UserError: something in the configuration or the data cannot be right.
     """
     sample = small_sample(dataset)
     # before forces are checked, which with positions in a wrong unit look wrong themselves

@@ -17,12 +17,13 @@ from pyg_nnp.diagnostics.sample import in_batches
 from pyg_nnp.functional.geometry import pair_distances
 
 
-def check_duplicates(
-    source: DataSource, dataset: MoleculeDataset, summary: DatasetSummary, parts: Mapping[str, Tensor]
-) -> CheckResult:
+def check_duplicates(source: DataSource, dataset: MoleculeDataset, parts: Mapping[str, Tensor]) -> CheckResult:
     """Look for frames with the same molecule in the same shape, and whether they are in several parts."""
-    groups = [group for group in _candidates(summary) if len(group) > 1]
-    groups = _with_equal_distances(dataset, groups, 2 * summary.precision)
+    summary = dataset.summary
+    labels = clusters(np.column_stack((summary.shape, summary.Q)), 4 * summary.precision)
+    order = np.argsort(labels, kind="stable")
+    candidates = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    groups = _with_equal_distances(dataset, [group for group in candidates if len(group) > 1])
     if not groups:
         return CheckResult("Ra", "no duplicates")
     copies = np.sort(np.concatenate([group[1:] for group in groups]))
@@ -35,7 +36,7 @@ def check_duplicates(
     findings = [Finding("duplicates", "Ra", text, "Take out the copies.", tuple(copies.tolist()))]
     findings += _in_several_parts(source, parts, groups, len(dataset))
     findings += _contradictions(source, summary, groups)
-    return CheckResult("Ra", counted(len(copies), "duplicate"), tuple(findings))
+    return CheckResult("Ra", counted(len(copies), "duplicate"), findings)
 
 
 def _in_several_parts(
@@ -54,25 +55,17 @@ def _in_several_parts(
     return [Finding("duplicates in several parts", "Ra", text, advice, tuple(np.concatenate(across).tolist()))]
 
 
-def _candidates(summary: DatasetSummary) -> list[Array]:
-    points = np.column_stack((summary.shape, summary.Q))
-    labels = clusters(points, 4 * summary.precision)
-    order = np.argsort(labels, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-
-
-def _with_equal_distances(dataset: MoleculeDataset, groups: list[Array], tolerance: float) -> list[Array]:
+def _with_equal_distances(dataset: MoleculeDataset, groups: list[Array]) -> list[Array]:
     """Keep of each group the frames whose distances between like atoms are those of its first frame."""
     if not groups:
         return []
+    largest = [0, 2 * dataset.summary.precision]  # differences of elements and distances
     first = np.concatenate([np.repeat(group[:1], len(group) - 1) for group in groups])
     other = np.concatenate([group[1:] for group in groups])
-    equal = []
-    for a, b in zip(_distances(dataset, first), _distances(dataset, other), strict=True):
-        equal.append(a.shape == b.shape and bool((abs(a - b) <= [0, tolerance]).all()))
     kept = {int(group[0]): [int(group[0])] for group in groups}
-    for i, j, same in zip(first.tolist(), other.tolist(), equal, strict=True):
-        if same:
+    distances = _distances(dataset, first), _distances(dataset, other)
+    for i, j, a, b in zip(first.tolist(), other.tolist(), *distances, strict=True):
+        if a.shape == b.shape and (abs(a - b) <= largest).all():
             kept[i].append(j)
     return [np.array(group) for group in kept.values() if len(group) > 1]
 
@@ -82,11 +75,9 @@ def _distances(dataset: MoleculeDataset, frames: Array) -> Iterator[Array]:
     for batch in in_batches(dataset, torch.from_numpy(frames)):
         i, j = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
         distances = pair_distances(batch.Ra.double(), torch.stack((i, j))).numpy()
-        Za = batch.Za.numpy()
-        low, high = np.minimum(Za[i], Za[j]), np.maximum(Za[i], Za[j])
-        frame = batch.batch[i].numpy()
-        order = np.lexsort((distances, 119 * low + high, frame))
-        rows = np.column_stack((119 * low + high, distances))[order]
+        Za, frame = batch.Za.numpy(), batch.batch[i].numpy()
+        key = 119 * np.minimum(Za[i], Za[j]) + np.maximum(Za[i], Za[j])
+        rows = np.column_stack((key, distances))[np.lexsort((distances, key, frame))]
         yield from np.split(rows, np.cumsum(np.bincount(frame, minlength=batch.num_graphs))[:-1])
 
 
@@ -106,22 +97,16 @@ def _contradictions(source: DataSource, summary: DatasetSummary, groups: list[Ar
                 f"contradicts itself in {counted(len(bad), 'group')} of frames of one shape: in {frames_text(worst)} "
                 f"it {what} {low:.10g} and {high:.10g}."
             )
-            numbers, advice = {"smallest": low, "largest": high}, "Keep the right ones only."
-            findings.append(field_finding(source, "contradiction", name, text, advice, numbers=numbers))
+            advice = "Keep the right ones only."
+            findings.append(field_finding(source, "contradiction", name, text, advice, smallest=low, largest=high))
     return findings
 
 
 def clusters(points: Array, tolerance: float) -> Array:
-    """Put points into clusters; each but a lone one is within ``tolerance`` of another of its cluster.
+    """Return (n,) the number of the cluster of each of (n, d) points.
 
-    Meant for clusters that are much smaller than ``tolerance``; larger ones may be cut.
-
-    Args:
-        points: (n, d).
-        tolerance: the largest distance.
-
-    Returns:
-        (n,) number of the cluster of each point.
+    Each point but a lone one is within ``tolerance`` of another of its cluster. Meant for clusters that are much
+    smaller than that; larger ones may be cut.
     """
     # equal ones first, so that the tree has no heaps of them
     unique, group = np.unique(points, axis=0, return_inverse=True)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
-from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
 from pyg_nnp.diagnostics.duplicates import check_duplicates
 from pyg_nnp.diagnostics.finding import CheckResult, Finding
@@ -29,26 +28,20 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
 
     What is known of all frames is in the summary of the data set; what compares frames or fits lines takes at most
     some thousand.
-
-    Args:
-        config: what the data set was made by.
-        dataset: the data set.
-        parts: part -> (n,) its frames.
     """
     fields, source, summary = dataset.fields, DataSource(config.Datahub.data_path, dataset.sources), dataset.summary
-    results = [check_duplicates(source, dataset, summary, parts), check_total_charges(source, summary)]
+    results = [check_duplicates(source, dataset, parts), check_total_charges(source, summary)]
     if "E" in fields:
         results.append(check_outlying_energies(source, summary))
     if "Fa" in fields:
         negated = config.Datahub.transforms.negative_gradient
-        results.append(check_forces(source, dataset, summary, config.units, negated))
+        results.append(check_forces(source, dataset, config.units, negated))
         results.append(check_outlying_forces(source, summary))
     if "Qa" in fields:
         results.append(check_charges(source, summary))
     if "Qa" in fields and "M2" in fields:
         results.append(check_dipoles(source, dataset, config.units, _origin_of_dipoles(config)))
-    table = _table(summary, dataset.sources, parts, results, config.units.names)
-    return table, tuple(finding for result in results for finding in result.findings)
+    return _table(config, dataset, parts, results), tuple(finding for result in results for finding in result.findings)
 
 
 def _origin_of_dipoles(config: "Config") -> str:
@@ -61,14 +54,10 @@ def _origin_of_dipoles(config: "Config") -> str:
 
 
 def _table(
-    summary: DatasetSummary,
-    sources: Mapping[str, str],
-    parts: Mapping[str, Tensor],
-    results: Sequence[CheckResult],
-    units: Mapping[str, str],
+    config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tensor], results: Sequence[CheckResult]
 ) -> str:
     """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found."""
-    sizes = summary.sizes
+    summary, units, sizes = dataset.summary, config.units.names, dataset.summary.sizes
     low, high = int(sizes.min()), int(sizes.max())
     per_frame = f"{low} in each frame" if low == high else f"{low} to {high} in a frame"
     counts = zip(summary.elements, summary.counts.sum(axis=0, dtype=int), strict=True)
@@ -82,15 +71,13 @@ def _table(
     table.add_column("checks")
     for name, numbers in summary.ranges.items():
         if name not in ("N", "Za"):
-            found = "; ".join(_marked(result) for result in results if result.field == name)
-            meaning, source = FIELDS[name].short_meaning, sources.get(name, "no: set to 0")
-            table.add_row(
-                name, meaning, source, units[FIELDS[name].unit], *(f"{number:.6g}" for number in numbers), found
-            )
+            found = [
+                f"WARNING: {result.summary}" if result.findings else result.summary
+                for result in results
+                if result.field == name
+            ]
+            about = FIELDS[name].short_meaning, dataset.sources.get(name, "no: set to 0"), units[FIELDS[name].unit]
+            table.add_row(name, *about, *(f"{number:.6g}" for number in numbers), "; ".join(found))
     text = StringIO()
     Console(file=text, width=150, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])
-
-
-def _marked(result: CheckResult) -> str:
-    return f"WARNING: {result.summary}" if result.findings else result.summary

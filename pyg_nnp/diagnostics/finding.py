@@ -57,14 +57,14 @@ def field_finding(
     found: str,
     advice: str,
     frames: Sequence[int] | Array | None = None,
-    numbers: Mapping[str, float] | None = None,
+    **numbers: float,
 ) -> Finding:
-    """Return a :class:`Finding` on a field of the data file; ``found`` goes on with what begins with the field.
+    """Return a :class:`Finding` on a field of the data file; ``found`` is what follows its name.
 
     Only (g,) ``frames`` that are given are named in its text.
     """
     at_fault = () if frames is None else tuple(int(frame) for frame in frames)
-    return Finding(kind, name, source.message(name, found, frames), advice, at_fault, numbers or {})
+    return Finding(kind, name, source.message(name, found, frames), advice, at_fault, numbers)
 
 
 def report(findings: Iterable[Finding]) -> None:

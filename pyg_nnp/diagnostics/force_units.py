@@ -4,17 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import log
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from pyg_nnp.diagnostics.finding import Array
+from pyg_nnp.functional.difference import HasFields
 from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
-
-if TYPE_CHECKING:
-    from torch_geometric.data import Data
 
 HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}
 _BOHR_IN = {"Å": BOHR_IN_ANGSTROM, "Bohr": 1.0}
@@ -51,23 +48,20 @@ def slope_of(x: Array, y: Array) -> Slope:
 
 
 def stiffness_of_bonds(
-    batches: "Iterable[Data]", hartree: float | None, bohr: float | None
+    batches: Iterable[HasFields], hartree: float | None, bohr: float | None
 ) -> tuple[Slope | None, float | None]:
     """Return the force constant of bonds of hydrogen, and how many times the usual it is in some units.
 
-    Of bonds to C, N and O the most common ones are taken.
-
-    Args:
-        batches: with ``Ra``, ``Za``, ``Fa`` and ``edge_index``.
-        hartree: one Hartree in the unit of energies, if it is known.
-        bohr: one Bohr in the unit of positions, if it is known.
+    Of bonds to C, N and O the most common ones are taken. ``hartree`` and ``bohr`` are one Hartree and one Bohr in
+    the units of the batches, as far as they are known.
     """
     rows = []
     for batch in batches:
-        edges, lengths = bonds_of_hydrogen(batch.Ra.double(), batch.Za, batch.edge_index)
-        outwards = (batch.Ra[edges[1]] - batch.Ra[edges[0]]).double() / lengths[:, None]
-        forces = (batch.Fa[edges[1]].double() * outwards).sum(dim=1)
-        rows.append(torch.stack((batch.Za[edges[0]].double(), lengths, forces), dim=1).numpy())
+        Ra, Za, Fa = batch["Ra"].double(), batch["Za"], batch["Fa"].double()
+        edges, lengths = bonds_of_hydrogen(Ra, Za, batch["edge_index"])
+        outwards = (Ra[edges[1]] - Ra[edges[0]]) / lengths[:, None]
+        forces = (Fa[edges[1]] * outwards).sum(dim=1)
+        rows.append(torch.stack((Za[edges[0]].double(), lengths, forces), dim=1).numpy())
     # a frame that is there many times says no more than once
     found = np.unique(np.concatenate(rows), axis=0)
     if not len(found):
@@ -148,12 +142,7 @@ def mismatches(
 def energy_unit(factor: float, hartree_in_e: float) -> str | None:
     """Name the unit of energies that explains why force constants are ``factor`` times what they usually are.
 
-    Args:
-        factor: with the unit that is configured.
-        hartree_in_e: one Hartree in that unit.
-
-    Returns:
-        The nearest unit, if it is near and not the one that is configured.
+    It is the nearest, if it is near and not the one that is configured, in which one Hartree is ``hartree_in_e``.
     """
     off = {unit: abs(log(factor * hartree_in_e / hartree)) for unit, hartree in HARTREE_IN.items()}
     unit = min(off, key=off.__getitem__)

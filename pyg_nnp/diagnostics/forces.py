@@ -38,23 +38,16 @@ _SMALLER = 4.0
 """How many times less of their work is left unexplained by energies that are taken for the right ones."""
 
 
-def check_forces(
-    source: DataSource, dataset: MoleculeDataset, summary: DatasetSummary, units: Units, negated: bool
-) -> CheckResult:
+def check_forces(source: DataSource, dataset: MoleculeDataset, units: Units, negated: bool) -> CheckResult:
     """Compare forces with energies of near frames, and with the usual stretching of bonds of hydrogen.
 
-    Args:
-        source: the data file.
-        dataset: with ``Fa``.
-        summary: of the data set.
-        units: of the data.
-        negated: whether ``negative_gradient`` changed the sign of what the file has.
+    Of ``negated`` forces ``negative_gradient`` has changed the sign.
     """
     hartree, bohr = units.hartree, units.bohr
     bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS)), hartree, bohr)
     findings, near = [], None
     if "E" in dataset.fields:
-        near, *others = _from_near_frames(dataset, summary)
+        near, *others = _from_near_frames(dataset)
         for place, other in zip(_SHIFTS, others, strict=True):
             findings += _energies_of_other_frames(source, place, other, near)
         if _is_clear(near) and not findings:
@@ -98,8 +91,8 @@ def _unit_of_both(source: DataSource, factor: float, hartree: float) -> list[Fin
         f"looks like {unit}, as the energies do, and not what build_params.Hartree_in_E: {hartree:g} says: with that "
         f"bonds of hydrogen are {factor:.3g} times as stiff as usual."
     )
-    advice, numbers = f"Set it to {HARTREE_IN[unit]:.6g}.", {"stiffness": factor}
-    return [field_finding(source, "unit of energies and forces", "Fa", found, advice, numbers=numbers)]
+    advice = f"Set it to {HARTREE_IN[unit]:.6g}."
+    return [field_finding(source, "unit of energies and forces", "Fa", found, advice, stiffness=factor)]
 
 
 def _unexplained(source: DataSource, near: Slope, how: str) -> list[Finding]:
@@ -108,8 +101,7 @@ def _unexplained(source: DataSource, near: Slope, how: str) -> list[Finding]:
         return []
     found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
     advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
-    numbers = {"slope": near.slope, "error": near.error}
-    return [field_finding(source, "factor of forces", "Fa", found, advice, numbers=numbers)]
+    return [field_finding(source, "factor of forces", "Fa", found, advice, slope=near.slope, error=near.error)]
 
 
 def _energies_of_other_frames(source: DataSource, place: str, other: Slope, own: Slope) -> list[Finding]:
@@ -123,7 +115,7 @@ def _energies_of_other_frames(source: DataSource, place: str, other: Slope, own:
     )
     advice = "Were energies and forces collected from different steps?"
     numbers = {"correlation": own.correlation, f"correlation with the frame {place}": other.correlation}
-    return [field_finding(source, "energies of other frames", "Fa", found, advice, numbers=numbers)]
+    return [field_finding(source, "energies of other frames", "Fa", found, advice, None, **numbers)]
 
 
 def _unrelated(source: DataSource, near: Slope) -> Finding:
@@ -134,7 +126,7 @@ def _unrelated(source: DataSource, near: Slope) -> Finding:
         f"(correlation {near.correlation:.2g})."
     )
     advice, numbers = "Is it the energy of these frames?", {"times the work": times, "correlation": near.correlation}
-    return field_finding(source, "unrelated energies", "E", found, advice, numbers=numbers)
+    return field_finding(source, "unrelated energies", "E", found, advice, None, **numbers)
 
 
 def _result(
@@ -148,31 +140,31 @@ def _result(
             else ("gradients, not forces", "Set Datahub.transforms.negative_gradient: true.")
         )
         text = f"looks like {found}: {how}."
-        findings.append(field_finding(source, "sign of forces", "Fa", text, advice, numbers={"slope": measured.slope}))
+        findings.append(field_finding(source, "sign of forces", "Fa", text, advice, slope=measured.slope))
     if names:
         meaning = "; or ".join(f"{name.meaning} (factor {name.factor:.4g})" for name in names)
         change = "multiply the energies" if names[0].of_energies else "divide the forces"
         text = f"looks like forces {meaning}: {how}."
         advice = f"Give all in units that go together: {change} by {names[0].factor:.6g}."
-        numbers = {"slope": measured.slope, "factor": names[0].factor}
-        findings.append(field_finding(source, "unit of forces", "Fa", text, advice, numbers=numbers))
+        slope, factor = measured.slope, names[0].factor
+        findings.append(field_finding(source, "unit of forces", "Fa", text, advice, slope=slope, factor=factor))
     return CheckResult("Fa", how if findings else f"fine: {how}", findings)
 
 
-def _from_near_frames(dataset: MoleculeDataset, summary: DatasetSummary) -> list[Slope]:
+def _from_near_frames(dataset: MoleculeDataset) -> list[Slope]:
     """Fit the work between near frames against differences of their energies, and of :data:`_SHIFTS`'s."""
-    work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset, summary), strict=True))
-    distinct = np.flatnonzero(apart > 10 * summary.precision)
+    work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset), strict=True))
+    distinct = np.flatnonzero(apart > 10 * dataset.summary.precision)
     # the error of the work grows with the third power of the distance
     nearest = distinct[np.argsort(apart[distinct])[: max(30, len(distinct) // 10)]]
-    energies = (np.roll(summary.E, shift) for shift in (0, *_SHIFTS.values()))
+    energies = (np.roll(dataset.summary.E, shift) for shift in (0, *_SHIFTS.values()))
     return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
 
 
-def _near_pairs(dataset: MoleculeDataset, summary: DatasetSummary) -> Iterator[tuple[Array, Array, Array, Array]]:
+def _near_pairs(dataset: MoleculeDataset) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Yield work, displacement and numbers of each frame and the nearest, molecule by molecule."""
     yield np.zeros(0), np.zeros(0), np.zeros(0, int), np.zeros(0, int)
-    for frames in _groups(summary):
+    for frames in _groups(dataset.summary):
         batches = list(in_batches(dataset, torch.from_numpy(frames)))
         shape = (len(frames), -1, 3)
         Ra, Fa = (torch.cat([b[name] for b in batches]).double().numpy().reshape(shape) for name in ("Ra", "Fa"))

@@ -19,34 +19,20 @@ from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
 # words in the name of an array that tell its unit
-_WORDS = {
-    "hartree": "Hartree",
-    "ha": "Hartree",
-    "ev": "eV",
-    "kcal": "kcal/mol",
-    "kj": "kJ/mol",
-    "angstrom": "Å",
-    "ang": "Å",
-    "bohr": "Bohr",
-    "nm": "nm",
-}
+_OF_ENERGY = {"hartree": "Hartree", "ha": "Hartree", "ev": "eV", "kcal": "kcal/mol", "kj": "kJ/mol"}
+_OF_LENGTH = {"angstrom": "Å", "ang": "Å", "bohr": "Bohr", "nm": "nm"}
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
 
 
 def likely_length(block: Block, source: str) -> tuple[float, str]:
-    """Return one Bohr in the unit of the positions, and a comment: from bonds of hydrogen, else from the name.
-
-    Args:
-        block: frames with ``N``, ``Za`` and ``Ra``.
-        source: name of the positions in the file.
-    """
+    """Return one Bohr in the unit of the positions, and a comment: from bonds of hydrogen, else from their name."""
     first = _first_frames(block)
     _, bonds = bonds_of_hydrogen(first["Ra"], first["Za"], first["edge_index"])
     for bohr, unit in LENGTHS.items():
         if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
             return bohr, f"{unit}."
-    return _by_name(source, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
+    return _by_name(source, _OF_LENGTH, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
 def _first_frames(block: Block) -> dict[str, Tensor]:
@@ -62,18 +48,14 @@ def _first_frames(block: Block) -> dict[str, Tensor]:
 def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
     """Return one Hartree in the unit of the energies, and a comment.
 
-    It is guessed from all-electron energies, else from the name, else from the stiffness of bonds of hydrogen.
-
-    Args:
-        block: frames with ``N``, ``Za``, ``Ra`` and, where there are any, ``E`` and ``Fa``.
-        source: name of the energies in the file.
-        bohr: one Bohr in the unit of the positions.
+    It is guessed from all-electron energies, else from their name in the file, ``source``, else from the stiffness of
+    bonds of hydrogen, for which ``bohr`` is one Bohr in the unit of the positions.
     """
     if "E" in block.arrays:
         hartree = unit_of_total_energies(float(np.mean(block.arrays["E"])), block.arrays["Za"], block.num_frames)
         if hartree is not None:
             return hartree, f"{ENERGIES[hartree]}. CHECK"
-    if named := _by_name(source, ENERGIES):
+    if named := _by_name(source, _OF_ENERGY, ENERGIES):
         return named
     unit = _by_stiffness(block, bohr) if "Fa" in block.arrays else None
     if unit is not None:
@@ -84,33 +66,21 @@ def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
 
 def _by_stiffness(block: Block, bohr: float) -> str | None:
     """Return the unit of energy with which the force constants of bonds of hydrogen are the usual ones."""
-    # seldom asked for, and PyTorch Geometric takes seconds to import
-    from torch_geometric.data import Data
-
-    first = _first_frames(block)
-    data = Data(**first, num_nodes=len(first["Za"]))
-    _, factor = stiffness_of_bonds([data], 1.0, bohr)
+    _, factor = stiffness_of_bonds([_first_frames(block)], 1.0, bohr)
     if factor is None:
         return None
     return energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
 
 
-def _by_name(source: str, units: Mapping[float, str]) -> tuple[float, str] | None:
+def _by_name(source: str, words: Mapping[str, str], units: Mapping[float, str]) -> tuple[float, str] | None:
     """Return the unit that an array is named after, if there is one."""
-    for word in re.split("[^a-z]+", source.lower()):
-        for value, unit in units.items():
-            if _WORDS.get(word) == unit:
-                return value, f"{unit}. CHECK: by the name {one_line(source)}"
+    for unit in (words[word] for word in re.split("[^a-z]+", source.lower()) if word in words):
+        return next(value for value in units if units[value] == unit), f"{unit}. CHECK: by the name {one_line(source)}"
     return None
 
 
 def suggested_weights(block: Block, targets: Sequence[str]) -> dict[str, float]:
-    """Return a weight for each target: that of its kind over the spread of its labels.
-
-    Args:
-        block: frames with these labels.
-        targets: names of fields.
-    """
+    """Return a weight for each target: that of its kind over the spread of its labels in some frames."""
     spreads = {name: float(np.sqrt(np.mean(np.square(block.arrays[name])))) for name in targets}
     if "E" in targets:
         spreads["E"] = float(np.std(block.arrays["E"] - _fitted(block)))
@@ -124,6 +94,5 @@ def _fitted(block: Block) -> Array:
     """Return the (G,) energies that energies of atoms give, fitted to the labels: compositions alone are no spread."""
     N, Za = (torch.from_numpy(block.arrays[name].astype(np.int64)) for name in ("N", "Za"))
     counts = element_counts(N, Za, torch.unique(Za)).double().numpy()
-    energies = block.arrays["E"].astype(float)
-    fitted: Array = counts @ np.linalg.lstsq(counts, energies, rcond=None)[0]
+    fitted: Array = counts @ np.linalg.lstsq(counts, block.arrays["E"].astype(float), rcond=None)[0]
     return fitted

@@ -32,7 +32,7 @@ def check_outlying_energies(source: DataSource, summary: DatasetSummary) -> Chec
     )
     advice = "Look at these frames, and take out what did not converge."
     numbers = {"deviation": float(deviations[found[0]]), "rest": float(rest)}
-    finding = field_finding(source, "outlying energies", "E", text, advice, found, numbers)
+    finding = field_finding(source, "outlying energies", "E", text, advice, found, **numbers)
     return CheckResult("E", counted(len(found), "outlier"), [finding])
 
 
@@ -53,7 +53,7 @@ def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckR
         )
         advice = "Look at these frames, and take out what is broken."
         numbers = {"largest": float(largest[found[0]]), "rest": float(rest), "median": middle}
-        findings.append(field_finding(source, "outlying forces", "Fa", text, advice, found, numbers))
+        findings.append(field_finding(source, "outlying forces", "Fa", text, advice, found, **numbers))
     moving = np.setdiff1d(outliers(net, _NET_FORCE_LIMIT * middle), found)
     if len(moving):
         rest_of_net = np.delete(net, np.concatenate((moving, found))).max()
@@ -63,25 +63,17 @@ def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckR
         )
         advice = "The force on an atom must be wrong; look at these frames."
         numbers = {"net force": float(net[moving].max()), "rest": float(rest_of_net)}
-        findings.append(field_finding(source, "net forces", "Fa", text, advice, moving, numbers))
+        findings.append(field_finding(source, "net forces", "Fa", text, advice, moving, **numbers))
     if not findings:
         return CheckResult("Fa", f"no outliers: largest force {rest:.4g}")
     return CheckResult("Fa", counted(len(found) + len(moving), "outlier"), findings)
 
 
 def outliers(values: Array, limit: float, factor: float = 2.0) -> Array:
-    """Find numbers that lie far above all others, with a gap between.
+    """Return the indices of numbers from 0, (n,), that lie far above all others, the largest first.
 
-    The largest ones are outliers if each is above ``limit`` and more than ``factor`` times as large as the largest of
-    the rest, and if they are at most one in fifty. A heavy tail has no gap.
-
-    Args:
-        values: (n,) numbers from 0.
-        limit: how large an outlier is at least.
-        factor: how wide the gap is.
-
-    Returns:
-        Their indices, the largest first.
+    They are outliers if each is above ``limit`` and more than ``factor`` times as large as the largest of the rest,
+    and if they are at most one in fifty. A heavy tail has no such gap.
     """
     order = np.argsort(values)[::-1]
     ranked = values[order]

@@ -77,10 +77,6 @@ class PotentialCalculator(Calculator):
         """Return what changed since the last evaluation of all that the results depend on, by any bit.
 
         It is called several times in each step of a simulation, and takes less than a tenth of the time of ASE's own.
-
-        Args:
-            atoms: the structure.
-            tol: not used.
         """
         if self.atoms is None:
             return list(all_changes)
@@ -133,12 +129,7 @@ class PotentialCalculator(Calculator):
         return data
 
     def _edges(self, Ra: Tensor, N: Tensor) -> Tensor:
-        """Return the (2, E) edges within cutoff and skin, those of the last search where all atoms are in their skin.
-
-        Args:
-            Ra: (A, 3) positions [length].
-            N: (1,) number of atoms.
-        """
+        """Return the (2, E) edges within cutoff and skin, those of the last search while atoms are in their skin."""
         skin = self.skin / self.length_unit
         if self._neighbors is not None:
             before, edges = self._neighbors

@@ -118,15 +118,9 @@ def _warn_of_shift(path: Path, rows: Sequence[ErrorRow]) -> None:
 def configuration_for(
     predictor: Predictor, path: Path, mapping: Mapping[str, str], changes: Mapping[str, Any]
 ) -> Config:
-    """Return the configuration of a potential's training with another data file.
+    """Return the configuration of a potential's training with another data file, for :func:`evaluate_file`.
 
     Labels that the file lacks are left out, as long as nobody asked for them.
-
-    Args:
-        predictor: the potential.
-        path: the file.
-        mapping: standard name -> name in the file, for those that the training data had under another name.
-        changes: to ``Datahub.transforms``.
 
     Raises:
         DataError: the potential does not say how it was trained, or the file has no labels that it predicts.
@@ -149,13 +143,11 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
-    features = _features(path, features, mapping, names, predictor.domain.charges == (0.0,))
+    _find_features(path, features, mapping, names, predictor.domain.charges == (0.0,))
     hub = {**hub, "data_path": str(path), "data_format": data_format, "features": features, "targets": targets}
     # there is one model; its loss may have labels that this file lacks
-    models = {
-        name: {**model, "loss": {"rmse": dict.fromkeys(targets, 1.0)}}
-        for name, model in document["Modelhub"]["internal_FFs"].items()
-    }
+    loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
+    models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}
     changed = {"Datahub": {**hub, "transforms": transforms}, "Modelhub": {"internal_FFs": models}, "Metrics": {}}
     return config_from_dict({**document, **changed}, "the configuration of the potential")
 
@@ -178,19 +170,10 @@ def _targets(
     return targets
 
 
-def _features(
+def _find_features(
     path: Path, features: dict[str, str], mapping: Mapping[str, str], names: Sequence[str], only_neutral: bool
-) -> dict[str, str]:
-    """Return the names of the inputs in the file, those of files of structures among them.
-
-    Args:
-        path: the file.
-        features: standard name -> name in the training data.
-        mapping: what the user has said of this file.
-        names: all names in the file.
-        only_neutral: whether all molecules of the training had charge 0.
-    """
-    features = dict(features)
+) -> None:
+    """Take the names of inputs that the file has, such as those of files of structures, for those that it lacks."""
     for name, meaning in _OF_STRUCTURES.items():
         known = [alias for alias in (name, *FIELDS[name].aliases) if alias in names]
         if name not in mapping and features.get(name) not in names and known:
@@ -202,4 +185,3 @@ def _features(
     if "N" not in mapping and features.get("N") not in names:
         features.pop("N", None)  # which can be counted
         features |= {"N": "N"} if "N" in names else {}
-    return features

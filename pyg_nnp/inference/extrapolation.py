@@ -57,12 +57,7 @@ class ShortestDistances:
         self.found: dict[tuple[int, int], float] = {}
 
     def add(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
-        """Add molecules.
-
-        Args:
-            Ra: (A, 3) positions [Å].
-            Za: (A,) atomic numbers.
-            N: (G,) numbers of atoms.
+        """Add molecules: (A, 3) positions [Å], (A,) atomic numbers, and (G,) numbers of atoms.
 
         Returns:
             The smallest of all distances in them, each as a multiple of the shortest one of its two elements in the
@@ -79,12 +74,7 @@ class ShortestDistances:
         return self._smallest(shortest)
 
     def report(self, advice: str, when: str = "") -> None:
-        """Warn of distances that are shorter than in the training data, or all longer.
-
-        Args:
-            advice: the end of the warning.
-            when: its beginning.
-        """
+        """Warn of distances that are shorter than in the training data, or all longer, and give ``advice``."""
         closer = [
             f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
             for (Z1, Z2), distance in self.known.items()
@@ -101,6 +91,4 @@ class ShortestDistances:
 
     def _smallest(self, found: Mapping[tuple[int, int], float]) -> float:
         """Return the smallest of distances as multiples of those in the training data."""
-        return min(
-            (d / self.known[elements] for elements, d in found.items() if elements in self.known), default=math.nan
-        )
+        return min((d / self.known[pair] for pair, d in found.items() if pair in self.known), default=math.nan)

@@ -26,11 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def training_configuration(predictor: Predictor) -> Mapping[str, Any]:
-    """Return the configuration that a potential was trained with, as nested dicts.
-
-    Raises:
-        DataError: it does not say.
-    """
+    """Return the configuration that a potential was trained with; :class:`DataError` if it does not say."""
     if predictor.configuration is None:
         raise DataError("this potential does not say with which configuration it was trained. Train it again.")
     return predictor.configuration

@@ -12,9 +12,7 @@ from pyg_nnp.errors import ConfigError, DataError
 
 def test_message_has_file_frames_field_and_advice() -> None:
     source = DataSource("data.pkl", {"Fa": "grad"})
-    finding = field_finding(
-        source, "outlying forces", "Fa", "has a force of 9.", "Look.", np.array([4, 2]), {"largest": 9}
-    )
+    finding = field_finding(source, "outlying forces", "Fa", "has a force of 9.", "Look.", np.array([4, 2]), largest=9)
     assert str(finding) == "data.pkl: frames 4, 2: 'grad' (Fa) has a force of 9. Look."
     assert (finding.kind, finding.field, finding.advice) == ("outlying forces", "Fa", "Look.")
     assert (finding.frames, finding.numbers, finding.error) == ((4, 2), {"largest": 9}, None)

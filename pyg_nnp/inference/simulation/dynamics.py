@@ -33,11 +33,7 @@ _LONGEST_STEP = 1.5  # fs
 
 @contextmanager
 def claimed(out: Path) -> Iterator[None]:
-    """Lock the folder of the results.
-
-    Raises:
-        ConfigError: another run has it.
-    """
+    """Lock the folder of the results; :class:`ConfigError` if another run has it."""
     try:
         with locked_folder(out, wait=False):
             yield
@@ -96,14 +92,7 @@ def _protocol(config: Simulation) -> dict[str, Any]:
 def run_dynamics(
     config: Simulation, atoms: Atoms, out: Path, saved: Mapping[str, Any] | None, console: Console
 ) -> None:
-    """Run the dynamics of a simulation file, or go on with them.
-
-    Args:
-        config: of a simulation with dynamics.
-        atoms: with calculator and constraints, where they start.
-        out: folder of the results.
-        saved: what :func:`read_restart` returned.
-        console: where progress is shown.
+    """Run the dynamics of a simulation file, or go on from what :func:`read_restart` returned.
 
     Raises:
         DataError: the structure has no velocities, but they are asked for; or ``restart.json`` is damaged.

@@ -17,9 +17,9 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.simulation.config import NEB, Constraints, Relaxation, Scan
 from pyg_nnp.inference.simulation.record import RESULT, Record, progress
 from pyg_nnp.inference.simulation.structure import (
-    ExplosionMonitor,
+    allowed_gap,
     check_atoms,
-    check_finite,
+    check_step,
     constrain,
     largest_force,
     read_structure,
@@ -34,7 +34,7 @@ _OPTIMIZERS: dict[str, Any] = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
 
 def single_point(atoms: Atoms, record: Record) -> None:
     """Evaluate the structure once."""
-    check_finite(atoms, 0, _ADVICE)
+    check_step(atoms, 0, _ADVICE)
     energy, force = _energy(atoms), largest_force(atoms)
     record.frame(atoms)
     record.row(energy_eV=energy, largest_force_eV_per_A=force)
@@ -43,13 +43,13 @@ def single_point(atoms: Atoms, record: Record) -> None:
 
 def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console) -> bool:
     """Go to a minimum, a frame and a row for each step; return whether it was reached."""
-    monitor, before, taken = ExplosionMonitor(atoms), _energy(atoms), 0
+    gap, before, taken = allowed_gap(atoms), _energy(atoms), 0
     with progress(console, options.optimizer, options.steps) as show:
 
         def on_step(step: int) -> None:
             nonlocal taken
             taken = step
-            monitor.check(atoms, step, _ADVICE)
+            check_step(atoms, step, _ADVICE, gap)
             force, energy = largest_force(atoms), _energy(atoms)
             record.frame(atoms, step=step)
             record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force)
@@ -81,8 +81,8 @@ def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, 
             atoms.set_constraint()
             atoms.set_distance(first, second, distance, fix=0, indices=[second, *options.moving])
             constrain(atoms, constraints, {(first, second): distance} if options.relaxed else None)
-            check_finite(atoms, point, _ADVICE)
-            arrived = not options.relaxed or _relax(atoms, options, lambda step: check_finite(atoms, step, _ADVICE))
+            check_step(atoms, point, _ADVICE)
+            arrived = not options.relaxed or _relax(atoms, options, lambda step: check_step(atoms, step, _ADVICE))
             energy, force = _energy(atoms), largest_force(atoms)
             about = {"point": point, "distance_A": distance}
             with deferred():
@@ -101,18 +101,9 @@ def elastic_band(
     record: Record,
     console: Console,
 ) -> bool:
-    """Find the path between two structures, a row for each step; its images are written at the end, or when stopped.
+    """Find the path between two structures, a row for each step, and return whether it has converged.
 
-    Args:
-        options: from the configuration.
-        initial: the first image, with its calculator.
-        constraints: of all images.
-        new_calculator: each image has one of its own.
-        record: what frames and rows are added to.
-        console: where progress is shown.
-
-    Returns:
-        Whether it has converged.
+    Its images, each with a calculator of its own, are written at the end, or when it is stopped.
 
     Raises:
         DataError: the other end has other atoms.
@@ -124,7 +115,7 @@ def elastic_band(
     for image in images:
         image.calc = new_calculator()
         constrain(image, constraints)
-        check_finite(image, 0, _ADVICE)
+        check_step(image, 0, _ADVICE)
     for end in (images[0], images[-1]):
         if (force := largest_force(end)) > options.fmax:
             log.warning("An end of the path is no minimum: its largest force is %.3f eV/Å. Optimise it first.", force)
@@ -150,7 +141,7 @@ def _relax_band(band: ase.mep.NEB, options: NEB, record: Record, console: Consol
 
         def on_step(step: int) -> None:
             for image in band.images:
-                check_finite(image, step, _ADVICE)
+                check_step(image, step, _ADVICE)
             # over all images; ASE's residual leaves the climbing image out
             force = float(np.linalg.norm(band.get_forces(), axis=1).max())
             barrier, reaction = _barrier_and_reaction(band.images)

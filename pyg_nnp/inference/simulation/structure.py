@@ -27,11 +27,7 @@ class SimulationError(UserError):
 
 
 def require_structure(path: Path) -> None:
-    """Refuse a structure file that is not there.
-
-    Raises:
-        DataError: it is not.
-    """
+    """Raise :class:`DataError` if there is no such file."""
     if not path.is_file():
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
         raise DataError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}")
@@ -67,10 +63,10 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
 
 
 def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int], float] | None = None) -> None:
-    """Set the constraints of some atoms, whose positions have the distances that are to be kept.
+    """Replace the constraints of some atoms, whose positions have the distances that are to be kept.
 
     Args:
-        atoms: without constraints, or with others, which are replaced.
+        atoms: at the start.
         constraints: from the configuration.
         more: further pairs of atoms and their distances [Å].
 
@@ -88,7 +84,7 @@ def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int]
 
 
 def check_atoms(atoms: Atoms, key: str, numbers: list[int]) -> None:
-    """Refuse numbers of atoms that are not there."""
+    """Raise :class:`ConfigError` at numbers of atoms that are not there."""
     for number in numbers:
         if number >= len(atoms):
             raise ConfigError(
@@ -101,11 +97,17 @@ def largest_force(atoms: Atoms) -> float:
     return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 
-def check_finite(atoms: Atoms, step: int, advice: str) -> None:
-    """Refuse to go on from an energy or a force that is not finite.
+def allowed_gap(atoms: Atoms) -> float:
+    """Return how lonely atoms may become [Å]: the reach of the potential, or twice as lonely as one is now."""
+    calculator: PotentialCalculator = atoms.calc
+    return max(calculator.potential.reach * calculator.length_unit, 2 * _loneliest(atoms)[1])
+
+
+def check_step(atoms: Atoms, step: int, advice: str, gap: float = math.inf) -> None:
+    """Refuse to go on from a simulation that has exploded.
 
     Raises:
-        SimulationError: one is not; names the step.
+        SimulationError: the energy or a force is not finite, or an atom has no other within ``gap`` [Å].
     """
     try:
         energy, forces = atoms.get_potential_energy(), atoms.get_forces()
@@ -113,33 +115,9 @@ def check_finite(atoms: Atoms, step: int, advice: str) -> None:
         raise SimulationError(f"step {step}: {error}") from error
     if not (math.isfinite(energy) and np.isfinite(forces).all()):
         raise SimulationError(f"step {step}: the energy is {energy} eV, or a force is not finite. {advice}")
-
-
-class ExplosionMonitor:
-    """Ends a simulation that has exploded.
-
-    An atom has left if none is as near as the reach of the potential, or twice what the loneliest one had at first.
-
-    Args:
-        atoms: at the start, with their calculator.
-    """
-
-    def __init__(self, atoms: Atoms) -> None:
-        calculator: PotentialCalculator = atoms.calc
-        self.farthest = max(calculator.potential.reach * calculator.length_unit, 2 * _loneliest(atoms)[1])
-
-    def check(self, atoms: Atoms, step: int, advice: str) -> None:
-        """Check energy, forces and positions after a step.
-
-        Raises:
-            SimulationError: the energy or a force is not finite, or an atom has left the others.
-        """
-        check_finite(atoms, step, advice)
-        atom, distance = _loneliest(atoms)
-        if distance > self.farthest:
-            raise SimulationError(
-                f"step {step}: atoms fly apart: none is within {self.farthest:.1f} Å of atom {atom}. {advice}"
-            )
+    atom, distance = _loneliest(atoms)
+    if distance > gap:
+        raise SimulationError(f"step {step}: atoms fly apart: none is within {gap:.1f} Å of atom {atom}. {advice}")
 
 
 def _loneliest(atoms: Atoms) -> tuple[int, float]:

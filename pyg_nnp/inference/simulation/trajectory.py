@@ -19,7 +19,7 @@ from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, ShortestDistances
 from pyg_nnp.inference.simulation.config import Dynamics
 from pyg_nnp.inference.simulation.record import Record
-from pyg_nnp.inference.simulation.structure import ExplosionMonitor, SimulationError
+from pyg_nnp.inference.simulation.structure import SimulationError, allowed_gap, check_step
 
 if TYPE_CHECKING:
     from pyg_nnp.inference.calculator import PotentialCalculator
@@ -39,15 +39,12 @@ class Trajectory:
         options: from the configuration.
         atoms: with calculator and constraints, where the simulation starts.
         state: what :meth:`state` returned, to go on from there; None to start.
-
-    Attributes:
-        step: number of steps that were taken.
     """
 
     def __init__(self, options: Dynamics, atoms: Atoms, state: Mapping[str, Any] | None) -> None:
         self.options, self.atoms, self.step = options, atoms, 0
         self.random = np.random.default_rng(options.seed)
-        self.explosion = ExplosionMonitor(atoms)
+        self.gap = allowed_gap(atoms)
         self.degrees_of_freedom = _prepare_velocities(atoms, options, self.random)
         self.bonds = BondMonitor(atoms)
         calculator: PotentialCalculator = atoms.calc
@@ -81,12 +78,8 @@ class Trajectory:
             self.write(record)
 
     def check(self) -> None:
-        """Refuse to go on if it has exploded.
-
-        Raises:
-            SimulationError: it has.
-        """
-        self.explosion.check(self.atoms, self.step, _ADVICE)
+        """Raise :class:`SimulationError` if it has exploded."""
+        check_step(self.atoms, self.step, _ADVICE, self.gap)
         temperature, hottest = self.temperature(), self.options.hottest
         if temperature > hottest:
             raise SimulationError(
@@ -122,10 +115,9 @@ class Trajectory:
 
 
 class BondMonitor:
-    """Warns, once, of a bond that forms or breaks: few potentials describe reactions, and others give no sign of it.
+    """Warns, once, of a bond that was not there at the start, or is there no more.
 
-    Args:
-        atoms: at the start.
+    Few potentials describe reactions, and others give no sign of it.
     """
 
     def __init__(self, atoms: Atoms) -> None:
@@ -155,13 +147,9 @@ def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
 
 
 def _prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:
-    """Set the first velocities; without motion of the whole molecule, unless atoms are fixed or a thermostat moves it.
+    """Set the first velocities, and return the degrees of freedom that the kinetic energy is spread over.
 
-    Returns:
-        The degrees of freedom that the kinetic energy is spread over.
-
-    Raises:
-        DataError: the structure has no velocities, but they are asked for.
+    The whole molecule does not move, unless atoms are fixed or a thermostat moves it.
     """
     if options.velocities == "maxwell-boltzmann":
         widths = np.sqrt(atoms.get_masses() * (units.kB * options.temperature))[:, None]
