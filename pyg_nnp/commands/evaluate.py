@@ -16,7 +16,7 @@ from pyg_nnp.commands.options import device_of, mapping_of
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.inference.evaluate import evaluate_file
-from pyg_nnp.inference.structures import training_configuration
+from pyg_nnp.inference.extrapolation import training_configuration
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.runtime.files import write_durably, write_json
 from pyg_nnp.runtime.logs import terminal_log

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 
-import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -28,7 +27,7 @@ def run_checks(
 
     Args:
         config: the configuration.
-        dataset: the data set.
+        dataset: its data set.
         parts: part -> (n,) its frames.
         potentials: name -> potential, of the models that are to be trained.
 
@@ -83,11 +82,8 @@ def _check_references(config: Config, dataset: MoleculeDataset, sample: Batch) -
     """Compare what remains of the energies without the reference energies with the energies themselves."""
     if not dataset.atomic_energies or "E" not in dataset.fields:
         return []
-    table = torch.zeros(1 + max(dataset.atomic_energies), dtype=torch.float64)
-    for element, energy in dataset.atomic_energies.items():
-        table[element] = energy
     total = float(sample.E.mean())
-    rest = total - float(table[sample.Za].sum()) / len(sample.E)
+    rest = total - sum(dataset.atomic_energies.get(Z, 0.0) for Z in sample.Za.tolist()) / len(sample.E)
     file, numbers = config.Datahub.transforms.atomic_energy, {"mean energy": total, "mean rest": rest}
     # with some pseudopotentials little remains of atoms, but never more than the total
     if abs(rest) > 1.5 * abs(total):

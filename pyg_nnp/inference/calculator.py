@@ -37,7 +37,7 @@ class PotentialCalculator(Calculator):
         dtype: ``float32`` or ``float64``; None takes that of the training.
         skin: how much farther than the cutoff pairs are listed [Å]; 0 for a new list at each evaluation.
         Hartree_in_E: one Hartree in the unit of energy of the training data; needed where the model does not say.
-        Bohr_in_R: one Bohr in its unit of length; needed where the model does not say.
+        Bohr_in_R: one Bohr in its unit of length; likewise.
 
     Raises:
         DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, or an

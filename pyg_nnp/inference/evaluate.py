@@ -15,8 +15,7 @@ from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.formats.readers import file_names, format_of
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
-from pyg_nnp.inference.extrapolation import ShortestDistances, unknown_compositions
-from pyg_nnp.inference.structures import training_configuration
+from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
 from pyg_nnp.training.metrics import ALL, ErrorRow, ErrorTable
 

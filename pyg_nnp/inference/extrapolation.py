@@ -1,15 +1,20 @@
-"""Warnings of molecules that differ from those that a potential was trained on."""
+"""What a potential was trained with, and warnings of molecules that differ from those."""
 
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ase.data import chemical_symbols
 from torch import Tensor
 
+from pyg_nnp.errors import DataError
 from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.potential.domain import TrainingDomain
+
+if TYPE_CHECKING:
+    from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +23,13 @@ CLOSER, FARTHER = 0.98, 1.4
 _FAR = 6.0  # Å
 # a potential that was trained on more compositions is made for others, too
 _FEW_COMPOSITIONS = 20
+
+
+def training_configuration(predictor: "Predictor") -> Mapping[str, Any]:
+    """Return the configuration that a potential was trained with; :class:`DataError` if it does not say."""
+    if predictor.configuration is None:
+        raise DataError("this potential does not say with which configuration it was trained. Train it again.")
+    return predictor.configuration
 
 
 def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:

@@ -112,8 +112,7 @@ def _write_extxyz(path: Path, frames: Iterable[Arrays], units: Units) -> None:
     def pieces() -> Iterator[bytes]:
         for arrays in frames:
             text = io.StringIO()
-            for atoms in _in_ase(arrays, units):
-                write_xyz(text, [atoms])
+            write_xyz(text, list(_in_ase(arrays, units)))
             yield text.getvalue().encode()
 
     write_durably(path, pieces())

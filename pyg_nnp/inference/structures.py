@@ -1,7 +1,7 @@
 """Structures to be predicted: read piece by piece, checked, and compared with the training data."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,19 @@ from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import format_of
 from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
 from pyg_nnp.data.source import DataSource
-from pyg_nnp.errors import DataError
 from pyg_nnp.functional.composition import formulas
-from pyg_nnp.inference.extrapolation import ShortestDistances, unknown_charges, unknown_compositions
+from pyg_nnp.inference.extrapolation import (
+    ShortestDistances,
+    training_configuration,
+    unknown_charges,
+    unknown_compositions,
+)
 from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
 """Fields of some frames, one after the other, under standard names in the units of the training."""
-
-
-def training_configuration(predictor: Predictor) -> Mapping[str, Any]:
-    """Return the configuration that a potential was trained with; :class:`DataError` if it does not say."""
-    if predictor.configuration is None:
-        raise DataError("this potential does not say with which configuration it was trained. Train it again.")
-    return predictor.configuration
 
 
 class Structures:

@@ -164,10 +164,6 @@ class Simulation(Section):
             raise problem("a path has other distances; fix atoms alone, or none", "constraints", "fixed_distances")
         return self
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all keys with their defaults, but for the other tasks and what is null."""
-        return self.model_dump(exclude_none=True)
-
 
 def load_simulation(path: Path) -> Simulation:
     """Read a simulation file.

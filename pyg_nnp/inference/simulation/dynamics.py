@@ -81,7 +81,7 @@ def _damage_named(out: Path) -> Iterator[None]:
 
 def _protocol(config: Simulation) -> dict[str, Any]:
     """Return all that must be the same when dynamics go on: options that the steps depend on, and digests of inputs."""
-    options = {key: value for key, value in config.to_dict().items() if key not in ("model", "structure")}
+    options = config.model_dump(exclude_none=True, exclude={"model", "structure"})
     options["dynamics"] = {key: value for key, value in options["dynamics"].items() if key not in _MAY_CHANGE}
     model = Path(config.model)
     inputs = {"model": model / BEST if model.is_dir() else model, "structure": Path(config.structure)}

@@ -21,7 +21,6 @@ from pyg_nnp.inference.simulation.structure import (
     check_atoms,
     check_step,
     constrain,
-    largest_force,
     read_structure,
 )
 from pyg_nnp.runtime.signals import deferred
@@ -35,7 +34,7 @@ _OPTIMIZERS: dict[str, Any] = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
 def single_point(atoms: Atoms, record: Record) -> None:
     """Evaluate the structure once."""
     check_step(atoms, 0, _ADVICE)
-    energy, force = _energy(atoms), largest_force(atoms)
+    energy, force = _energy(atoms), _largest_force(atoms)
     record.frame(atoms)
     record.row(energy_eV=energy, largest_force_eV_per_A=force)
     log.info("Energy %.6f eV, largest force %.4f eV/Å.", energy, force)
@@ -50,7 +49,7 @@ def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console
             nonlocal taken
             taken = step
             check_step(atoms, step, _ADVICE, gap)
-            force, energy = largest_force(atoms), _energy(atoms)
+            force, energy = _largest_force(atoms), _energy(atoms)
             record.frame(atoms, step=step)
             record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force)
             show(step, f"{energy:.4f} eV, largest force {force:.3f} eV/Å")
@@ -60,7 +59,7 @@ def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console
     log.info(
         "%s after %d steps: energy from %.6f to %.6f eV, largest force %.4f eV/Å. The structure is %s.",
         "Converged" if converged else "Stopped",
-        *(taken, before, _energy(atoms), largest_force(atoms), record.folder / RESULT),
+        *(taken, before, _energy(atoms), _largest_force(atoms), record.folder / RESULT),
     )
     return converged
 
@@ -83,7 +82,7 @@ def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, 
             constrain(atoms, constraints, {(first, second): distance} if options.relaxed else None)
             check_step(atoms, point, _ADVICE)
             arrived = not options.relaxed or _relax(atoms, options, lambda step: check_step(atoms, step, _ADVICE))
-            energy, force = _energy(atoms), largest_force(atoms)
+            energy, force = _energy(atoms), _largest_force(atoms)
             about = {"point": point, "distance_A": distance}
             with deferred():
                 record.frame(atoms, **about)
@@ -117,15 +116,10 @@ def elastic_band(
         constrain(image, constraints)
         check_step(image, 0, _ADVICE)
     for end in (images[0], images[-1]):
-        if (force := largest_force(end)) > options.fmax:
+        if (force := _largest_force(end)) > options.fmax:
             log.warning("An end of the path is no minimum: its largest force is %.3f eV/Å. Optimise it first.", force)
-    band = ase.mep.NEB(
-        images,
-        k=options.spring_constant,
-        climb=options.climb,
-        method="improvedtangent",
-        remove_rotation_and_translation=not initial.constraints,
-    )
+    how = {"method": "improvedtangent", "remove_rotation_and_translation": not initial.constraints}
+    band = ase.mep.NEB(images, k=options.spring_constant, climb=options.climb, **how)
     band.interpolate(method=options.interpolation, apply_constraint=False)
     try:
         converged = _relax_band(band, options, record, console)
@@ -168,3 +162,7 @@ def _barrier_and_reaction(images: list[Atoms]) -> tuple[float, float]:
 
 def _energy(atoms: Atoms) -> float:
     return float(atoms.get_potential_energy())
+
+
+def _largest_force(atoms: Atoms) -> float:
+    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())

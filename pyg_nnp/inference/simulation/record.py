@@ -94,11 +94,7 @@ def _text_of(atoms: Atoms, about: Mapping[str, float]) -> str:
 
 @contextmanager
 def progress(console: Console, name: str, total: int, done: int = 0) -> Iterator[Callable[[int, str], Any]]:
-    """Show a progress bar, if the console is a terminal.
-
-    Yields:
-        What is called with the number of steps that are done, and a few words.
-    """
+    """Show a progress bar; what is yielded is called with the number of steps that are done, and a few words."""
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"))
     with progress_bar(console, *columns, *time_columns()) as bar:
         task = bar.add_task(name, total=total, completed=done, state="")

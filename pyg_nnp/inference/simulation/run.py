@@ -53,7 +53,7 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
         with run_log(out / "logs") as console, final_error_logged(), _warnings_logged():
             log.info("Simulation %s, output in %s.", path, out.resolve())
             log.debug("Versions: %s", versions())
-            log.debug("All options:\n%s", format_yaml(config.to_dict()))
+            log.debug("All options:\n%s", format_yaml(config.model_dump(exclude_none=True)))
             converged = _run(config, out, saved, console)
             if not converged:
                 log.warning("Not converged. Take more steps, starting from the last frame of %s.", out / TRAJECTORY)

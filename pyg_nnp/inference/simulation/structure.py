@@ -36,9 +36,7 @@ def require_structure(path: Path) -> None:
 def read_structure(path: Path, charge: float | None) -> Atoms:
     """Read the last structure of a file: elements, positions, velocities and masses, without constraints.
 
-    Args:
-        path: of a format that ASE knows.
-        charge: total charge [e]; None takes that of the file, or 0.
+    Their total ``charge`` [e] is that of the file, or 0, where it is None.
 
     Raises:
         DataError: there is no such file, or ASE cannot read it, or it is periodic.
@@ -90,11 +88,6 @@ def check_atoms(atoms: Atoms, key: str, numbers: list[int]) -> None:
             raise ConfigError(
                 f"{key}: there is no atom {number}. The structure has {len(atoms)}, counted from 0 to {len(atoms) - 1}."
             )
-
-
-def largest_force(atoms: Atoms) -> float:
-    """Return the length of the largest force [eV/Å], constraints applied."""
-    return float(np.linalg.norm(atoms.get_forces(), axis=1).max())
 
 
 def allowed_gap(atoms: Atoms) -> float:

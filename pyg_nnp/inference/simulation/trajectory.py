@@ -33,12 +33,9 @@ _BONDED, _APART = 1.25, 1.6
 
 
 class Trajectory:
-    """Molecular dynamics at one of its steps; it can be stopped at any of them, and goes on with the same bits.
+    """Molecular dynamics at one of its steps.
 
-    Args:
-        options: from the configuration.
-        atoms: with calculator and constraints, where the simulation starts.
-        state: what :meth:`state` returned, to go on from there; None to start.
+    It can be stopped at any of them, and goes on from what :meth:`state` returned with the same bits.
     """
 
     def __init__(self, options: Dynamics, atoms: Atoms, state: Mapping[str, Any] | None) -> None:
@@ -102,16 +99,10 @@ class Trajectory:
         if (shortest < CLOSER or shortest > FARTHER) and not self.is_outside:
             self.is_outside = True
             self.distances.report(_OUTSIDE, f"Step {self.step} ({time:g} ps): ")
-        record.frame(self.atoms, step=self.step, time_ps=time)
-        record.row(
-            step=self.step,
-            time_ps=time,
-            potential_eV=potential,
-            kinetic_eV=kinetic,
-            total_eV=potential + kinetic,
-            temperature_K=self.temperature(),
-            shortest_vs_training=shortest,
-        )
+        about = {"step": self.step, "time_ps": time}
+        energies = {"potential_eV": potential, "kinetic_eV": kinetic, "total_eV": potential + kinetic}
+        record.frame(self.atoms, **about)
+        record.row(**about, **energies, temperature_K=self.temperature(), shortest_vs_training=shortest)
 
 
 class BondMonitor:
@@ -163,25 +154,14 @@ def _prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Gener
     # ASE divides by the moment of inertia about the axis of a linear molecule, too, and leaves that out afterwards
     with np.errstate(divide="ignore", invalid="ignore"):
         ZeroRotation(atoms, preserve_temperature=False)
-    return free - 3 - _rotations(atoms)
-
-
-def _rotations(atoms: Atoms) -> int:
-    """Return how many axes the molecule can turn about: none for an atom, two for a linear one."""
+    # an atom can turn about no axis, a linear molecule about two
     moments = atoms.get_moments_of_inertia()
-    return int((moments > 1e-6 * moments.max()).sum())
+    return free - 3 - int((moments > 1e-6 * moments.max()).sum())
 
 
 def _integrator(options: Dynamics, atoms: Atoms, random: np.random.Generator) -> MolecularDynamics:
-    timestep = options.timestep * units.fs
+    timestep, friction = options.timestep * units.fs, options.friction / units.fs
     if options.ensemble == "nve":
         return VelocityVerlet(atoms, timestep)
     # with fixcm the distribution would not be exactly that of the temperature
-    return Langevin(
-        atoms,
-        timestep,
-        temperature_K=options.temperature,
-        friction=options.friction / units.fs,
-        fixcm=False,
-        rng=random,
-    )
+    return Langevin(atoms, timestep, temperature_K=options.temperature, friction=friction, fixcm=False, rng=random)
