@@ -98,18 +98,18 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _data(path: Path) -> Iterator[str]:
-    from pyg_nnp.data.formats.contents import columns_of, guess_fields, is_gradient
-    from pyg_nnp.data.formats.readers import format_of
+    from pyg_nnp.data.formats.contents import guess_fields, is_gradient
+    from pyg_nnp.data.formats.readers import columns_of, format_of
 
     columns = columns_of(path)
     probably = {source: name for name, source in guess_fields(columns).items()}
     yield f"{path}: {format_of(path)}; arrays, or the first frame:"
-    for name, column in columns.items():
+    for name, (shape, dtype) in columns.items():
         field = probably.get(name)
         meaning = FIELDS[field].short_meaning if field else ""
         meaning = "gradients, minus the forces" if field == "Fa" and is_gradient(name) else meaning
         meaning = f"  probably {field}, {meaning}" if field else ""
-        yield f"  {name}: {column.shape} {column.dtype}{meaning}"
+        yield f"  {name}: {shape} {dtype}{meaning}"
 
 
 def _store(folder: Path) -> Iterator[str]:

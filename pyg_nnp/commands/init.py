@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pyg_nnp.commands.options import mapping_of
 from pyg_nnp.config.draft import Draft
-from pyg_nnp.data.formats.contents import columns_of, guess_fields, is_gradient
-from pyg_nnp.data.formats.readers import format_of, read_blocks
+from pyg_nnp.data.formats.contents import guess_fields, is_gradient
+from pyg_nnp.data.formats.readers import columns_of, format_of, read_blocks
 from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
@@ -36,7 +36,7 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
     columns = columns_of(path)
     guessed = guess_fields(columns)
     fields = {**{name: source for name, source in guessed.items() if source not in mapping.values()}, **mapping}
-    shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
+    shown = ", ".join(f"{name} {shape}" for name, (shape, _) in columns.items())
     for name in ("Ra", "Za"):
         if name not in fields:
             what = FIELDS[name].meaning

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pyg_nnp.data.block import Block
 from pyg_nnp.data.neighbors import full_neighbor_list
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.data.references import References, reference_energies
+from pyg_nnp.data.source import Block
 from pyg_nnp.data.split import split_dataset
 
 if TYPE_CHECKING:

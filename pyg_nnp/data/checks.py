@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pyg_nnp.data.block import Block
-from pyg_nnp.data.source import DataSource
+from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import BOHR_IN_ANGSTROM

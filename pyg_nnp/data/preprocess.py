@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from pyg_nnp.data.block import Block
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import file_names, read_blocks
 from pyg_nnp.data.references import read_atomic_energies
-from pyg_nnp.data.source import DataSource
+from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean

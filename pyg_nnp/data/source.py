@@ -1,4 +1,4 @@
-"""Where data come from: the file, and the names that fields have in it."""
+"""Where data come from, and the runs of frames that readers hand on and the store takes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,3 +34,23 @@ def frames_text(frames: Sequence[int] | NDArray[Any]) -> str:
     shown = ", ".join(str(int(frame)) for frame in frames[:5])
     more = f" and {len(frames) - 5} more" if len(frames) > 5 else ""
     return f"frame{'s' if len(frames) > 1 else ''} {shown}{more}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive frames under standard field names, nothing padded.
+
+    Attributes:
+        first: number of the first frame, counted from 0 over the whole data set.
+        arrays: per field an array whose rows are atoms, (A, ...), or molecules, (G, ...), as ``FIELDS`` says.
+            Always holds ``N`` (G,) and ``Za`` (A,), both int64. All else is in the type of the file, at least float64
+            where the file has integers or smaller floats.
+    """
+
+    first: int
+    arrays: dict[str, NDArray[Any]]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of molecules."""
+        return len(self.arrays["N"])

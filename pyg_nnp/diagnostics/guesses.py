@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.config.draft import one_line
-from pyg_nnp.data.block import Block
+from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
 from pyg_nnp.fields import FIELDS

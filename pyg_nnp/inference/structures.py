@@ -9,11 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_nnp.data.block import Block
 from pyg_nnp.data.checks import Checks
-from pyg_nnp.data.formats.readers import format_of
-from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
-from pyg_nnp.data.source import DataSource
+from pyg_nnp.data.formats.readers import OWN_NAMES, format_of, structure_blocks
+from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
     ShortestDistances,

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pyg_nnp.data.block import Block
 from pyg_nnp.data.formats.values import (
     Array,
     Origin,
@@ -22,6 +21,7 @@ from pyg_nnp.data.formats.values import (
     to_numbers,
     without_padding,
 )
+from pyg_nnp.data.source import Block
 from pyg_nnp.fields import FIELDS, SHAREABLE
 
 Layout = Literal["stacked", "concatenated", "single", "ragged"]

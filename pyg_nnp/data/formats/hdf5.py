@@ -1,17 +1,35 @@
 """HDF5 files: arrays of frames at the top level or in groups of any depth, each group with its own frames."""
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
-from pyg_nnp.data.block import Block
+import h5py
+import numpy as np
+
+from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import ArrayTypes, Format
-from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_hdf5
-from pyg_nnp.data.formats.hdf5_groups import group_blocks
+from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
+from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.source import Block
+from pyg_nnp.errors import DataError
+
+log = logging.getLogger(__name__)
+
+# the columns of a group, and where they come from
+_Group = tuple[Origin, dict[str, Any]]
+# field -> type in the file, and the same in memory for numpy and for HDF5; to find them out takes as long as to read
+_Types = dict[str, tuple[h5py.h5t.TypeID, np.dtype[Any], h5py.h5t.TypeID]]
 
 
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
+    """Yield the frames of all groups that have mapped names, in the order of their paths."""
     with open_hdf5(path) as file:
-        yield from group_blocks(path, file, mapping, frames_per_block)
+        blocks = _blocks(_groups(path, file, mapping, frames_per_block), frames_per_block)
+        yield from _joined(blocks, frames_per_block)
 
 
 def _array_types(path: Path) -> ArrayTypes:
@@ -19,11 +37,132 @@ def _array_types(path: Path) -> ArrayTypes:
         return first_datasets(path, file)
 
 
-FORMAT = Format(
-    "hdf5",
-    "an HDF5 file",
-    rb"\x89HDF\r\n\x1a\n",
-    _read,
-    names=lambda path: list(_array_types(path)),
-    array_types=_array_types,
-)
+def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[_Group]:
+    types: _Types = {}
+    paths = {source for source in mapping.values() if "/" in source}
+    names = set(mapping.values()) - paths
+    is_empty, left_out = True, 0
+    for place, group, datasets in walk(path, file, names.__contains__, paths):
+        if not datasets:
+            left_out += 1
+            example = place
+            continue
+        is_empty = False
+        origin = Origin(str(path), mapping, place)
+        yield origin, _columns(origin, datasets, group, types, frames_per_block)
+    if left_out:
+        log.warning(
+            "%s: %d groups, such as '%s', have nothing but soft links, and were not read.", path, left_out, example
+        )
+    if is_empty:
+        require(Origin(str(path), mapping), list(first_datasets(path, file)))
+
+
+def _columns(
+    origin: Origin,
+    datasets: Mapping[str, h5py.h5d.DatasetID],
+    group: h5py.h5g.GroupID,
+    types: _Types,
+    frames_per_block: int,
+) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    for name in origin.names:
+        dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
+        if name not in types or types[name][0] != in_file:
+            types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
+        _, dtype, in_memory = types[name]
+        if dtype.kind == "O" and h5py.check_string_dtype(dtype) is None:
+            instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
+            raise origin.error(f"{origin.field(name)} has rows of varying length. {instead}.")
+        if shape[:1] <= (frames_per_block,):
+            # one block needs it all, and an array answers every question several times faster than a data set
+            columns[name] = np.empty(shape, dtype)
+            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, columns[name], in_memory)
+        else:
+            column = h5py.Dataset(dataset)
+            columns[name] = _ChunkedColumn(column, frames_per_block) if column.chunks else column
+    return columns
+
+
+def _blocks(groups: Iterable[_Group], frames_per_block: int) -> Iterator[Block]:
+    first = 0
+    for one_frame_each, run in groupby(groups, lambda group: _is_one_frame(group[1])):
+        while chunk := list(islice(run, frames_per_block if one_frame_each else 1)):
+            for block in _of_chunk(chunk, first, frames_per_block):
+                yield block
+                first += block.num_frames
+
+
+def _is_one_frame(columns: Mapping[str, Any]) -> bool:
+    """Return whether a group holds one frame, in arrays without an axis of frames."""
+    Ra, N = columns["Ra"], columns.get("N")
+    in_memory = all(isinstance(column, np.ndarray) for column in columns.values())
+    return in_memory and Ra.ndim == 2 and (N is None or N.size == 1)
+
+
+def _of_chunk(groups: Sequence[_Group], first: int, frames_per_block: int) -> Iterator[Block]:
+    """Yield the blocks of one group, or of several that have one frame each."""
+    origin, _ = groups[0]
+    if len(groups) > 1:
+        columns = {name: [of_group[name] for _, of_group in groups] for name in origin.names}
+        try:
+            yield from list(Table(replace(origin, group="", first=first), columns).blocks(len(groups)))
+            return
+        except DataError:
+            # one by one, a message says which group is at fault
+            pass
+    for origin, of_group in groups:
+        table = Table(replace(origin, first=first), of_group)
+        yield from table.blocks(frames_per_block)
+        first += table.num_frames
+
+
+class _ChunkedColumn:
+    """A data set in chunks, which may span more frames than a block: read by whole chunks, each but once."""
+
+    def __init__(self, column: h5py.Dataset, frames_per_block: int) -> None:
+        self._column = column
+        self.shape, self.ndim, self.dtype = column.shape, column.ndim, column.dtype
+        chunk = column.chunks[0]
+        self._size = -(-frames_per_block // chunk) * chunk  # rows read at a time
+        self._first = -1
+        self._rows: Any = None
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    def __getitem__(self, key: slice | tuple[()]) -> Any:
+        if not isinstance(key, slice):
+            return self._column[key]
+        start, stop, _ = key.indices(len(self))
+        parts = [self._column[:0]]
+        for first in range(start // self._size * self._size, stop, self._size):
+            if first != self._first:
+                self._rows = None  # so that memory never holds two of them
+                self._rows, self._first = self._column[first : first + self._size], first
+            parts.append(self._rows[max(start - first, 0) : stop - first])
+        return np.concatenate(parts)
+
+
+def _joined(blocks: Iterable[Block], frames_per_block: int) -> Iterator[Block]:
+    """Join blocks as far as they fit, since a group often holds few frames."""
+    waiting: list[Block] = []
+    num_frames = 0
+    for block in blocks:
+        if waiting and num_frames + block.num_frames > frames_per_block:
+            yield _concatenate(waiting)
+            waiting, num_frames = [], 0
+        waiting.append(block)
+        num_frames += block.num_frames
+    if waiting:
+        yield _concatenate(waiting)
+
+
+def _concatenate(blocks: Sequence[Block]) -> Block:
+    first = blocks[0]
+    if len(blocks) == 1:
+        return first
+    return Block(first.first, {name: np.concatenate([b.arrays[name] for b in blocks]) for name in first.arrays})
+
+
+FORMAT = Format("hdf5", "an HDF5 file", rb"\x89HDF\r\n\x1a\n", _read, _array_types)

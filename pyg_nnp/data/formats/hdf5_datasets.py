@@ -24,7 +24,7 @@ Found = tuple[str, h5py.h5g.GroupID, Datasets]
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file, to be read with :func:`walk`.
+    """Open a file of unknown origin.
 
     Raises:
         DataError: if it is no HDF5 file, or is damaged.
@@ -55,7 +55,7 @@ def walk(path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: C
 
     Args:
         path: of the file, for messages.
-        file: the open file.
+        file: from :func:`open_hdf5`.
         is_wanted: called with the name of a link.
         paths: of wanted data sets that lie deeper, from the group; from the file if they begin with ``/``.
 
@@ -126,9 +126,8 @@ def first_datasets(path: Path, file: h5py.File) -> ArrayTypes:
     for _, _, datasets in walk(path, file, lambda name: name not in first):
         for name, dataset in datasets.items():
             # no data set is kept open, of which there may be many
-            elsewhere = lies_elsewhere(dataset)
-            about = ((), np.dtype(object)) if elsewhere else (dataset.shape or (), dataset.dtype)
-            first.setdefault(name, about)
+            elsewhere = _lies_elsewhere(dataset)
+            first[name] = ((), np.dtype(object)) if elsewhere else (dataset.shape or (), dataset.dtype)
     return first
 
 
@@ -161,7 +160,7 @@ def open_column(
         # what has the name is no data set, or leads nowhere
         known = [text for text in (link.decode(errors="replace") for link in links) if text != source]
         raise origin.error(origin.missing(name, known))
-    if lies_elsewhere(dataset):
+    if _lies_elsewhere(dataset):
         raise origin.error(f"{origin.field(name)} lies in other files, which are not read. Store it in this one.")
     shape, in_file = dataset.shape, dataset.get_type()
     if shape is None:
@@ -173,7 +172,7 @@ def open_column(
     return dataset, shape, in_file
 
 
-def lies_elsewhere(dataset: h5py.h5d.DatasetID) -> bool:
+def _lies_elsewhere(dataset: h5py.h5d.DatasetID) -> bool:
     """Return whether a data set lies in other files; even its shape may be there."""
     # what has a place in this file lies in no other; to ask for more takes as long as to open it
     if dataset.get_offset() is not None:
@@ -191,7 +190,6 @@ def _open(group: h5py.h5g.GroupID, link: bytes) -> h5py.h5d.DatasetID | None:
 
 
 def _fault(link: str, kind: int) -> str | None:
-    """Return what is wrong with a link that leads to another file or lies too deep."""
     if kind not in _WITHIN:
         shown = link.encode(errors="surrogateescape").decode(errors="replace")
         return f"'{shown}' is a link to another file, which is not read"

@@ -11,10 +11,10 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from pyg_nnp.data.block import Block
 from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import ArrayTypes, Format
 from pyg_nnp.data.formats.values import Array, Origin, check_packed
+from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
 
 _HEADERS = {
@@ -29,12 +29,7 @@ _COMPRESSIONS = (ZIP_STORED, ZIP_DEFLATED)  # those of numpy; for another a file
 
 
 @contextmanager
-def open_npz(path: Path) -> Iterator[ZipFile]:
-    """Open an npz file.
-
-    Raises:
-        DataError: if it is none, or its list of arrays is damaged.
-    """
+def _open_npz(path: Path) -> Iterator[ZipFile]:
     with path.open("rb") as file:  # which is closed here even where columns are still referred to
         try:
             archive = ZipFile(file)
@@ -46,21 +41,17 @@ def open_npz(path: Path) -> Iterator[ZipFile]:
 
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     origin = Origin(str(path), mapping)
-    with open_npz(path) as archive:
-        require(origin, list(npz_members(archive)))
-        columns = {name: npz_column(origin, name, archive) for name in mapping}
+    with _open_npz(path) as archive:
+        require(origin, list(_members(archive)))
+        found = {name: NpzColumn(origin, name, archive) for name in mapping}
+        columns = {name: column[()] if column.is_fortran else column for name, column in found.items()}
         yield from Table(origin, columns).blocks(frames_per_block)
-
-
-def _names(path: Path) -> list[str]:
-    with open_npz(path) as archive:
-        return list(npz_members(archive))
 
 
 def _array_types(path: Path) -> ArrayTypes:
     found: ArrayTypes = {}
-    with open_npz(path) as archive:
-        for name in npz_members(archive):
+    with _open_npz(path) as archive:
+        for name in _members(archive):
             try:
                 column = NpzColumn(Origin(str(path), {name: name}), name, archive)
             except DataError:
@@ -70,19 +61,9 @@ def _array_types(path: Path) -> ArrayTypes:
     return found
 
 
-def npz_members(archive: ZipFile) -> dict[str, str]:
+def _members(archive: ZipFile) -> dict[str, str]:
     """Return array name -> name in the archive, which has an ending more."""
     return {member.removesuffix(".npy"): member for member in archive.namelist()}
-
-
-def npz_column(origin: Origin, name: str, archive: ZipFile) -> "NpzColumn | Array":
-    """Return the array of a field: one to be read in pieces, or a whole one if it is in Fortran order.
-
-    Raises:
-        DataError: if it is no array, is damaged, or holds Python objects, whose pickle is never loaded.
-    """
-    column = NpzColumn(origin, name, archive)
-    return column[()] if column.is_fortran else column
 
 
 class NpzColumn:
@@ -92,15 +73,10 @@ class NpzColumn:
     or not; any other slice starts again at the first row. The checksum is that of the whole array, so it is compared
     when the last row is read.
 
-    Args:
-        origin: where the column comes from.
-        name: the field.
-        archive: the open file.
-
     Attributes:
         shape: of the array.
         dtype: of the array.
-        is_fortran: whether it is in Fortran order, in which rows do not follow each other: it is always read whole.
+        is_fortran: whether it is in Fortran order, in which rows do not follow each other: it is to be read whole.
 
     Raises:
         DataError: if it is no array, is damaged, or holds Python objects. The pickle of objects is never loaded.
@@ -114,7 +90,7 @@ class NpzColumn:
 
     def __init__(self, origin: Origin, name: str, archive: ZipFile) -> None:
         self._origin, self._name, self._archive = origin, name, archive
-        self._member = npz_members(archive)[origin.names[name]]
+        self._member = _members(archive)[origin.names[name]]
         with self._named_errors():
             self._begin()
             info = archive.getinfo(self._member)
@@ -136,11 +112,7 @@ class NpzColumn:
         return len(self.shape)
 
     def __getitem__(self, key: slice | tuple[()]) -> Array:
-        """Return rows, or with ``()`` the whole array.
-
-        Raises:
-            DataError: if the file is damaged.
-        """
+        """Return rows, or with ``()`` the whole array."""
         with self._named_errors():
             if not isinstance(key, slice):
                 self._begin()
@@ -195,4 +167,4 @@ class NpzColumn:
         return self._origin.error(f"{self._origin.field(self._name)} {what}.")
 
 
-FORMAT = Format("npz", "an npz file", rb"PK(\x03\x04|\x05\x06)", _read, _names, _array_types)
+FORMAT = Format("npz", "an npz file", rb"PK(\x03\x04|\x05\x06)", _read, _array_types)

@@ -13,12 +13,11 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from pyg_nnp.data.block import Block
 from pyg_nnp.data.formats.columns import Table, as_column, require
-from pyg_nnp.data.formats.format import ArrayTypes, Format
-from pyg_nnp.data.formats.frame_dicts import frame_blocks, value_types
+from pyg_nnp.data.formats.format import ArrayTypes, Format, frame_blocks, value_types
 from pyg_nnp.data.formats.pickle_constructors import ALLOWED, Array, Dtype, RefusedError, plain_keys
 from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
 
 _ADVICE = {
@@ -35,9 +34,6 @@ _PYTHON: Any = pickle._Unpickler
 
 def load_pickle(path: Path) -> Any:
     """Read a pickle of numbers, texts, numpy arrays and plain containers.
-
-    Args:
-        path: the file.
 
     Returns:
         What the file holds; arrays may be of a subclass of ``numpy.ndarray``, and each mapping is a dict.
@@ -67,10 +63,6 @@ class _Unpickler(_PYTHON):  # type: ignore[misc]
 
     The one in C fills up to 64 GB for an index of 4 bytes, and ends the process for keys that are nested deeply, before
     anything here is asked.
-
-    Args:
-        file: open.
-        size: bytes in it.
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_PYTHON.dispatch)
@@ -176,27 +168,20 @@ def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iter
         yield from frame_blocks(path, content, mapping, frames_per_block)
         return
     origin = Origin(str(path), mapping)
-    require(origin, _texts(content))
+    require(origin, [key for key in content if isinstance(key, str)])
     columns = {name: as_column(content[source]) for name, source in mapping.items()}
     yield from Table(origin, columns).blocks(frames_per_block)
 
 
-def _names(path: Path) -> list[str]:
-    content = _frames_or_columns(path)
-    return _texts(content if isinstance(content, dict) else chain.from_iterable(content))
-
-
 def _array_types(path: Path) -> ArrayTypes:
     content = _frames_or_columns(path)
-    return value_types(content if isinstance(content, dict) else content[0] if content else {})
+    first: dict[Any, Any] = {}
+    for part in [content] if isinstance(content, dict) else content:
+        first |= {key: value for key, value in part.items() if key not in first}
+    return value_types(first)
 
 
 def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
-    """Return the columns or the frames of a pickle.
-
-    Raises:
-        DataError: it holds something else.
-    """
     content = load_pickle(path)
     expected = "expected a list of dicts, one per frame, or a dict of columns"
     if isinstance(content, dict):
@@ -209,8 +194,4 @@ def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
     return content
 
 
-def _texts(keys: Iterable[Any]) -> list[str]:
-    return [key for key in dict.fromkeys(keys) if isinstance(key, str)]
-
-
-FORMAT = Format("pickle", "a pickle", rb"\x80[\x02-\x05]", _read, _names, _array_types)
+FORMAT = Format("pickle", "a pickle", rb"\x80[\x02-\x05]", _read, _array_types)

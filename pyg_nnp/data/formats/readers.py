@@ -4,13 +4,17 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pyg_nnp.data.block import Block
-from pyg_nnp.data.formats import ase_database, extxyz, hdf5, npz, pickles
-from pyg_nnp.data.formats.format import Format
+from pyg_nnp.data.formats import ase_files, hdf5, npz, pickles
+from pyg_nnp.data.formats.format import ArrayTypes, Format, frame_blocks
+from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError, did_you_mean
+from pyg_nnp.fields import FEATURES
 
-FORMATS = {one.name: one for one in (pickles.FORMAT, npz.FORMAT, hdf5.FORMAT, extxyz.FORMAT, ase_database.FORMAT)}
+FORMATS = {one.name: one for one in (pickles.FORMAT, npz.FORMAT, hdf5.FORMAT, ase_files.EXTXYZ, ase_files.DATABASE)}
 """All formats by their names. A new reader is a module with a ``FORMAT``, and an entry here and in ``Datahub``."""
+
+OWN_NAMES = tuple(one.name for one in FORMATS.values() if one.frames is None)
+"""Formats in which names and units are the user's own."""
 
 # first bytes of other files -> what they are
 _FOREIGN = {
@@ -44,6 +48,35 @@ def read_blocks(
     return _not_empty(path, FORMATS[data_format].read(path, mapping, frames_per_block))
 
 
+def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]:
+    """Read structures without labels, to be predicted: from a data file, or whatever ASE reads.
+
+    Args:
+        path: the file.
+        features: standard name -> name in the file. In files that ASE reads positions and elements are always under
+            ASE's own names.
+
+    Yields:
+        Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is 0 where the file has none, in the units of the file.
+
+    Raises:
+        DataError: it cannot be read, lacks a name, or has periodic cells.
+    """
+    data_format = format_of(path)
+    if data_format in OWN_NAMES:
+        names = file_names(path, data_format)
+        wanted = [name for name in FEATURES if name in ("Ra", "Za") or features.get(name) in names]
+        blocks = read_blocks(path, data_format, {name: features[name] for name in wanted})
+    else:
+        charge = features.get("Q", "charge")
+        read = FORMATS[data_format].frames if data_format else None
+        frames = ({charge: 0.0, **frame} for frame in (read or ase_files.other_frames)(path))
+        blocks = frame_blocks(path, frames, {"Ra": "positions", "Za": "numbers", "Q": charge})
+    for block in blocks:
+        block.arrays.setdefault("Q", block.arrays["N"] * 0.0)
+        yield block
+
+
 def file_names(path: Path, data_format: str) -> list[str]:
     """Return the names of what a data file holds.
 
@@ -55,7 +88,20 @@ def file_names(path: Path, data_format: str) -> list[str]:
     """
     path = Path(path)
     _check_file(path, data_format)
-    return FORMATS[data_format].names(path)
+    return list(FORMATS[data_format].array_types(path))
+
+
+def columns_of(path: Path) -> ArrayTypes:
+    """Return the names in a data file of any known format, with shape and type of the first array of each.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    data_format = format_of(path)
+    if data_format is None:
+        known = "pickle, npz, hdf5, extxyz or an ASE database"
+        raise DataError(f"{path}: this is no data file of a known format: {known}.")
+    return FORMATS[data_format].array_types(path)
 
 
 def format_of(path: Path) -> str | None:

@@ -5,6 +5,7 @@ import pytest
 from frame_files import R2, TWO, read, save_hdf5
 from numpy.testing import assert_array_equal
 
+from pyg_nnp.data.formats.readers import columns_of
 from pyg_nnp.errors import DataError
 
 
@@ -89,3 +90,16 @@ def test_hdf5_without_what_is_needed(tmp_path):
         read(path, "hdf5", {"Ra": "R", "Za": "E"})
     with pytest.raises(DataError, match=r"there is no 'x' \(Ra\)\. Did you mean 'R'\? It has: E, R, z\."):
         read(path, "hdf5", {"Ra": "x", "Za": "y"})
+
+
+def test_what_is_in_other_files_is_not_even_looked_at(tmp_path):
+    """The shape of a virtual data set may be that of another file, which would be opened for it."""
+    save_hdf5(tmp_path / "other.h5", R=R2)
+    path = save_hdf5(tmp_path / "a.h5", z=[6, 1])
+    with h5py.File(path, "r+") as file:
+        layout = h5py.VirtualLayout(R2.shape, "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "R", R2.shape)
+        file.create_virtual_dataset("R", layout)
+    columns = columns_of(path)
+    assert columns["R"] == ((), "O")
+    assert columns["z"][0] == (2,)

@@ -19,7 +19,7 @@ from frame_files import (
 )
 from numpy.testing import assert_array_equal
 
-from pyg_nnp.data.formats import hdf5_groups
+from pyg_nnp.data.formats import hdf5
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.readers import file_names, read_blocks
 from pyg_nnp.errors import DataError
@@ -92,7 +92,7 @@ def test_groups_of_one_molecule_are_checked_together_and_others_are_not(tmp_path
             lengths.append(len(columns["Ra"]))
             super().__init__(origin, columns)
 
-    monkeypatch.setattr(hdf5_groups, "Table", Noted)
+    monkeypatch.setattr(hdf5, "Table", Noted)
     assert_same(read(path, "hdf5", NAMES, 4), expected_arrays(frames))
     assert lengths == [4, 5]  # four frames, then one of five atoms
     lengths.clear()

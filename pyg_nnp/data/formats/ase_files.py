@@ -1,0 +1,159 @@
+"""Files that ASE reads: extended XYZ, its own databases (SQLite), and whatever else it knows."""
+
+import io
+import json
+import math
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import ase.db
+import numpy as np
+from ase import Atoms
+from ase.db.core import bytes_to_object
+from ase.db.row import AtomsRow
+from ase.io import iread, jsonio
+from ase.io.extxyz import read_xyz
+
+from pyg_nnp.data.formats.format import Frame, frame_format
+from pyg_nnp.data.formats.values import Origin, check_sizes
+from pyg_nnp.errors import DataError
+
+_COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type
+_connect: Any = ase.db.connect  # neither has types
+_from_json: Any = jsonio.decode
+_ROWS = 1000  # rows of a database held in memory at a time
+_BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
+
+
+def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
+    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word.
+
+    Raises:
+        DataError: the cell is periodic.
+    """
+    if np.any(pbc):
+        what = "the cell is periodic, but a potential here knows molecules alone"
+        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
+        raise DataError(f"{path}: frame {frame}: {what}. {instead}.")
+
+
+def other_frames(path: Path) -> Iterator[Frame]:
+    """Yield the frames of any file that ASE reads.
+
+    Raises:
+        DataError: it cannot be read, or has periodic cells.
+    """
+    try:
+        for frame, atoms in enumerate(iread(path)):
+            refuse_periodic(path, frame, atoms.pbc)
+            yield _fields(atoms)
+    except DataError:
+        raise
+    except Exception as error:  # each of ASE's readers has its own
+        raise DataError(f"{path}: ASE cannot read this file ({type(error).__name__}: {error}).") from error
+
+
+def _fields(atoms: Atoms) -> Frame:
+    results = atoms.calc.results if atoms.calc else {}
+    own = {"natoms": len(atoms), "symbols": list(atoms.symbols)}
+    return {**own, **atoms.info, **atoms.arrays, **results}
+
+
+def _xyz_frames(path: Path) -> Iterator[Frame]:
+    # ASE's own loop over a file ends at the first blank line, without a word; this one passes it by.
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        headers = (line for line in lines if line.strip())
+        for frame, header in enumerate(headers):
+            if not re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
+                what = f"expected the number of atoms, found '{header.strip()[:40]}'"
+                raise DataError(f"{path}: frame {frame}: {what}.")
+            num_atoms = int(header)
+            check_sizes(Origin(str(path), {}, first=frame), np.array([num_atoms]))
+            body = list(islice(lines, num_atoms + 1))
+            if len(body) <= num_atoms:
+                raise DataError(f"{path}: frame {frame}: the file ends before the last of {num_atoms} atoms.")
+            columns, values = sum(map(float, _COLUMNS.findall(body[0]))), len(body[1].split())
+            if columns > values:  # ASE makes them all before it looks
+                what = f"Properties names {columns:g} columns, but the first atom has {values} values"
+                raise DataError(f"{path}: frame {frame}: {what}.")
+            yield _xyz_frame(path, frame, header + "".join(body))
+
+
+def _xyz_frame(path: Path, frame: int, text: str) -> Frame:
+    try:
+        atoms: Atoms = next(read_xyz(io.StringIO(text), slice(None)))
+    except KeyError as error:
+        raise DataError(f"{path}: frame {frame}: {error} is no element.") from error
+    except Exception as error:  # ASE has no error of its own for each mistake in a file
+        raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
+    refuse_periodic(path, frame, atoms.pbc)
+    return _fields(atoms)
+
+
+def _database_frames(path: Path) -> Iterator[Frame]:
+    """Yield the results of the calculator, the key-value pairs and the data of each row, besides the structure."""
+    _check_database(path)
+    frame, last_id = 0, 0
+    with _connect(path, type="db", create_indices=False, use_lock_file=False) as database:
+        database.decode = _decode
+        while True:
+            try:
+                rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
+                for number, row in enumerate(rows):
+                    refuse_periodic(path, frame + number, row.pbc)
+                frames = [_row_fields(row) for row in rows]
+            except DataError:
+                raise
+            except Exception as error:  # damaged data end as anything
+                what = f"ASE cannot read frame {frame} or one of the {_ROWS} after it ({error})"
+                raise DataError(f"{path}: {what}.") from error
+            if not frames:
+                return
+            yield from frames
+            frame, last_id = frame + len(rows), rows[-1].id
+
+
+def _row_fields(row: AtomsRow) -> Frame:
+    # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
+    stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
+    return {"natoms": row.natoms, "symbols": row.symbols, **row.data, **stored}
+
+
+def _check_database(path: Path) -> None:
+    """Look without writing: ASE would add its tables to a database that has none."""
+    instead = "Write one with ase.db.connect('dataset.db'), or set another data_format"
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            # a view or a computed column (a hidden one) is a program
+            tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = 'systems' AND type = 'table'"
+            computed = "SELECT COUNT(*) FROM pragma_table_xinfo('systems') WHERE hidden <> 0"
+            counts = [connection.execute(query).fetchone()[0] for query in (tables, computed)]
+    except sqlite3.Error as error:
+        what = f"this is not an ASE database (SQLite), or it is damaged ({error})"
+        raise DataError(f"{path}: {what}. {instead}.") from error
+    if counts != [1, 0]:
+        raise DataError(f"{path}: this SQLite database is not one of ASE. {instead}.")
+
+
+def _decode(text: str | bytes, lazy: bool = False) -> Any:
+    """Decode what ASE keeps as JSON; an array is not made before it is known that its numbers are there."""
+    if isinstance(text, bytes):
+        return bytes_to_object(text)
+    json.loads(text, object_hook=_check_array)
+    return _from_json(text)
+
+
+def _check_array(found: dict[str, Any]) -> None:
+    if "__ndarray__" in found:
+        shape, _, numbers = found["__ndarray__"]
+        if math.prod(shape) > len(numbers):
+            raise ValueError(f"an array of shape {shape} with {len(numbers)} numbers")
+
+
+EXTXYZ = frame_format("extxyz", "an XYZ file", rb"[ \t]*\d+[ \t]*\r?\n", _xyz_frames)
+DATABASE = frame_format("ase", "an SQLite database", rb"SQLite format 3\0", _database_frames)
