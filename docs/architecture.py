@@ -18,11 +18,11 @@ from measure_structure import Package  # noqa: E402
 STEPS = {
     "file": "",
     "reader": "data.formats.readers",
-    "blocks": "data.block",
+    "blocks": "data.source",
     "checks": "data.checks",
     "store": "data.store.writer",
     "rows": "data.store.rows",
-    "batch": "data.batches",
+    "batch": "data.frames",
     "potential": "potential.potential",
     "predictions": "inference.predict",
     "errors": "training.metrics",

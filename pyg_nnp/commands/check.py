@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor
+from torch_geometric import seed_everything
 
 from pyg_nnp.config import Config, load_config
 from pyg_nnp.data import MoleculeDataset, split_dataset
@@ -16,7 +17,6 @@ from pyg_nnp.errors import ConfigError
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log
-from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.callbacks.tensorboard import FOLDER
 
 log = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch_geometric import seed_everything
 
 from pyg_nnp.commands.check import active_models, make_folder, prepare
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.model import check_prediction
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
-from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.callbacks.standard import Reporting, check_tensorboard, standard_callbacks
 from pyg_nnp.training.initial import build_initial
 from pyg_nnp.training.model_training import train_model

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,12 +10,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
-from pyg_nnp.data.batches import make_batch
-from pyg_nnp.data.load import load_frames
+from pyg_nnp.data.frames import load_frames, make_batch
 from pyg_nnp.data.loader_processes import LoaderProcesses
 from pyg_nnp.data.preprocess import preprocess
-from pyg_nnp.data.summary import DatasetSummary, LazySummary
-from pyg_nnp.data.summary_file import KeptSummary
+from pyg_nnp.data.summary import DatasetSummary, kept_summary, summarize
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -64,7 +63,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         self.folder = Path(store_folder)
         self._frames, self.info = load_frames(self.folder, dtype, in_memory, verify)
         self._subset: Tensor | None = None
-        self._summary: LazySummary = KeptSummary(self.folder, self.info.digest, dtype)
+        self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, self.info.digest, dtype)
+        self._summary: DatasetSummary | None = None
         self.num_workers = 0 if self.in_memory else num_workers
         self._processes = LoaderProcesses()
 
@@ -115,7 +115,9 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @property
     def summary(self) -> DatasetSummary:
         """What is known of all frames, kept with the store; that of a subset or a copy is made anew."""
-        return self._summary.of(self.blocks(self.fields))
+        if self._summary is None:
+            self._summary = self._summarize(self.blocks(self.fields))
+        return self._summary
 
     @property
     def elements(self) -> list[int]:
@@ -208,7 +210,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return the subset that slices, lists, index arrays or boolean masks select; memory is shared with it."""
         part: MoleculeDataset = super().index_select(idx)
         part._subset = torch.as_tensor(list(part.indices()), dtype=torch.int64)
-        part._summary = LazySummary()
+        part._summarize, part._summary = summarize, None
         return part
 
     def copy(self, idx: Any = None) -> "MoleculeDataset":

@@ -1,5 +1,6 @@
-"""Numbers that describe each frame: shape, order of the elements, shortest distances."""
+"""Numbers that describe each frame: shape, order of the elements, shortest distances, and those of its labels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyg_nnp.functional.geometry import all_pairs, pair_distances
+from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
 
 Array = NDArray[Any]
 
@@ -16,6 +17,33 @@ NUMBER_OF_ELEMENTS = 119
 
 # By atomic number. Sums of random numbers tell compositions apart, those of whole numbers do not.
 _WEIGHTS = np.stack([np.ones(119), 1 + np.arange(119) ** 0.5, np.random.default_rng(0).uniform(1, 2, 119)])
+
+
+def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Return what :class:`pyg_nnp.data.summary.DatasetSummary` keeps of each frame.
+
+    Args:
+        piece: field -> its rows of some frames, with all their pairs of atoms in memory at once.
+    """
+    N, ptr = piece["N"], offsets(piece["N"]).numpy()
+    count, frames = len(N), np.repeat(np.arange(len(N)), N.numpy())
+    pair_counts, pair_keys, shortest = _shortest_in_frames(piece["Ra"], piece["Za"], N)
+    found = {
+        "sizes": N.numpy(),
+        "order": _order_keys(piece["Za"].numpy(), ptr),
+        "shape": shape_invariants(piece["Ra"].double().numpy(), piece["Za"].numpy(), frames, count),
+        "pair_counts": pair_counts,
+        "pair_keys": pair_keys,
+        "pair_distances": shortest,
+    }
+    found |= {name: piece[name].double().numpy() for name in ("Q", "E") if name in piece}
+    if "Fa" in piece:
+        Fa = piece["Fa"].double().numpy()
+        found["largest_force"] = np.maximum.reduceat(np.linalg.norm(Fa, axis=1), ptr[:-1])
+        found["net_force"] = np.linalg.norm(sums(Fa, frames, count), axis=1)
+    if "Qa" in piece:
+        found["charge_error"] = sums(piece["Qa"].double().numpy(), frames, count) - found["Q"]
+    return found
 
 
 def sums(values: Array, frames: Array, count: int) -> Array:
@@ -51,13 +79,8 @@ def shape_invariants(Ra: Array, Za: Array, frames: Array, count: int) -> Array:
     return np.stack([*columns, sums(_WEIGHTS[2][Za], frames, count)], axis=1)
 
 
-def order_keys(Za: Array, ptr: Array) -> Array:
-    """Return (G,) keys of the sequences of atomic numbers, a hash of 64 bits.
-
-    Args:
-        Za: (A,) atomic numbers.
-        ptr: (G + 1,) first atom of each frame.
-    """
+def _order_keys(Za: Array, ptr: Array) -> Array:
+    """Return (G,) keys of the sequences of atomic numbers, a hash of 64 bits."""
     places = np.arange(len(Za)) - np.repeat(ptr[:-1], np.diff(ptr))
     keys = (Za * 100_003 + places + 1).astype(np.uint64)
     # the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), so that the sum over a frame tells orders apart
@@ -66,13 +89,8 @@ def order_keys(Za: Array, ptr: Array) -> Array:
     return np.add.reduceat(keys ^ (keys >> np.uint64(31)), ptr[:-1])
 
 
-def shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array, Array]:
+def _shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array, Array]:
     """Find the shortest distance of each two elements in each frame.
-
-    Args:
-        Ra: (A, 3) positions.
-        Za: (A,) atomic numbers.
-        N: (G,) numbers of atoms.
 
     Returns:
         (G,) number of pairs of elements in each frame, and for these, frame by frame, (M,) keys as
@@ -93,5 +111,5 @@ def shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array,
 
 
 def elements_of(key: int) -> tuple[int, int]:
-    """Return the two atomic numbers of a key of :func:`shortest_in_frames`, the smaller one first."""
+    """Return the two atomic numbers of a key of a pair, the smaller one first."""
     return divmod(key, NUMBER_OF_ELEMENTS)

@@ -1,15 +1,20 @@
 """All frames of a data set as flat rows, in memory or in a file, from which any frames are gathered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Batch, Data
 
 from pyg_nnp.data.neighbors import NeighborLists
+from pyg_nnp.data.store.layout import StoreInfo, open_store, read_neighbor_lists, read_shared, stored_rows
 from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.runtime.memory import available_memory
 
 
 @dataclass(frozen=True)
@@ -123,3 +128,66 @@ class Frames:
     @cached_property
     def _first_atoms(self) -> Tensor:
         return offsets(self.sizes)[:-1]
+
+
+def load_frames(
+    folder: Path, dtype: torch.dtype, in_memory: bool | None = None, verify: bool = True
+) -> tuple[Frames, StoreInfo]:
+    """Open the frames of a store.
+
+    Args:
+        folder: of the store.
+        dtype: of fields that follow the precision of training.
+        in_memory: whether all rows are read now; None: where they take at most half of the free memory.
+        verify: False where the checksum of the store was compared just before.
+
+    Raises:
+        DataError: if there is no store, or it is damaged, incomplete, or of another version.
+    """
+    types = {"int": torch.int64, "float": dtype, "float64": torch.float64}
+    dtypes = {name: types[field.dtype] for name, field in FIELDS.items()}
+    with open_store(folder, verify=verify) as (info, file):
+        stored = stored_rows(file, info, dtypes)
+        values: dict[str, Tensor | StoredRows] = {n: read_shared(file, n, dtypes[n]) for n in info.shared}
+        lists = read_neighbor_lists(file)
+        sizes = stored.pop("N").read_all() if "N" in stored else read_shared(file, "N", torch.int64)
+    shared = set(info.shared)
+    if len(lists) == 1:
+        # all frames have one size, whether or not the store was told to look
+        shared.add("N")
+        sizes = sizes[:1].clone()
+    if in_memory is None:
+        in_memory = sum(rows.nbytes for rows in stored.values()) <= available_memory() // 2
+    values |= {name: rows.read_all() if in_memory else rows for name, rows in stored.items()}
+    return Frames(values | {"N": sizes}, frozenset(shared), sizes, info.num_frames, NeighborLists(lists)), info
+
+
+def make_batch(frames: Frames, indices: Tensor, fields: Sequence[str]) -> Batch:
+    """Return what ``Batch.from_data_list`` would make of some frames, without a loop over them.
+
+    Args:
+        frames: all frames.
+        indices: (G,) which of them.
+        fields: names of the fields that the batch gets.
+    """
+    chosen = frames.select(indices)
+    count = len(indices)
+    graph_ptr = torch.arange(count + 1, device=frames.device)
+    no_shift = torch.zeros(count, dtype=torch.int64, device=frames.device)
+    batch = Batch(_base_cls=Data)
+    slices: dict[str, Tensor] = {}
+    shifts: dict[str, Tensor] = {}
+    for name in fields:
+        batch[name] = frames.gather(name, chosen)
+        slices[name] = chosen.ptr if FIELDS[name].level == "atom" else graph_ptr
+        shifts[name] = no_shift
+    batch.edge_index, slices["edge_index"] = frames.edges(chosen)
+    shifts["edge_index"] = chosen.ptr[:-1]
+    sizes = chosen.sizes.tolist()
+    batch.num_nodes = sum(sizes)
+    batch.batch = graph_ptr[:-1].repeat_interleave(chosen.ptr.diff(), output_size=sum(sizes))
+    batch.ptr = chosen.ptr
+    # what Batch.from_data_list leaves behind for to_data_list and get_example
+    batch._num_nodes = sizes
+    batch._num_graphs, batch._slice_dict, batch._inc_dict = count, slices, shifts
+    return batch

@@ -25,10 +25,10 @@ from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
-def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Path:
+def preprocess(config: "Config", out: Path) -> Path:
     """Make the store of the data set that a configuration describes, or find it made already.
 
     The hash in the store's name covers the content of the data file and of the CSV of reference energies, the field
@@ -39,7 +39,6 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
     Args:
         config: the configuration.
         out: the folder that gets ``processed_dataset_<hash>``.
-        log: where steps are reported.
 
     Returns:
         The folder of the store.
@@ -64,8 +63,8 @@ def preprocess(config: "Config", out: Path, log: logging.Logger = logger) -> Pat
     if hub.preload and not any(folder.glob(f".*{PARTIAL}")) and _damage(folder, store_hash) is None:
         log.info(found)
         return folder
-    preparation = _Preparation(hub, sources, options, energies, log)
-    with locked_folder(folder, log):
+    preparation = _Preparation(hub, sources, options, energies)
+    with locked_folder(folder):
         # another process may have been here first
         if hub.preload and (folder / FILE_NAME).exists():
             damage = _damage(folder, store_hash)
@@ -86,9 +85,8 @@ class _Preparation:
         sources: dict[str, str],
         options: Mapping[str, Any],
         energies: Mapping[int, float] | None,
-        log: logging.Logger,
     ) -> None:
-        self._hub, self._sources, self._options, self._energies, self._log = hub, sources, options, energies, log
+        self._hub, self._sources, self._options, self._energies = hub, sources, options, energies
         self._check = Checks(DataSource(hub.data_path, sources), options["Bohr_in_R"])
         if "Q" not in sources:
             _refuse_unmapped_charge(hub, sources)
@@ -101,7 +99,7 @@ class _Preparation:
             DataError: the data file does not hold what it must, or was changed meanwhile, as ``is_unchanged`` tells.
         """
         path = Path(self._hub.data_path)
-        self._log.info("%s: preprocessing into %s", path, folder)
+        log.info("%s: preprocessing into %s", path, folder)
         start = perf_counter()
         with write_store(
             folder,
@@ -115,7 +113,7 @@ class _Preparation:
                 writer.append(self._prepared(block))
             if not is_unchanged():
                 raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
-        self._log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
+        log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
 
     def _prepared(self, block: Block) -> dict[str, Any]:
         arrays = dict(block.arrays)

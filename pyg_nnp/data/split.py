@@ -14,19 +14,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.runtime.files import locked_folder, write_durably
+from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Splitter
 
 LAYOUT = 2
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
-def split_dataset(
-    splitter: "Splitter", num_frames: int, store_hash: str, folder: Path, log: logging.Logger = logger
-) -> dict[str, Tensor]:
+def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder: Path) -> dict[str, Tensor]:
     """Draw the parts of a data set, or load them as they were saved.
 
     Args:
@@ -34,7 +32,6 @@ def split_dataset(
         num_frames: number of frames to split.
         store_hash: hash of the store; the saved split of another data set is never used.
         folder: where splits are saved, the store's own.
-        log: where loading and saving are reported.
 
     Returns:
         Part -> (n,) int64 frames in the order drawn; no frame is in two parts.
@@ -47,7 +44,7 @@ def split_dataset(
     key = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = Path(folder) / f"split_{key}.safetensors"
     if splitter.preload and path.exists():
-        saved = _load(path, description, counts, num_frames, log)
+        saved = _load(path, description, counts, num_frames)
         if saved is not None:
             log.info("split loaded from %s", path)
             return saved
@@ -56,8 +53,11 @@ def split_dataset(
     drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
     parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
     if splitter.save:
-        with locked_folder(path.parent, log):
-            write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
+        with locked_folder(path.parent):
+            write_durably(
+                path,
+                [save(parts, metadata={"split": stamp(description, [frames.numpy() for frames in parts.values()])})],
+            )
         log.info("split saved to %s", path)
     return parts
 
@@ -118,17 +118,17 @@ def _describe(splitter: "Splitter", num_frames: int, store_hash: str) -> str:
     return json.dumps(covered, sort_keys=True)
 
 
-def _load(
-    path: Path, description: str, counts: dict[str, int], num_frames: int, log: logging.Logger
-) -> dict[str, Tensor] | None:
+def _load(path: Path, description: str, counts: dict[str, int], num_frames: int) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
-            stamp = (file.metadata() or {}).get("split")
+            found = (file.metadata() or {}).get("split")
             parts = {part: file.get_tensor(part) for part in counts}
     except (SafetensorError, OSError) as error:
         log.warning("%s is damaged (%s); the split is drawn again", path, error)
         return None
-    if stamp != _stamp(description, parts) or not _is_valid(parts, counts, num_frames):
+    if found != stamp(description, [frames.numpy() for frames in parts.values()]) or not _is_valid(
+        parts, counts, num_frames
+    ):
         log.warning("%s does not hold the split it should; the split is drawn again", path)
         return None
     return parts
@@ -139,11 +139,3 @@ def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int)
         return False
     frames = torch.cat(list(parts.values()))
     return bool(((frames >= 0) & (frames < num_frames)).all()) and len(torch.unique(frames)) == len(frames)
-
-
-def _stamp(description: str, parts: dict[str, Tensor]) -> str:
-    """Return the description and a digest of a split as one text; several would be saved in any order."""
-    sha = hashlib.sha256(description.encode())
-    for frames in parts.values():
-        sha.update(frames.numpy().tobytes())
-    return f"{description} sha256 {sha.hexdigest()}"

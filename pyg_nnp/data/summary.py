@@ -1,35 +1,38 @@
-"""What is known of all frames of a data set after one pass over them."""
+"""What is known of all frames of a data set after one pass over them, kept beside its store.
+
+The file is a safetensors file for each precision: the arrays of :class:`DatasetSummary`, and in the metadata one entry,
+``summary``: JSON of all else and of what the summary was made from, then ``sha256`` and the SHA-256 of that JSON
+followed by the bytes of the arrays in alphabetical order.
+"""
 
 import hashlib
+import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from pyg_nnp.data.descriptors import (
-    NUMBER_OF_ELEMENTS,
-    elements_of,
-    order_keys,
-    shape_invariants,
-    shortest_in_frames,
-    sums,
-)
+from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array, describe_frames, elements_of
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
-Array = NDArray[Any]
-
+LAYOUT = 1
 MAX_PAIRS = 4_000_000
 """Pairs of atoms that are in memory at once."""
 
-_PER_FRAME = ("sizes", "order", "shape", "Q", "E", "largest_force", "net_force", "charge_error")
-_PER_PAIR = ("pair_counts", "pair_keys", "pair_distances")
-_NOTHING = np.zeros(0)
+_NUMBERS = ("precision", "fingerprint", "ranges")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class DatasetSummary:
         net_force: (n,) length of the sum of all forces; empty without forces.
         charge_error: (n,) sum of the atomic charges minus ``Q``; empty without atomic charges.
         pair_counts: (n,) number of different pairs of elements in each frame.
-        pair_keys: (M,) these pairs, frame by frame; see :func:`pyg_nnp.data.descriptors.shortest_in_frames`.
+        pair_keys: (M,) these pairs, frame by frame; see :func:`pyg_nnp.data.descriptors.elements_of`.
         pair_distances: (M,) shortest distance of each of these pairs.
         precision: by how much ``shape`` may differ for no other reason than the precision of positions.
         fingerprint: digest of elements and positions of all frames in their order, in the precision of the data set.
@@ -114,48 +117,89 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
     """
     rows: dict[str, list[Array]] = {}
     spans: dict[str, list[tuple[float, float, float, int]]] = {}
-    counts: list[tuple[Array, Array]] = []
+    counts: list[Any] = []
     positions, largest, eps = hashlib.sha256(), 0.0, 0.0
     for block in blocks:
         block = {name: values.cpu() for name, values in block.items()}
         for name in ("N", "Za", "Ra"):
             positions.update(block[name].numpy().tobytes())
         for piece in _pieces(block):
-            for name, values in _of_frames(piece).items():
+            for name, values in describe_frames(piece).items():
                 rows.setdefault(name, []).append(values)
             for name, numbers in piece.items():
                 low, high = numbers.aminmax()
                 total = float(numbers.sum(dtype=torch.float64))
                 spans.setdefault(name, []).append((float(low), float(high), total, numbers.numel()))
-            counts.append(_element_counts(piece))
+            # each atom is a 1 in the row of its frame and the column of its element
+            ones, ptr = np.ones(len(piece["Za"]), dtype=np.int16), offsets(piece["N"]).numpy()
+            counts.append(csr_array((ones, piece["Za"].numpy(), ptr), (len(piece["N"]), NUMBER_OF_ELEMENTS)))
+            counts[-1].sum_duplicates()
             largest = max(largest, float(piece["Ra"].abs().max()))
             eps = torch.finfo(piece["Ra"].dtype).eps
-    elements = np.unique(np.concatenate([found for found, _ in counts]))
-    joined = {name: np.concatenate(rows[name]) if name in rows else _NOTHING for name in _PER_FRAME + _PER_PAIR}
+    all_counts = vstack(counts, format="csr")
+    elements = np.unique(all_counts.indices).astype(np.int64)
+    without_labels = dict.fromkeys(("E", "largest_force", "net_force", "charge_error"), np.zeros(0))
     return DatasetSummary(
         elements=elements,
-        counts=_aligned(counts, elements),
+        counts=all_counts[:, elements].toarray(),
         precision=1e-6 + 8 * eps * largest,
         fingerprint=positions.hexdigest(),
         ranges={name: _span(parts) for name, parts in spans.items()},
-        **joined,
+        **without_labels | {name: np.concatenate(parts) for name, parts in rows.items()},
     )
 
 
-class LazySummary:
-    """The summary of a data set, made when it is first asked for."""
+def kept_summary(
+    folder: Path, store_digest: str, dtype: torch.dtype, blocks: Iterable[Mapping[str, Tensor]]
+) -> DatasetSummary:
+    """Return the summary of all frames of a store, which is read if it is kept there, else made and kept.
 
-    def __init__(self) -> None:
-        self._summary: DatasetSummary | None = None
+    Args:
+        folder: of the store.
+        store_digest: of the content of the store.
+        dtype: of the positions of the data set.
+        blocks: as :func:`summarize` takes them.
+    """
+    name = str(dtype).removeprefix("torch.")
+    path = folder / f"summary_{name}.safetensors"
+    made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name}
+    kept = _read(path, made_from) if path.is_file() else None
+    if kept is not None:
+        return kept
+    summary = summarize(blocks)
+    arrays = {name: value for name, value in vars(summary).items() if name not in _NUMBERS}
+    description = json.dumps({**made_from, **{name: getattr(summary, name) for name in _NUMBERS}})
+    try:
+        with locked_folder(folder):
+            write_durably(path, [save(arrays, metadata={"summary": _stamp(description, arrays)})])
+    except OSError as error:
+        # as in a folder of somebody else; next time it is made again
+        log.info("%s: the summary of the data set is not kept: %s.", path, error.strerror or error)
+    return summary
 
-    def of(self, blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
-        """Return the summary of all frames, block by block, which are the same at each call."""
-        if self._summary is None:
-            self._summary = self._make(blocks)
-        return self._summary
 
-    def _make(self, blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
-        return summarize(blocks)
+def _read(path: Path, made_from: Mapping[str, Any]) -> DatasetSummary | None:
+    """Return a summary that was made from this store by this version; None if there is none, or it is damaged."""
+    try:
+        with safe_open(path, framework="np") as file:
+            found = (file.metadata() or {}).get("summary", "")
+            arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        description = found.rpartition(" sha256 ")[0]
+        if found != _stamp(description, arrays):
+            log.info("%s is damaged; the summary of the data set is made again", path)
+            return None
+        known = json.loads(description)
+        if {key: known[key] for key in made_from} != made_from:
+            return None
+        known["ranges"] = {name: tuple(numbers) for name, numbers in known["ranges"].items()}
+        return DatasetSummary(**arrays, **{name: known[name] for name in _NUMBERS})
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        log.info("%s is damaged (%s); the summary of the data set is made again", path, error)
+        return None
+
+
+def _stamp(description: str, arrays: Mapping[str, Array]) -> str:
+    return stamp(description, (arrays[name] for name in sorted(arrays)))
 
 
 def _pieces(block: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
@@ -166,44 +210,6 @@ def _pieces(block: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
         last = min(first + at_once, num_frames)
         places = {"graph": slice(first, last), "atom": slice(ptr[first], ptr[last])}
         yield {name: rows[places[FIELDS[name].level]] for name, rows in block.items()}
-
-
-def _of_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
-    """Return what :class:`DatasetSummary` keeps of each frame."""
-    N, ptr = piece["N"], offsets(piece["N"]).numpy()
-    count, frames = len(N), np.repeat(np.arange(len(N)), N.numpy())
-    found = {
-        "sizes": N.numpy(),
-        "order": order_keys(piece["Za"].numpy(), ptr),
-        "shape": shape_invariants(piece["Ra"].double().numpy(), piece["Za"].numpy(), frames, count),
-    }
-    found |= {name: piece[name].double().numpy() for name in ("Q", "E") if name in piece}
-    if "Fa" in piece:
-        Fa = piece["Fa"].double().numpy()
-        found["largest_force"] = np.maximum.reduceat(np.linalg.norm(Fa, axis=1), ptr[:-1])
-        found["net_force"] = np.linalg.norm(sums(Fa, frames, count), axis=1)
-    if "Qa" in piece:
-        found["charge_error"] = sums(piece["Qa"].double().numpy(), frames, count) - found["Q"]
-    shortest = shortest_in_frames(piece["Ra"], piece["Za"], N)
-    return found | dict(zip(_PER_PAIR, shortest, strict=True))
-
-
-def _element_counts(piece: Mapping[str, Tensor]) -> tuple[Array, Array]:
-    """Return (k,) the elements of some frames, and (g, k) how many atoms of each there are."""
-    count, frames = len(piece["N"]), np.repeat(np.arange(len(piece["N"])), piece["N"].numpy())
-    found, places = np.unique(piece["Za"].numpy(), return_inverse=True)
-    cells = len(found) * frames + places.reshape(-1)
-    return found, np.bincount(cells, minlength=len(found) * count).reshape(count, len(found)).astype(np.int16)
-
-
-def _aligned(counts: list[tuple[Array, Array]], elements: Array) -> Array:
-    """Return (n, K) the numbers of atoms of all elements from those of the elements of each piece."""
-    aligned: Array = np.zeros((sum(len(numbers) for _, numbers in counts), len(elements)), dtype=np.int16)
-    first = 0
-    for found, numbers in counts:
-        aligned[first : first + len(numbers), np.searchsorted(elements, found)] = numbers
-        first += len(numbers)
-    return aligned
 
 
 def _span(parts: list[tuple[float, float, float, int]]) -> tuple[float, float, float]:

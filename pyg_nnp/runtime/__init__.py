@@ -1,1 +1,1 @@
-"""Support for long-running programs: durable files, locks, signals, logging, free memory, seeds."""
+"""Support for long-running programs: durable files, locks, signals, logging, free memory."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from pyg_nnp.errors import ConfigError
 
@@ -117,8 +118,19 @@ def digest(path: Path, leave: int = 0) -> str:
     return sha.hexdigest()
 
 
+def stamp(description: str, arrays: Iterable[NDArray[Any]]) -> str:
+    """Return a description and the digest of it and of arrays as one text, for the metadata of a safetensors file.
+
+    Several entries would be saved in any order.
+    """
+    sha = hashlib.sha256(description.encode())
+    for array in arrays:
+        sha.update(array.tobytes())
+    return f"{description} sha256 {sha.hexdigest()}"
+
+
 @contextmanager
-def locked_folder(folder: Path, log: logging.Logger = logger, *, wait: bool = True) -> Iterator[None]:
+def locked_folder(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Lock a folder, so that no other process writes into it.
 
     The folder is made if it is not there. What a killed process left half-written in it is removed, and the folder too
@@ -126,7 +138,6 @@ def locked_folder(folder: Path, log: logging.Logger = logger, *, wait: bool = Tr
 
     Args:
         folder: the folder.
-        log: where it is said that another process is waited for.
         wait: whether to wait until another process has unlocked the folder.
 
     Raises:
@@ -134,7 +145,7 @@ def locked_folder(folder: Path, log: logging.Logger = logger, *, wait: bool = Tr
         OSError: the folder cannot be made, or nothing can be written to it.
     """
     lock = FileLock(folder / LOCK)
-    _acquire(lock, folder, log, wait)
+    _acquire(lock, folder, wait)
     try:
         for left_by_a_kill in folder.glob(f".*{PARTIAL}"):
             left_by_a_kill.unlink()
@@ -149,7 +160,7 @@ def locked_folder(folder: Path, log: logging.Logger = logger, *, wait: bool = Tr
             lock.release()
 
 
-def _acquire(lock: FileLock, folder: Path, log: logging.Logger, wait: bool) -> None:
+def _acquire(lock: FileLock, folder: Path, wait: bool) -> None:
     waiting = False
     while not lock.is_locked:
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +169,7 @@ def _acquire(lock: FileLock, folder: Path, log: logging.Logger, wait: bool) -> N
         except Timeout as error:
             if not wait:
                 raise BlockingIOError(EAGAIN, "another process is writing here", str(folder)) from error
-            log.info("%s: another process is writing here; waiting for it", folder)
+            logger.info("%s: another process is writing here; waiting for it", folder)
             waiting = True
         except FileNotFoundError:
             continue  # that process failed and took the folder away

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from pyg_nnp.config import Splitter
 from pyg_nnp.data import split_dataset
-from pyg_nnp.data.split import _stamp, count_frames
+from pyg_nnp.data.split import count_frames
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.runtime.files import stamp
 
 PARTS = ["training", "validation", "test"]
 STORE = "0123456789abcdef"
@@ -113,7 +114,8 @@ def test_saved_split_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     caplog.clear()
     # a mark of ours, to see that the file is what is used
     swapped = drawn | {"validation": drawn["test"][:1], "test": torch.cat((drawn["validation"], drawn["test"][1:]))}
-    save_file(swapped, path, metadata={"split": _stamp(metadata_of(path)["split"].partition(" sha256 ")[0], swapped)})
+    description = metadata_of(path)["split"].partition(" sha256 ")[0]
+    save_file(swapped, path, metadata={"split": stamp(description, [frames.numpy() for frames in swapped.values()])})
     assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), swapped)
     assert "split loaded from" in caplog.text
     assert same(split_dataset(make_splitter(preload=False), 10, STORE, tmp_path), drawn)
