@@ -79,7 +79,9 @@ class Table:
         self._columns = dict(columns)
         self._layouts: dict[str, Layout] = {}
         self.num_frames = self._count_frames()
-        self._num_rows = len(columns["Ra"]) if self._is_concatenated() else None
+        Ra = columns["Ra"]
+        is_concatenated = not isinstance(Ra, list) and Ra.ndim == 2 and self.num_frames > 1
+        self._num_rows = len(Ra) if is_concatenated else None
         if self._num_rows is not None:
             self._check_counts(self._num_rows)
         if self.num_frames:
@@ -130,10 +132,6 @@ class Table:
             expected = "(frames, atoms, 3), or (atoms, 3) for one frame or for frames one after the other with N"
             raise self._origin.error(f"{self._origin.field('Ra')} has shape {Ra.shape}, expected {expected}.")
         return 1 if N is None else len(N) if isinstance(N, list) else int(np.prod(N.shape))
-
-    def _is_concatenated(self) -> bool:
-        Ra = self._columns["Ra"]
-        return not isinstance(Ra, list) and Ra.ndim == 2 and self.num_frames > 1
 
     def _check_counts(self, num_rows: int) -> None:
         """Check that N, read in pieces, adds up to the rows of concatenated columns."""
@@ -195,10 +193,7 @@ class Table:
         return to_numbers(self._origin, name, rows, lambda row: start + row)
 
     def _atom_rows(self, name: str, start: int, stop: int, row: int, N: Array | None) -> tuple[Array, Array]:
-        """Return the rows of an atom-level field, padding included, and how many each frame has.
-
-        A concatenated field has those of ``N`` from ``row`` on.
-        """
+        """Return rows of an atom-level field, padding included, and how many each frame has: concatenated as in N."""
         column, layout = self._columns[name], self._layouts[name]
         if layout == "ragged":
             values = self._values(name, start, stop)

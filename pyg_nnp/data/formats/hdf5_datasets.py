@@ -62,9 +62,7 @@ def walk(path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: C
     Raises:
         DataError: if a link leads to another file, groups are nested without measure, or a data set is damaged.
     """
-    if paths:
-        _check_links(path, file)
-    yield from _Walk(path, file, is_wanted, paths).below(h5py.h5g.open(file.id, b"/"), "")
+    return _Walk(path, file, is_wanted, paths).below(h5py.h5g.open(file.id, b"/"), "")
 
 
 class _Walk:
@@ -73,7 +71,9 @@ class _Walk:
     def __init__(self, path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str]) -> None:
         self._path, self._file, self._is_wanted, self._paths = path, file, is_wanted, paths
         self._seen = {h5py.h5o.get_info(file.id).addr}
-        self._has_safe_links = bool(paths)  # they were checked
+        self._has_safe_links = bool(paths)
+        if paths:
+            self._check_links()
 
     def below(self, group: h5py.h5g.GroupID, place: str) -> Iterator[Found]:
         """Yield a group, and all below it; ``place`` is its path, and ends with ``/``."""
@@ -115,9 +115,18 @@ class _Walk:
         if not self._is_wanted(name):
             return None
         if kind == h5py.h5l.TYPE_SOFT and not self._has_safe_links:
-            _check_links(self._path, self._file)  # it may lead anywhere
+            self._check_links()  # it may lead anywhere
             self._has_safe_links = True
         return _open(group, link)
+
+    def _check_links(self) -> None:
+        """Refuse links to other files anywhere in the file."""
+
+        def fault(link: bytes, info: Any) -> str | None:
+            return _fault(link.decode(errors="surrogateescape"), info.type)
+
+        if found := self._file.id.links.visit(fault, info=True):  # it ends at the first; no error must leave it
+            raise DataError(f"{self._path}: {found}.")
 
 
 def first_datasets(path: Path, file: h5py.File) -> ArrayTypes:
@@ -138,16 +147,9 @@ def open_column(
     group: h5py.h5g.GroupID,
     frames_per_block: int,
 ) -> tuple[h5py.h5d.DatasetID, tuple[int, ...], h5py.h5t.TypeID]:
-    """Return the data set of a field, its shape and its type.
+    """Return the data set of a field among those of a group, its shape and its type.
 
     h5py's own groups and data sets take several times longer, which counts where each frame has a group.
-
-    Args:
-        origin: where it comes from.
-        name: the field.
-        datasets: of the group, by their names.
-        group: that it should be in.
-        frames_per_block: a data set of no more rows is read at once.
 
     Raises:
         DataError: if it is missing, lies in other files, or claims far more values than the file has bytes for.
@@ -194,16 +196,6 @@ def _fault(link: str, kind: int) -> str | None:
         shown = link.encode(errors="surrogateescape").decode(errors="replace")
         return f"'{shown}' is a link to another file, which is not read"
     return f"groups are nested more than {_DEEPEST} deep" if link.count("/") > _DEEPEST else None
-
-
-def _check_links(path: Path, file: h5py.File) -> None:
-    """Refuse links to other files anywhere in a file."""
-
-    def fault(link: bytes, info: Any) -> str | None:
-        return _fault(link.decode(errors="surrogateescape"), info.type)
-
-    if found := file.id.links.visit(fault, info=True):  # which ends at the first, but must not be left by an error
-        raise DataError(f"{path}: {found}.")
 
 
 def _check_stored(origin: Origin, name: str, column: h5py.Dataset, frames_per_block: int) -> None:

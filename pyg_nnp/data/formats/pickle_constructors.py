@@ -22,7 +22,7 @@ class RefusedError(Exception):
 class Dtype:
     """In place of ``numpy.dtype``, whose state could forge its flags."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(code, str) or not _DTYPE.fullmatch(code):
             raise RefusedError(f"the pickle has an array of type {code!r:.40}. Store arrays of numbers or text only.")
         self._code = code
@@ -59,28 +59,21 @@ class Array(np.ndarray[Any, Any]):
         super().__setstate__(checked)
 
 
-def _dtype(code: str, align: bool = False, copy: bool = False) -> Dtype:
-    """Replace ``numpy.dtype``."""
-    return Dtype(code)
-
-
 def _reconstruct(subtype: object, shape: object, code: object) -> Array:
-    """Replace numpy's function of this name: return an empty array, which its state then fills."""
+    """Return an empty array, which its state then fills."""
     return Array((0,), "b")
 
 
 def _from_buffer(
     buffer: bytes | bytearray, dtype: Dtype, shape: tuple[int, ...], order: str, axes: tuple[int, ...] | None = None
 ) -> NDArray[Any]:
-    """Replace numpy's ``_frombuffer``; ``frombuffer`` itself refuses objects."""
-    array = np.frombuffer(buffer, dtype.dtype)
+    array = np.frombuffer(buffer, dtype.dtype)  # which refuses objects
     if order == "K" and axes is not None:
         return array.reshape(shape).transpose(axes)
     return array.reshape(shape, order="F" if order == "F" else "C")
 
 
 def _scalar(dtype: Dtype, content: bytes | str) -> Any:
-    """Replace numpy's function of this name."""
     real = dtype.dtype
     raw = content.encode("latin1") if isinstance(content, str) else content
     return np.frombuffer(raw, real, count=1)[0] if real.itemsize else real.type()
@@ -108,18 +101,6 @@ def _mapping(*arguments: Any) -> dict[Any, Any]:
     return dict(zip(plain_keys(key for key, _ in pairs), (value for _, value in pairs), strict=True))
 
 
-def _set(items: list[Any] | tuple[Any, ...] = ()) -> set[Any]:
-    return set(plain_keys(items))
-
-
-def _frozenset(items: list[Any] | tuple[Any, ...] = ()) -> frozenset[Any]:
-    return frozenset(plain_keys(items))
-
-
-def _bytes(content: bytes = b"") -> bytes:
-    return content
-
-
 def _bytearray(content: bytes | str = b"", encoding: str = "latin-1") -> bytearray:
     return bytearray(content.encode("latin-1") if isinstance(content, str) else memoryview(content))
 
@@ -129,13 +110,15 @@ ALLOWED: dict[tuple[str, str], Callable[..., Any] | str] = {
     ("collections", "defaultdict"): _mapping,
     ("_codecs", "encode"): _encode,
     ("numpy", "ndarray"): "numpy.ndarray",  # only ever the first argument of _reconstruct: not to be called
-    ("numpy", "dtype"): _dtype,
+    ("numpy", "dtype"): Dtype,
 }
 for _module in ("builtins", "__builtin__"):  # the second in protocols below 3
     # the types of a defaultdict, not to be called either
     ALLOWED |= {(_module, name): name for name in ("list", "dict", "float", "int")}
-    for _function in (_set, _frozenset, _bytes, _bytearray):
-        ALLOWED[_module, _function.__name__[1:]] = _function
+    ALLOWED[_module, "set"] = lambda items=(): set(plain_keys(items))
+    ALLOWED[_module, "frozenset"] = lambda items=(): frozenset(plain_keys(items))
+    ALLOWED[_module, "bytes"] = lambda content=b"": content
+    ALLOWED[_module, "bytearray"] = _bytearray
     ALLOWED[_module, "complex"] = lambda real, imag: complex(real, imag)
     ALLOWED[_module, "range"] = ALLOWED[_module, "xrange"] = lambda *ends: range(*ends)
 for _module in ("numpy.core", "numpy._core"):  # numpy 1 and 2

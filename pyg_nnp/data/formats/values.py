@@ -1,4 +1,7 @@
-"""Values of one field: conversion to numbers, element symbols, removal of padding, with checks."""
+"""Values of one field: conversion to numbers, element symbols, removal of padding.
+
+Whatever is wrong raises a DataError that names the file, the frame and the field.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,12 +41,12 @@ class Origin(DataSource):
     first: int = 0
 
     def error(self, what: str) -> DataError:
-        """Make a message about a whole file or group."""
+        """Return the error for a whole file or group."""
         group = f"group '{self.group}': " if self.group else ""
         return DataError(f"{self.file}: {group}{what}")
 
     def frame_error(self, frame: int, what: str) -> DataError:
-        """Make a message about a frame, counted from ``first``."""
+        """Return the error for a frame, counted from ``first``."""
         group = f" in group '{self.group}'" if self.group else ""
         return DataError(f"{self.file}: frame {self.first + frame}{group}: {what}")
 
@@ -57,11 +60,7 @@ class Origin(DataSource):
 
 
 def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
-    """Return the value of one frame in the shape of its field, (M, ...) for atoms; symbols become numbers.
-
-    Raises:
-        DataError: if the value is None, no regular array of numbers, or of another shape.
-    """
+    """Return the value of one frame in the shape of its field, (M, ...) for atoms; symbols become numbers."""
     named, field = origin.field(name), FIELDS[name]
     if item is None:
         raise origin.frame_error(frame, f"{named} is None; every frame needs a value.")
@@ -79,7 +78,7 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
         raise origin.frame_error(frame, f"{named} has shape {value.shape}, expected {expected}.")
     value = value.reshape((*value.shape[:own_axes], *field.shape))
     # converted here, since joining symbols with the numbers of another frame would make text of both
-    return atomic_numbers_of(origin, value, lambda row: frame) if kind in "US" else value
+    return _atomic_numbers(origin, value, lambda row: frame) if kind in "US" else value
 
 
 def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int], int]) -> Array:
@@ -90,13 +89,10 @@ def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int],
         name: the field.
         rows: (rows, ...) in the type of the file; symbols are allowed for ``Za``.
         frame_of: frame that a row belongs to.
-
-    Raises:
-        DataError: if the values are something else than numbers, or not whole where they must be.
     """
     kind = rows.dtype.kind
     if name == "Za" and kind in "USO":
-        return atomic_numbers_of(origin, rows, frame_of)
+        return _atomic_numbers(origin, rows, frame_of)
     if kind not in "iuf":
         raise origin.error(_not_numbers(origin.field(name), rows))
     if FIELDS[name].dtype != "int":
@@ -110,12 +106,8 @@ def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int],
     return rows.astype(np.int64, copy=False)
 
 
-def atomic_numbers_of(origin: Origin, symbols: Array, frame_of: Callable[[int], int]) -> Array:
-    """Return the atomic numbers of element symbols, text or bytes; empty ones are padding, so 0.
-
-    Raises:
-        DataError: if a symbol is unknown.
-    """
+def _atomic_numbers(origin: Origin, symbols: Array, frame_of: Callable[[int], int]) -> Array:
+    """Return the atomic numbers of element symbols, text or bytes; empty ones are padding, so 0."""
     items = symbols.tolist()
     numbers = {}
     for item in dict.fromkeys(items):
@@ -129,11 +121,7 @@ def atomic_numbers_of(origin: Origin, symbols: Array, frame_of: Callable[[int], 
 
 
 def count_atoms(origin: Origin, Za: Array, lengths: Array) -> Array:
-    """Return the number of atoms of each frame, (n,), which zeros in ``Za`` may follow.
-
-    Raises:
-        DataError: if an atom follows a zero.
-    """
+    """Return the number of atoms of each frame, (n,), which zeros in ``Za`` may follow."""
     is_atom = Za != 0
     if is_atom.all():
         return lengths
@@ -156,9 +144,6 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
         lengths: (n,) rows of each frame.
         N: (n,) number of atoms.
         allowed: (n,) whether a frame may have more rows than atoms.
-
-    Raises:
-        DataError: if a frame has too few rows, too many, or something in the rows after its last atom.
     """
     if np.array_equal(lengths, N):
         return rows
@@ -179,7 +164,7 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
 
 
 def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole: bool) -> None:
-    """Refuse arrays that are compressed beyond measure.
+    """Refuse positions, or more than a gigabyte at once, that are some hundred times larger than what is stored.
 
     Args:
         origin: where the array comes from.
@@ -187,9 +172,6 @@ def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole:
         size: bytes of the array, or of what is unpacked at once.
         stored: bytes that the file has for it.
         is_whole: whether memory holds all of it at once.
-
-    Raises:
-        DataError: if positions, or more than a gigabyte at once, are some hundred times larger than what is stored.
     """
     too_large = size > _MOST_WHOLE_BYTES if is_whole else name == "Ra" and size > 1 << 20
     if too_large and size > _MOST_COMPRESSION * stored:
@@ -198,16 +180,7 @@ def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole:
 
 
 def check_sizes(origin: Origin, N: Array, least: int = 1) -> None:
-    """Refuse molecules without atoms, and those with more than ``MAX_ATOMS``.
-
-    Args:
-        origin: where the frames come from.
-        N: (n,) number of atoms of each, or rows of the first frame.
-        least: smallest number.
-
-    Raises:
-        DataError: there is one.
-    """
+    """Refuse molecules with fewer than ``least`` atoms or more than ``MAX_ATOMS``; N (n,) atoms, or rows, of each."""
     wrong = ~((least <= N) & (N <= MAX_ATOMS))
     if wrong.any():
         frame = int(np.argmax(wrong))
