@@ -4,7 +4,7 @@ import atexit
 import signal
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 import torch
@@ -14,20 +14,8 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.errors import UserError
 
-
-class BatchSource(Protocol):
-    """A data set that loader processes make batches of.
-
-    Attributes:
-        num_workers: number of processes, at least 1.
-        transform: of each frame; None: none.
-    """
-
-    num_workers: int
-    transform: Any
-
-    def batch(self, indices: Tensor) -> Batch:
-        """Return (G,) frames as one batch."""
+if TYPE_CHECKING:
+    from pyg_nnp.data.dataset import MoleculeDataset
 
 
 class LoaderProcesses:
@@ -41,15 +29,10 @@ class LoaderProcesses:
         self._idle: list[_Loader] = []
         self._made_with: tuple[int, Any] | None = None
 
-    def batches(self, source: BatchSource, parts: Sequence[Tensor]) -> Iterator[Batch]:
+    def batches(self, source: "MoleculeDataset", parts: Sequence[Tensor]) -> Iterator[Batch]:
         """Yield the batches of ``parts``, (G,) frames each, in their order.
 
-        Args:
-            source: the same data set at each call; the processes have a copy of it.
-            parts: frames of each batch.
-
-        Raises:
-            UserError: or an OSError, as ``source`` raised it.
+        ``source`` is the same data set at each call; the processes have a copy of it, and its errors are raised here.
         """
         made_with = (source.num_workers, source.transform)
         if made_with != self._made_with:
@@ -87,7 +70,7 @@ class LoaderProcesses:
 class _Loader:
     """A PyTorch ``DataLoader`` with persistent workers that gets other frames at each call."""
 
-    def __init__(self, source: BatchSource, made_with: tuple[int, Any]) -> None:
+    def __init__(self, source: "MoleculeDataset", made_with: tuple[int, Any]) -> None:
         self.made_with = made_with
         self._parts: list[Tensor] = []
         # a generator of its own: otherwise the global one would be drawn from
@@ -118,7 +101,7 @@ def _end_processes(loader: "DataLoader[Batch | Exception]") -> None:
 
 
 class _Parts(Dataset[Batch | Exception]):
-    def __init__(self, source: BatchSource) -> None:
+    def __init__(self, source: "MoleculeDataset") -> None:
         self._source = source
 
     def __getitem__(self, part: Tensor) -> Batch | Exception:

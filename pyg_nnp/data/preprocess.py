@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -36,12 +36,8 @@ def preprocess(config: "Config", out: Path) -> Path:
 
     Energies in the store are total energies; reference energies are kept beside them.
 
-    Args:
-        config: the configuration.
-        out: the folder that gets ``processed_dataset_<hash>``.
-
     Returns:
-        The folder of the store.
+        The folder of the store, ``out/processed_dataset_<hash>``.
 
     Raises:
         ConfigError: if the options contradict each other or name missing files.
@@ -63,7 +59,9 @@ def preprocess(config: "Config", out: Path) -> Path:
     if hub.preload and not any(folder.glob(f".*{PARTIAL}")) and _damage(folder, store_hash) is None:
         log.info(found)
         return folder
-    preparation = _Preparation(hub, sources, options, energies)
+    if "Q" not in sources:
+        _refuse_unmapped_charge(hub, sources)
+        log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", path)
     with locked_folder(folder):
         # another process may have been here first
         if hub.preload and (folder / FILE_NAME).exists():
@@ -72,71 +70,49 @@ def preprocess(config: "Config", out: Path) -> Path:
                 log.info(found)
                 return folder
             log.warning("%s Preprocessing again.", damage)
-        preparation.write(folder, store_hash, lambda: _status(files) == status)
-    return folder
-
-
-class _Preparation:
-    """Defaults, checks and transforms of each block, and the store that they are written to."""
-
-    def __init__(
-        self,
-        hub: "Datahub",
-        sources: dict[str, str],
-        options: Mapping[str, Any],
-        energies: Mapping[int, float] | None,
-    ) -> None:
-        self._hub, self._sources, self._options, self._energies = hub, sources, options, energies
-        self._check = Checks(DataSource(hub.data_path, sources), options["Bohr_in_R"])
-        if "Q" not in sources:
-            _refuse_unmapped_charge(hub, sources)
-            log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", hub.data_path)
-
-    def write(self, folder: Path, store_hash: str, is_unchanged: Callable[[], bool]) -> None:
-        """Read the data file and write the store.
-
-        Raises:
-            DataError: the data file does not hold what it must, or was changed meanwhile, as ``is_unchanged`` tells.
-        """
-        path = Path(self._hub.data_path)
-        log.info("%s: preprocessing into %s", path, folder)
-        start = perf_counter()
         with write_store(
             folder,
             store_hash=store_hash,
-            sources=self._sources,
-            options=self._options,
-            share=self._hub.compression,
-            atomic_energies=self._energies,
+            sources=sources,
+            options=options,
+            share=hub.compression,
+            atomic_energies=energies,
         ) as writer:
-            for block in read_blocks(path, self._hub.data_format, self._sources):
-                writer.append(self._prepared(block))
-            if not is_unchanged():
+            log.info("%s: preprocessing into %s", path, folder)
+            start = perf_counter()
+            for block in _checked_blocks(hub, sources, config.units.bohr, energies):
+                writer.append(block.arrays)
+            if _status(files) != status:
                 raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
         log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
+    return folder
 
-    def _prepared(self, block: Block) -> dict[str, Any]:
-        arrays = dict(block.arrays)
-        arrays.setdefault("Q", np.zeros(block.num_frames))
-        block = Block(block.first, arrays)
-        self._check(block)
-        self._check_atomic_energies(block)
-        if self._hub.transforms.negative_gradient:
-            arrays["Fa"] = np.negative(arrays["Fa"])
-        return arrays
 
-    def _check_atomic_energies(self, block: Block) -> None:
-        if self._energies is None:
-            return
-        Za = block.arrays["Za"]
-        known = np.isin(Za, list(self._energies))
-        if not known.all():
-            atom = int(np.flatnonzero(~known)[0])
-            frame = int(np.searchsorted(np.cumsum(block.arrays["N"]), atom, side="right"))
-            raise DataError(
-                f"{self._hub.transforms.atomic_energy}: there is no energy for {chemical_symbols[Za[atom]]}, "
-                f"which frame {block.first + frame} of {self._hub.data_path} has. Add a line for it."
-            )
+def _checked_blocks(
+    hub: "Datahub", sources: dict[str, str], bohr_in_r: float | None, energies: Mapping[int, float] | None
+) -> Iterator[Block]:
+    """Yield the frames of the data file as the store takes them."""
+    check = Checks(DataSource(hub.data_path, sources), bohr_in_r)
+    for block in read_blocks(Path(hub.data_path), hub.data_format, sources):
+        block.arrays.setdefault("Q", np.zeros(block.num_frames))
+        check(block)
+        if energies is not None:
+            _check_atomic_energies(hub, block, energies)
+        if hub.transforms.negative_gradient:
+            block.arrays["Fa"] = np.negative(block.arrays["Fa"])
+        yield block
+
+
+def _check_atomic_energies(hub: "Datahub", block: Block, energies: Mapping[int, float]) -> None:
+    Za = block.arrays["Za"]
+    known = np.isin(Za, list(energies))
+    if not known.all():
+        atom = int(np.flatnonzero(~known)[0])
+        frame = int(np.searchsorted(np.cumsum(block.arrays["N"]), atom, side="right"))
+        raise DataError(
+            f"{hub.transforms.atomic_energy}: there is no energy for {chemical_symbols[Za[atom]]}, "
+            f"which frame {block.first + frame} of {hub.data_path} has. Add a line for it."
+        )
 
 
 def _check_options(hub: "Datahub") -> None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_nnp.data.checks import MAX_Z
-from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("atom_type", "atomic_energy")
-_FRAMES_AT_ONCE = 1 << 16
 # ase also knows X, a dummy atom
 _SYMBOLS = {symbol: Z for symbol, Z in atomic_numbers.items() if 1 <= Z <= MAX_Z}
 
@@ -103,21 +101,24 @@ def reference_energies(
         raise ConfigError(
             f"Datahub.transforms.{'atomic_energy: fit' if fit else 'total_energy_normalization'} needs E."
         )
-    summary = dataset.summary
-    elements = summary.elements.tolist()
-    mean, triangle, num_frames = _least_squares(summary, training_indices)
+    summary, elements = dataset.summary, dataset.elements
+    frames = np.arange(len(dataset)) if training_indices is None else training_indices.numpy()
+    # frames of one composition count as one row with their mean energy, which has the same least-squares solution
+    counts, row, size = np.unique(summary.counts[frames], axis=0, return_inverse=True, return_counts=True)
+    E = np.bincount(row.reshape(-1), summary.E[frames]) / size
     if fit:
-        _check_all_occur(elements, mean[:-1])
-        # numpy's own tolerance for all rows: those of the triangle are few, but have the rounding errors of all
-        rcond = np.finfo(np.float64).eps * max(num_frames, len(elements))
-        energies[elements], _, rank, _ = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=rcond)
+        _check_all_occur(elements, counts)
+        weights = np.sqrt(size)
+        # numpy's own tolerance for all rows, whose rounding errors these few have
+        rcond = np.finfo(np.float64).eps * max(len(frames), len(elements))
+        energies[elements], _, rank, _ = np.linalg.lstsq(weights[:, None] * counts, weights * E, rcond=rcond)
         if rank < len(elements):
             log.info(
                 "atomic_energy: fit: the compositions in the training data do not tell the energies of single elements "
                 "apart. For molecules of these compositions it makes no difference; predicted energies of others mean "
                 "nothing."
             )
-    shift = float(mean[-1] - mean[:-1] @ energies[elements]) if normalize else 0.0
+    shift = float(size @ (E - counts @ energies[elements]) / len(frames)) if normalize else 0.0
     return References(torch.from_numpy(energies), shift)
 
 
@@ -141,29 +142,8 @@ def _read_row(where: str, row: dict[str, str | None]) -> tuple[int, float]:
     return _SYMBOLS[symbol], energy
 
 
-def _least_squares(
-    summary: DatasetSummary, indices: Tensor | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Reduce the rows (number of atoms of each of K elements, E) of frames, some at a time.
-
-    Returns:
-        The mean of the rows, (K + 1,); the triangular matrix of their QR decomposition, (at most K + 1, K + 1), which
-        has the same least-squares solution; and the number of rows.
-    """
-    frames = np.arange(len(summary.sizes)) if indices is None else indices.sort().values.numpy()
-    columns = len(summary.elements) + 1
-    total: NDArray[np.float64] = np.zeros(columns)
-    triangle: NDArray[np.float64] = np.zeros((0, columns))
-    for first in range(0, len(frames), _FRAMES_AT_ONCE):
-        some = frames[first : first + _FRAMES_AT_ONCE]
-        rows = np.column_stack((summary.counts[some], summary.E[some]))
-        total += rows.sum(axis=0)
-        triangle = np.asarray(np.linalg.qr(np.vstack((triangle, rows)), mode="r"))
-    return total / len(frames), triangle, len(frames)
-
-
-def _check_all_occur(elements: list[int], mean_counts: NDArray[np.float64]) -> None:
-    missing = [chemical_symbols[Z] for Z, count in zip(elements, mean_counts, strict=True) if count == 0]
+def _check_all_occur(elements: list[int], counts: NDArray[np.int16]) -> None:
+    missing = [chemical_symbols[Z] for Z, most in zip(elements, counts.max(axis=0), strict=True) if most == 0]
     if missing:
         raise DataError(
             f"Datahub.transforms.atomic_energy: fit: no frame of the training part has {', '.join(missing)}, but other "

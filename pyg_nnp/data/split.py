@@ -6,7 +6,7 @@ import logging
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,8 +30,8 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
     Args:
         splitter: parts, ratios, seed, and whether to save and to load.
         num_frames: number of frames to split.
-        store_hash: hash of the store; the saved split of another data set is never used.
-        folder: where splits are saved, the store's own.
+        store_hash: of the store; the saved split of another data set is never used.
+        folder: of the store, where splits are saved.
 
     Returns:
         Part -> (n,) int64 frames in the order drawn; no frame is in two parts.
@@ -106,16 +106,8 @@ def _round_shares(shares: dict[str, Fraction], num_frames: int) -> dict[str, int
 
 def _describe(splitter: "Splitter", num_frames: int, store_hash: str) -> str:
     """Return everything that a split depends on, as JSON."""
-    covered: dict[str, Any] = {
-        "layout": LAYOUT,
-        "method": splitter.method,
-        "seed": splitter.seed,
-        "parts": list(splitter.parts),
-        "ratios": list(splitter.ratios),
-        "num_frames": num_frames,
-        "store": store_hash,
-    }
-    return json.dumps(covered, sort_keys=True)
+    covered = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
+    return json.dumps(covered | {"layout": LAYOUT, "num_frames": num_frames, "store": store_hash}, sort_keys=True)
 
 
 def _load(path: Path, description: str, counts: dict[str, int], num_frames: int) -> dict[str, Tensor] | None:

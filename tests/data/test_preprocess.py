@@ -322,9 +322,19 @@ def test_real_values_to_the_last_digit(make_config: MakeConfig, out: Path) -> No
 
 def built_in(config: Config, out: Path) -> int:
     """Return how often the store was built for this call."""
-    log, built = logging.Logger("of one process"), []
-    log.addFilter(lambda record: built.append("preprocessing into" in record.getMessage()) or False)
-    preprocess(config, out, log)
+    log, built = logging.getLogger("pyg_nnp.data.preprocess"), []
+
+    def count(record: logging.LogRecord) -> bool:
+        built.append("preprocessing into" in record.getMessage())
+        return False
+
+    log.setLevel(logging.INFO)
+    log.addFilter(count)
+    try:
+        preprocess(config, out)
+    finally:
+        log.removeFilter(count)
+        log.setLevel(logging.NOTSET)
     return sum(built)
 
 
