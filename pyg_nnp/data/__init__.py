@@ -4,22 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_nnp.data.neighbors import full_neighbor_list
 from pyg_nnp.data.preprocess import preprocess
-from pyg_nnp.data.references import References, reference_energies
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.references import reference_energies
 from pyg_nnp.data.split import split_dataset
 
 if TYPE_CHECKING:
     from pyg_nnp.data.dataset import MoleculeDataset
 
-__all__ = [
-    "Block",
-    "MoleculeDataset",
-    "References",
-    "full_neighbor_list",
-    "preprocess",
-    "reference_energies",
-    "split_dataset",
-]
+__all__ = ["MoleculeDataset", "full_neighbor_list", "preprocess", "reference_energies", "split_dataset"]
 
 
 def __getattr__(name: str) -> Any:

@@ -33,11 +33,7 @@ class Checks:
     bohr_in_r: float | None = None
 
     def __call__(self, block: Block) -> None:
-        """Check one block.
-
-        Raises:
-            DataError: at the first frame at fault.
-        """
+        """Check one block; the first frame at fault raises a DataError."""
         sizes: Array = block.arrays["N"]
         self._refuse(block, "N", sizes < 1, "a molecule has at least one atom")
         self._check_shapes(block)
@@ -48,8 +44,7 @@ class Checks:
         self._refuse(block, "Za", (Za < 1) | (Za > MAX_Z), f"elements go from 1 (H) to {MAX_Z} (Og)")
         self._check_distances(block)
 
-    def error(self, block: Block, frame: int, name: str, found: str) -> DataError:
-        """Make the message for a frame of ``block``, the frame counted from the block's first."""
+    def _error(self, block: Block, frame: int, name: str, found: str) -> DataError:
         return DataError(self.source.message(name, f"{found}.", [block.first + frame]))
 
     def _refuse(self, block: Block, name: str, bad: Array, reason: str) -> None:
@@ -59,10 +54,10 @@ class Checks:
         row = int(np.argmax(bad))
         found = f"is {block.arrays[name][row].tolist()}; {reason}"
         if FIELDS[name].level == "graph":
-            raise self.error(block, row, name, found)
+            raise self._error(block, row, name, found)
         ends = np.cumsum(block.arrays["N"])
         frame = int(np.searchsorted(ends, row, side="right"))
-        raise self.error(block, frame, name, f"of atom {row - ends[frame] + block.arrays['N'][frame]} {found}")
+        raise self._error(block, frame, name, f"of atom {row - ends[frame] + block.arrays['N'][frame]} {found}")
 
     def _check_shapes(self, block: Block) -> None:
         rows_of = {"graph": block.num_frames, "atom": int(block.arrays["N"].sum())}
@@ -87,17 +82,11 @@ class Checks:
             i, j, distance = _closest_pair(positions)
             if distance < limit:
                 found = f"puts atoms {i} and {j} at a distance of {distance:.3g}, below {MIN_DISTANCE_IN_ANGSTROM} Å"
-                raise self.error(block, frame, "Ra", f"{found} ({unit}): a broken frame, or another unit of length")
+                raise self._error(block, frame, "Ra", f"{found} ({unit}): a broken frame, or another unit of length")
 
 
 def any_closer_than(limit: float, Ra: Array, frames: Array) -> bool:
-    """Return whether two atoms of one frame are closer than ``limit``.
-
-    Args:
-        limit: the distance.
-        Ra: (A, 3) float64 positions, finite.
-        frames: (A,) frame of each atom.
-    """
+    """Return whether two atoms of one frame are closer than ``limit``: finite positions (A, 3), frame of each (A,)."""
     # one tree for all frames, which a fourth coordinate keeps apart by more than the limit
     points = np.column_stack((Ra, 2 * limit * frames))
     tree = cKDTree(points)

@@ -18,7 +18,7 @@ from pyg_nnp.data.summary import DatasetSummary, kept_summary, summarize
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 # atoms whose rows ``blocks`` reads at once
 _ATOMS_AT_ONCE = 1 << 18
@@ -36,13 +36,19 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     Args:
         store_folder: what ``preprocess`` returned.
         dtype: of positions, charges, forces, dipoles.
+        transform: called on each ``Data`` before it is handed out, as in every data set of PyG. A data set with a
+            transform batches frame by frame.
         in_memory: whether all frames are read now, or each from the store when it is needed; None: now if they take at
             most half of the free memory.
         num_workers: processes that read batches from the store; 0: this process does. They start at the
             first batch and live as long as the data set, or until ``close``.
         verify: whether the checksum of the store is compared; False where that was done just before.
-        transform: called on each ``Data`` before it is handed out, as in every data set of PyG. A data set with a
-            transform batches frame by frame.
+
+    Attributes:
+        fields: the fields that every frame has, by standard name.
+        sources: standard field name -> name in the data file, for the fields that were mapped.
+        atomic_energies: atomic number -> reference energy from the CSV file; None without one.
+        hash: of the content and options that the store was made from.
 
     Raises:
         DataError: if there is no store, or it is damaged, incomplete, or of another version.
@@ -61,7 +67,9 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         # PyG's own place for values, which cannot express that frames share some
         self._data = Data()
         self.folder = Path(store_folder)
-        self._frames, self.info = load_frames(self.folder, dtype, in_memory, verify)
+        self._frames, info = load_frames(self.folder, dtype, in_memory, verify)
+        self.info, self.fields, self.sources = info, info.fields, info.sources
+        self.atomic_energies, self.hash = info.atomic_energies, info.hash
         self._subset: Tensor | None = None
         self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, self.info.digest, dtype)
         self._summary: DatasetSummary | None = None
@@ -70,11 +78,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
-        """Open the data set that a configuration describes, preprocessed first if necessary.
-
-        Args:
-            config: the configuration.
-            out: the folder that has or gets ``processed_dataset_<hash>``.
+        """Open the data set that a configuration describes, preprocessed first into a folder in ``out`` if necessary.
 
         Raises:
             ConfigError: if the options contradict each other or name missing files.
@@ -87,30 +91,13 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             num_workers=config.Trainer.num_workers,
             verify=False,
         )
-        logger.info("%s", dataset._how_read())
+        if dataset.in_memory:
+            log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
+        else:
+            makers = f"{dataset.num_workers} loader processes" if dataset.num_workers else "the training process"
+            size = f"{dataset._frames.stored_bytes / 1e9:.3g} GB in memory"
+            log.info("Batches are made by %s, from data in %s, which would take %s.", makers, dataset.folder, size)
         return dataset
-
-    def _how_read(self) -> str:
-        if self.in_memory:
-            return "Batches are made in the training process, from data in memory; no loader processes are needed."
-        makers = f"{self.num_workers} loader processes" if self.num_workers else "the training process"
-        size = f"{self._frames.stored_bytes / 1e9:.3g} GB in memory"
-        return f"Batches are made by {makers}, from data in {self.folder}, which would take {size}."
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields that every frame has, by standard name."""
-        return self.info.fields
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """Standard field name -> name in the data file, for the fields that were mapped."""
-        return self.info.sources
-
-    @property
-    def atomic_energies(self) -> dict[int, float] | None:
-        """Atomic number -> reference energy from the CSV file; None without one."""
-        return self.info.atomic_energies
 
     @property
     def summary(self) -> DatasetSummary:
@@ -134,11 +121,6 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Whether all frames are in memory, and none is read when it is asked for."""
         return self._frames.in_memory
 
-    @property
-    def hash(self) -> str:
-        """Hash of the content and options that the store was made from."""
-        return self.info.hash
-
     def len(self) -> int:
         """Return the number of frames, those outside a subset included."""
         return self._frames.num_frames
@@ -146,9 +128,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def get(self, idx: int) -> Data:
         """Return frame ``idx``, counted over all frames, those outside a subset included."""
         chosen = self._frames.select(torch.tensor([idx]))
-        data = Data()
-        for name in self.fields:
-            data[name] = self._frames.gather(name, chosen)
+        data = Data.from_dict({name: self._frames.gather(name, chosen) for name in self.fields})
         # one frame, beginning with atom 0: the edges need no shift
         data.edge_index, _ = self._frames.edges(chosen)
         data.num_nodes = int(chosen.sizes)
@@ -158,7 +138,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return frames as one batch, equal to ``Batch.from_data_list([dataset[i] for i in indices])`` but fast.
 
         Args:
-            indices: (G,) which frames, each from 0 to ``len(dataset) - 1``.
+            indices: (G,) which frames.
 
         Raises:
             IndexError: if there is nothing in ``indices``, or a frame that does not exist.
@@ -175,7 +155,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
         Args:
             indices: (n,) which frames.
-            batch_size: frames per batch, at least 1.
+            batch_size: frames per batch.
             generator: shuffles them anew at each call; None keeps their order.
         """
         if generator is not None:
@@ -193,12 +173,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def blocks(self, names: Sequence[str], indices: Tensor | None = None) -> Iterator[dict[str, Tensor]]:
         """Yield the rows of some fields piece by piece, for passes over all frames that are not in memory.
 
-        Args:
-            names: of the fields.
-            indices: (n,) which frames, in this order; None: all.
-
         Yields:
-            Field -> its rows of some consecutive ``indices``, as in a batch; transforms are not applied.
+            Field -> its rows of some consecutive ``indices``, (n,), or frames, as in a batch; not transformed.
         """
         indices = torch.arange(len(self)) if indices is None else indices
         at_once = max(1, _ATOMS_AT_ONCE // self.max_atoms)

@@ -90,7 +90,11 @@ class Frames:
         """Return the rows of a field, one frame after the other, in memory of their own."""
         value = self.values[name]
         if isinstance(value, StoredRows):
-            return value.read(*self._runs(name, chosen))
+            frames = chosen.frames.cpu()
+            if FIELDS[name].level == "graph":
+                return value.read(frames, torch.ones_like(frames))
+            firsts = frames * self.size if self.size is not None else self._first_atoms[frames]
+            return value.read(firsts, chosen.sizes)
         if name in self.shared:
             return value.repeat(len(chosen.frames), *(1,) * (value.dim() - 1))
         if FIELDS[name].level == "graph":
@@ -99,13 +103,6 @@ class Frames:
             return value.index_select(0, chosen.atoms)
         by_frame = value.view(self.num_frames, self.size or 0, *value.shape[1:])
         return by_frame.index_select(0, chosen.frames).flatten(0, 1)
-
-    def _runs(self, name: str, chosen: Selection) -> tuple[Tensor, Tensor]:
-        """Return the first row of each frame, and how many rows it has."""
-        frames = chosen.frames.cpu()
-        if FIELDS[name].level == "graph":
-            return frames, torch.ones_like(frames)
-        return frames * self.size if self.size is not None else self._first_atoms[frames], chosen.sizes
 
     def edges(self, chosen: Selection) -> tuple[Tensor, Tensor]:
         """Return ``edge_index``, (2, E), counted over the selection, and (G + 1,) the first edge of each frame."""
@@ -133,13 +130,7 @@ class Frames:
 def load_frames(
     folder: Path, dtype: torch.dtype, in_memory: bool | None = None, verify: bool = True
 ) -> tuple[Frames, StoreInfo]:
-    """Open the frames of a store.
-
-    Args:
-        folder: of the store.
-        dtype: of fields that follow the precision of training.
-        in_memory: whether all rows are read now; None: where they take at most half of the free memory.
-        verify: False where the checksum of the store was compared just before.
+    """Open the frames of a store, with the options of :class:`pyg_nnp.data.MoleculeDataset`.
 
     Raises:
         DataError: if there is no store, or it is damaged, incomplete, or of another version.
@@ -163,13 +154,7 @@ def load_frames(
 
 
 def make_batch(frames: Frames, indices: Tensor, fields: Sequence[str]) -> Batch:
-    """Return what ``Batch.from_data_list`` would make of some frames, without a loop over them.
-
-    Args:
-        frames: all frames.
-        indices: (G,) which of them.
-        fields: names of the fields that the batch gets.
-    """
+    """Return what ``Batch.from_data_list`` would make of the frames ``indices``, (G,), without a loop over them."""
     chosen = frames.select(indices)
     count = len(indices)
     graph_ptr = torch.arange(count + 1, device=frames.device)
