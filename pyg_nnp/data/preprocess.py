@@ -13,7 +13,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from pyg_nnp.data.checks import Checks
-from pyg_nnp.data.formats.readers import file_names, read_blocks
+from pyg_nnp.data.formats.readers import columns_of, read_blocks
 from pyg_nnp.data.references import read_atomic_energies
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
@@ -187,7 +187,7 @@ def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
 def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str]) -> None:
     """Refuse to take Q to be 0 where the file has what looks like a total charge."""
     known = {alias.lower() for alias in ("Q", *FIELDS["Q"].aliases)}
-    for name in file_names(Path(hub.data_path), hub.data_format):
+    for name in columns_of(Path(hub.data_path), hub.data_format):
         if name.lower() in known and name not in sources.values():
             raise DataError(
                 f"{hub.data_path}: '{name}' looks like the total charge, but Datahub.features has no Q. "

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.data.formats.readers import file_names, format_of
+from pyg_nnp.data.formats.readers import columns_of, format_of
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
 from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
@@ -128,7 +128,7 @@ def configuration_for(
     document = training_configuration(predictor)
     hub = document["Datahub"]
     data_format = format_of(path) or hub["data_format"]
-    names = file_names(path, data_format)
+    names = list(columns_of(path, data_format))
     predicted = [name for name in TARGETS if name in predictor.outputs]
     sources = {**hub["features"], **hub["targets"]}
     # where the names of the training data are missing, standard ones count, as in what pyg-nnp predict writes

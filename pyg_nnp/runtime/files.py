@@ -70,11 +70,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def write_durably(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write bytes to a file, piece by piece, as :func:`replacing` does.
-
-    Raises:
-        OSError: it cannot be written; the old file is as it was.
-    """
+    """Write bytes to a file, piece by piece, as :func:`replacing` does."""
     content = hashlib.sha256()
 
     def verify(written: Path) -> None:
@@ -135,10 +131,6 @@ def locked_folder(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
     The folder is made if it is not there. What a killed process left half-written in it is removed, and the folder too
     if nothing else is in it at the end.
-
-    Args:
-        folder: the folder.
-        wait: whether to wait until another process has unlocked the folder.
 
     Raises:
         BlockingIOError: another process has locked it, and is not to be waited for.

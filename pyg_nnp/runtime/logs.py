@@ -19,8 +19,6 @@ VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torc
 
 
 class _ConsoleHandler(logging.Handler):
-    """Print messages above a progress bar."""
-
     def __init__(self, console: Console, level: int) -> None:
         super().__init__(level)
         self.console = console
@@ -45,11 +43,7 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def run_log(folder: Path) -> Iterator[Console]:
-    """Send the package's messages to the terminal and to a new log file in ``folder``.
-
-    Yields:
-        The console for progress bars.
-    """
+    """Send the package's messages to a new log file in ``folder`` and to the terminal; yield its console."""
     folder.mkdir(parents=True, exist_ok=True)
     file = _LogFile(_new_file(folder), encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
@@ -61,12 +55,7 @@ def run_log(folder: Path) -> Iterator[Console]:
 def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[Console]:
     """Send the package's messages to the terminal and to other handlers, which are closed at the end.
 
-    Args:
-        more: the other handlers.
-        level: of what the terminal shows.
-
-    Yields:
-        The console for progress bars.
+    ``level`` is that of what the terminal shows, whose console is yielded.
     """
     console = Console(stderr=True)
     handlers = [*more, _ConsoleHandler(console, level)]
@@ -109,8 +98,6 @@ def versions() -> str:
 
 
 class _WarningList(logging.Handler):
-    """Keeps the texts of warnings."""
-
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.texts: list[str] = []
@@ -121,11 +108,7 @@ class _WarningList(logging.Handler):
 
 @contextmanager
 def kept_warnings() -> Iterator[list[str]]:
-    """Keep the package's warnings.
-
-    Yields:
-        Their texts, so far.
-    """
+    """Yield the texts of the package's warnings, so far."""
     kept = _WarningList()
     ROOT.addHandler(kept)
     try:

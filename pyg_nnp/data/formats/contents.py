@@ -10,19 +10,16 @@ def guess_fields(columns: ArrayTypes) -> dict[str, str]:
     """Return standard name -> name in the file, as names and shapes suggest; what nothing fits is left out."""
     guessed: dict[str, str] = {}
     # names before shapes, and exact names first
-    for fits_name in (_is_alias, _is_alias_in_any_case, _contains_alias, None):
+    for least in (3, 2, 1, 0):
         for field in (*FEATURES, *TARGETS):
-            free = [name for name in columns if name not in guessed.values()]
-            fitting = [name for name in free if _fits_type(field, columns, name)]
-            if fits_name:
-                fitting = [name for name in fitting if fits_name(field, name)]
-            # a shape alone says something only if nothing else has it
-            elif field not in ("Ra", "Za", "E", "M2"):
-                continue
-            elif field == "Za" and "Ra" in guessed:
+            free = [name for name in columns if name not in guessed.values() and _fits_type(field, columns, name)]
+            fitting = [name for name in free if _likeness(field, name) >= least]
+            if least == 0 and field == "Za" and "Ra" in guessed:
                 atoms = columns[guessed["Ra"]][0][-2:-1]
                 fitting = [name for name in fitting if columns[name][0][-1:] == atoms]
-            if field not in guessed and (len(fitting) == 1 or (fits_name and fitting)):
+            # a shape alone says something only if nothing else has it
+            is_telling = least or (len(fitting) == 1 and field in ("Ra", "Za", "E", "M2"))
+            if field not in guessed and fitting and is_telling:
                 guessed[field] = fitting[0]
     return guessed
 
@@ -32,18 +29,14 @@ def is_gradient(name: str) -> bool:
     return re.search("grad|^d_?e[_/]*d", name.lower()) is not None
 
 
-def _is_alias(field: str, name: str) -> bool:
-    return name == field or name in FIELDS[field].aliases
-
-
-def _is_alias_in_any_case(field: str, name: str) -> bool:
-    return name.lower() in {alias.lower() for alias in (field, *FIELDS[field].aliases)}
-
-
-def _contains_alias(field: str, name: str) -> bool:
+def _likeness(field: str, name: str) -> int:
+    """Return 3 for a name of the field, 2 for one in another case, 1 for one that contains it, 0 for any other."""
+    names = (field, *FIELDS[field].aliases)
+    if name in names or name.lower() in {alias.lower() for alias in names}:
+        return 3 if name in names else 2
     parts = (*FIELDS[field].aliases, *FIELDS[field].name_parts)
     contained = any(len(part) > 2 and part.lower() in name.lower() for part in parts)
-    return contained or (field == "Fa" and is_gradient(name))
+    return 1 if contained or (field == "Fa" and is_gradient(name)) else 0
 
 
 def _fits_type(field: str, columns: ArrayTypes, name: str) -> bool:

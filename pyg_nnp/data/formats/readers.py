@@ -43,7 +43,6 @@ def read_blocks(
         DataError: if the file is missing or of another format, lacks a mapped name, or holds values that are no numbers
             or whose shapes do not fit. Frames are counted from 0 over the whole file.
     """
-    path = Path(path)
     _check_file(path, data_format)
     return _not_empty(path, FORMATS[data_format].read(path, mapping, frames_per_block))
 
@@ -64,7 +63,7 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
     """
     data_format = format_of(path)
     if data_format in OWN_NAMES:
-        names = file_names(path, data_format)
+        names = columns_of(path, data_format)
         wanted = [name for name in FEATURES if name in ("Ra", "Za") or features.get(name) in names]
         blocks = read_blocks(path, data_format, {name: features[name] for name in wanted})
     else:
@@ -77,31 +76,25 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
         yield block
 
 
-def file_names(path: Path, data_format: str) -> list[str]:
-    """Return the names of what a data file holds.
+def columns_of(path: Path, data_format: str | None = None) -> ArrayTypes:
+    """Return the names in a data file, with shape and type of the first array of each.
 
     For pickled lists of frames and for HDF5 groups, names that any of them has; for extxyz files and ASE databases, the
     names of the first frame.
 
-    Raises:
-        DataError: if the file is missing or of another format.
-    """
-    path = Path(path)
-    _check_file(path, data_format)
-    return list(FORMATS[data_format].array_types(path))
-
-
-def columns_of(path: Path) -> ArrayTypes:
-    """Return the names in a data file of any known format, with shape and type of the first array of each.
+    Args:
+        path: the file.
+        data_format: a name of FORMATS; None: that which the file seems to be of.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: if the file is missing or damaged, or of another format.
     """
-    data_format = format_of(path)
-    if data_format is None:
+    found = data_format or format_of(path)
+    if found is None:
         known = "pickle, npz, hdf5, extxyz or an ASE database"
         raise DataError(f"{path}: this is no data file of a known format: {known}.")
-    return FORMATS[data_format].array_types(path)
+    _check_file(path, found)
+    return FORMATS[found].array_types(path)
 
 
 def format_of(path: Path) -> str | None:
@@ -116,7 +109,18 @@ def format_of(path: Path) -> str | None:
 
 def _recognize(path: Path) -> Format | str | None:
     """Return the format that the first bytes of a file show, what it is if it has another one, or None."""
-    head = _head(path)
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder; the data set must be a file.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"{path}: there is no such file.{did_you_mean(path.name, beside)}") from None
+    except OSError as error:
+        raise DataError(f"{path}: the file cannot be read ({error.strerror}).") from error
+    if not head:
+        raise DataError(f"{path}: the file is empty.")
     # those of torch.save are zip files, too
     foreign = next((description for magic, description in _FOREIGN.items() if re.match(magic, head)), None)
     return foreign or next((one for one in FORMATS.values() if re.match(one.magic, head)), None)
@@ -141,19 +145,3 @@ def _check_file(path: Path, data_format: str) -> None:
     if isinstance(found, Format):
         looks, instead = found.description, f"set data_format: {found.name}"
     raise DataError(f"{path}: data_format is '{data_format}', but this looks like {looks}; {instead}.")
-
-
-def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; the data set must be a file.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except FileNotFoundError:
-        beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"{path}: there is no such file.{did_you_mean(path.name, beside)}") from None
-    except OSError as error:
-        raise DataError(f"{path}: the file cannot be read ({error.strerror}).") from error
-    if not head:
-        raise DataError(f"{path}: the file is empty.")
-    return head

@@ -71,12 +71,7 @@ def seal(path: Path) -> None:
         file.write(line.encode())
 
 
-def check_seal(path: Path) -> None:
-    """Compare a store with the checksum in its last line.
-
-    Raises:
-        DataError: if there is no store, or it is cut short, damaged, or of another layout.
-    """
+def _check_seal(path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path.parent}: there is no processed data set here ('{path.name}' is missing).")
     line = _read_seal(path)
@@ -105,15 +100,12 @@ def open_store(
         verify: False where its checksum was compared just before.
         file_name: of the store in its folder.
 
-    Yields:
-        The description of the store, and the open file.
-
     Raises:
         DataError: if there is no store, or it is cut short, damaged, of another layout, or of another hash.
     """
     path = folder / file_name
     if verify:
-        check_seal(path)
+        _check_seal(path)
     asked = store_hash or folder.name.partition("processed_dataset_")[2]
     try:
         with h5py.File(path, "r") as file:
@@ -127,18 +119,10 @@ def open_store(
 
 
 def stored_rows(file: h5py.File, info: StoreInfo, types: dict[str, torch.dtype]) -> dict[str, StoredRows]:
-    """Return the rows of each field that is not shared, to be read when they are needed.
-
-    Args:
-        file: from :func:`open_store`.
-        info: from there, too.
-        types: field -> type of the numbers that reading them returns.
-    """
+    """Return the rows of each field that is not shared, to be read, as the type of the field, when they are needed."""
     content = StoredFile(Path(file.filename))
     found = {}
-    for name in info.fields:
-        if name in info.shared:
-            continue
+    for name in (name for name in info.fields if name not in info.shared):
         dataset = file["fields"][name]
         rows, *row = dataset.shape
         chunk = dataset.chunks[0]

@@ -24,12 +24,6 @@ class StoredFile:
 
     No process moves a position that another one shares, so a forked process reads through the descriptor that it
     inherits. A copy and an unpickled one open the file themselves, at the first use.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        OSError: it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,7 +37,6 @@ class StoredFile:
 
         Raises:
             DataError: the file ends before, or is not the one that it was.
-            OSError: it cannot be read.
         """
         descriptor, done = self._open(), 0
         for offset, size in pieces:
@@ -69,8 +62,6 @@ class StoredRows:
     """All rows of a field, in chunks of a file.
 
     Attributes:
-        file: the file.
-        num_rows: number of rows.
         shape: of one row.
         stored: type of the numbers in the file.
         dtype: type of the numbers that are returned.
@@ -106,11 +97,7 @@ class StoredRows:
         return rows
 
     def read(self, firsts: Tensor, counts: Tensor) -> Tensor:
-        """Return runs of rows, one after the other.
-
-        Args:
-            firsts: (n,) first row of each run.
-            counts: (n,) number of its rows, at least 1.
+        """Return runs of rows one after the other, from the first row of each, (n,), and its number of rows, (n,) >= 1.
 
         Raises:
             DataError: the file is not the one that it was.

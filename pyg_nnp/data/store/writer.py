@@ -72,10 +72,7 @@ class StoreWriter:
         self.num_frames = 0
 
     def append(self, arrays: Mapping[str, Array]) -> None:
-        """Add a run of frames.
-
-        Args:
-            arrays: per field its rows: (G, ...) for molecules, (A, ...) for atoms; the same fields at each call.
+        """Add a run of frames: per field its rows, (G, ...) for molecules, (A, ...) for atoms.
 
         Raises:
             DataError: if the fields are others than those of the frames before.
@@ -87,9 +84,10 @@ class StoreWriter:
             raise DataError(f"frame {self.num_frames} and those before it do not have the same fields: {missing}.")
         sizes = np.asarray(arrays["N"])
         for name, rows in arrays.items():
-            rows = _as_stored(name, rows)
+            stored = np.uint8 if name == "Za" else np.int32 if FIELDS[name].dtype == "int" else np.float64
+            rows = np.asarray(rows, dtype=stored)
             if not (name in self._may_share and self._share(name, rows, sizes)):
-                self._write(name, rows)
+                append_rows(self._fields, name, rows)
         self._sizes.update(np.unique(sizes).tolist())
         self.num_frames += len(sizes)
         self._disk.check()
@@ -125,16 +123,10 @@ class StoreWriter:
             same = bool((sizes == len(value)).all()) and bool((rows.reshape(-1, len(value)) == value).all())
         if not same:
             del self._shared[name]
-            self._write_repeated(name, value)
+            at_once = max(1, _ROWS_AT_ONCE // len(value))
+            for first in range(0, self.num_frames, at_once):
+                append_rows(self._fields, name, np.tile(value, min(at_once, self.num_frames - first)))
         return same
-
-    def _write_repeated(self, name: str, value: Array) -> None:
-        at_once = max(1, _ROWS_AT_ONCE // len(value))
-        for first in range(0, self.num_frames, at_once):
-            self._write(name, np.tile(value, min(at_once, self.num_frames - first)))
-
-    def _write(self, name: str, rows: Array) -> None:
-        append_rows(self._fields, name, rows)
 
 
 def append_rows(group: h5py.Group, name: str, rows: Array) -> None:
@@ -152,11 +144,7 @@ def append_rows(group: h5py.Group, name: str, rows: Array) -> None:
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
-    """Open a new HDF5 file and the :class:`Disk` that it is written to.
-
-    Raises:
-        OSError: it could not be written.
-    """
+    """Open a new HDF5 file and the :class:`Disk` that it is written to; its errors are raised at the end."""
     with Disk(path, "x+") as disk:
         try:
             with h5py.File(disk, "w") as file:
@@ -188,9 +176,6 @@ def write_store(
         share: store ``Za``, ``N`` and ``Q`` once, each if it is the same for all frames.
         atomic_energies: atomic number -> reference energy.
 
-    Yields:
-        The writer to append frames to.
-
     Raises:
         OSError: it cannot be written; a store that was there is as it was.
     """
@@ -211,9 +196,3 @@ def write_store(
             yield writer
             writer.finish(atomic_energies)
         seal(partial)
-
-
-def _as_stored(name: str, rows: Array) -> Array:
-    if name == "Za":
-        return np.asarray(rows, dtype=np.uint8)
-    return np.asarray(rows, dtype=np.int32 if FIELDS[name].dtype == "int" else np.float64)

@@ -11,7 +11,7 @@ from ase.constraints import FixAtoms
 from frame_files import NAMES, TWO, make_frames, read, to_atoms, write_ase
 from numpy.testing import assert_array_equal
 
-from pyg_nnp.data.formats.readers import file_names, read_blocks
+from pyg_nnp.data.formats.readers import columns_of, read_blocks
 from pyg_nnp.errors import DataError
 
 XYZ = """\
@@ -32,7 +32,7 @@ def test_extxyz_columns_and_keys_of_any_name(tmp_path):
     assert_array_equal(found["Fa"], [[1, 0, 0], [0, 1, 0]] * 2)
     assert_array_equal(found["Qa"], [-0.5, 0.5] * 2)
     assert_array_equal(found["M2"], [[1, 2, 3]] * 2)
-    assert {"numbers", "positions", "dft_energy", "charge"} <= set(file_names(path, "extxyz"))
+    assert {"numbers", "positions", "dft_energy", "charge"} <= set(columns_of(path, "extxyz"))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_ase_databases_without_frames_or_with_a_damaged_row(tmp_path):
     connection.close()
     with pytest.raises(DataError, match="there are no frames in this file"):
         read(path, "ase", NAMES)
-    assert file_names(path, "ase") == []
+    assert list(columns_of(path, "ase")) == []
 
 
 def test_forces_are_not_changed_by_constraints(tmp_path):

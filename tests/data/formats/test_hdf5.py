@@ -21,7 +21,7 @@ from numpy.testing import assert_array_equal
 
 from pyg_nnp.data.formats import hdf5
 from pyg_nnp.data.formats.columns import Table
-from pyg_nnp.data.formats.readers import file_names, read_blocks
+from pyg_nnp.data.formats.readers import columns_of, read_blocks
 from pyg_nnp.errors import DataError
 
 
@@ -36,7 +36,7 @@ def test_charged_molecules_have_a_group_per_size():
         assert_array_equal(found["Q"], np.concatenate([g["charge"][:] for g in groups]))
         assert_array_equal(found["M2"], np.concatenate([g["dipole"][:] for g in groups]))
     assert len(list(read_blocks(path, "hdf5", mapping, 1000))) == 1  # small groups are joined
-    assert "mult" in file_names(path, "hdf5")
+    assert "mult" in columns_of(path, "hdf5")
 
 
 def test_groups_share_their_own_values(tmp_path):
@@ -58,7 +58,7 @@ def test_groups_share_their_own_values(tmp_path):
         assert_array_equal(found["E"], [0, 0, 1, 0, 1, 2])
         assert_array_equal(found["Q"], [0, 1, 1, 2, 2, 2])
         assert_array_equal(found["Ra"][:, 0], [0, 0] + [1] * 6 + [2] * 3)
-    assert file_names(path, "hdf5") == ["charge", "coordinates", "energies", "species", "smiles", "text"]
+    assert list(columns_of(path, "hdf5")) == ["charge", "coordinates", "energies", "species", "smiles", "text"]
 
 
 def test_a_group_per_molecule(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from pyg_nnp.data.formats.pickles import load_pickle
-from pyg_nnp.data.formats.readers import file_names
+from pyg_nnp.data.formats.readers import columns_of
 from pyg_nnp.errors import DataError
 
 
@@ -76,14 +76,14 @@ RAW = b"A" * 8
 def test_forged_arrays_are_refused(tmp_path, content):
     path = dump(tmp_path / "a.pkl", [{"R": content}])
     with pytest.raises(DataError, match=r"the pickle has an array of|not a pickle, or it is damaged"):
-        file_names(path, "pickle")
+        columns_of(path, "pickle")
 
 
 def test_a_byte_order_is_nothing_else(tmp_path):
     dtype = ForgedDtype("f8", 3, "O,", None, None, None, 8, 8, 0)  # together 'O,f8', a record with an object
     path = dump(tmp_path / "a.pkl", [Forged((1, (1,), dtype, False, RAW * 2))])
     with pytest.raises(DataError, match=r"damaged .*a byte order 'O,'"):
-        file_names(path, "pickle")
+        columns_of(path, "pickle")
 
 
 def test_an_array_is_filled_once(tmp_path):
@@ -92,4 +92,4 @@ def test_an_array_is_filled_once(tmp_path):
     assert state.endswith(b"b")
     (tmp_path / "a.pkl").write_bytes(once[:-1] + state + b".")
     with pytest.raises(DataError, match="filled twice"):
-        file_names(tmp_path / "a.pkl", "pickle")
+        columns_of(tmp_path / "a.pkl", "pickle")

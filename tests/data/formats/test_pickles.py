@@ -12,7 +12,7 @@ import pytest
 from frame_files import NAMES, R2, TWO, Call, dump, make_frames, read
 from numpy.testing import assert_array_equal
 
-from pyg_nnp.data.formats.readers import file_names
+from pyg_nnp.data.formats.readers import columns_of
 from pyg_nnp.errors import DataError
 
 
@@ -21,7 +21,7 @@ def test_pickles_without_frames(tmp_path, content):
     path = dump(tmp_path / "a.pkl", content)
     with pytest.raises(DataError, match=r"there are no frames|there is no 'R' \(Ra\)\. It has: nothing\."):
         read(path, "pickle", TWO)
-    assert file_names(path, "pickle") == []
+    assert list(columns_of(path, "pickle")) == []
 
 
 def numpy_frames():
@@ -57,7 +57,7 @@ def test_pickles_of_any_protocol_and_numpy(tmp_path, protocol, module):
     assert_array_equal(found["Ra"], [[0, 1, 2], [3, 4, 5], [3, 4, 5], [0, 1, 2]])
     assert_array_equal(found["Za"], [6, 1, 6, 1])
     assert_array_equal(found["E"], [1.5, 2])
-    assert file_names(path, "pickle") == ["R", "z", "E", "s", "note"]
+    assert list(columns_of(path, "pickle")) == ["R", "z", "E", "s", "note"]
 
 
 def unframed(content):
@@ -105,7 +105,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path, name):
             path.unlink(missing_ok=True)
     path = tmp_path / "a.pkl"
     path.write_bytes(payload)
-    for function in (lambda: read(path, "pickle", TWO), lambda: file_names(path, "pickle")):
+    for function in (lambda: read(path, "pickle", TWO), lambda: columns_of(path, "pickle")):
         with pytest.raises(DataError, match=rf"^{path}: the pickle asks for {name}, which is not run\. Store numbers"):
             function()
     assert list(tmp_path.iterdir()) == [path]
@@ -144,5 +144,5 @@ def test_pickles_of_something_else(tmp_path):
 
 def test_keys_that_are_no_text(tmp_path):
     path = dump(tmp_path / "a.pkl", {1: 2, "R": R2, "z": [6, 1]})
-    assert file_names(path, "pickle") == ["R", "z"]
+    assert list(columns_of(path, "pickle")) == ["R", "z"]
     assert len(read(path, "pickle", TWO)["N"]) == 2

@@ -31,7 +31,7 @@ from frame_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyg_nnp.data.formats.readers import FORMATS, file_names, read_blocks
+from pyg_nnp.data.formats.readers import FORMATS, columns_of, read_blocks
 from pyg_nnp.errors import DataError
 
 
@@ -47,7 +47,7 @@ def test_reads_back_what_was_written(write, sizes, seed, frames_per_block):
     with tempfile.TemporaryDirectory() as folder:
         path, data_format = write(Path(folder), frames)
         assert_same(read(path, data_format, NAMES, frames_per_block), expected_arrays(frames))
-        assert set(NAMES.values()) <= set(file_names(path, data_format))
+        assert set(NAMES.values()) <= set(columns_of(path, data_format))
 
 
 def test_reads_back_what_was_written_to_a_database(tmp_path):
@@ -55,7 +55,7 @@ def test_reads_back_what_was_written_to_a_database(tmp_path):
     path, data_format = write_ase(tmp_path, frames)
     for frames_per_block in (1, 3, 9):
         assert_same(read(path, data_format, NAMES, frames_per_block), expected_arrays(frames))
-    assert set(NAMES.values()) <= set(file_names(path, data_format))
+    assert set(NAMES.values()) <= set(columns_of(path, data_format))
 
 
 @pytest.mark.parametrize("save", [save_npz, save_hdf5, lambda path, **columns: dump(path, columns)])
@@ -85,7 +85,7 @@ def test_missing_files_and_folders(tmp_path):
     with pytest.raises(DataError, match=r"datset\.pkl: there is no such file\. Did you mean 'dataset\.pkl'\?"):
         read_blocks(tmp_path / "datset.pkl", "pickle", TWO)
     with pytest.raises(DataError, match="there is no such file"):
-        file_names(tmp_path / "nowhere" / "a.pkl", "pickle")
+        columns_of(tmp_path / "nowhere" / "a.pkl", "pickle")
     with pytest.raises(DataError, match="this is a folder"):
         read_blocks(tmp_path, "pickle", TWO)
     with pytest.raises(
@@ -127,7 +127,7 @@ def test_files_of_no_known_format(tmp_path):
 
 @pytest.mark.parametrize("data_format", FORMATS)
 @pytest.mark.parametrize("content", [b"some words\nand more\n", b"\0\1\2\3" * 100, b"{}", b"energy,forces\n1,2\n"])
-@pytest.mark.parametrize("function", [lambda p, f: read(p, f, TWO), file_names])
+@pytest.mark.parametrize("function", [lambda p, f: read(p, f, TWO), columns_of])
 def test_files_that_are_nothing_of_the_sort(tmp_path, data_format, content, function):
     path = tmp_path / "a"
     path.write_bytes(content)
