@@ -22,12 +22,7 @@ _ATOMS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Checks:
-    """Checks of frames; each failure is one message with file, frame, field as the file names it, and what was found.
-
-    Attributes:
-        source: of the frames, for messages.
-        bohr_in_r: one Bohr in the data's unit of length; None takes positions to be in Å.
-    """
+    """Checks of frames; ``bohr_in_r`` is one Bohr in the data's unit of length, None takes positions to be in Å."""
 
     source: DataSource
     bohr_in_r: float | None = None

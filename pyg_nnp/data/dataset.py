@@ -135,10 +135,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return data
 
     def batch(self, indices: Tensor | Sequence[int]) -> Batch:
-        """Return frames as one batch, equal to ``Batch.from_data_list([dataset[i] for i in indices])`` but fast.
-
-        Args:
-            indices: (G,) which frames.
+        """Return (G,) frames as one batch, equal to ``Batch.from_data_list([self[i] for i in indices])`` but fast.
 
         Raises:
             IndexError: if there is nothing in ``indices``, or a frame that does not exist.
@@ -151,12 +148,9 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return make_batch(self._frames, self._of_all(indices), self.fields)
 
     def batches(self, indices: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """Yield all of ``indices`` in batches, the last of which may be smaller.
+        """Yield the frames ``indices``, (n,), in batches, the last of which may be smaller.
 
-        Args:
-            indices: (n,) which frames.
-            batch_size: frames per batch.
-            generator: shuffles them anew at each call; None keeps their order.
+        A generator shuffles them anew at each call.
         """
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]

@@ -20,11 +20,7 @@ _WEIGHTS = np.stack([np.ones(119), 1 + np.arange(119) ** 0.5, np.random.default_
 
 
 def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
-    """Return what :class:`pyg_nnp.data.summary.DatasetSummary` keeps of each frame.
-
-    Args:
-        piece: field -> its rows of some frames, with all their pairs of atoms in memory at once.
-    """
+    """Return what :class:`pyg_nnp.data.summary.DatasetSummary` keeps of each frame; all their pairs are in memory."""
     N, ptr = piece["N"], offsets(piece["N"]).numpy()
     count, frames = len(N), np.repeat(np.arange(len(N)), N.numpy())
     pair_counts, pair_keys, shortest = _shortest_in_frames(piece["Ra"], piece["Za"], N)

@@ -22,11 +22,7 @@ def full_neighbor_list(num_atoms: int) -> Tensor:
 
 
 class NeighborLists:
-    """The full neighbor lists of molecules, one for each number of atoms.
-
-    Args:
-        lists: number of atoms N -> (2, N (N - 1)) int64.
-    """
+    """The full neighbor lists of molecules: number of atoms N -> (2, N (N - 1)) int64."""
 
     def __init__(self, lists: dict[int, Tensor]) -> None:
         sizes = torch.tensor(list(lists))

@@ -47,7 +47,8 @@ def preprocess(config: "Config", out: Path) -> Path:
     path = Path(hub.data_path)
     sources = {**hub.features, **hub.targets}
     _check_options(hub)
-    csv_path = _csv_path(hub)
+    atomic_energy = hub.transforms.atomic_energy
+    csv_path = None if atomic_energy in (None, "fit") else Path(atomic_energy)
     energies = read_atomic_energies(csv_path) if csv_path else None
     files = [path, csv_path] if csv_path else [path]
     status = _status(files)
@@ -118,15 +119,12 @@ def _check_atomic_energies(hub: "Datahub", block: Block, energies: Mapping[int, 
 def _check_options(hub: "Datahub") -> None:
     path = Path(hub.data_path)
     if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
-        beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
-        raise ConfigError(
-            f"Datahub.data_path: there is no file '{path}', seen from '{Path.cwd()}'.{did_you_mean(path.name, beside)}"
-        )
+        hint = did_you_mean(path.name, os.listdir(path.parent) if os.path.isdir(path.parent) else [])
+        raise ConfigError(f"Datahub.data_path: there is no file '{path}', seen from '{Path.cwd()}'.{hint}")
     for name in ("Ra", "Za"):
         if name not in hub.features:
-            raise ConfigError(
-                f"Datahub.features: '{name}' ({FIELDS[name].meaning}) is missing; every data set needs it."
-            )
+            what = f"'{name}' ({FIELDS[name].meaning})"
+            raise ConfigError(f"Datahub.features: {what} is missing; every data set needs it.")
     transforms = hub.transforms
     needs = {
         "negative_gradient": ("Fa", transforms.negative_gradient),
@@ -139,11 +137,6 @@ def _check_options(hub: "Datahub") -> None:
                 f"Datahub.transforms.{option} needs '{name}' in Datahub.targets, which has: "
                 f"{', '.join(hub.targets) or 'nothing'}. Add '{name}' there, or leave the transform out."
             )
-
-
-def _csv_path(hub: "Datahub") -> Path | None:
-    atomic_energy = hub.transforms.atomic_energy
-    return None if atomic_energy in (None, "fit") else Path(atomic_energy)
 
 
 def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
@@ -159,13 +152,8 @@ def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
 
 
 def _hash(path: Path, csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    covered = {
-        "layout": LAYOUT,
-        "data": digest(path),
-        "atomic_energies": digest(csv_path) if csv_path else None,
-        "sources": dict(sources),
-        "options": dict(options),
-    }
+    covered = {"layout": LAYOUT, "data": digest(path), "sources": dict(sources), "options": dict(options)}
+    covered["atomic_energies"] = digest(csv_path) if csv_path else None
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -180,8 +168,7 @@ def _damage(folder: Path, store_hash: str) -> str | None:
 
 def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
     """Return inode, size and time of change of files, which a change of one changes."""
-    found = [path.stat() for path in paths]
-    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
+    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in (path.stat() for path in paths)]
 
 
 def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str]) -> None:

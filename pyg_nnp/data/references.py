@@ -43,10 +43,7 @@ class References:
 
 
 def read_atomic_energies(path: Path) -> dict[int, float]:
-    """Read reference energies from a CSV file with columns ``atom_type`` (symbol) and ``atomic_energy``.
-
-    Returns:
-        Atomic number -> energy, in the unit of the file.
+    """Read atomic number -> energy from a CSV file with columns ``atom_type`` (symbol) and ``atomic_energy``.
 
     Raises:
         ConfigError: if there is no such file.
@@ -82,10 +79,7 @@ def reference_energies(
     ``total_energy_normalization`` the shift is the mean of what then remains of E: a shift alone, because a division
     would change the unit of E.
 
-    Args:
-        dataset: the whole data set, with ``E`` where a fit or a normalization is asked for.
-        transforms: of the configuration.
-        training_indices: (n,) the frames of the training part, the only ones looked at; all if None.
+    Of the data set only the frames of the training part, (n,), are looked at; all without ``training_indices``.
 
     Raises:
         ConfigError: if ``E`` is needed and the data set has none.

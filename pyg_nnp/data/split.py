@@ -27,11 +27,7 @@ log = logging.getLogger(__name__)
 def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder: Path) -> dict[str, Tensor]:
     """Draw the parts of a data set, or load them as they were saved.
 
-    Args:
-        splitter: parts, ratios, seed, and whether to save and to load.
-        num_frames: number of frames to split.
-        store_hash: of the store; the saved split of another data set is never used.
-        folder: of the store, where splits are saved.
+    Splits are saved in the folder of the store; the saved split of another store, by its hash, is never used.
 
     Returns:
         Part -> (n,) int64 frames in the order drawn; no frame is in two parts.

@@ -110,11 +110,7 @@ class DatasetSummary:
 
 
 def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
-    """Look at all frames once, in memory for some million pairs of atoms and what the summary takes.
-
-    Args:
-        blocks: field -> its rows, block by block, as :meth:`pyg_nnp.data.MoleculeDataset.blocks` yields them.
-    """
+    """Look at all frames once, as :meth:`pyg_nnp.data.MoleculeDataset.blocks` yields them."""
     rows: dict[str, list[Array]] = {}
     spans: dict[str, list[tuple[float, float, float, int]]] = {}
     counts: list[Any] = []
@@ -152,14 +148,7 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
 def kept_summary(
     folder: Path, store_digest: str, dtype: torch.dtype, blocks: Iterable[Mapping[str, Tensor]]
 ) -> DatasetSummary:
-    """Return the summary of all frames of a store, which is read if it is kept there, else made and kept.
-
-    Args:
-        folder: of the store.
-        store_digest: of the content of the store.
-        dtype: of the positions of the data set.
-        blocks: as :func:`summarize` takes them.
-    """
+    """Return the summary of all frames of a store, which is read if it is kept there, else made and kept."""
     name = str(dtype).removeprefix("torch.")
     path = folder / f"summary_{name}.safetensors"
     made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name}

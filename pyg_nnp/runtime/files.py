@@ -58,11 +58,7 @@ def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Refuse to write over a file.
-
-    Raises:
-        ConfigError: there is something at its place, or no folder for it.
-    """
+    """Raise a ConfigError where a file would be written over, or has no folder."""
     if path.exists() or path.is_symlink():
         raise ConfigError(f"{path}: is there already. Name another file, or move this one away.")
     if not path.parent.is_dir():
@@ -115,10 +111,7 @@ def digest(path: Path, leave: int = 0) -> str:
 
 
 def stamp(description: str, arrays: Iterable[NDArray[Any]]) -> str:
-    """Return a description and the digest of it and of arrays as one text, for the metadata of a safetensors file.
-
-    Several entries would be saved in any order.
-    """
+    """Return a description and a digest as one text for the metadata of safetensors, which have no order."""
     sha = hashlib.sha256(description.encode())
     for array in arrays:
         sha.update(array.tobytes())

@@ -53,10 +53,7 @@ def run_log(folder: Path) -> Iterator[Console]:
 
 @contextmanager
 def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[Console]:
-    """Send the package's messages to the terminal and to other handlers, which are closed at the end.
-
-    ``level`` is that of what the terminal shows, whose console is yielded.
-    """
+    """Send the package's messages to the terminal and to other handlers, closed at the end; yield the console."""
     console = Console(stderr=True)
     handlers = [*more, _ConsoleHandler(console, level)]
     level, propagate = ROOT.level, ROOT.propagate

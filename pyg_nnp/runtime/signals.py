@@ -12,11 +12,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the program to end.
-
-    Attributes:
-        exit_status: 130 for Ctrl-C, 143 for SIGTERM, as shells have it.
-    """
+    """A signal asked the program to end; ``exit_status`` is 130 for Ctrl-C, 143 for SIGTERM, as shells have it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

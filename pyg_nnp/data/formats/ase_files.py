@@ -31,11 +31,7 @@ _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calc
 
 
 def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
-    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word.
-
-    Raises:
-        DataError: the cell is periodic.
-    """
+    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word."""
     if np.any(pbc):
         what = "the cell is periodic, but a potential here knows molecules alone"
         instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
@@ -43,11 +39,7 @@ def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
 
 
 def other_frames(path: Path) -> Iterator[Frame]:
-    """Yield the frames of any file that ASE reads.
-
-    Raises:
-        DataError: it cannot be read, or has periodic cells.
-    """
+    """Yield the frames of any file that ASE reads."""
     try:
         for frame, atoms in enumerate(iread(path)):
             refuse_periodic(path, frame, atoms.pbc)

@@ -60,21 +60,10 @@ class Table:
     - concatenated: (A, ...), with ``N`` (n,);
     - single: one value for all frames (``N``, ``Za``, ``Q``), or the only frame, without the axis of frames;
     - ragged: a list of n items.
-
-    Attributes:
-        num_frames: n.
     """
 
     def __init__(self, origin: Origin, columns: Mapping[str, Any]) -> None:
-        """Find out how each column is laid out.
-
-        Args:
-            origin: where the columns come from.
-            columns: standard field name -> column; always ``Ra`` and ``Za``.
-
-        Raises:
-            DataError: if columns have shapes that do not fit their field or each other.
-        """
+        """Find out how each column is laid out, by standard field name, always with ``Ra`` and ``Za``."""
         self._origin = origin
         self._columns = dict(columns)
         self._layouts: dict[str, Layout] = {}
@@ -91,11 +80,7 @@ class Table:
                 self._columns[name] = np.asarray(columns[name][()])
 
     def blocks(self, frames_per_block: int) -> Iterator[Block]:
-        """Yield all frames, at most ``frames_per_block`` in a block; every column is sliced forwards, without gaps.
-
-        Raises:
-            DataError: at the first frame whose values are no numbers or do not fit together.
-        """
+        """Yield all frames, at most ``frames_per_block`` in a block; every column is sliced forwards, without gaps."""
         row = 0
         for start in range(0, self.num_frames, frames_per_block):
             block = self._block(start, min(start + frames_per_block, self.num_frames), row)

@@ -24,11 +24,7 @@ Found = tuple[str, h5py.h5g.GroupID, Datasets]
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file of unknown origin.
-
-    Raises:
-        DataError: if it is no HDF5 file, or is damaged.
-    """
+    """Open a file of unknown origin."""
     try:
         with h5py.File(path, "r", rdcc_nbytes=0) as file:  # each chunk is read once
             # by default what is kept of groups, for the next time they are opened, grows to hundreds of MB
@@ -58,9 +54,6 @@ def walk(path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: C
         file: from :func:`open_hdf5`.
         is_wanted: called with the name of a link.
         paths: of wanted data sets that lie deeper, from the group; from the file if they begin with ``/``.
-
-    Raises:
-        DataError: if a link leads to another file, groups are nested without measure, or a data set is damaged.
     """
     return _Walk(path, file, is_wanted, paths).below(h5py.h5g.open(file.id, b"/"), "")
 
@@ -71,7 +64,7 @@ class _Walk:
     def __init__(self, path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: Collection[str]) -> None:
         self._path, self._file, self._is_wanted, self._paths = path, file, is_wanted, paths
         self._seen = {h5py.h5o.get_info(file.id).addr}
-        self._has_safe_links = bool(paths)
+        self._has_safe_links = False
         if paths:
             self._check_links()
 
@@ -99,7 +92,11 @@ class _Walk:
             name = link.decode(errors="surrogateescape")
             if fault := _fault(f"{place}{name}", kind):
                 raise DataError(f"{self._path}: {fault}.")
-            dataset = self._wanted(group, link, name, kind)
+            dataset = None
+            if self._is_wanted(name):
+                if kind == h5py.h5l.TYPE_SOFT:
+                    self._check_links()  # it may lead anywhere
+                dataset = _open(group, link)
             if dataset is not None:
                 (found if kind == h5py.h5l.TYPE_HARD else linked)[name] = dataset
             elif kind == h5py.h5l.TYPE_HARD and address not in self._seen:
@@ -111,22 +108,16 @@ class _Walk:
                     raise DataError(f"{self._path}: the data set '{place}{name}' is damaged.")
         return found, linked, children
 
-    def _wanted(self, group: h5py.h5g.GroupID, link: bytes, name: str, kind: int) -> h5py.h5d.DatasetID | None:
-        if not self._is_wanted(name):
-            return None
-        if kind == h5py.h5l.TYPE_SOFT and not self._has_safe_links:
-            self._check_links()  # it may lead anywhere
-            self._has_safe_links = True
-        return _open(group, link)
-
     def _check_links(self) -> None:
-        """Refuse links to other files anywhere in the file."""
+        """Refuse links to other files anywhere in the file, once."""
 
         def fault(link: bytes, info: Any) -> str | None:
             return _fault(link.decode(errors="surrogateescape"), info.type)
 
-        if found := self._file.id.links.visit(fault, info=True):  # it ends at the first; no error must leave it
+        # the visit ends at the first, but must not be left by an error
+        if not self._has_safe_links and (found := self._file.id.links.visit(fault, info=True)):
             raise DataError(f"{self._path}: {found}.")
+        self._has_safe_links = True
 
 
 def first_datasets(path: Path, file: h5py.File) -> ArrayTypes:
@@ -150,9 +141,6 @@ def open_column(
     """Return the data set of a field among those of a group, its shape and its type.
 
     h5py's own groups and data sets take several times longer, which counts where each frame has a group.
-
-    Raises:
-        DataError: if it is missing, lies in other files, or claims far more values than the file has bytes for.
     """
     source = origin.names[name]
     dataset = datasets.get(source)

@@ -72,19 +72,12 @@ class NpzColumn:
     Memory holds the rows that are asked for and no others. Slices that follow each other read the file once, compressed
     or not; any other slice starts again at the first row. The checksum is that of the whole array, so it is compared
     when the last row is read.
-
-    Attributes:
-        shape: of the array.
-        dtype: of the array.
-        is_fortran: whether it is in Fortran order, in which rows do not follow each other: it is to be read whole.
-
-    Raises:
-        DataError: if it is no array, is damaged, or holds Python objects. The pickle of objects is never loaded.
+    The pickle of objects is never loaded.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    is_fortran: bool
+    is_fortran: bool  # rows do not follow each other: it is to be read whole
     _stream: IO[bytes]
     _next_row: int
 

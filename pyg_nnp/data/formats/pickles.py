@@ -33,15 +33,13 @@ _PYTHON: Any = pickle._Unpickler
 
 
 def load_pickle(path: Path) -> Any:
-    """Read a pickle of numbers, texts, numpy arrays and plain containers.
+    """Read a pickle of numbers, texts, numpy arrays and plain containers; nothing else that it asks for is run.
 
-    Returns:
-        What the file holds; arrays may be of a subclass of ``numpy.ndarray``, and each mapping is a dict.
+    Arrays may be of a subclass of ``numpy.ndarray``, and each mapping is a dict.
 
     Raises:
-        DataError: if the file is no pickle, is damaged, holds more than one object, asks for anything else than
-            numbers, texts, numpy arrays and containers, or would take far more memory than it has bytes. Nothing that
-            it asks for is run.
+        DataError: if the file is no pickle, is damaged, holds more than one object, asks for anything else, or would
+            take far more memory than it has bytes.
     """
     size = path.stat().st_size
     try:

@@ -57,9 +57,6 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
 
     Yields:
         Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is 0 where the file has none, in the units of the file.
-
-    Raises:
-        DataError: it cannot be read, lacks a name, or has periodic cells.
     """
     data_format = format_of(path)
     if data_format in OWN_NAMES:
@@ -80,14 +77,7 @@ def columns_of(path: Path, data_format: str | None = None) -> ArrayTypes:
     """Return the names in a data file, with shape and type of the first array of each.
 
     For pickled lists of frames and for HDF5 groups, names that any of them has; for extxyz files and ASE databases, the
-    names of the first frame.
-
-    Args:
-        path: the file.
-        data_format: a name of FORMATS; None: that which the file seems to be of.
-
-    Raises:
-        DataError: if the file is missing or damaged, or of another format.
+    names of the first frame. Without ``data_format`` it is that which the file seems to be of.
     """
     found = data_format or format_of(path)
     if found is None:
@@ -98,11 +88,7 @@ def columns_of(path: Path, data_format: str | None = None) -> ArrayTypes:
 
 
 def format_of(path: Path) -> str | None:
-    """Return the data_format that a file seems to be of, as its first bytes show; None for any other.
-
-    Raises:
-        DataError: if the file is missing, empty or a folder.
-    """
+    """Return the data_format that a file seems to be of, as its first bytes show; None for any other."""
     found = _recognize(path)
     return found.name if isinstance(found, Format) else None
 

@@ -1,7 +1,4 @@
-"""Values of one field: conversion to numbers, element symbols, removal of padding.
-
-Whatever is wrong raises a DataError that names the file, the frame and the field.
-"""
+"""Values of one field: conversion to numbers, element symbols, removal of padding."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

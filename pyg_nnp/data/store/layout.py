@@ -46,10 +46,9 @@ class StoreInfo:
     Attributes:
         hash: of the content and options that it was made from.
         digest: of the content of its file, as its seal says.
-        num_frames: number of molecules.
         sources: standard field name -> name in the data file.
-        options: the preprocessing options.
-        fields: the fields present, in their standard order.
+        options: those of preprocessing.
+        fields: those present, in their standard order.
         shared: those stored once for all frames.
         atomic_energies: atomic number -> reference energy, in the data's unit of energy, or None if there are none.
     """

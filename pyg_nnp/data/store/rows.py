@@ -33,11 +33,7 @@ class StoredFile:
         self._open()
 
     def read_into(self, target: memoryview, pieces: Iterable[tuple[int, int]]) -> None:
-        """Fill a buffer with pieces of the file, given by their first bytes and lengths, one after the other.
-
-        Raises:
-            DataError: the file ends before, or is not the one that it was.
-        """
+        """Fill a buffer with pieces of the file, given by their first bytes and lengths, one after the other."""
         descriptor, done = self._open(), 0
         for offset, size in pieces:
             if os.preadv(descriptor, [target[done : done + size]], offset) != size:

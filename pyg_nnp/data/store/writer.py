@@ -166,15 +166,8 @@ def write_store(
 ) -> Iterator[StoreWriter]:
     """Write a store, which appears in ``folder`` when it is complete and verified, or not at all.
 
-    A store that is there already is replaced at that moment; other files in its folder stay.
-
-    Args:
-        folder: of the store; made if necessary.
-        store_hash: of the content and options that the store is made from.
-        sources: standard field name -> name in the data file.
-        options: preprocessing options, to be kept as JSON.
-        share: store ``Za``, ``N`` and ``Q`` once, each if it is the same for all frames.
-        atomic_energies: atomic number -> reference energy.
+    A store that is there already is replaced at that moment; other files in its folder stay. With ``share`` each of
+    ``Za``, ``N`` and ``Q`` is stored once if it is the same for all frames; all else is as in a ``StoreInfo``.
 
     Raises:
         OSError: it cannot be written; a store that was there is as it was.
