@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# atoms whose rows ``blocks`` reads at once
-_ATOMS_AT_ONCE = 1 << 18
+_ATOMS_AT_ONCE = 1 << 18  # whose rows ``blocks`` reads
 
 
 class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
@@ -119,7 +118,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @property
     def in_memory(self) -> bool:
         """Whether all frames are in memory, and none is read when it is asked for."""
-        return self._frames.in_memory
+        return self._frames.stored_bytes == 0
 
     def len(self) -> int:
         """Return the number of frames, those outside a subset included."""
@@ -130,7 +129,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         chosen = self._frames.select(torch.tensor([idx]))
         data = Data.from_dict({name: self._frames.gather(name, chosen) for name in self.fields})
         # one frame, beginning with atom 0: the edges need no shift
-        data.edge_index, _ = self._frames.edges(chosen)
+        data.edge_index, _ = self._frames.neighbor_lists.batch(chosen.sizes, chosen.ptr)
         data.num_nodes = int(chosen.sizes)
         return data
 
@@ -148,10 +147,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         return make_batch(self._frames, self._of_all(indices), self.fields)
 
     def batches(self, indices: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """Yield the frames ``indices``, (n,), in batches, the last of which may be smaller.
-
-        A generator shuffles them anew at each call.
-        """
+        """Yield the frames ``indices``, (n,), in batches; a generator shuffles them anew at each call."""
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]
         parts = [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
@@ -165,11 +161,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         self._processes.close()
 
     def blocks(self, names: Sequence[str], indices: Tensor | None = None) -> Iterator[dict[str, Tensor]]:
-        """Yield the rows of some fields piece by piece, for passes over all frames that are not in memory.
-
-        Yields:
-            Field -> its rows of some consecutive ``indices``, (n,), or frames, as in a batch; not transformed.
-        """
+        """Yield field -> its rows in some frames at a time, of all or of ``indices``, (n,); not transformed."""
         indices = torch.arange(len(self)) if indices is None else indices
         at_once = max(1, _ATOMS_AT_ONCE // self.max_atoms)
         for first in range(0, len(indices), at_once):

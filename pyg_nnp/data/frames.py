@@ -43,8 +43,6 @@ class Frames:
             are always in memory, as ``N`` is.
         shared: the fields of which one frame's rows hold for all.
         sizes: (n,) int64 number of atoms of each frame, or (1,) where all have the same; always on the CPU.
-        num_frames: n.
-        neighbor_lists: one for each number of atoms.
     """
 
     values: dict[str, Tensor | StoredRows]
@@ -62,11 +60,6 @@ class Frames:
     def device(self) -> torch.device:
         """Where the values are."""
         return self.values["Ra"].device
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether no rows stay in a file."""
-        return self.stored_bytes == 0
 
     @property
     def stored_bytes(self) -> int:
@@ -104,10 +97,6 @@ class Frames:
         by_frame = value.view(self.num_frames, self.size or 0, *value.shape[1:])
         return by_frame.index_select(0, chosen.frames).flatten(0, 1)
 
-    def edges(self, chosen: Selection) -> tuple[Tensor, Tensor]:
-        """Return ``edge_index``, (2, E), counted over the selection, and (G + 1,) the first edge of each frame."""
-        return self.neighbor_lists.batch(chosen.sizes, chosen.ptr)
-
     def subset(self, frames: Tensor) -> "Frames":
         """Return some frames, in memory and of their own; what all frames share stays shared."""
         chosen = self.select(frames)
@@ -130,11 +119,7 @@ class Frames:
 def load_frames(
     folder: Path, dtype: torch.dtype, in_memory: bool | None = None, verify: bool = True
 ) -> tuple[Frames, StoreInfo]:
-    """Open the frames of a store, with the options of :class:`pyg_nnp.data.MoleculeDataset`.
-
-    Raises:
-        DataError: if there is no store, or it is damaged, incomplete, or of another version.
-    """
+    """Open the frames of a store, with the options and errors of :class:`pyg_nnp.data.MoleculeDataset`."""
     types = {"int": torch.int64, "float": dtype, "float64": torch.float64}
     dtypes = {name: types[field.dtype] for name, field in FIELDS.items()}
     with open_store(folder, verify=verify) as (info, file):
@@ -166,7 +151,7 @@ def make_batch(frames: Frames, indices: Tensor, fields: Sequence[str]) -> Batch:
         batch[name] = frames.gather(name, chosen)
         slices[name] = chosen.ptr if FIELDS[name].level == "atom" else graph_ptr
         shifts[name] = no_shift
-    batch.edge_index, slices["edge_index"] = frames.edges(chosen)
+    batch.edge_index, slices["edge_index"] = frames.neighbor_lists.batch(chosen.sizes, chosen.ptr)
     shifts["edge_index"] = chosen.ptr[:-1]
     sizes = chosen.sizes.tolist()
     batch.num_nodes = sum(sizes)

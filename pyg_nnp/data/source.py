@@ -9,12 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data file and the names of the fields in it, for messages.
-
-    Attributes:
-        file: the data file.
-        names: standard field name -> name in the file.
-    """
+    """A data file and the names of the fields in it, standard field name -> name in the file, for messages."""
 
     file: str
     names: Mapping[str, str]

@@ -128,7 +128,7 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
                 spans.setdefault(name, []).append((float(low), float(high), total, numbers.numel()))
             # each atom is a 1 in the row of its frame and the column of its element
             ones, ptr = np.ones(len(piece["Za"]), dtype=np.int16), offsets(piece["N"]).numpy()
-            counts.append(csr_array((ones, piece["Za"].numpy(), ptr), (len(piece["N"]), NUMBER_OF_ELEMENTS)))
+            counts.append(csr_array((ones, piece["Za"].int().numpy(), ptr), (len(piece["N"]), NUMBER_OF_ELEMENTS)))
             counts[-1].sum_duplicates()
             largest = max(largest, float(piece["Ra"].abs().max()))
             eps = torch.finfo(piece["Ra"].dtype).eps

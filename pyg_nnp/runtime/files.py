@@ -29,12 +29,8 @@ _PIECE = 1 << 17  # bytes
 def replacing(path: Path, verify: Callable[[Path], None]) -> Iterator[Path]:
     """Write a file so that at any moment, also after a crash of the machine, the old one or the whole new one is there.
 
-    Args:
-        path: of the file; its folder exists.
-        verify: reads the new file before it takes the place of the old one; raises if it is not what it must be.
-
-    Yields:
-        The path to write to, in the same folder.
+    Yields the path to write to, in the same folder, which must exist. ``verify`` reads the new file before it takes the
+    place of the old one, and raises if it is not what it must be.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.

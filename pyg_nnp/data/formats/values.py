@@ -27,12 +27,7 @@ _NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Origin(DataSource):
-    """Where values come from, for messages.
-
-    Attributes:
-        group: the group of an HDF5 file.
-        first: number of the first frame, counted from 0 over the whole file.
-    """
+    """Where values come from: besides the file the group of an HDF5 file, and the number of the first frame."""
 
     group: str = ""
     first: int = 0
@@ -79,14 +74,7 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
 
 
 def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int], int]) -> Array:
-    """Return int64 for fields of whole numbers, else at least float64.
-
-    Args:
-        origin: where the values come from.
-        name: the field.
-        rows: (rows, ...) in the type of the file; symbols are allowed for ``Za``.
-        frame_of: frame that a row belongs to.
-    """
+    """Return rows, symbols for ``Za`` among them, as int64 for fields of whole numbers, else at least float64."""
     kind = rows.dtype.kind
     if name == "Za" and kind in "USO":
         return _atomic_numbers(origin, rows, frame_of)
@@ -134,13 +122,8 @@ def count_atoms(origin: Origin, Za: Array, lengths: Array) -> Array:
 def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: Array, allowed: Array) -> Array:
     """Return the rows of atoms; only zeros (or NaN) may be left out.
 
-    Args:
-        origin: where the values come from.
-        name: the field.
-        rows: (sum of lengths, ...).
-        lengths: (n,) rows of each frame.
-        N: (n,) number of atoms.
-        allowed: (n,) whether a frame may have more rows than atoms.
+    Of each frame there are the number of ``rows`` in ``lengths``, (n,), the number of atoms ``N``, (n,), and whether
+    more rows than atoms are allowed, (n,).
     """
     if np.array_equal(lengths, N):
         return rows
@@ -161,15 +144,7 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
 
 
 def check_packed(origin: Origin, name: str, size: int, stored: int, *, is_whole: bool) -> None:
-    """Refuse positions, or more than a gigabyte at once, that are some hundred times larger than what is stored.
-
-    Args:
-        origin: where the array comes from.
-        name: the field.
-        size: bytes of the array, or of what is unpacked at once.
-        stored: bytes that the file has for it.
-        is_whole: whether memory holds all of it at once.
-    """
+    """Refuse positions, or more than a gigabyte at once, of some hundred times more bytes than what is stored."""
     too_large = size > _MOST_WHOLE_BYTES if is_whole else name == "Ra" and size > 1 << 20
     if too_large and size > _MOST_COMPRESSION * stored:
         what = f"{origin.field(name)} would take {size:,} bytes, for which the file has {stored:,}"

@@ -93,11 +93,8 @@ def open_store(
 ) -> Iterator[tuple[StoreInfo, h5py.File]]:
     """Open a store and verify its layout, that no byte of it changed, and its hash.
 
-    Args:
-        folder: of the store.
-        store_hash: what its hash must be; if None, what the name of the folder says, if it says one.
-        verify: False where its checksum was compared just before.
-        file_name: of the store in its folder.
+    Its hash must be what ``store_hash`` or else the name of the folder says, if it says one. With ``verify`` False, its
+    checksum was compared just before.
 
     Raises:
         DataError: if there is no store, or it is cut short, damaged, of another layout, or of another hash.

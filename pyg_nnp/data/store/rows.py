@@ -93,12 +93,7 @@ class StoredRows:
         return rows
 
     def read(self, firsts: Tensor, counts: Tensor) -> Tensor:
-        """Return runs of rows one after the other, from the first row of each, (n,), and its number of rows, (n,) >= 1.
-
-        Raises:
-            DataError: the file is not the one that it was.
-            OSError: the file cannot be read.
-        """
+        """Return runs of rows one after the other, by the first row, (n,), and number of rows, (n,) >= 1, of each."""
         rows: NDArray[Any] = np.empty((int(counts.sum()), *self.shape), dtype=self.stored)
         row_bytes = math.prod(self.shape) * self.stored.itemsize
         chunks, begins, ends = _cut(*_joined(firsts.numpy(), counts.numpy()), self.chunk)

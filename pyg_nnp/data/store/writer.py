@@ -18,18 +18,13 @@ from pyg_nnp.runtime.files import replacing, sync
 
 # Bounds on the rows of a chunk: many small blocks must not become many small chunks, nor a tiny data set a large file.
 _CHUNK_ROWS = (1024, 32768)
-# Rows written at once when a shared value turns out not to be shared.
-_ROWS_AT_ONCE = 1 << 20
+_ROWS_AT_ONCE = 1 << 20  # when a shared value turns out not to be shared
 
 
 class Disk(io.FileIO):
-    """A new file for HDF5 that hides errors from it: after a failed write, as on a full disk, HDF5 may end the process.
+    """A new file for HDF5 that hides errors from it: after a failed write, as on a full disk, it may end the process."""
 
-    Attributes:
-        error: the first error, or exception of a signal; nothing is written after it.
-    """
-
-    error: BaseException | None = None
+    error: BaseException | None = None  # the first, or the exception of a signal; nothing is written after it
 
     def write(self, content: Any) -> int:
         """Write all bytes, if there was no error yet."""
@@ -72,12 +67,7 @@ class StoreWriter:
         self.num_frames = 0
 
     def append(self, arrays: Mapping[str, Array]) -> None:
-        """Add a run of frames: per field its rows, (G, ...) for molecules, (A, ...) for atoms.
-
-        Raises:
-            DataError: if the fields are others than those of the frames before.
-            OSError: if the disk is full.
-        """
+        """Add frames: always the same fields, each with its rows, (G, ...) for molecules, (A, ...) for atoms."""
         self.names = self.names or frozenset(arrays)
         if self.names != frozenset(arrays):
             missing = ", ".join(sorted(self.names ^ frozenset(arrays)))
