@@ -98,8 +98,7 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _data(path: Path) -> Iterator[str]:
-    from pyg_nnp.data.formats.contents import guess_fields, is_gradient
-    from pyg_nnp.data.formats.readers import columns_of, format_of
+    from pyg_nnp.data.formats.readers import columns_of, format_of, guess_fields, is_gradient
 
     columns = columns_of(path)
     probably = {source: name for name, source in guess_fields(columns).items()}

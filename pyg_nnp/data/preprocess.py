@@ -71,16 +71,9 @@ def preprocess(config: "Config", out: Path) -> Path:
                 log.info(found)
                 return folder
             log.warning("%s Preprocessing again.", damage)
-        with write_store(
-            folder,
-            store_hash=store_hash,
-            sources=sources,
-            options=options,
-            share=hub.compression,
-            atomic_energies=energies,
-        ) as writer:
-            log.info("%s: preprocessing into %s", path, folder)
-            start = perf_counter()
+        log.info("%s: preprocessing into %s", path, folder)
+        start = perf_counter()
+        with write_store(folder, store_hash, sources, options, hub.compression, energies) as writer:
             for block in _checked_blocks(hub, sources, config.units.bohr, energies):
                 writer.append(block.arrays)
             if _status(files) != status:

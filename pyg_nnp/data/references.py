@@ -92,9 +92,8 @@ def reference_energies(
     if not fit and not normalize:
         return References(torch.from_numpy(energies))
     if "E" not in dataset.fields:
-        raise ConfigError(
-            f"Datahub.transforms.{'atomic_energy: fit' if fit else 'total_energy_normalization'} needs E."
-        )
+        option = "atomic_energy: fit" if fit else "total_energy_normalization"
+        raise ConfigError(f"Datahub.transforms.{option} needs E.")
     summary, elements = dataset.summary, dataset.elements
     frames = np.arange(len(dataset)) if training_indices is None else training_indices.numpy()
     # frames of one composition count as one row with their mean energy, which has the same least-squares solution

@@ -36,7 +36,10 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
         ConfigError: if a part would be empty, or the parts need more frames than there are.
     """
     counts = count_frames(splitter.parts, splitter.ratios, num_frames)
-    description = _describe(splitter, num_frames, store_hash)
+    # everything that a split depends on
+    covered = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
+    covered |= {"layout": LAYOUT, "num_frames": num_frames, "store": store_hash}
+    description = json.dumps(covered, sort_keys=True)
     key = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = Path(folder) / f"split_{key}.safetensors"
     if splitter.preload and path.exists():
@@ -50,10 +53,7 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
     parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
     if splitter.save:
         with locked_folder(path.parent):
-            write_durably(
-                path,
-                [save(parts, metadata={"split": stamp(description, [frames.numpy() for frames in parts.values()])})],
-            )
+            write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
         log.info("split saved to %s", path)
     return parts
 
@@ -100,12 +100,6 @@ def _round_shares(shares: dict[str, Fraction], num_frames: int) -> dict[str, int
     return counts
 
 
-def _describe(splitter: "Splitter", num_frames: int, store_hash: str) -> str:
-    """Return everything that a split depends on, as JSON."""
-    covered = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
-    return json.dumps(covered | {"layout": LAYOUT, "num_frames": num_frames, "store": store_hash}, sort_keys=True)
-
-
 def _load(path: Path, description: str, counts: dict[str, int], num_frames: int) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
@@ -114,12 +108,14 @@ def _load(path: Path, description: str, counts: dict[str, int], num_frames: int)
     except (SafetensorError, OSError) as error:
         log.warning("%s is damaged (%s); the split is drawn again", path, error)
         return None
-    if found != stamp(description, [frames.numpy() for frames in parts.values()]) or not _is_valid(
-        parts, counts, num_frames
-    ):
+    if found != _stamp(description, parts) or not _is_valid(parts, counts, num_frames):
         log.warning("%s does not hold the split it should; the split is drawn again", path)
         return None
     return parts
+
+
+def _stamp(description: str, parts: dict[str, Tensor]) -> str:
+    return stamp(description, (frames.numpy() for frames in parts.values()))
 
 
 def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int) -> bool:

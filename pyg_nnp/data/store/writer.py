@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 1 << 20  # when a shared value turns out not to be shared
 
 
 class Disk(io.FileIO):
-    """A new file for HDF5 that hides errors from it: after a failed write, as on a full disk, it may end the process."""
+    """A new file for HDF5 that hides errors from it: after a failed write, as on a full disk, it may end Python."""
 
     error: BaseException | None = None  # the first, or the exception of a signal; nothing is written after it
 
@@ -147,7 +147,6 @@ def new_hdf5(path: Path) -> Iterator[tuple[h5py.File, Disk]]:
 @contextmanager
 def write_store(
     folder: Path,
-    *,
     store_hash: str,
     sources: Mapping[str, str],
     options: Mapping[str, Any],
