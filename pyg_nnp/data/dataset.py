@@ -77,12 +77,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
-        """Open the data set that a configuration describes, preprocessed first into a folder in ``out`` if necessary.
-
-        Raises:
-            ConfigError: if the options contradict each other or name missing files.
-            DataError: if the data file does not hold what it must.
-        """
+        """Open the data set of a configuration, preprocessed into a folder in ``out`` as :func:`preprocess` does."""
         dataset = cls(
             preprocess(config, Path(out)),
             dtype=getattr(torch, config.Trainer.dtype),

@@ -39,14 +39,9 @@ class NeighborLists:
         return moved
 
     def batch(self, sizes: Tensor, ptr: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the lists of G molecules one after the other, atoms counted over all of them.
+        """Return ``edge_index``, (2, E), and (G + 1,) the first edge of each of G molecules, one after the other.
 
-        Args:
-            sizes: (G,) number of atoms of each, on the CPU.
-            ptr: (G + 1,) first atom of each, on the device of the lists.
-
-        Returns:
-            ``edge_index``, (2, E), and (G + 1,) the first edge of each molecule.
+        They have ``sizes`` atoms, (G,), on the CPU, and first atoms ``ptr``, (G + 1,), on the device of the lists.
         """
         counts = sizes * (sizes - 1)
         edge_ptr = offsets(counts)

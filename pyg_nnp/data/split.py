@@ -59,13 +59,10 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
 
 
 def count_frames(parts: list[str], ratios: list[float | int | None], num_frames: int) -> dict[str, int]:
-    """Turn ratios into numbers of frames.
+    """Turn ratios into numbers of frames, with the errors of :func:`split_dataset`.
 
     Floats are shares of all frames, rounded by largest remainder so that shares that add up to 1 use every frame.
     Integers are counts. One None or -1 takes the rest.
-
-    Raises:
-        ConfigError: if a part would be empty, or the parts need more frames than there are.
     """
     where = "Trainer.Splitter.ratios"
     if len(parts) != len(ratios):

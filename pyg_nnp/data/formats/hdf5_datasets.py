@@ -49,11 +49,7 @@ def walk(path: Path, file: h5py.File, is_wanted: Callable[[str], bool], paths: C
     may show again what another has. h5py's own ``visititems`` takes several times longer, and keeps a kilobyte for each
     group.
 
-    Args:
-        path: of the file, for messages.
-        file: from :func:`open_hdf5`.
-        is_wanted: called with the name of a link.
-        paths: of wanted data sets that lie deeper, from the group; from the file if they begin with ``/``.
+    Wanted are names, as ``is_wanted`` tells, and ``paths``, from the group; from the file if they begin with ``/``.
     """
     return _Walk(path, file, is_wanted, paths).below(h5py.h5g.open(file.id, b"/"), "")
 

@@ -50,10 +50,7 @@ def read_blocks(
 def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]:
     """Read structures without labels, to be predicted: from a data file, or whatever ASE reads.
 
-    Args:
-        path: the file.
-        features: standard name -> name in the file. In files that ASE reads positions and elements are always under
-            ASE's own names.
+    ``features`` are their names in the file; where ASE reads it positions and elements are always under ASE's own.
 
     Yields:
         Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is 0 where the file has none, in the units of the file.

@@ -93,7 +93,7 @@ def open_store(
 ) -> Iterator[tuple[StoreInfo, h5py.File]]:
     """Open a store and verify its layout, that no byte of it changed, and its hash.
 
-    Its hash must be what ``store_hash`` or else the name of the folder says, if it says one. With ``verify`` False, its
+    Its hash must be ``store_hash``, or else that in the name of the folder, if there is one. Without ``verify`` its
     checksum was compared just before.
 
     Raises:
