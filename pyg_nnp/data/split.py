@@ -112,7 +112,7 @@ def _load(path: Path, description: str, counts: dict[str, int], num_frames: int)
 
 
 def _stamp(description: str, parts: dict[str, Tensor]) -> str:
-    return stamp(description, (frames.numpy() for frames in parts.values()))
+    return stamp(description, (frames.numpy().tobytes() for frames in parts.values()))
 
 
 def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int) -> bool:

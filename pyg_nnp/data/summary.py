@@ -188,7 +188,7 @@ def _read(path: Path, made_from: Mapping[str, Any]) -> DatasetSummary | None:
 
 
 def _stamp(description: str, arrays: Mapping[str, Array]) -> str:
-    return stamp(description, (arrays[name] for name in sorted(arrays)))
+    return stamp(description, (arrays[name].tobytes() for name in sorted(arrays)))
 
 
 def _pieces(block: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:

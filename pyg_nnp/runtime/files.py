@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from pyg_nnp.errors import ConfigError
 
@@ -106,11 +105,11 @@ def digest(path: Path, leave: int = 0) -> str:
     return sha.hexdigest()
 
 
-def stamp(description: str, arrays: Iterable[NDArray[Any]]) -> str:
+def stamp(description: str, contents: Iterable[bytes]) -> str:
     """Return a description and a digest as one text for the metadata of safetensors, which have no order."""
     sha = hashlib.sha256(description.encode())
-    for array in arrays:
-        sha.update(array.tobytes())
+    for content in contents:
+        sha.update(content)
     return f"{description} sha256 {sha.hexdigest()}"
 
 

@@ -115,7 +115,8 @@ def test_saved_split_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     # a mark of ours, to see that the file is what is used
     swapped = drawn | {"validation": drawn["test"][:1], "test": torch.cat((drawn["validation"], drawn["test"][1:]))}
     description = metadata_of(path)["split"].partition(" sha256 ")[0]
-    save_file(swapped, path, metadata={"split": stamp(description, [frames.numpy() for frames in swapped.values()])})
+    contents = [frames.numpy().tobytes() for frames in swapped.values()]
+    save_file(swapped, path, metadata={"split": stamp(description, contents)})
     assert same(split_dataset(make_splitter(), 10, STORE, tmp_path), swapped)
     assert "split loaded from" in caplog.text
     assert same(split_dataset(make_splitter(preload=False), 10, STORE, tmp_path), drawn)
