@@ -2,8 +2,8 @@
 
 from pyg_nnp.kernels.activation import shifted_softplus
 from pyg_nnp.kernels.coulomb import coulomb_potential
-from pyg_nnp.kernels.filters import Edges, Filters, aggregate, sort_edges
-from pyg_nnp.kernels.reference import filters_of_pairs
+from pyg_nnp.kernels.filters import aggregate, sort_edges
+from pyg_nnp.kernels.reference import Edges, Filters, filters_of_pairs
 
 __all__ = [
     "Edges",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.kernels import reference
-from pyg_nnp.kernels.library import fast, register
+from pyg_nnp.kernels.backend import fast, register
 
 
 def _shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:

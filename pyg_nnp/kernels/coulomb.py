@@ -7,19 +7,19 @@ from torch import Tensor
 
 from pyg_nnp.functional.coulomb import Flavor
 from pyg_nnp.kernels import reference
-from pyg_nnp.kernels.library import asked_for, fast, refuse, register
+from pyg_nnp.kernels.backend import asked_for, fast, refuse, register
 
 
 def _potential(
     q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> Tensor:
-    return cast(Tensor, fast(q).coulomb_potential(q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr))
+    return cast(Tensor, fast(q).coulomb_potential(q, Ra, start, (flavor, cutoff_sr, shielding, cutoff_lr)))
 
 
 def _gradient(
     g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
 ) -> Tensor:
-    return cast(Tensor, fast(q).coulomb_gradient(g, q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr))
+    return cast(Tensor, fast(q).coulomb_gradient(g, q, Ra, start, (flavor, cutoff_sr, shielding, cutoff_lr)))
 
 
 def _gradient_backward(
@@ -34,8 +34,10 @@ def _gradient_backward(
     cutoff_lr: float,
     curvature: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    how = flavor, cutoff_sr, shielding, cutoff_lr, curvature
-    return cast(tuple[Tensor, Tensor, Tensor], fast(q).coulomb_gradient_backward(u, g, q, Ra, start, *how))
+    damping = flavor, cutoff_sr, shielding, cutoff_lr
+    return cast(
+        tuple[Tensor, Tensor, Tensor], fast(q).coulomb_gradient_backward(u, g, q, Ra, start, damping, curvature)
+    )
 
 
 def coulomb_potential(
@@ -66,10 +68,10 @@ def coulomb_potential(
         (A,) in the unit of ``q`` over that of ``Ra``.
     """
     # an operator has no optional numbers
-    arguments = q, Ra, start, flavor, cutoff_sr, shielding, cutoff_lr or 0.0
+    damping = flavor, cutoff_sr, shielding, cutoff_lr or 0.0
     if fast(q) is reference:
-        return reference.coulomb_potential(*arguments)
-    return cast(Tensor, _POTENTIAL(*arguments))
+        return reference.coulomb_potential(q, Ra, start, damping)
+    return cast(Tensor, _POTENTIAL(q, Ra, start, *damping))
 
 
 def _fake_potential(q: Tensor, *_: Any) -> Tensor:

@@ -4,42 +4,14 @@ Positions enter :func:`aggregate` through the weights alone. Its first and its s
 so that a pair's rows of the table are read once for all of it.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from pyg_nnp.kernels import reference
-from pyg_nnp.kernels.backend import backend
-from pyg_nnp.kernels.library import asked_for, fast, refuse, register
-
-
-class Filters(NamedTuple):
-    r"""The filters of P pairs, :math:`W_p = \sum_c b_{pc} T_{m_p + c}`.
-
-    Attributes:
-        weights: (P, C) the b.
-        rows: (P,) the m.
-        table: (R, F) the T.
-    """
-
-    weights: Tensor
-    rows: Tensor
-    table: Tensor
-
-
-class Edges(NamedTuple):
-    """Edges j -> i, P pairs and then the same pairs reversed, and their order by target.
-
-    Attributes:
-        edge_index: (2, 2 P) sources and targets.
-        start: (A + 1,) where the edges of each target begin in ``order``.
-        order: (2 P,) numbers of the edges, sorted by target.
-    """
-
-    edge_index: Tensor
-    start: Tensor
-    order: Tensor
+from pyg_nnp.kernels.backend import asked_for, backend, fast, refuse, register
+from pyg_nnp.kernels.reference import Edges, Filters
 
 
 def sort_edges(edge_index: Tensor, num_atoms: int, dtype: torch.dtype) -> Edges:
@@ -68,7 +40,7 @@ def _aggregate_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     none, wanted = x[:0], (of_weights, of_table, False, of_x)
     by_weights, by_table, _, by_x = fast(x).derivatives(
-        weights, weights[:0], rows, table, none, none, x, y, edge_index, start, order, wanted
+        weights, weights[:0], rows, table, none, none, x, y, (edge_index, start, order), wanted
     )
     return by_weights, by_table, by_x
 
@@ -92,7 +64,7 @@ def _aggregate_double_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     wanted = by_weights, by_table, by_x, by_y
     found = fast(x).derivatives(
-        weights, of_weights, rows, table, of_table, x, y, of_x, edge_index, start, order, wanted
+        weights, of_weights, rows, table, of_table, x, y, of_x, (edge_index, start, order), wanted
     )
     return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
 

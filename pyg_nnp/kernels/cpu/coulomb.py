@@ -9,6 +9,7 @@ from numba import prange
 from torch import Tensor
 
 from pyg_nnp.kernels.cpu.compiler import Kernel, compiled, run, wide_vectors
+from pyg_nnp.kernels.reference import Damping
 
 
 def _chi(r: Any, spooky: bool, cutoff_sr: Any, shielding: Any, cutoff_lr: Any) -> tuple[Any, Any, Any]:
@@ -131,48 +132,33 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
 _COULOMB = {"PhysNet": _coulomb(spooky=False), "SpookyNet": _coulomb(spooky=True)}
 
 
-def _interaction(
-    q: Tensor, Ra: Tensor, start: Tensor, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> tuple[Tensor, ...]:
+def _interaction(q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> tuple[Tensor, ...]:
     """Return what the Coulomb kernels take: coordinates one after the other, the molecule of each atom, numbers."""
     molecule = torch.repeat_interleave(start.diff(), output_size=len(q))  # (A,)
     coordinates = Ra.detach().T  # (3, A)
-    return coordinates, start, molecule, q.new_tensor([cutoff_sr, shielding, cutoff_lr])
+    return coordinates, start, molecule, q.new_tensor(damping[1:])
 
 
-def coulomb_potential(
-    q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_potential(q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_potential`."""
     out = torch.empty_like(q)
-    run(_COULOMB[flavor][0], q, *_interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr), out)
+    run(_COULOMB[damping[0]][0], q, *_interaction(q, Ra, start, damping), out)
     return out
 
 
-def coulomb_gradient(
-    g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_gradient(g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient`."""
     out = torch.empty_like(Ra, memory_format=torch.contiguous_format)
-    run(_COULOMB[flavor][1], g, q, *_interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr), out)
+    run(_COULOMB[damping[0]][1], g, q, *_interaction(q, Ra, start, damping), out)
     return out
 
 
 def coulomb_gradient_backward(
-    u: Tensor,
-    g: Tensor,
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: str,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float,
-    curvature: bool,
+    u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping, curvature: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient_backward`."""
     of_g, of_q = torch.empty_like(g), torch.empty_like(q)
     of_R = q.new_empty(len(q) if curvature else 0, 3)  # (A, 3)
-    interaction = _interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr)
-    run(_COULOMB[flavor][2], u.detach().T, g, q, *interaction, of_g, of_q, of_R)
+    interaction = _interaction(q, Ra, start, damping)
+    run(_COULOMB[damping[0]][2], u.detach().T, g, q, *interaction, of_g, of_q, of_R)
     return of_g, of_q, of_R
