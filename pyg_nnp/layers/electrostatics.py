@@ -4,8 +4,8 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.functional.coulomb import Flavor
 from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.functional.radial import Flavor
 from pyg_nnp.kernels import coulomb_potential
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -16,7 +16,7 @@ class ElectrostaticEnergy(Layer):
 
     .. math:: E_i = \frac{k_e}{2 \varepsilon} \sum_{j \neq i} q_i q_j \chi(r_{ij})
 
-    with :math:`\chi` damped at short range (:func:`pyg_nnp.functional.coulomb.damped_coulomb`), a shielding length of
+    with :math:`\chi` damped at short range (:func:`pyg_nnp.functional.radial.damped_coulomb`), a shielding length of
     1 Å in whatever unit the positions have, and :math:`k_e` one Hartree times one Bohr in the units of the data.
 
     Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp.functional.coulomb import damped_coulomb, shifted_force
+from pyg_nnp.functional.radial import damped_coulomb, shifted_force
 from pyg_nnp.layers import ElectrostaticEnergy
 
 
