@@ -12,7 +12,7 @@ from pyg_nnp.config.messages import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.layers import CORES, LAYERS, Core, EnergyReduce, Layer
-from pyg_nnp.layers.resolve import resolve_class
+from pyg_nnp.layers.base import resolve_class
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import check_wiring
 from pyg_nnp.units import OPTIONS as UNITS
@@ -95,7 +95,7 @@ def build_layers(
         build_params: options for every layer that takes them.
         entries: name and own options of each layer; the name ``Core`` stands for the core.
         generator: where initial parameters are drawn from.
-        may_import: see :func:`pyg_nnp.layers.resolve.resolve_class`.
+        may_import: see :func:`pyg_nnp.layers.base.resolve_class`.
 
     Returns:
         The layers, and name and all options of each: what builds them again.
