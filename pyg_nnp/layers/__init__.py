@@ -1,10 +1,10 @@
 """The layers that a potential is made of, under the names that the configuration uses."""
 
-from pyg_nnp.layers.base import Core, Layer
+from pyg_nnp.layers.base import Core, Layer, RadialBasis
 from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation, ElectrostaticEnergy
 from pyg_nnp.layers.elements import AtomicAffine, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce, Force
-from pyg_nnp.layers.geometry import Distance, GaussianSmearing, RadialBasis, RangeSeparation
+from pyg_nnp.layers.geometry import Distance, GaussianSmearing, RangeSeparation
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
 
 LAYERS: dict[str, type[Layer]] = {

@@ -55,6 +55,25 @@ class Core(Layer):
     """
 
 
+class RadialBasis(Layer):
+    """Functions of the distance alone, so that a core can evaluate them where there is no pair, for its tables.
+
+    A subclass has the method ``expand``. Its functions must be finite and smooth also at 0, below, and half as far
+    again as the cutoff; a kink or a pole costs rows of tables, or the tables.
+    """
+
+    reads = ("Dij_sr",)
+    writes = ("rbf",)
+
+    def expand(self, r: Tensor) -> Tensor:
+        """Return (P, K) values of the functions at (P,) distances."""
+        raise NotImplementedError
+
+    def forward(self, Dij_sr: Tensor) -> Fields:
+        """Return the functions at the distances of the pairs."""
+        return {"rbf": self.expand(Dij_sr)}  # (P_sr, K)
+
+
 def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer], *, may_import: bool) -> type[Layer]:
     """Return the class that a name in the configuration stands for.
 

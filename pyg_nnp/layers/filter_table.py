@@ -13,7 +13,7 @@ from torch.nn.utils import get_total_norm
 
 from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
 from pyg_nnp.kernels import Filters, filters_of_pairs
-from pyg_nnp.layers.geometry import RadialBasis
+from pyg_nnp.layers.base import RadialBasis
 
 log = logging.getLogger(__name__)
 

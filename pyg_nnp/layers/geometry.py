@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyg_nnp.functional.geometry import lengths, pair_vectors
 from pyg_nnp.functional.radial import gaussian_basis
-from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.layers.base import Fields, Layer, RadialBasis
 
 
 class Distance(Layer):
@@ -71,25 +71,6 @@ class RangeSeparation(Layer):
             "Vij_sr": Vij.index_select(0, within),  # (P_sr, 3)
             "Dij_sr": Dij.index_select(0, within),  # (P_sr,)
         }
-
-
-class RadialBasis(Layer):
-    """Functions of the distance alone, so that a core can evaluate them where there is no pair, for its tables.
-
-    A subclass has the method ``expand``. Its functions must be finite and smooth also at 0, below, and half as far
-    again as the cutoff; a kink or a pole costs rows of tables, or the tables.
-    """
-
-    reads = ("Dij_sr",)
-    writes = ("rbf",)
-
-    def expand(self, r: Tensor) -> Tensor:
-        """Return (P, K) values of the functions at (P,) distances."""
-        raise NotImplementedError
-
-    def forward(self, Dij_sr: Tensor) -> Fields:
-        """Return the functions at the distances of the pairs."""
-        return {"rbf": self.expand(Dij_sr)}  # (P_sr, K)
 
 
 class GaussianSmearing(RadialBasis):

@@ -9,9 +9,9 @@ from torch_geometric.nn import MessagePassing
 
 from pyg_nnp.functional.radial import unclamped_cosine
 from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted_softplus, sort_edges
-from pyg_nnp.layers.base import Core, Fields
+from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
-from pyg_nnp.layers.geometry import Distance, RadialBasis
+from pyg_nnp.layers.geometry import Distance
 
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:

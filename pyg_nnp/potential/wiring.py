@@ -9,9 +9,8 @@ from torch import nn
 
 from pyg_nnp.errors import FieldError, did_you_mean
 from pyg_nnp.fields import INPUTS
-from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.layers.base import Fields, Layer, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
-from pyg_nnp.layers.geometry import RadialBasis
 
 # what there is of all pairs, whatever their distance
 PAIRS = frozenset({"edge_index", "pair_index", "Vij", "Dij"})
