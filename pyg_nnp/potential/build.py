@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from pyg_nnp.config import Config, Weights
-from pyg_nnp.config.messages import plain_words
+from pyg_nnp.config.section import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.layers import CORES, LAYERS, Core, EnergyReduce, Layer
