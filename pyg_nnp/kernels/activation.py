@@ -16,14 +16,6 @@ def _shifted_softplus(x: Tensor) -> tuple[Tensor, Tensor]:
     return cast(tuple[Tensor, Tensor], fast(x).shifted_softplus(x))
 
 
-def _fake(x: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(x)
-
-
-def _slope(inputs: tuple[Tensor], outputs: tuple[Tensor, Tensor]) -> tuple[Tensor]:
-    return outputs[1:]
-
-
 def _backward(ctx: Any, g: Tensor | None, h: Tensor | None) -> Tensor | None:
     # in operations of torch, so that it can be differentiated again; the slope is a sigmoid
     (slope,) = ctx.saved_tensors
@@ -33,7 +25,13 @@ def _backward(ctx: Any, g: Tensor | None, h: Tensor | None) -> Tensor | None:
     return of_slope if g is None else torch.addcmul(of_slope, g, slope)
 
 
-_SHIFTED_SOFTPLUS = register("shifted_softplus", _shifted_softplus, _fake, _backward, keep=_slope)
+_SHIFTED_SOFTPLUS = register(
+    "shifted_softplus(Tensor x) -> (Tensor, Tensor)",
+    _shifted_softplus,
+    lambda x: (torch.empty_like(x), torch.empty_like(x)),
+    _backward,
+    keep=lambda inputs, outputs: outputs[1:],
+)
 
 
 def shifted_softplus(x: Tensor) -> Tensor:

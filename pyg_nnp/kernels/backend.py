@@ -111,20 +111,23 @@ def _tensors(inputs: Sequence[Any], outputs: Any) -> list[Tensor]:
     return [value for value in inputs if isinstance(value, Tensor)]
 
 
-def register(name: str, function: Operator, fake: Operator, backward: Operator, keep: Operator = _tensors) -> Operator:
+def register(
+    schema: str, function: Operator, fake: Operator, backward: Operator, keep: Operator = _tensors
+) -> Operator:
     """Make an operator of torch from a function, as ``torch.library.custom_op`` does, but cheap to call.
 
     What is returned does the same as ``torch.ops.pyg_nnp.<name>``, without the way through the dispatcher.
 
     Args:
-        name: without the name space.
+        schema: name, arguments and results, as torch writes them.
         function: what it computes.
         fake: shapes and types of what it returns.
         backward: its derivative, as of ``torch.autograd.Function``.
         keep: returns what ``backward`` finds in ``ctx.saved_tensors``, from inputs and outputs; by default all inputs.
     """
     library: Any = _LIBRARY
-    library.define(name + torch.library.infer_schema(function, mutates_args=()))
+    library.define(schema)
+    name = schema.partition("(")[0]
     library.impl(name, function, "CompositeExplicitAutograd")
     torch.library.register_fake(f"pyg_nnp::{name}", fake, lib=_LIBRARY)
     operator: Operator = getattr(torch.ops.pyg_nnp, name).default

@@ -9,35 +9,7 @@ from pyg_nnp.functional.radial import Flavor
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import asked_for, fast, refuse, register
 
-
-def _potential(
-    q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
-    return cast(Tensor, fast(q).coulomb_potential(q, Ra, start, (flavor, cutoff_sr, shielding, cutoff_lr)))
-
-
-def _gradient(
-    g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
-    return cast(Tensor, fast(q).coulomb_gradient(g, q, Ra, start, (flavor, cutoff_sr, shielding, cutoff_lr)))
-
-
-def _gradient_backward(
-    u: Tensor,
-    g: Tensor,
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: str,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float,
-    curvature: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    damping = flavor, cutoff_sr, shielding, cutoff_lr
-    return cast(
-        tuple[Tensor, Tensor, Tensor], fast(q).coulomb_gradient_backward(u, g, q, Ra, start, damping, curvature)
-    )
+_INTERACTION = "Tensor q, Tensor Ra, Tensor start, str flavor, float cutoff_sr, float shielding, float cutoff_lr"
 
 
 def coulomb_potential(
@@ -74,15 +46,19 @@ def coulomb_potential(
     return cast(Tensor, _POTENTIAL(q, Ra, start, *damping))
 
 
-def _fake_potential(q: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(q)
+def _potential(q: Tensor, Ra: Tensor, start: Tensor, *damping: Any) -> Tensor:
+    return cast(Tensor, fast(q).coulomb_potential(q, Ra, start, damping))
 
 
-def _fake_gradient(g: Tensor, q: Tensor, Ra: Tensor, *_: Any) -> Tensor:
-    return torch.empty_like(Ra)
+def _gradient(g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, *damping: Any) -> Tensor:
+    return cast(Tensor, fast(q).coulomb_gradient(g, q, Ra, start, damping))
 
 
-def _fake_gradient_backward(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _gradient_backward(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, *how: Any) -> tuple[Tensor, ...]:
+    return cast(tuple[Tensor, ...], fast(q).coulomb_gradient_backward(u, g, q, Ra, start, how[:-1], how[-1]))
+
+
+def _empty_gradients(u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     of_Ra = torch.empty_like(Ra) if rest[-1] else Ra.new_empty(0, 3)  # (A, 3)
     return torch.empty_like(g), torch.empty_like(q), of_Ra
 
@@ -108,6 +84,18 @@ def _of_gradient(ctx: Any, u: Tensor | None) -> tuple[Tensor | None, ...]:
     return by_g if of_g else None, by_q if of_q else None, by_Ra if of_Ra else None, *[None] * 5
 
 
-_GRADIENT_BACKWARD = register("coulomb_gradient_backward", _gradient_backward, _fake_gradient_backward, refuse)
-_GRADIENT = register("coulomb_gradient", _gradient, _fake_gradient, _of_gradient)
-_POTENTIAL = register("coulomb_potential", _potential, _fake_potential, _of_potential)
+_GRADIENT_BACKWARD = register(
+    f"coulomb_gradient_backward(Tensor u, Tensor g, {_INTERACTION}, bool curvature) -> (Tensor, Tensor, Tensor)",
+    _gradient_backward,
+    _empty_gradients,
+    refuse,
+)
+_GRADIENT = register(
+    f"coulomb_gradient(Tensor g, {_INTERACTION}) -> Tensor",
+    _gradient,
+    lambda g, q, Ra, *_: torch.empty_like(Ra),
+    _of_gradient,
+)
+_POTENTIAL = register(
+    f"coulomb_potential({_INTERACTION}) -> Tensor", _potential, lambda q, *_: torch.empty_like(q), _of_potential
+)

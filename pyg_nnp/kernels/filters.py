@@ -19,56 +19,6 @@ def sort_edges(edge_index: Tensor, num_atoms: int, dtype: torch.dtype) -> Edges:
     return Edges(edge_index, *backend(edge_index.device.type, dtype).sort_edges(edge_index, num_atoms))
 
 
-def _aggregate(
-    weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, edge_index: Tensor, start: Tensor, order: Tensor
-) -> Tensor:
-    return cast(Tensor, fast(x).aggregate(weights, rows, table, x, edge_index, start, order))
-
-
-def _aggregate_backward(
-    y: Tensor,
-    weights: Tensor,
-    rows: Tensor,
-    table: Tensor,
-    x: Tensor,
-    edge_index: Tensor,
-    start: Tensor,
-    order: Tensor,
-    of_weights: bool,
-    of_table: bool,
-    of_x: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    none, wanted = x[:0], (of_weights, of_table, False, of_x)
-    by_weights, by_table, _, by_x = fast(x).derivatives(
-        weights, weights[:0], rows, table, none, none, x, y, (edge_index, start, order), wanted
-    )
-    return by_weights, by_table, by_x
-
-
-def _aggregate_double_backward(
-    of_weights: Tensor,
-    of_table: Tensor,
-    of_x: Tensor,
-    y: Tensor,
-    weights: Tensor,
-    rows: Tensor,
-    table: Tensor,
-    x: Tensor,
-    edge_index: Tensor,
-    start: Tensor,
-    order: Tensor,
-    by_y: bool,
-    by_weights: bool,
-    by_table: bool,
-    by_x: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    wanted = by_weights, by_table, by_x, by_y
-    found = fast(x).derivatives(
-        weights, of_weights, rows, table, of_table, x, y, of_x, (edge_index, start, order), wanted
-    )
-    return cast(tuple[Tensor, Tensor, Tensor, Tensor], found)
-
-
 def aggregate(filters: Filters, x: Tensor, edges: Edges) -> Tensor:
     r"""Continuous-filter aggregation, :math:`A_i = \sum_{p = (i, j)} W_p \circ x_j`.
 
@@ -87,27 +37,35 @@ def aggregate(filters: Filters, x: Tensor, edges: Edges) -> Tensor:
     return cast(Tensor, _AGGREGATE(*filters, x, *edges))
 
 
-def _fake_aggregate(weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *_: Tensor) -> Tensor:
-    return torch.empty_like(x)
+def _aggregate(weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *edges: Tensor) -> Tensor:
+    return cast(Tensor, fast(x).aggregate(weights, rows, table, x, *edges))
 
 
-def _empty(values: tuple[Tensor, ...], wanted: tuple[bool, ...]) -> list[Tensor]:
-    return [torch.empty_like(value if asked else value[:0]) for value, asked in zip(values, wanted, strict=True)]
-
-
-def _fake_aggregate_backward(
+def _aggregate_backward(
     y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    first, second, third = _empty((weights, table, x), rest[3:])
-    return first, second, third
+) -> tuple[Tensor, ...]:
+    none, edges, (of_weights, of_table, of_x) = x[:0], rest[:3], rest[3:]
+    wanted = of_weights, of_table, False, of_x
+    found = fast(x).derivatives(weights, weights[:0], rows, table, none, none, x, y, edges, wanted)
+    return found[0], found[1], found[3]
 
 
-def _fake_aggregate_double_backward(
+def _aggregate_double_backward(
     c: Tensor, V: Tensor, U: Tensor, y: Tensor, weights: Tensor, rows: Tensor, table: Tensor, x: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    by_y, by_weights, by_table, by_x = rest[3:]
-    first, second, third, fourth = _empty((weights, table, x, y), (by_weights, by_table, by_x, by_y))
-    return first, second, third, fourth
+) -> tuple[Tensor, ...]:
+    edges, (by_y, by_weights, by_table, by_x) = rest[:3], rest[3:]
+    wanted = by_weights, by_table, by_x, by_y
+    return cast(tuple[Tensor, ...], fast(x).derivatives(weights, c, rows, table, V, x, y, U, edges, wanted))
+
+
+def _empty(values: tuple[Tensor, ...], wanted: tuple[bool, ...]) -> tuple[Tensor, ...]:
+    return tuple(torch.empty_like(value if asked else value[:0]) for value, asked in zip(values, wanted, strict=True))
+
+
+def _empty_second(*arguments: Any) -> tuple[Tensor, ...]:
+    *_, y, weights, _, table, x = arguments[:8]
+    by_y, *by_others = arguments[11:]
+    return _empty((weights, table, x, y), (*by_others, by_y))
 
 
 def _of_aggregate(ctx: Any, y: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -130,10 +88,20 @@ def _of_aggregate_backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor
     return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], *[None] * 6
 
 
+_GIVEN = "Tensor weights, Tensor rows, Tensor table, Tensor x, Tensor edge_index, Tensor start, Tensor order"
 _AGGREGATE_DOUBLE_BACKWARD = register(
-    "aggregate_double_backward", _aggregate_double_backward, _fake_aggregate_double_backward, refuse
+    f"aggregate_double_backward(Tensor c, Tensor V, Tensor U, Tensor y, {_GIVEN}, bool by_y, bool by_weights, "
+    "bool by_table, bool by_x) -> (Tensor, Tensor, Tensor, Tensor)",
+    _aggregate_double_backward,
+    _empty_second,
+    refuse,
 )
 _AGGREGATE_BACKWARD = register(
-    "aggregate_backward", _aggregate_backward, _fake_aggregate_backward, _of_aggregate_backward
+    f"aggregate_backward(Tensor y, {_GIVEN}, bool of_weights, bool of_table, bool of_x) -> (Tensor, Tensor, Tensor)",
+    _aggregate_backward,
+    lambda y, weights, rows, table, x, *rest: _empty((weights, table, x), rest[3:]),
+    _of_aggregate_backward,
 )
-_AGGREGATE = register("aggregate", _aggregate, _fake_aggregate, _of_aggregate)
+_AGGREGATE = register(
+    f"aggregate({_GIVEN}) -> Tensor", _aggregate, lambda *given: torch.empty_like(given[3]), _of_aggregate
+)
