@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from pyg_nnp.config import Config, Weights
+from pyg_nnp.config import Config
 from pyg_nnp.config.section import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
@@ -55,7 +55,7 @@ def _check_units(build_params: Mapping[str, Any]) -> None:
             raise ConfigError(f"build_params.{name}: expects a number greater than 0, found {value!r}.")
 
 
-def _check_predicted(potential: Potential, weights: Weights, where: str) -> None:
+def _check_predicted(potential: Potential, weights: Mapping[str, Mapping[str, float]], where: str) -> None:
     for kind, fields in weights.items():
         for name in fields:
             if name not in potential.outputs:
@@ -69,14 +69,11 @@ def _check_predicted(potential: Potential, weights: Weights, where: str) -> None
 
 def options_of(layer_class: type[Layer]) -> type[BaseModel]:
     """Return a schema of the options of a layer: the parameters of its constructor."""
-    definitions: dict[str, Any] = {
-        name: (
-            Any if parameter.annotation is parameter.empty else parameter.annotation,
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for name, parameter in inspect.signature(layer_class, eval_str=True).parameters.items()
-        if name != "generator"
-    }
+    definitions: dict[str, Any] = {}
+    for name, parameter in inspect.signature(layer_class, eval_str=True).parameters.items():
+        if name != "generator":
+            kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+            definitions[name] = kind, ... if parameter.default is parameter.empty else parameter.default
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
     return create_model(layer_class.__name__, __config__=config, **definitions)
 
@@ -115,7 +112,11 @@ def build_layers(
         taken = inspect.signature(layer_class).parameters
         given = {key: value for key, value in build_params.items() if key in taken} | dict(own)
         if issubclass(layer_class, EnergyReduce) and given.get("terms") is None:
-            given["terms"] = _energy_terms(layers)
+            given["terms"] = list(dict.fromkeys(term for layer in layers for term in layer.energy_terms))
+            if not given["terms"]:
+                raise ConfigError(
+                    "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
+                )
         options = _checked(layer_class, name, given, own, where)
         extra = {"generator": generator} if "generator" in taken else {}
         try:
@@ -189,16 +190,6 @@ def _checked(
         words = plain_words(problem)
         raise ConfigError(f"{place}: {label} {words}{'' if words.endswith('?') else '.'}") from error
     return {key: getattr(checked, key) for key in schema.model_fields}
-
-
-def _energy_terms(layers: Sequence[Layer]) -> list[str]:
-    """Return the energy terms that these layers declare, each once."""
-    terms = list(dict.fromkeys(term for layer in layers for term in layer.energy_terms))
-    if not terms:
-        raise ConfigError(
-            "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
-        )
-    return terms
 
 
 def _check_energy_terms(layers: Sequence[Layer], places: Sequence[str]) -> None:

@@ -20,17 +20,7 @@ from pyg_nnp.potential.domain import DOMAIN_KEYS, TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably
 
-__all__ = [
-    "BEST",
-    "LAST",
-    "load_parameters",
-    "load_potential",
-    "potential_from_spec",
-    "read_saved",
-    "save_potential",
-    "sealed",
-    "start_from",
-]
+__all__ = ["BEST", "LAST", "load_parameters", "load_potential", "read_saved", "save_potential", "start_from"]
 
 # entries of the description that follow from the layers, for readers that build none
 _DERIVED = ("outputs", "num_parameters")
@@ -66,8 +56,7 @@ def save_potential(
         "name": path.name,
         **about,
     }
-    tensors = {**potential.state_dict(), **(more or {})}
-    tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    tensors = {name: v.detach().contiguous().cpu() for name, v in (potential.state_dict() | dict(more or {})).items()}
     content, digest = sealed(finite(description), tensors)
     write_durably(path, [content])
     return digest
@@ -108,8 +97,7 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
         DataError: there is no potential, or a damaged one.
         ConfigError: a layer is a class of the user's own whose module is not imported yet.
     """
-    path = Path(path)
-    path = path / BEST if path.is_dir() else path
+    path = _file_of(path)
     description, tensors = read_saved(path)
     try:
         spec = {key: value for key, value in description.items() if key not in ("training", "sha256")}
@@ -124,6 +112,10 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     return potential.to(device).eval()
 
 
+def _file_of(path: str | Path) -> Path:
+    return Path(path, BEST) if Path(path).is_dir() else Path(path)
+
+
 def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[str]]:
     """Give layers of a new potential the parameters of a trained one.
 
@@ -135,13 +127,12 @@ def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[
         path: the folder of a trained model, or a file.
 
     Returns:
-        The layers that took them, and those whose own parameters are as they were.
+        The layers that took them, and the others.
 
     Raises:
         DataError: there is no potential, a damaged one, or none of its layers fits.
     """
-    path = Path(path)
-    path = path / BEST if path.is_dir() else path
+    path = _file_of(path)
     description, tensors = read_saved(path)
     trained = dict(_labelled(description))
     state, parameters = potential.state_dict(), dict(potential.named_parameters())
@@ -216,15 +207,9 @@ def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tenso
 
 def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | None) -> Potential:
     """Build the potential that a saved description stands for, with parameters that are still to be loaded."""
-    layers, built = build_layers(
-        spec["architecture"],
-        {},
-        [(entry["name"], entry["params"]) for entry in spec["layers"]],
-        generator,
-        may_import=False,
-    )
-    potential = Potential(
-        layers, {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)} | {"layers": built}
-    )
+    entries = [(entry["name"], entry["params"]) for entry in spec["layers"]]
+    layers, built = build_layers(spec["architecture"], {}, entries, generator, may_import=False)
+    kept = {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)}
+    potential = Potential(layers, {**kept, "layers": built})
     potential.domain = TrainingDomain.from_json(spec)
     return potential

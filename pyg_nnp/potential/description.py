@@ -27,11 +27,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def read_content(path: Path) -> bytes:
-    """Return the bytes of the file of a potential.
-
-    Raises:
-        DataError: there is no such file.
-    """
+    """Return the bytes of the file of a potential; that there is none is a :class:`DataError`."""
     if not path.is_file():
         near = ", ".join(str(found.parent) for found in sorted(path.parent.glob(f"*/{BEST}"))[:_MOST_NAMED])
         instead = f" In {path.parent} there are: {near}." if near else ""

@@ -82,12 +82,7 @@ class Potential(nn.Module):
         return next((parameter.dtype for parameter in self.parameters()), torch.float64)
 
     def set_references(self, atomic_energies: Tensor, energy_shift: float) -> None:
-        """Set the energies that are added to the predicted ones.
-
-        Args:
-            atomic_energies: (119,) reference energy of each atomic number [energy].
-            energy_shift: added to the energy of each molecule [energy].
-        """
+        """Set (119,) energies of the atomic numbers, and what is added to the energy of each molecule [energy]."""
         self.atomic_energies.copy_(atomic_energies)
         self.energy_shift.fill_(energy_shift)
 

@@ -52,14 +52,7 @@ class Wiring:
         )
 
     def run(self, layers: Iterable[nn.Module], inputs: Fields) -> Fields:
-        """Let the layers write their fields, one after the other.
-
-        Args:
-            layers: those that this is the wiring of.
-            inputs: all of them.
-
-        Returns:
-            Inputs and what was written.
+        """Let the layers write their fields, one after the other, and return inputs and what was written.
 
         Raises:
             FieldError: a layer does not return what it declares.
@@ -111,7 +104,6 @@ def _bases(layers: Sequence[Layer]) -> dict[int, int]:
 
 
 def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> bool:
-    """Say whether any layer needs what a radial basis writes at the pairs themselves."""
     following = enumerate(layers[source + 1 :], source + 1)
     return any("rbf" in layer.reads and bases.get(number) != source for number, layer in following)
 
