@@ -114,10 +114,7 @@ def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *
 
 
 def load_config(path: str | Path) -> Config:
-    """Read a configuration file.
-
-    Args:
-        path: a YAML file.
+    """Read a configuration file, YAML.
 
     Raises:
         ConfigError: the file cannot be read, or is no valid configuration; names the first problems.
@@ -126,11 +123,7 @@ def load_config(path: str | Path) -> Config:
 
 
 def config_from_dict(document: Any, source: str = "configuration") -> Config:
-    """Check a configuration that was read already.
-
-    Args:
-        document: what the YAML file holds, in any of the accepted spellings.
-        source: name of the file, for messages.
+    """Check a configuration that was read already, in any of the accepted spellings; ``source`` is for messages.
 
     Raises:
         ConfigError: not a valid configuration; names the first problems.

@@ -7,15 +7,7 @@ _ELEMENTS = 119  # more than there are atomic numbers
 
 
 def pair_vectors(Ra: Tensor, pair_index: Tensor) -> Tensor:
-    r"""Return the vectors :math:`R_j - R_i` of pairs, ``j, i = pair_index``.
-
-    Args:
-        Ra: (A, 3) positions.
-        pair_index: (2, P) pairs.
-
-    Returns:
-        (P, 3)
-    """
+    """Return the (P, 3) vectors R_j - R_i of (2, P) pairs, ``j, i = pair_index``, of atoms at (A, 3) positions."""
     j, i = pair_index
     return Ra.index_select(0, j) - Ra.index_select(0, i)  # (P, 3)
 
@@ -43,13 +35,8 @@ def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple
 def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
     """Find the bonds of hydrogen to C, N and O: from each H to its nearest atom, if that is one of them.
 
-    Args:
-        Ra: (A, 3) positions.
-        Za: (A,) atomic numbers.
-        edge_index: (2, E) full neighbor list.
-
     Returns:
-        (2, B) atoms, the hydrogen second, and (B,) lengths.
+        (2, B) atoms, the hydrogen second, and (B,) lengths, from (A, 3), (A,) and (2, E), all neighbors.
     """
     edges = edge_index[:, Za[edge_index[1]] == 1]
     distances = pair_distances(Ra, edges)
@@ -74,14 +61,8 @@ def all_pairs(N: Tensor) -> Tensor:
 
 
 def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
-    """Add up the rows of each molecule.
+    """Return (G, ...) sums of (A, ...) rows, from (A,) the molecule of each atom.
 
-    Args:
-        values: (A, ...).
-        batch: (A,) molecule of each atom.
-        num_molecules: G; given, since a molecule number says nothing about empty molecules at the end.
-
-    Returns:
-        (G, ...)
+    G is given, since molecule numbers say nothing about empty molecules at the end.
     """
     return values.new_zeros(num_molecules, *values.shape[1:]).index_add(0, batch, values)  # (G, ...)

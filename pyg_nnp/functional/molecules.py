@@ -13,15 +13,9 @@ from torch import Tensor
 
 
 def element_counts(N: Tensor, Za: Tensor, elements: Tensor) -> Tensor:
-    """Count the atoms of each element in molecules.
+    """Return (G, K) how many atoms molecules have of each of (K,) elements: all that occur, in ascending order.
 
-    Args:
-        N: (G,) numbers of atoms.
-        Za: (A,) atomic numbers.
-        elements: (K,) all that occur, in ascending order.
-
-    Returns:
-        (G, K)
+    Of (G,) numbers of atoms and (A,) atomic numbers.
     """
     molecule = torch.arange(len(N), device=N.device).repeat_interleave(N)  # (A,)
     cells = molecule * len(elements) + torch.searchsorted(elements, Za)

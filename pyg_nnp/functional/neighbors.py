@@ -25,7 +25,7 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
     by SciPy; positions on a GPU are copied there and the edges back.
 
     Args:
-        Ra: (A, 3) positions [length], single or double precision, one molecule after the other.
+        Ra: (A, 3) positions [length], one molecule after the other.
         N: (G,) int64 number of atoms of each molecule.
         cutoff: greater than 0 [length]; ``inf`` for all pairs.
 
@@ -56,11 +56,7 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
 
 
 def check_edges(edge_index: Tensor, num_atoms: int) -> None:
-    """Refuse a neighbor list that is not whole.
-
-    Args:
-        edge_index: (2, E) edges j -> i, ``j, i = edge_index``.
-        num_atoms: number of atoms A that it is for.
+    """Refuse a neighbor list that is not whole, (2, E) edges j -> i, ``j, i = edge_index``.
 
     Raises:
         DataError: it is not int64 (2, E), names atoms that do not exist, has an edge from an atom to itself, or has a

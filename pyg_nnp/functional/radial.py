@@ -17,33 +17,22 @@ _NOTHING = 2e-22
 def cosine_cutoff(r: Tensor, cutoff: float) -> Tensor:
     r"""Return :math:`\tfrac12 (\cos(\pi r / r_c) + 1)` below the cutoff, 0 beyond.
 
-    Source: Behler, J. Chem. Phys. 2011, 134, 074106.
-
-    Args:
-        r: distances, any shape.
-        cutoff: cutoff radius, in the unit of ``r``.
+    Of distances of any shape and a radius in their unit. Source: Behler, J. Chem. Phys. 2011, 134, 074106.
     """
     return torch.where(r < cutoff, unclamped_cosine(r, cutoff), 0)
 
 
 def unclamped_cosine(r: Tensor, cutoff: float) -> Tensor:
-    r"""Return :math:`\tfrac12 (\cos(\pi r / r_c) + 1)` everywhere: as smooth beyond the cutoff as before it.
-
-    Args:
-        r: places, any shape.
-        cutoff: cutoff radius, in the unit of ``r``.
-    """
+    r"""Return :math:`\tfrac12 (\cos(\pi r / r_c) + 1)` everywhere: as smooth beyond the cutoff as before it."""
     return 0.5 * (torch.cos(r * (math.pi / cutoff)) + 1)
 
 
 def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:
     r"""Return :math:`1 - 6x^5 + 15x^4 - 10x^3` with :math:`x = r / r_c` below the cutoff, 0 beyond.
 
-    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
+    Of distances of any shape and a radius in their unit.
 
-    Args:
-        r: distances, any shape.
-        cutoff: cutoff radius, in the unit of ``r``.
+    Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
     """
     x = (r / cutoff).clamp(max=1)
     return 1 + x**3 * (x * (15 - 6 * x) - 10)
@@ -56,12 +45,7 @@ def smooth_switch(r: Tensor, on: float, off: float) -> Tensor:
         x = \frac{r - r_\mathrm{on}}{r_\mathrm{off} - r_\mathrm{on}}, \quad
         \sigma(x) = e^{-1/x} \text{ for } x > 0, \text{ else } 0
 
-    Source: SpookyNet, Unke et al., Nat. Commun. 2021, 12, 7273.
-
-    Args:
-        r: distances, any shape.
-        on: where the switch starts, in the unit of ``r``.
-        off: where it ends.
+    Of distances of any shape. Source: SpookyNet, Unke et al., Nat. Commun. 2021, 12, 7273.
     """
     x = (r - on) / (off - on)
     # σ(1-x) / (σ(1-x) + σ(x)) is the logistic function of 1/x - 1/(1-x); the inner x is kept off the poles so that
@@ -81,11 +65,8 @@ def gaussian_basis(r: Tensor, centers: Tensor, width: float | Tensor) -> Tensor:
 
     Args:
         r: (P,) distances.
-        centers: (K,) positions :math:`\mu_k` of the Gaussians, in the unit of ``r``.
+        centers: (K,) positions :math:`\mu_k` of the Gaussians, in the unit of ``r``; the values are (P, K).
         width: their width :math:`\sigma`.
-
-    Returns:
-        (P, K)
     """
     exponents = -0.5 * ((r[:, None] - centers) / width) ** 2  # (P, K)
     return threshold(exponents.clamp(min=-50).exp(), _NOTHING, 0.0)
@@ -108,13 +89,10 @@ def damped_coulomb(r: Tensor, cutoff_sr: float, shielding: float, flavor: Flavor
     (Unke et al., Nat. Commun. 2021, 12, 7273).
 
     Args:
-        r: (P,) distances.
+        r: (P,) distances; the interaction is (P,), in their inverse unit.
         cutoff_sr: cutoff of the short-range interaction, in the unit of ``r``.
         shielding: the length s, 1 Å in both papers, in the unit of ``r``.
         flavor: the switching function.
-
-    Returns:
-        (P,) in the inverse unit of ``r``.
     """
     f = _SHORT_RANGE[flavor](r, cutoff_sr)
     return f / (r.square() + shielding**2).sqrt() + (1 - f) / r
@@ -131,8 +109,5 @@ def shifted_force(r: Tensor, chi: Tensor, cutoff_lr: float) -> Tensor:
         r: (P,) distances.
         chi: (P,) interaction of unit charges at ``r``.
         cutoff_lr: cutoff radius, in the unit of ``r``.
-
-    Returns:
-        (P,)
     """
     return (chi + r / cutoff_lr**2 - 2 / cutoff_lr).where(r < cutoff_lr, 0)

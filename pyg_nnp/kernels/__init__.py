@@ -1,8 +1,6 @@
 """Operators over pairs of atoms: plain torch defines them, numba and Triton compute them faster."""
 
-from pyg_nnp.kernels.activation import shifted_softplus
-from pyg_nnp.kernels.coulomb import coulomb_potential
-from pyg_nnp.kernels.filters import aggregate, sort_edges
+from pyg_nnp.kernels.operators import aggregate, coulomb_potential, shifted_softplus, sort_edges
 from pyg_nnp.kernels.reference import Edges, Filters, filters_of_pairs
 
 __all__ = [

@@ -88,17 +88,8 @@ def derivatives(
     g = x. Those of these derivatives, with cotangents c of the weights', V of the table's and U of the features', are
     those of all three terms.
 
-    Args:
-        b: (P, C) weights.
-        c: (P, C), or (0, C) for none.
-        m: (P,) rows.
-        T: (R, F) table.
-        V: (R, F), or (0, F) for none.
-        x: (A, F); not read without ``c`` and ``V``.
-        g: (A, F).
-        U: (A, F), or (0, F) for none.
-        edges: as for A.
-        wanted: with respect to which of b, T, x and g.
+    Weights b and c are (P, C), rows m (P,), tables T and V (R, F), features x, g and U (A, F). Of c, V and U there may
+    be none, of length 0; x is not read without c and V. ``wanted``: with respect to which of b, T, x and g.
 
     Returns:
         Derivatives by b (P, C), T (R, F), x (A, F) and g (A, F), each of length 0 where it is not wanted.

@@ -78,11 +78,10 @@ def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer]
     """Return the class that a name in the configuration stands for.
 
     Args:
-        name: a name of the table, or ``package.module:Class``.
-        known: the table.
-        base: what the class must be a subclass of.
-        may_import: whether a module that is not imported yet may be. Importing runs its code, so a model file alone
-            must not cause it.
+        name: a name in ``known``, or ``package.module:Class``.
+        known: name -> class.
+        base: of the class.
+        may_import: whether a module may be imported; that runs its code, which a model file alone must not cause.
 
     Raises:
         ConfigError: there is none, or it is no subclass of ``base``.

@@ -19,11 +19,7 @@ from pyg_nnp.units import OPTIONS as UNITS
 
 
 def build_potential(config: Config, name: str) -> Potential:
-    """Build the potential that the configuration describes, with parameters drawn from ``Trainer.seed``.
-
-    Args:
-        config: the whole configuration.
-        name: which of ``Modelhub.internal_FFs``.
+    """Build the potential ``name`` of ``Modelhub.internal_FFs``, with parameters drawn from ``Trainer.seed``.
 
     Raises:
         ConfigError: there is no such model, or something in it is not right.
