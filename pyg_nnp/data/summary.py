@@ -19,8 +19,7 @@ from pyg_nnp.data.descriptors import (
     sums,
 )
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import offsets
-from pyg_nnp.functional.molecules import formula
+from pyg_nnp.functional.geometry import formula, offsets
 
 Array = NDArray[Any]
 

@@ -75,11 +75,9 @@ class FilterTable(nn.Module):
         return self.exact, self.num_rows, None if self.training else self._choices
 
     def forward(self, r: Tensor, rbf: Tensor | RadialBasis) -> Iterator[Filters]:
-        """Yield the filters of each network for pairs within the cutoff.
+        """Yield the filters of each network at (P,) distances within the cutoff.
 
-        Args:
-            r: (P,) distances.
-            rbf: (P, K) radial functions, or the layer that computes them.
+        ``rbf``: (P, K) radial functions, or the layer that computes them.
         """
         self.update()
         if self.exact or not self.num_rows or isinstance(rbf, Tensor):
@@ -166,10 +164,7 @@ class FilterTable(nn.Module):
             self._steps, self._norm, self._is_due = int(counted[0]), counted[1], False
 
     def _rows_needed(self) -> int:
-        """Return how many rows tables must have for slopes right to ``TOLERANCE``; 0: too many.
-
-        The error is the mean one over distances and filters, relative to the mean slope.
-        """
+        """Return how many rows tables need for slopes right to ``TOLERANCE``, relative and in the mean; 0: too many."""
         networks = [copy.deepcopy(network).double() for network in self._networks]
         basis = copy.deepcopy(self._basis[0]).double()
         device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))

@@ -41,7 +41,7 @@ class Potential(nn.Module):
 
     def __init__(self, layers: Sequence[Layer], spec: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self._wiring = Wiring.of(layers)
+        self._wiring = Wiring(layers)
         self.layers = nn.ModuleList(layers)
         self.spec = dict(spec or {})
         self.domain = TrainingDomain()

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import nn
@@ -16,40 +15,28 @@ from pyg_nnp.layers.filter_table import FilterTable
 PAIRS = frozenset({"edge_index", "pair_index", "Vij", "Dij"})
 
 
-@dataclass(frozen=True)
 class Wiring:
-    """What follows from the declarations of some layers.
+    """What follows from the declarations of some layers, whose filter tables get to know their radial basis.
 
     Attributes:
         differentiated: fields with respect to which derivatives are taken.
         bases: number of a layer with filter tables -> number of the radial basis that it gets in place of ``rbf``.
         skipped: numbers of radial bases whose values at the pairs nobody reads.
         reach: pairs that are farther apart do not matter to any layer [length].
+
+    Raises:
+        FieldError: the layers do not fit together.
     """
 
-    differentiated: frozenset[str]
-    bases: dict[int, int]
-    skipped: frozenset[int]
-    reach: float
-
-    @classmethod
-    def of(cls, layers: Sequence[Layer]) -> "Wiring":
-        """Check some layers, let filter tables know their radial basis, and return how the layers are connected.
-
-        Raises:
-            FieldError: they do not fit together.
-        """
+    def __init__(self, layers: Sequence[Layer]) -> None:
         check_wiring(layers)
-        bases = _bases(layers)
+        self.bases = bases = _bases(layers)
         for number, layer in enumerate(layers):
             for table in filter_tables(layer):
                 table.bind(cast(RadialBasis, layers[bases[number]]) if number in bases else None)
-        return cls(
-            differentiated=frozenset(name for layer in layers for name in layer.differentiates),
-            bases=bases,
-            skipped=frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases)),
-            reach=max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0),
-        )
+        self.differentiated = frozenset(name for layer in layers for name in layer.differentiates)
+        self.skipped = frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases))
+        self.reach = max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0)
 
     def run(self, layers: Iterable[nn.Module], inputs: Fields) -> Fields:
         """Let the layers write their fields, one after the other, and return inputs and what was written.
