@@ -14,7 +14,7 @@ from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import format_of
 from pyg_nnp.data.formats.structures import OWN_NAMES, structure_blocks
 from pyg_nnp.data.source import DataSource
-from pyg_nnp.functional.composition import formulas
+from pyg_nnp.functional.geometry import formulas
 from pyg_nnp.inference.extrapolation import (
     ShortestDistances,
     training_configuration,
