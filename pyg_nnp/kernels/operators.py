@@ -107,13 +107,7 @@ _INTERACTION = "Tensor q, Tensor Ra, Tensor start, str flavor, float cutoff_sr, 
 
 
 def coulomb_potential(
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: Flavor,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float | None,
+    q: Tensor, Ra: Tensor, start: Tensor, flavor: Flavor, cutoff_sr: float, shielding: float, cutoff_lr: float | None
 ) -> Tensor:
     r"""Damped Coulomb potential of all charges of a molecule, :math:`V_i = \sum_{j \neq i} q_j \chi(r_{ij})`.
 
