@@ -79,17 +79,14 @@ def check_edges(edge_index: Tensor, num_atoms: int) -> None:
     j, i = edge_index
     one, other = edge_index[:, j > i], edge_index[:, j <= i].flip(0)  # (2, P), (2, E - P)
     # the usual list: pairs and then the same reversed, one molecule after the other
-    if not torch.equal(one, other):
-        _refuse_loops(j[j == i])
-        _refuse_one_way(one, other, num_atoms)
-
-
-def _refuse_loops(atoms: Tensor) -> None:
-    if len(atoms):
+    if torch.equal(one, other):
+        return
+    if len(loops := j[j == i]):
         raise DataError(
-            f"edge_index has an edge from atom {int(atoms[0])} to itself. It would stand for an image of the atom in a "
+            f"edge_index has an edge from atom {int(loops[0])} to itself. It would stand for an image of the atom in a "
             f"periodic cell, which there is not yet. Leave such edges out.{_OR_NONE}"
         )
+    _refuse_one_way(one, other, num_atoms)
 
 
 def _refuse_one_way(one: Tensor, other: Tensor, num_atoms: int) -> None:

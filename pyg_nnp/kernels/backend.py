@@ -3,7 +3,7 @@
 import importlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -107,12 +107,8 @@ def _agree(fast: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
     return all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, right, strict=True))
 
 
-def _tensors(inputs: Sequence[Any], outputs: Any) -> list[Tensor]:
-    return [value for value in inputs if isinstance(value, Tensor)]
-
-
 def register(
-    schema: str, function: Operator, fake: Operator, backward: Operator, keep: Operator = _tensors
+    schema: str, function: Operator, fake: Operator, backward: Operator, keep: Operator | None = None
 ) -> Operator:
     """Make an operator of torch from a function, as ``torch.library.custom_op`` does, but cheap to call.
 
@@ -123,7 +119,7 @@ def register(
         function: what it computes.
         fake: shapes and types of what it returns.
         backward: its derivative, as of ``torch.autograd.Function``.
-        keep: returns what ``backward`` finds in ``ctx.saved_tensors``, from inputs and outputs; by default all inputs.
+        keep: returns, from the outputs, what ``backward`` finds in ``ctx.saved_tensors``; by default it is all inputs.
     """
     library: Any = _LIBRARY
     library.define(schema)
@@ -135,7 +131,7 @@ def register(
     def forward(ctx: Any, *inputs: Any) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             outputs = operator(*inputs)
-        ctx.save_for_backward(*keep(inputs, outputs))
+        ctx.save_for_backward(*(keep(outputs) if keep else (v for v in inputs if isinstance(v, Tensor))))
         ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
         ctx.set_materialize_grads(False)
         return outputs
@@ -159,8 +155,7 @@ def asked_for(ctx: Any) -> list[bool]:
         except (AttributeError, RuntimeError):  # not told for leaves in autograd.grad
             return True
 
-    nodes = ctx.next_functions
-    return [node is not None and executes(node) for node, _ in nodes]
+    return [node is not None and executes(node) for node, _ in ctx.next_functions]
 
 
 def refuse(ctx: Any, *_: Tensor | None) -> Any:

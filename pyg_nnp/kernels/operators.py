@@ -201,7 +201,7 @@ _SHIFTED_SOFTPLUS = register(
     _shifted_softplus,
     lambda x: (torch.empty_like(x), torch.empty_like(x)),
     _backward,
-    keep=lambda inputs, outputs: outputs[1:],
+    keep=lambda outputs: outputs[1:],
 )
 
 

@@ -133,19 +133,15 @@ def build_layers(
 def _classes(
     architecture: str, entries: Sequence[tuple[str, Mapping[str, Any]]], may_import: bool
 ) -> Iterator[tuple[type[Layer], str, Mapping[str, Any], str]]:
+    place = "architecture"
     try:
         core = resolve_class(architecture, CORES, Core, may_import=may_import)
-    except ConfigError as error:
-        raise ConfigError(f"architecture: {error}") from error
-    for number, (name, own) in enumerate(entries):
-        if name == "Core":
-            yield core, name, own, f"layers[{number}]"
-            continue
-        try:
+        for number, (name, own) in enumerate(entries):
+            place = f"layers[{number}].name"
             known = {**LAYERS, "Core": core}
             yield resolve_class(name, known, Layer, may_import=may_import), name, own, f"layers[{number}]"
-        except ConfigError as error:
-            raise ConfigError(f"layers[{number}].name: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from error
     if sum(name == "Core" for name, _ in entries) != 1:
         raise ConfigError("layers: exactly one entry must be 'name: Core', where the architecture has its place.")
 

@@ -15,8 +15,18 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.build import build_layers
-from pyg_nnp.potential.description import BEST, FORMAT, KEY, LAST, damaged, digest_of, parse, read_content
-from pyg_nnp.potential.domain import DOMAIN_KEYS, TrainingDomain
+from pyg_nnp.potential.description import (
+    BEST,
+    DOMAIN_KEYS,
+    FORMAT,
+    KEY,
+    LAST,
+    TrainingDomain,
+    damaged,
+    digest_of,
+    parse,
+    read_content,
+)
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably
 

@@ -12,7 +12,7 @@ from pyg_nnp.fields import INPUTS, OUTPUTS
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.functional.neighbors import check_edges, find_edges
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.wiring import Wiring
 from pyg_nnp.units import Units
 
