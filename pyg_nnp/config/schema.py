@@ -17,16 +17,11 @@ from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.fields import TARGETS
 from pyg_nnp.units import Units
 
-MAX_PROBLEMS = 10
-"""Problems that one message lists."""
+MAX_PROBLEMS = 10  # that one message lists
 
 
 class Config(Section):
-    """A whole configuration file.
-
-    Attributes:
-        source: name of the file, for messages.
-    """
+    """A whole configuration file."""
 
     other_names: ClassVar[dict[str, str]] = {"Metric": "Metrics"}
     advice = " The keys of Trainer may also stand here."

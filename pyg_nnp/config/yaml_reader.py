@@ -9,8 +9,7 @@ import yaml
 
 from pyg_nnp.errors import ConfigError, did_you_mean
 
-MAX_SIZE = 1_000_000
-"""Characters that a configuration may have, aliases written out."""
+MAX_SIZE = 1_000_000  # characters of a configuration, aliases written out
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}

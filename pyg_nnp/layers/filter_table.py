@@ -89,24 +89,18 @@ class FilterTable(nn.Module):
             return
         weights, rows = spline_weights(r, self.cutoff, self.num_rows - DEGREE)
         nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype)
-        if self.training:
-            tables = self._made(self._networks, rbf, nodes)
-        else:
+        if not self.training:
             with torch.no_grad():
                 self._tables = self._tables or list(self._made(self._networks, rbf, nodes))
-            tables = iter(self._tables)
-        for table in tables:
+        for table in self._made(self._networks, rbf, nodes) if self.training else self._tables:
             yield Filters(weights, rows, table)
 
     def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor) -> Iterator[Tensor]:
-        """Yield the (R, F) table of each network."""
-        # one for all networks
-        values = basis.expand(nodes)  # (R + 32, K)
+        values = basis.expand(nodes)  # (R + 32, K), for all networks
         for network in networks:
             yield spline_coefficients(self._at(network, values, nodes))
 
     def _at(self, network: nn.Module, values: Tensor, r: Tensor) -> Tensor:
-        """Return (P, F) filters from (P, K) radial functions at (P,) distances."""
         filters: Tensor = network(values) * self.cutoff_function(r, self.cutoff)[:, None]  # (P, F)
         return filters
 
@@ -142,14 +136,12 @@ class FilterTable(nn.Module):
         return self._is_due
 
     def _say(self, before: int | None) -> None:
-        if self.num_rows == before:
-            return
-        if self.num_rows:
+        too_many = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
+        reason = too_many if self._basis else "the radial basis is no function of Dij_sr alone"
+        if self.num_rows and self.num_rows != before:
             log.debug("Tables of filters have %d rows.", self.num_rows)
-            return
-        reason = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
-        reason = reason if self._basis else "the radial basis is no function of Dij_sr alone"
-        log.info("The filters are computed exactly, which takes longer: %s.", reason)
+        elif self.num_rows != before:
+            log.info("The filters are computed exactly, which takes longer: %s.", reason)
 
     def get_extra_state(self) -> Tensor:
         """Return (3,) the number of rows, the steps since it was chosen, and the norm of the parameters at the last."""

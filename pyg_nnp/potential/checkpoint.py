@@ -178,8 +178,7 @@ def load_parameters(potential: Potential, description: Mapping[str, Any], tensor
     """Copy all parameters and buffers of a potential from the tensors of a file with its description.
 
     Raises:
-        KeyError: one is missing.
-        RuntimeError: one has another shape.
+        KeyError, RuntimeError: one is missing, or has another shape.
     """
     potential.load_state_dict(_saved(potential, description, tensors))
 

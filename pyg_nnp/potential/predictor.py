@@ -12,9 +12,8 @@ from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import Units
 
-# an evaluation takes as much memory as a training step of 0.4 times as many atoms (benchmarks/steps.py)
+# enough to keep all processors busy, in the memory of a training step of 0.4 times as many (benchmarks/steps.py)
 ATOMS_TO_EVALUATE = 8192
-"""Number of atoms that are evaluated at once: enough to keep all processors busy."""
 
 
 class Predictor(Protocol):
