@@ -33,7 +33,7 @@ class Draft:
 
     @property
     def targets(self) -> list[str]:
-        """Labels that the file has, in the order of the table of fields."""
+        """Labels that the file has."""
         return [name for name in TARGETS if name in self.sources]
 
     @property

@@ -57,11 +57,7 @@ class _Weights(torch.autograd.Function):
 def spline_weights(r: Tensor, cutoff: float, num_intervals: int, order: int = 0) -> tuple[Tensor, Tensor]:
     r"""Return what a spline on [0, cutoff] is evaluated with, :math:`f(r_p) = \sum_{c=0}^5 b_{pc}\, T_{m_p + c}`.
 
-    Args:
-        r: (P,) places within [0, cutoff].
-        cutoff: end of the last interval.
-        num_intervals: number n of intervals.
-        order: of the derivative that the spline is evaluated for.
+    ``order`` is that of the derivative that the spline is evaluated for, at (P,) places.
 
     Returns:
         (P, 6) the b, differentiable any number of times, and (P,) the m, first of the coefficients.

@@ -27,9 +27,7 @@ Operator = Callable[..., Any]
 def backend(device: str, dtype: torch.dtype) -> Any:
     """Return the module that computes the operators: the fast one, or plain torch where that is missing or wrong.
 
-    Args:
-        device: type of the device, ``cpu`` or ``cuda``.
-        dtype: precision of the numbers.
+    ``device`` is a type, ``cpu`` or ``cuda``.
     """
     if device not in _FAST or dtype not in _PRECISIONS:
         log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
@@ -114,12 +112,9 @@ def register(
 
     What is returned does the same as ``torch.ops.pyg_nnp.<name>``, without the way through the dispatcher.
 
-    Args:
-        schema: name, arguments and results, as torch writes them.
-        function: what it computes.
-        fake: shapes and types of what it returns.
-        backward: its derivative, as of ``torch.autograd.Function``.
-        keep: returns, from the outputs, what ``backward`` finds in ``ctx.saved_tensors``; by default it is all inputs.
+    ``fake`` returns tensors of the shapes and types of what ``function`` does, ``backward`` is its derivative, as of
+    ``torch.autograd.Function``, and ``keep`` returns from the outputs what that finds in ``ctx.saved_tensors``: by
+    default it is all inputs.
     """
     library: Any = _LIBRARY
     library.define(schema)

@@ -115,11 +115,7 @@ def resolve_class(name: str, known: Mapping[str, type[Layer]], base: type[Layer]
 
 
 def import_layers(module: str, name: str) -> ModuleType:
-    """Import a user's module, for what the user calls ``name``.
-
-    Raises:
-        ConfigError: there is none, or its code raises something, which is told with the line.
-    """
+    """Import a user's module, for what the user calls ``name``; a :class:`ConfigError` tells why it is not possible."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

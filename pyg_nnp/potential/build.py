@@ -81,14 +81,11 @@ def build_layers(
     generator: torch.Generator | None = None,
     may_import: bool = True,
 ) -> tuple[list[Layer], list[dict[str, Any]]]:
-    """Build the layers of a potential.
+    """Build the layers of a potential, with initial parameters from ``generator``.
 
-    Args:
-        architecture: name of the core, or ``package.module:Class``.
-        build_params: options for every layer that takes them.
-        entries: name and own options of each layer; the name ``Core`` stands for the core.
-        generator: where initial parameters are drawn from.
-        may_import: see :func:`pyg_nnp.layers.base.resolve_class`.
+    ``entries`` are name and own options of each layer, where the name ``Core`` stands for the architecture, a name or
+    ``package.module:Class``; ``build_params`` are options for every layer that takes them. For ``may_import`` see
+    :func:`pyg_nnp.layers.base.resolve_class`.
 
     Returns:
         The layers, and name and all options of each: what builds them again.

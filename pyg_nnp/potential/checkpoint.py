@@ -40,16 +40,9 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 def save_potential(
     potential: Potential, path: Path, about: Mapping[str, Any], more: Mapping[str, Tensor] | None = None
 ) -> str:
-    """Save a potential, durably.
+    """Save a potential, durably, and return the digest of the file, which its description says as well.
 
-    Args:
-        potential: built by :func:`pyg_nnp.build_potential`.
-        path: of the file.
-        about: more to be written into the JSON, such as the epoch.
-        more: other tensors to be kept in the same file, with names that no parameter has.
-
-    Returns:
-        The digest of the file, which its description says as well.
+    ``about`` is added to the JSON, such as the epoch, and ``more`` to the tensors, with names that no parameter has.
 
     Raises:
         OSError: it cannot be written; a file that was there is as it was.
@@ -97,11 +90,7 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Potential:
-    """Load a potential that training has saved, in evaluation mode.
-
-    Args:
-        path: the folder of a model, of which the best potential is taken, or a file.
-        device: where to.
+    """Load a potential that training has saved, in evaluation mode: the best one of a model's folder, or a file.
 
     Raises:
         DataError: there is no potential, or a damaged one.
@@ -131,10 +120,6 @@ def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[
 
     A layer takes them if the n-th layer of its name there has parameters of the same names and shapes. Reference
     energies belong to the data and are not taken.
-
-    Args:
-        potential: built by :func:`pyg_nnp.build_potential`.
-        path: the folder of a trained model, or a file.
 
     Returns:
         The layers that took them, and the others.

@@ -23,7 +23,7 @@ class Potential(nn.Module):
     """Layers applied one after the other.
 
     Args:
-        layers: the layers, in order.
+        layers: in order.
         spec: what the potential is rebuilt from, a JSON-like dict; see :func:`build_layers`.
 
     Attributes:
@@ -87,11 +87,9 @@ class Potential(nn.Module):
         self.energy_shift.fill_(energy_shift)
 
     def forward(self, data: Data) -> Fields:
-        """Predict.
+        """Predict for a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``, which is not modified.
 
-        Args:
-            data: a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``; it is not modified. Without
-                ``edge_index`` the pairs within ``reach`` are searched for.
+        Without ``edge_index`` the pairs within ``reach`` are searched for.
 
         Returns:
             The predicted fields: ``E`` (G,) total energies, float64, reference energies included; ``Fa`` (A, 3);

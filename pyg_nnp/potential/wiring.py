@@ -98,9 +98,7 @@ def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> boo
 def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:
     """Check that every field is written before it is read, and that no input is overwritten.
 
-    Args:
-        layers: in order.
-        places: what to call the place of each in messages; by default its number.
+    ``places`` is what to call the place of each layer in messages; by default its number.
 
     Raises:
         FieldError: it is not so.
