@@ -126,7 +126,7 @@ def register(
     def forward(ctx: Any, *inputs: Any) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             outputs = operator(*inputs)
-        ctx.save_for_backward(*(keep(outputs) if keep else (v for v in inputs if isinstance(v, Tensor))))
+        ctx.save_for_backward(*(keep(outputs) if keep else [v for v in inputs if isinstance(v, Tensor)]))
         ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
         ctx.set_materialize_grads(False)
         return outputs
