@@ -56,20 +56,12 @@ class Units:
 
     @property
     def energy(self) -> float:
-        """The unit of energy [eV]; common units are exact.
-
-        Raises:
-            DataError: it is not known.
-        """
+        """The unit of energy [eV]; common units are exact, and one that is not known is a :class:`DataError`."""
         return HARTREE_IN_EV / _nearest(_known(self.hartree, "Hartree_in_E"), (*ENERGIES,))
 
     @property
     def length(self) -> float:
-        """The unit of length [Å]; Bohr, Å and nm are exact.
-
-        Raises:
-            DataError: it is not known.
-        """
+        """The unit of length [Å]; Bohr, Å and nm are exact, and one that is not known is a :class:`DataError`."""
         return BOHR_IN_ANGSTROM / _nearest(_known(self.bohr, "Bohr_in_R"), (*LENGTHS,))
 
     @property
@@ -78,11 +70,7 @@ class Units:
         return 1.0 if self.bohr is None else self.length
 
     def in_ase(self, kind: Kind) -> float:
-        """Return what numbers of a kind of unit are multiplied with for eV, Å and e.
-
-        Raises:
-            DataError: a unit is not known.
-        """
+        """Return what numbers of a kind of unit are multiplied with for eV, Å and e, as far as units are known."""
         if kind == "energy/length":
             return self.energy / self.length
         if kind == "energy":
@@ -108,10 +96,7 @@ class Units:
 def unit_of_total_energies(mean: float, Za: "NDArray[Any]", num_molecules: int) -> float | None:
     """Return one Hartree in the unit that energies of all electrons would have, or None where it is none of ours.
 
-    Args:
-        mean: of the energies.
-        Za: (A,) atomic numbers in all molecules.
-        num_molecules: their number.
+    Of the mean of the energies, and (A,) the atomic numbers in all molecules.
     """
     expected = float((_ATOM * Za.astype(float) ** _POWER).sum()) / max(num_molecules, 1)
     return next((hartree for hartree in ENERGIES if expected and 0.9 < mean / expected / hartree < 1.1), None)

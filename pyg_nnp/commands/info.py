@@ -9,8 +9,7 @@ from ase.data import chemical_symbols
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.potential.description import BEST, LAST, damaged, read_description
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import BEST, LAST, TrainingDomain, damaged, read_description
 from pyg_nnp.units import Units
 
 _SHOWN = 10

@@ -1,12 +1,50 @@
 """Datahub: the data file, its fields, and what is done to them before training."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pyg_nnp.config.messages import problem
-from pyg_nnp.config.section import Section
-from pyg_nnp.config.types import SourceNames, Text, check_features, check_targets
+from pyg_nnp.config.section import Section, Text, problem
+from pyg_nnp.errors import did_you_mean
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+
+
+def _source_names(value: Any) -> Any:
+    """Fill in empty names: the data set's own name is the standard one."""
+    if not isinstance(value, dict):
+        return value
+    return {key: key if source in (None, "") else source for key, source in value.items()}
+
+
+def _check_standard_names(names: dict[str, str], allowed: tuple[str, ...], other: str) -> dict[str, str]:
+    for key, source in names.items():
+        if key in allowed:
+            continue
+        if key in (*FEATURES, *TARGETS):
+            raise problem(f"'{key}' is one of the {other}; move it to Datahub.{other}", key)
+        if source in allowed:
+            raise problem(f"the standard name comes first; write '{source}: {key}'", key)
+        alias = next((f" Did you mean '{name}: {source}'?" for name in allowed if key in FIELDS[name].aliases), "")
+        known = ", ".join(f"{name} ({FIELDS[name].meaning.partition(';')[0]})" for name in allowed)
+        raise problem(f"unknown standard name.{alias or did_you_mean(key, allowed)} There are: {known}", key)
+    return names
+
+
+def _check_features(names: dict[str, str]) -> dict[str, str]:
+    """Check the standard names of inputs."""
+    _check_standard_names(names, FEATURES, "targets")
+    for required in ("Ra", "Za"):
+        if required not in names:
+            meaning = FIELDS[required].meaning
+            raise problem(f"'{required}' is missing; write '{required}: ' and the name of the {meaning} in the data")
+    return names
+
+
+def _check_targets(names: dict[str, str]) -> dict[str, str]:
+    """Check the standard names of labels."""
+    if not names:
+        raise problem(f"at least one target is needed, of {', '.join(TARGETS)}")
+    return _check_standard_names(names, TARGETS, "features")
 
 
 class Transforms(Section):
@@ -31,10 +69,10 @@ class Datahub(Section):
 
     data_path: Text = Field(description="data file, relative to the working directory")
     data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase"] = Field(description="format of the data file")
-    features: Annotated[dict[str, str], SourceNames, AfterValidator(check_features)] = Field(
+    features: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_features)] = Field(
         description="input of the potential: standard name, then name in the data file; Ra and Za are required"
     )
-    targets: Annotated[dict[str, str], SourceNames, AfterValidator(check_targets)] = Field(
+    targets: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_targets)] = Field(
         description="labels to learn: standard name, then name in the data file"
     )
     compression: bool = Field(default=True, description="whether what all frames share is stored once")

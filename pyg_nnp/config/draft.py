@@ -15,12 +15,9 @@ class Draft:
     """The lines of a configuration, where guesses are marked with CHECK.
 
     Attributes:
-        data_path: name of the data file.
-        data_format: its format.
         sources: standard name -> name in the file.
         unused: names in the file that nothing is read from.
         has_gradients: whether ``Fa`` of the file seem to be gradients, minus the forces.
-        weights: target -> weight in the loss.
         length: one Bohr in the unit of the positions, and a comment with the name of the unit.
         energy: one Hartree in the unit of the energies, and a comment likewise.
     """
@@ -36,7 +33,7 @@ class Draft:
 
     @property
     def targets(self) -> list[str]:
-        """Labels that the file has, in the order of the table of fields."""
+        """Labels that the file has."""
         return [name for name in TARGETS if name in self.sources]
 
     @property

@@ -1,14 +1,71 @@
 """Modelhub: the models, their layers and losses."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from pyg_nnp.config.messages import problem, shown
-from pyg_nnp.config.section import Section
-from pyg_nnp.config.types import Loss, Options, Text
+from pyg_nnp.config.section import Options, Section, Text, problem, shown
+from pyg_nnp.errors import did_you_mean
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import Units
+
+
+def _by_function(value: Any) -> Any:
+    """Turn ``E: {rmse: 1}`` into ``rmse: {E: 1}``."""
+    if not isinstance(value, dict):
+        return value
+    functions = ("rmse", "mae", "mse")
+    result: dict[str, Any] = {}
+    for key, terms in value.items():
+        if key in FIELDS and not isinstance(terms, dict):
+            raise problem(f"a weight stands under a function; write 'rmse: {{{key}: 1}}'", key)
+        if not isinstance(terms, dict):
+            result[key] = terms
+            continue
+        by_field = key not in functions and (key in FIELDS or any(function in terms for function in functions))
+        if not by_field:
+            result.setdefault(key, {})
+        for inner, weight in terms.items():
+            function, name = (inner, key) if by_field else (key, inner)
+            if name in result.setdefault(function, {}):
+                raise problem(f"the weight of '{name}' is given twice", function, name)
+            result[function][name] = weight
+    return result
+
+
+def _check_weights(weights: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    if not any(terms for terms in weights.values()):
+        raise problem("at least one term is needed, such as 'rmse: {E: 1}'")
+    if not any(weight > 0 for terms in weights.values() for weight in terms.values()):
+        raise problem("all weights are 0; at least one must be greater")
+    return weights
+
+
+def _one_of(*functions: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in functions:
+            raise problem(f"unknown function.{did_you_mean(name, functions)} There are: {', '.join(functions)}")
+        return name
+
+    return AfterValidator(check)
+
+
+# kind of error -> field -> weight, of a loss or of metrics
+Weights = Mapping[Any, Mapping[str, float]]
+
+Weight = Annotated[float, Field(ge=0)]
+Loss = Annotated[
+    dict[Annotated[str, _one_of("rmse", "mae", "mse")], dict[str, Weight]],
+    BeforeValidator(_by_function),
+    AfterValidator(_check_weights),
+]
+MetricWeights = Annotated[
+    dict[Annotated[str, _one_of("rmse", "mae")], dict[str, Weight]],
+    BeforeValidator(_by_function),
+    AfterValidator(_check_weights),
+]
 
 
 class LayerEntry(Section):

@@ -1,26 +1,27 @@
-"""The configuration file as a whole: its sections, and what they must agree in."""
+"""The configuration file as a whole: its sections, what they must agree in, and what is wrong in it, one a line."""
 
 from collections.abc import Iterable
 from functools import reduce
-from typing import Any, ClassVar
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, ClassVar, cast, get_args
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from pyg_nnp.config import datahub, modelhub, trainer
-from pyg_nnp.config.messages import problem
-from pyg_nnp.config.section import Section
-from pyg_nnp.config.types import MetricWeights
-from pyg_nnp.errors import did_you_mean
+from pyg_nnp.config.modelhub import MetricWeights
+from pyg_nnp.config.section import Section, plain_words, problem
+from pyg_nnp.config.yaml_reader import format_yaml, read_yaml
+from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.fields import TARGETS
 from pyg_nnp.units import Units
 
+MAX_PROBLEMS = 10  # that one message lists
+
 
 class Config(Section):
-    """A whole configuration file.
-
-    Attributes:
-        source: name of the file, for messages.
-    """
+    """A whole configuration file."""
 
     other_names: ClassVar[dict[str, str]] = {"Metric": "Metrics"}
     advice = " The keys of Trainer may also stand here."
@@ -105,3 +106,80 @@ def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *
                 near = did_you_mean(name, [*targets, "Q"])
                 text = f"'{name}' is no field with labels.{near} Datahub.targets has: {given}; Q can be used, too"
             raise problem(text, *where, function, name)
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a configuration file, YAML.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no valid configuration; names the first problems.
+    """
+    return config_from_dict(read_yaml(Path(path)), str(path))
+
+
+def config_from_dict(document: Any, source: str = "configuration") -> Config:
+    """Check a configuration that was read already, in any of the accepted spellings; ``source`` is for messages.
+
+    Raises:
+        ConfigError: not a valid configuration; names the first problems.
+    """
+    if document is None:
+        raise ConfigError(f"{source}: the file is empty; it needs the sections Datahub and Modelhub.")
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {explained(error, Config)}") from error
+    config._source = source
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """Return the canonical YAML of a configuration: all keys in the order of the schema, defaults written out."""
+    return format_yaml(config.model_dump())
+
+
+def explained(error: ValidationError, root: type[Section]) -> str:
+    """Return what is wrong in a file, one a line; unknown keys first: what is missing is often one of them misspelt."""
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    lines = [_line(detail, root) for detail in details[:MAX_PROBLEMS]]
+    if len(details) > MAX_PROBLEMS:
+        lines.append(f"and {len(details) - MAX_PROBLEMS} more.")
+    return "\n  ".join(lines)
+
+
+def _line(detail: ErrorDetails, root: type[Section]) -> str:
+    """Return place and detail in plain words."""
+    place, key, kind = detail["loc"], detail["loc"][-1] if detail["loc"] else "", detail["type"]
+    if kind == "config":
+        place, text = (*place, *detail["ctx"]["where"]), detail["ctx"]["text"]
+    elif kind == "extra_forbidden":
+        place, text = place[:-1], _unknown(str(key), _section_at(place[:-1], root), root)
+    elif kind == "missing":
+        place = place[:-1]
+        text = f"'{key}' is missing: {_section_at(place, root).model_fields[str(key)].description}"
+    else:
+        text = plain_words(detail)
+    written = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _shortened(place))
+    return f"{written.removeprefix('.')}{': ' if written else ''}{text}{'' if text.endswith('?') else '.'}"
+
+
+def _shortened(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Leave out ``internal_FFs``, which may be left out in the file, and pydantic's mark for a key."""
+    return tuple(part for number, part in enumerate(place) if (number, part) != (1, "internal_FFs") and part != "[key]")
+
+
+def _section_at(place: tuple[str | int, ...], root: type[Section]) -> type[Section]:
+    kind: Any = root
+    for key in place:
+        kind = kind.model_fields[key].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
+        if isinstance(kind, UnionType):  # a section that may be left out
+            (kind,) = (part for part in get_args(kind) if part is not NoneType)
+    return cast(type[Section], kind)
+
+
+def _unknown(key: str, section: type[Section], root: type[Section]) -> str:
+    """Return what to say of a key that the section does not have."""
+    known = [*section.model_fields, *section.other_names, *section.moved_names]
+    places = (place for place, other in root.places.items() if key in other.model_fields or key in other.other_names)
+    near = next((f" It belongs under {place}." for place in places), did_you_mean(key, known))
+    return f"unknown key '{key}'.{near} It takes: {', '.join(section.model_fields)}.{section.advice}".removesuffix(".")

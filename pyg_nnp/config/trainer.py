@@ -1,13 +1,25 @@
 """Trainer: how the data set is divided and the models are trained."""
 
 import math
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pyg_nnp.config.messages import problem
-from pyg_nnp.config.section import Section
-from pyg_nnp.config.types import Precision, Ratio, Seed, Text
+from pyg_nnp.config.section import Precision, Section, Seed, Text, problem, shown
+
+
+def _check_ratio(value: Any) -> Any:
+    """Check one ratio; -1 becomes None."""
+    if value is None or (type(value) is int and value == -1):
+        return None
+    if type(value) not in (int, float):
+        raise problem(f"expects a share, a count, or null, found {shown(value)}")
+    if not math.isfinite(value) or value <= 0:
+        raise problem(f"expects a share or a count greater than 0, found {shown(value)}; leave a part of 0 out")
+    return value
+
+
+Ratio = Annotated[float | int | None, BeforeValidator(_check_ratio)]
 
 
 class Splitter(Section):

@@ -9,8 +9,7 @@ import yaml
 
 from pyg_nnp.errors import ConfigError, did_you_mean
 
-MAX_SIZE = 1_000_000
-"""Characters that a configuration may have, aliases written out."""
+MAX_SIZE = 1_000_000  # characters of a configuration, aliases written out
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {_TAG + name for name in ("map", "seq", "str", "int", "float", "bool", "null", "merge")}
@@ -77,10 +76,7 @@ for _class in (_Loader, _Dumper):
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds.
-
-    Args:
-        path: the file; UTF-8, at most ``MAX_SIZE`` characters.
+    """Return what a YAML file holds: UTF-8, at most ``MAX_SIZE`` characters.
 
     Raises:
         ConfigError: no such file, not readable, or not YAML.
@@ -105,11 +101,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Return what a YAML text holds.
-
-    Args:
-        text: one YAML document.
-        source: name of the file, for messages.
+    """Return what a YAML text holds, one document; ``source`` is for messages.
 
     Raises:
         ConfigError: not YAML; a key that is given twice or is no text; a tag beyond plain values; too long with its

@@ -1,21 +1,21 @@
-"""Distances and sums over the atoms of a molecule."""
+"""Distances, bonds, elements and sums over the atoms of molecules."""
 
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
 import torch
+from ase.data import chemical_symbols, covalent_radii
+from ase.formula import Formula
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 _ELEMENTS = 119  # more than there are atomic numbers
 
 
 def pair_vectors(Ra: Tensor, pair_index: Tensor) -> Tensor:
-    r"""Return the vectors :math:`R_j - R_i` of pairs, ``j, i = pair_index``.
-
-    Args:
-        Ra: (A, 3) positions.
-        pair_index: (2, P) pairs.
-
-    Returns:
-        (P, 3)
-    """
+    """Return the (P, 3) vectors R_j - R_i of (2, P) pairs, ``j, i = pair_index``, of atoms at (A, 3) positions."""
     j, i = pair_index
     return Ra.index_select(0, j) - Ra.index_select(0, i)  # (P, 3)
 
@@ -43,13 +43,8 @@ def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple
 def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
     """Find the bonds of hydrogen to C, N and O: from each H to its nearest atom, if that is one of them.
 
-    Args:
-        Ra: (A, 3) positions.
-        Za: (A,) atomic numbers.
-        edge_index: (2, E) full neighbor list.
-
     Returns:
-        (2, B) atoms, the hydrogen second, and (B,) lengths.
+        (2, B) atoms, the hydrogen second, and (B,) lengths, from (A, 3), (A,) and (2, E), all neighbors.
     """
     edges = edge_index[:, Za[edge_index[1]] == 1]
     distances = pair_distances(Ra, edges)
@@ -74,14 +69,45 @@ def all_pairs(N: Tensor) -> Tensor:
 
 
 def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
-    """Add up the rows of each molecule.
+    """Return (G, ...) sums of (A, ...) rows, from (A,) the molecule of each atom.
 
-    Args:
-        values: (A, ...).
-        batch: (A,) molecule of each atom.
-        num_molecules: G; given, since a molecule number says nothing about empty molecules at the end.
-
-    Returns:
-        (G, ...)
+    G is given, since molecule numbers say nothing about empty molecules at the end.
     """
     return values.new_zeros(num_molecules, *values.shape[1:]).index_add(0, batch, values)  # (G, ...)
+
+
+def element_counts(N: Tensor, Za: Tensor, elements: Tensor) -> Tensor:
+    """Return (G, K) how many atoms molecules have of each of (K,) elements: all that occur, in ascending order.
+
+    Of (G,) numbers of atoms and (A,) atomic numbers.
+    """
+    molecule = torch.arange(len(N), device=N.device).repeat_interleave(N)  # (A,)
+    cells = molecule * len(elements) + torch.searchsorted(elements, Za)
+    return cells.bincount(minlength=len(N) * len(elements)).view(len(N), len(elements))  # (G, K)
+
+
+def formula(Za: Iterable[int]) -> str:
+    """Return the formula of a molecule in Hill's order."""
+    return f"{Formula.from_list([chemical_symbols[Z] for Z in Za]):hill}"
+
+
+def formulas(N: Tensor, Za: Tensor) -> set[str]:
+    """Return all formulas of molecules, from (G,) numbers of atoms and (A,) atomic numbers."""
+    elements = torch.unique(Za)
+    different = torch.unique(element_counts(N, Za, elements), dim=0)
+    return {formula(elements.repeat_interleave(counts).tolist()) for counts in different}  # formulas of (K,) counts
+
+
+def bonds(R: NDArray[Any], Za: NDArray[Any], factor: float = 1.25) -> NDArray[Any]:
+    """Return (B, 2) pairs of atoms as near as covalent radii (Cordero et al., Dalton Trans. 2008, 2832) say.
+
+    Args:
+        R: (N, 3) positions [Å].
+        Za: (N,) atomic numbers.
+        factor: two atoms are bonded if they are nearer than so many times the sum of their radii.
+    """
+    radii = covalent_radii[Za]
+    pairs = cKDTree(R).query_pairs(2 * factor * float(radii.max()), output_type="ndarray")
+    lengths = np.linalg.norm(R[pairs[:, 0]] - R[pairs[:, 1]], axis=1)
+    bonded: NDArray[Any] = pairs[lengths < factor * radii[pairs].sum(axis=1)]  # (B, 2)
+    return bonded

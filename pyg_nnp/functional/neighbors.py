@@ -25,7 +25,7 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
     by SciPy; positions on a GPU are copied there and the edges back.
 
     Args:
-        Ra: (A, 3) positions [length], single or double precision, one molecule after the other.
+        Ra: (A, 3) positions [length], one molecule after the other.
         N: (G,) int64 number of atoms of each molecule.
         cutoff: greater than 0 [length]; ``inf`` for all pairs.
 
@@ -56,11 +56,7 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
 
 
 def check_edges(edge_index: Tensor, num_atoms: int) -> None:
-    """Refuse a neighbor list that is not whole.
-
-    Args:
-        edge_index: (2, E) edges j -> i, ``j, i = edge_index``.
-        num_atoms: number of atoms A that it is for.
+    """Refuse a neighbor list that is not whole, (2, E) edges j -> i, ``j, i = edge_index``.
 
     Raises:
         DataError: it is not int64 (2, E), names atoms that do not exist, has an edge from an atom to itself, or has a
@@ -83,17 +79,14 @@ def check_edges(edge_index: Tensor, num_atoms: int) -> None:
     j, i = edge_index
     one, other = edge_index[:, j > i], edge_index[:, j <= i].flip(0)  # (2, P), (2, E - P)
     # the usual list: pairs and then the same reversed, one molecule after the other
-    if not torch.equal(one, other):
-        _refuse_loops(j[j == i])
-        _refuse_one_way(one, other, num_atoms)
-
-
-def _refuse_loops(atoms: Tensor) -> None:
-    if len(atoms):
+    if torch.equal(one, other):
+        return
+    if len(loops := j[j == i]):
         raise DataError(
-            f"edge_index has an edge from atom {int(atoms[0])} to itself. It would stand for an image of the atom in a "
+            f"edge_index has an edge from atom {int(loops[0])} to itself. It would stand for an image of the atom in a "
             f"periodic cell, which there is not yet. Leave such edges out.{_OR_NONE}"
         )
+    _refuse_one_way(one, other, num_atoms)
 
 
 def _refuse_one_way(one: Tensor, other: Tensor, num_atoms: int) -> None:

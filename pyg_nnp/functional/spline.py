@@ -57,11 +57,7 @@ class _Weights(torch.autograd.Function):
 def spline_weights(r: Tensor, cutoff: float, num_intervals: int, order: int = 0) -> tuple[Tensor, Tensor]:
     r"""Return what a spline on [0, cutoff] is evaluated with, :math:`f(r_p) = \sum_{c=0}^5 b_{pc}\, T_{m_p + c}`.
 
-    Args:
-        r: (P,) places within [0, cutoff].
-        cutoff: end of the last interval.
-        num_intervals: number n of intervals.
-        order: of the derivative that the spline is evaluated for.
+    ``order`` is that of the derivative that the spline is evaluated for, at (P,) places.
 
     Returns:
         (P, 6) the b, differentiable any number of times, and (P,) the m, first of the coefficients.
@@ -74,16 +70,9 @@ def spline_weights(r: Tensor, cutoff: float, num_intervals: int, order: int = 0)
 
 
 def spline_nodes(cutoff: float, num_rows: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return the places whose values :func:`spline_coefficients` takes; some are outside of [0, cutoff].
+    """Return the (R + 32,) places whose values :func:`spline_coefficients` takes; some are outside of [0, cutoff].
 
-    Args:
-        cutoff: end of the last of ``num_rows - 5`` intervals.
-        num_rows: number R of coefficients, a multiple of 32.
-        device: where to.
-        dtype: precision of the places.
-
-    Returns:
-        (R + 32,)
+    ``cutoff`` is the end of the last of R - 5 intervals. R, ``num_rows``, is a multiple of 32.
     """
     first = -(_MARGIN + DEGREE // 2)
     places = torch.arange(first, first + num_rows + BLOCK, dtype=torch.float64, device=device)
@@ -119,11 +108,8 @@ def spline_coefficients(values: Tensor) -> Tensor:
 
     Source: Unser, Aldroubi and Eden, IEEE Trans. Signal Process. 1993, 41, 821, for the inverse of the sampled spline.
 
-    Args:
-        values: (R + 32, F).
-
     Returns:
-        (R, F)
+        (R, F), from (R + 32, F).
     """
     blocks = values.view(-1, BLOCK, values.shape[1])  # (R / 32 + 1, 32, F)
     own, following = _prefilter(values.dtype, values.device)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.functional.neighbors import find_edges
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 
 if TYPE_CHECKING:
     from pyg_nnp.potential.predictor import Predictor

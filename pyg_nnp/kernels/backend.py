@@ -1,13 +1,15 @@
-"""Which implementation of the operators a device gets."""
+"""The operators as torch sees them, with derivatives of their own, and which implementation a device gets."""
 
 import importlib
 import logging
 import threading
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyg_nnp.kernels import reference
 
@@ -17,14 +19,15 @@ _FAST = {"cpu": ("pyg_nnp.kernels.cpu", "numba"), "cuda": ("pyg_nnp.kernels.gpu"
 _PRECISIONS = (torch.float32, torch.float64)
 _PATIENCE = 5.0  # s
 
+_LIBRARY = torch.library.Library("pyg_nnp", "DEF")  # type: ignore[no-untyped-call]
+Operator = Callable[..., Any]
+
 
 @cache
 def backend(device: str, dtype: torch.dtype) -> Any:
     """Return the module that computes the operators: the fast one, or plain torch where that is missing or wrong.
 
-    Args:
-        device: type of the device, ``cpu`` or ``cuda``.
-        dtype: precision of the numbers.
+    ``device`` is a type, ``cpu`` or ``cuda``.
     """
     if device not in _FAST or dtype not in _PRECISIONS:
         log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
@@ -52,11 +55,16 @@ def backend(device: str, dtype: torch.dtype) -> Any:
     return fast
 
 
+def fast(x: Tensor) -> Any:
+    """Return the module that computes the operators where x is."""
+    return backend(x.device.type, x.dtype)
+
+
 def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> list[str]:
     """Return the names of the operators that do not agree with the reference on a small example."""
     random = torch.Generator().manual_seed(0)
 
-    def normal(*shape: int) -> torch.Tensor:
+    def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=random, dtype=torch.float64).to(device, dtype)
 
     start = torch.tensor([0, 5, 6, 9], device=device)
@@ -73,13 +81,16 @@ def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> 
         cases += [
             ("aggregate", (b, rows, T, x, edges, begin, order)),
             *[
-                ("derivatives", (b, c[:0], rows, T, V[:0], x[:0], x, y, edges, begin, order, (True, by_T, False, True)))
+                (
+                    "derivatives",
+                    (b, c[:0], rows, T, V[:0], x[:0], x, y, (edges, begin, order), (True, by_T, False, True)),
+                )
                 for by_T in (True, False)
             ],
-            ("derivatives", (b, c, rows, T, V, x, y, z, edges, begin, order, (True, True, True, True))),
+            ("derivatives", (b, c, rows, T, V, x, y, z, (edges, begin, order), (True, True, True, True))),
         ]
     for flavor, cutoff_lr in (("PhysNet", 0.0), ("SpookyNet", 6.0)):
-        interaction = (Ra, start, flavor, 5.0, 1.0, cutoff_lr)
+        interaction = (Ra, start, (flavor, 5.0, 1.0, cutoff_lr))
         cases += [
             ("coulomb_potential", (q, *interaction)),
             ("coulomb_gradient", (g, q, *interaction)),
@@ -92,3 +103,56 @@ def _agree(fast: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
     results = getattr(fast, name)(*arguments), getattr(reference, name)(*arguments)
     found, right = (result if isinstance(result, tuple) else (result,) for result in results)
     return all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, right, strict=True))
+
+
+def register(
+    schema: str, function: Operator, fake: Operator, backward: Operator, keep: Operator | None = None
+) -> Operator:
+    """Make an operator of torch from a function, as ``torch.library.custom_op`` does, but cheap to call.
+
+    What is returned does the same as ``torch.ops.pyg_nnp.<name>``, without the way through the dispatcher.
+
+    ``fake`` returns tensors of the shapes and types of what ``function`` does, ``backward`` is its derivative, as of
+    ``torch.autograd.Function``, and ``keep`` returns from the outputs what that finds in ``ctx.saved_tensors``: by
+    default it is all inputs.
+    """
+    library: Any = _LIBRARY
+    library.define(schema)
+    name = schema.partition("(")[0]
+    library.impl(name, function, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"pyg_nnp::{name}", fake, lib=_LIBRARY)
+    operator: Operator = getattr(torch.ops.pyg_nnp, name).default
+
+    def forward(ctx: Any, *inputs: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            outputs = operator(*inputs)
+        ctx.save_for_backward(*(keep(outputs) if keep else [v for v in inputs if isinstance(v, Tensor)]))
+        ctx.others = [value for value in inputs if not isinstance(value, Tensor)]
+        ctx.set_materialize_grads(False)
+        return outputs
+
+    methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    differentiable: Any = type(f"pyg_nnp_{name}", (torch.autograd.Function,), methods)
+    library.impl(name, differentiable.apply, "Autograd")
+    apply: Operator = differentiable.apply
+    return apply
+
+
+def asked_for(ctx: Any) -> list[bool]:
+    """Say for which inputs the gradient is really asked for in this backward pass.
+
+    ``needs_input_grad`` says that it could be. Forces need no gradients of weights, and a loss none of positions.
+    """
+
+    def executes(node: Any) -> bool:
+        try:
+            return torch._C._will_engine_execute_node(node)
+        except (AttributeError, RuntimeError):  # not told for leaves in autograd.grad
+            return True
+
+    return [node is not None and executes(node) for node, _ in ctx.next_functions]
+
+
+def refuse(ctx: Any, *_: Tensor | None) -> Any:
+    """Raise what the derivative of a second derivative raises."""
+    raise NotImplementedError("the operators of pyg_nnp have two derivatives, and a third was asked for")

@@ -5,16 +5,48 @@ interpolated filters the rows are coefficients of a spline; with given ones C is
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pyg_nnp.functional.coulomb import Flavor, damped_coulomb, shifted_force
 from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
+from pyg_nnp.functional.radial import Flavor, damped_coulomb, shifted_force
+
+
+class Filters(NamedTuple):
+    r"""The filters of P pairs, :math:`W_p = \sum_c b_{pc} T_{m_p + c}`.
+
+    Attributes:
+        weights: (P, C) the b.
+        rows: (P,) the m.
+        table: (R, F) the T.
+    """
+
+    weights: Tensor
+    rows: Tensor
+    table: Tensor
+
+
+class Edges(NamedTuple):
+    """Edges j -> i, P pairs and then the same pairs reversed, and their order by target.
+
+    Attributes:
+        edge_index: (2, 2 P) sources and targets.
+        start: (A + 1,) where the edges of each target begin in ``order``.
+        order: (2 P,) numbers of the edges, sorted by target.
+    """
+
+    edge_index: Tensor
+    start: Tensor
+    order: Tensor
+
 
 # which derivatives are asked for
 Wanted = tuple[bool, bool, bool, bool]
+# flavor, cutoff_sr, shielding and cutoff_lr, which is 0 where there is none
+Damping = tuple[Flavor, float, float, float]
 
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
@@ -48,18 +80,7 @@ def _products(x: Tensor, y: Tensor, edge_index: Tensor) -> Tensor:
 
 
 def derivatives(
-    b: Tensor,
-    c: Tensor,
-    rows: Tensor,
-    T: Tensor,
-    V: Tensor,
-    x: Tensor,
-    g: Tensor,
-    U: Tensor,
-    edge_index: Tensor,
-    start: Tensor,
-    order: Tensor,
-    wanted: Wanted,
+    b: Tensor, c: Tensor, m: Tensor, T: Tensor, V: Tensor, x: Tensor, g: Tensor, U: Tensor, edges: Edges, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     r"""Derivatives of :math:`\langle A(c, T, x) + A(b, V, x), g \rangle + \langle A(b, T, U), g \rangle`.
 
@@ -67,46 +88,34 @@ def derivatives(
     g = x. Those of these derivatives, with cotangents c of the weights', V of the table's and U of the features', are
     those of all three terms.
 
-    Args:
-        b: (P, C) weights.
-        c: (P, C), or (0, C) for none.
-        rows: (P,).
-        T: (R, F) table.
-        V: (R, F), or (0, F) for none.
-        x: (A, F); not read without ``c`` and ``V``.
-        g: (A, F).
-        U: (A, F), or (0, F) for none.
-        edge_index: as for A, and so are ``start`` and ``order``.
-        start: not needed here.
-        order: not needed here.
-        wanted: with respect to which of b, T, x and g.
+    Weights b and c are (P, C), rows m (P,), tables T and V (R, F), features x, g and U (A, F). Of c, V and U there may
+    be none, of length 0; x is not read without c and V. ``wanted``: with respect to which of b, T, x and g.
 
     Returns:
         Derivatives by b (P, C), T (R, F), x (A, F) and g (A, F), each of length 0 where it is not wanted.
     """
     of_b, of_T, of_x, of_g = torch.zeros_like(b), torch.zeros_like(T), torch.zeros_like(g), torch.zeros_like(g)
-    C, edges = b.shape[1], (edge_index, start, order)
+    C = b.shape[1]
     for weights, table, one, other, of_one in ((c, T, x, g, of_x), (b, V, x, g, of_x), (b, T, U, g, None)):
         if len(weights) == 0 or len(table) == 0 or len(one) == 0:
             continue
-        products = _products(one, other, edge_index)
+        products = _products(one, other, edges[0])
         for n in range(C):
             if table is T:
-                of_T.index_add_(0, rows + n, weights[:, n, None] * products)
+                of_T.index_add_(0, m + n, weights[:, n, None] * products)
             if weights is b:
-                of_b[:, n] += (table.index_select(0, rows + n) * products).sum(dim=1)  # (P,)
-        of_g += aggregate(weights, rows, table, one, *edges)
+                of_b[:, n] += (table.index_select(0, m + n) * products).sum(dim=1)  # (P,)
+        of_g += aggregate(weights, m, table, one, *edges)
         if of_one is not None:
-            of_one += aggregate(weights, rows, table, other, *edges)
+            of_one += aggregate(weights, m, table, other, *edges)
     every = of_b, of_T, of_x, of_g
     found = [value if asked else value[:0] for value, asked in zip(every, wanted, strict=True)]
     return found[0], found[1], found[2], found[3]
 
 
-def coulomb_potential(
-    q: Tensor, Ra: Tensor, start: Tensor, flavor: Flavor, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_potential(q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """Return (A,), V_i = sum over the other atoms of its molecule of q_j chi(r_ij); no cutoff_lr if that is 0."""
+    flavor, cutoff_sr, shielding, cutoff_lr = damping
     pairs = all_pairs(start.diff())
     (i, j), r = pairs, pair_distances(Ra, pairs)
     chi = damped_coulomb(r, cutoff_sr, shielding, flavor)
@@ -121,40 +130,22 @@ def _derivative(of: Tensor, by: list[Tensor]) -> list[Tensor]:
     return list(torch.autograd.grad([of], by, create_graph=True, allow_unused=True, materialize_grads=True))
 
 
-def coulomb_gradient(
-    g: Tensor,
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: Flavor,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float,
-) -> Tensor:
+def coulomb_gradient(g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """Return (A, 3), the gradient of sum_i g_i V_i with respect to the positions."""
     R = Ra.detach().requires_grad_()
-    V = coulomb_potential(q, R, start, flavor, cutoff_sr, shielding, cutoff_lr)
+    V = coulomb_potential(q, R, start, damping)
     return _derivative((g * V).sum(), [R])[0].detach()
 
 
 def coulomb_gradient_backward(
-    u: Tensor,
-    g: Tensor,
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: Flavor,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float,
-    curvature: bool,
+    u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping, curvature: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of sum_i u_i . coulomb_gradient_i by g (A,), q (A,) and Ra (A, 3).
 
     Without ``curvature`` the last is (0, 3).
     """
     g, q, R = (value.detach().requires_grad_() for value in (g, q, Ra))
-    V = coulomb_potential(q, R, start, flavor, cutoff_sr, shielding, cutoff_lr)
+    V = coulomb_potential(q, R, start, damping)
     (gradient,) = _derivative((g * V).sum(), [R])
     of_g, of_q, of_R = (value.detach() for value in _derivative((u * gradient).sum(), [g, q, R]))
     return of_g, of_q, of_R if curvature else of_R.new_empty(0, 3)  # (A,), (A,), (A, 3)

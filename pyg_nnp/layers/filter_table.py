@@ -13,7 +13,7 @@ from torch.nn.utils import get_total_norm
 
 from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
 from pyg_nnp.kernels import Filters, filters_of_pairs
-from pyg_nnp.layers.radial import RadialBasis
+from pyg_nnp.layers.base import RadialBasis
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,9 @@ class FilterTable(nn.Module):
         return self.exact, self.num_rows, None if self.training else self._choices
 
     def forward(self, r: Tensor, rbf: Tensor | RadialBasis) -> Iterator[Filters]:
-        """Yield the filters of each network for pairs within the cutoff.
+        """Yield the filters of each network at (P,) distances within the cutoff.
 
-        Args:
-            r: (P,) distances.
-            rbf: (P, K) radial functions, or the layer that computes them.
+        ``rbf``: (P, K) radial functions, or the layer that computes them.
         """
         self.update()
         if self.exact or not self.num_rows or isinstance(rbf, Tensor):
@@ -91,24 +89,18 @@ class FilterTable(nn.Module):
             return
         weights, rows = spline_weights(r, self.cutoff, self.num_rows - DEGREE)
         nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype)
-        if self.training:
-            tables = self._made(self._networks, rbf, nodes)
-        else:
+        if not self.training:
             with torch.no_grad():
                 self._tables = self._tables or list(self._made(self._networks, rbf, nodes))
-            tables = iter(self._tables)
-        for table in tables:
+        for table in self._made(self._networks, rbf, nodes) if self.training else self._tables:
             yield Filters(weights, rows, table)
 
     def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor) -> Iterator[Tensor]:
-        """Yield the (R, F) table of each network."""
-        # one for all networks
-        values = basis.expand(nodes)  # (R + 32, K)
+        values = basis.expand(nodes)  # (R + 32, K), for all networks
         for network in networks:
             yield spline_coefficients(self._at(network, values, nodes))
 
     def _at(self, network: nn.Module, values: Tensor, r: Tensor) -> Tensor:
-        """Return (P, F) filters from (P, K) radial functions at (P,) distances."""
         filters: Tensor = network(values) * self.cutoff_function(r, self.cutoff)[:, None]  # (P, F)
         return filters
 
@@ -144,14 +136,12 @@ class FilterTable(nn.Module):
         return self._is_due
 
     def _say(self, before: int | None) -> None:
-        if self.num_rows == before:
-            return
-        if self.num_rows:
+        too_many = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
+        reason = too_many if self._basis else "the radial basis is no function of Dij_sr alone"
+        if self.num_rows and self.num_rows != before:
             log.debug("Tables of filters have %d rows.", self.num_rows)
-            return
-        reason = f"no table with up to {_MOST_ROWS} rows is right to {TOLERANCE}"
-        reason = reason if self._basis else "the radial basis is no function of Dij_sr alone"
-        log.info("The filters are computed exactly, which takes longer: %s.", reason)
+        elif self.num_rows != before:
+            log.info("The filters are computed exactly, which takes longer: %s.", reason)
 
     def get_extra_state(self) -> Tensor:
         """Return (3,) the number of rows, the steps since it was chosen, and the norm of the parameters at the last."""
@@ -166,10 +156,7 @@ class FilterTable(nn.Module):
             self._steps, self._norm, self._is_due = int(counted[0]), counted[1], False
 
     def _rows_needed(self) -> int:
-        """Return how many rows tables must have for slopes right to ``TOLERANCE``; 0: too many.
-
-        The error is the mean one over distances and filters, relative to the mean slope.
-        """
+        """Return how many rows tables need for slopes right to ``TOLERANCE``, relative and in the mean; 0: too many."""
         networks = [copy.deepcopy(network).double() for network in self._networks]
         basis = copy.deepcopy(self._basis[0]).double()
         device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))

@@ -7,12 +7,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from pyg_nnp.functional.cutoff import unclamped_cosine
+from pyg_nnp.functional.radial import unclamped_cosine
 from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted_softplus, sort_edges
-from pyg_nnp.layers.base import Core, Fields
+from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-from pyg_nnp.layers.radial import RadialBasis
 
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
@@ -28,10 +27,7 @@ def linear(in_features: int, out_features: int, bias: bool, generator: torch.Gen
 class FilterNetwork(nn.Module):
     r"""The network of a filter as a function of the distance, :math:`D_2\, \mathrm{ssp}(D_1 e(r))`.
 
-    Args:
-        num_rbf: number K of radial basis functions.
-        num_filters: number F of filters.
-        generator: where the weights are drawn from.
+    Of ``num_rbf`` K radial basis functions and ``num_filters`` F filters.
     """
 
     def __init__(self, num_rbf: int, num_filters: int, generator: torch.Generator | None = None) -> None:
@@ -52,10 +48,7 @@ class CFConv(MessagePassing):  # type: ignore[misc]
     Messages are multiplied and added up in one operator and never stored. A subclass with a ``message``, ``aggregate``,
     ``update`` or ``aggr`` of its own gets the plain way of PyG: ``message(x_j, W)`` with (2 P, F) features and filters.
 
-    Args:
-        dim_embedding: number of features.
-        num_filters: number F of filters.
-        generator: where the weights are drawn from.
+    ``dim_embedding`` is the number of features, ``num_filters`` that of filters, F.
     """
 
     def __init__(self, dim_embedding: int, num_filters: int, generator: torch.Generator | None = None) -> None:
@@ -64,13 +57,7 @@ class CFConv(MessagePassing):  # type: ignore[misc]
         self.lin2 = linear(num_filters, dim_embedding, True, generator)
 
     def forward(self, x: Tensor, edges: Edges, filters: Filters) -> Tensor:
-        """Return new features.
-
-        Args:
-            x: (A, dim_embedding) features.
-            edges: P pairs, then the same pairs reversed.
-            filters: (P, F) filters of the pairs.
-        """
+        """Return (A, dim_embedding) new features, from edges and (P, F) filters of P pairs."""
         x = self.lin1(x)
         if self._is_plain_sum():
             return self.lin2(aggregate(filters, x, edges))  # type: ignore[no-any-return]
@@ -90,12 +77,6 @@ class SchNetInteraction(nn.Module):
     r"""One interaction, :math:`x_i \leftarrow x_i + D_3\, \mathrm{ssp}(\mathrm{CFConv}(x)_i)`.
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566, fig. 2.
-
-    Args:
-        dim_embedding: number of features.
-        num_rbf: number of radial basis functions.
-        num_filters: number of filters.
-        generator: where the weights are drawn from.
     """
 
     def __init__(

@@ -7,23 +7,19 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from pyg_nnp.config import Config, Weights
-from pyg_nnp.config.messages import plain_words
+from pyg_nnp.config import Config
+from pyg_nnp.config.section import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.layers import CORES, LAYERS, Core, EnergyReduce, Layer
-from pyg_nnp.layers.resolve import resolve_class
+from pyg_nnp.layers.base import resolve_class
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import check_wiring
 from pyg_nnp.units import OPTIONS as UNITS
 
 
 def build_potential(config: Config, name: str) -> Potential:
-    """Build the potential that the configuration describes, with parameters drawn from ``Trainer.seed``.
-
-    Args:
-        config: the whole configuration.
-        name: which of ``Modelhub.internal_FFs``.
+    """Build the potential ``name`` of ``Modelhub.internal_FFs``, with parameters drawn from ``Trainer.seed``.
 
     Raises:
         ConfigError: there is no such model, or something in it is not right.
@@ -55,7 +51,7 @@ def _check_units(build_params: Mapping[str, Any]) -> None:
             raise ConfigError(f"build_params.{name}: expects a number greater than 0, found {value!r}.")
 
 
-def _check_predicted(potential: Potential, weights: Weights, where: str) -> None:
+def _check_predicted(potential: Potential, weights: Mapping[str, Mapping[str, float]], where: str) -> None:
     for kind, fields in weights.items():
         for name in fields:
             if name not in potential.outputs:
@@ -69,14 +65,11 @@ def _check_predicted(potential: Potential, weights: Weights, where: str) -> None
 
 def options_of(layer_class: type[Layer]) -> type[BaseModel]:
     """Return a schema of the options of a layer: the parameters of its constructor."""
-    definitions: dict[str, Any] = {
-        name: (
-            Any if parameter.annotation is parameter.empty else parameter.annotation,
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for name, parameter in inspect.signature(layer_class, eval_str=True).parameters.items()
-        if name != "generator"
-    }
+    definitions: dict[str, Any] = {}
+    for name, parameter in inspect.signature(layer_class, eval_str=True).parameters.items():
+        if name != "generator":
+            kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+            definitions[name] = kind, ... if parameter.default is parameter.empty else parameter.default
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
     return create_model(layer_class.__name__, __config__=config, **definitions)
 
@@ -88,14 +81,11 @@ def build_layers(
     generator: torch.Generator | None = None,
     may_import: bool = True,
 ) -> tuple[list[Layer], list[dict[str, Any]]]:
-    """Build the layers of a potential.
+    """Build the layers of a potential, with initial parameters from ``generator``.
 
-    Args:
-        architecture: name of the core, or ``package.module:Class``.
-        build_params: options for every layer that takes them.
-        entries: name and own options of each layer; the name ``Core`` stands for the core.
-        generator: where initial parameters are drawn from.
-        may_import: see :func:`pyg_nnp.layers.resolve.resolve_class`.
+    ``entries`` are name and own options of each layer, where the name ``Core`` stands for the architecture, a name or
+    ``package.module:Class``; ``build_params`` are options for every layer that takes them. For ``may_import`` see
+    :func:`pyg_nnp.layers.base.resolve_class`.
 
     Returns:
         The layers, and name and all options of each: what builds them again.
@@ -115,7 +105,11 @@ def build_layers(
         taken = inspect.signature(layer_class).parameters
         given = {key: value for key, value in build_params.items() if key in taken} | dict(own)
         if issubclass(layer_class, EnergyReduce) and given.get("terms") is None:
-            given["terms"] = _energy_terms(layers)
+            given["terms"] = list(dict.fromkeys(term for layer in layers for term in layer.energy_terms))
+            if not given["terms"]:
+                raise ConfigError(
+                    "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
+                )
         options = _checked(layer_class, name, given, own, where)
         extra = {"generator": generator} if "generator" in taken else {}
         try:
@@ -136,19 +130,15 @@ def build_layers(
 def _classes(
     architecture: str, entries: Sequence[tuple[str, Mapping[str, Any]]], may_import: bool
 ) -> Iterator[tuple[type[Layer], str, Mapping[str, Any], str]]:
+    place = "architecture"
     try:
         core = resolve_class(architecture, CORES, Core, may_import=may_import)
-    except ConfigError as error:
-        raise ConfigError(f"architecture: {error}") from error
-    for number, (name, own) in enumerate(entries):
-        if name == "Core":
-            yield core, name, own, f"layers[{number}]"
-            continue
-        try:
+        for number, (name, own) in enumerate(entries):
+            place = f"layers[{number}].name"
             known = {**LAYERS, "Core": core}
             yield resolve_class(name, known, Layer, may_import=may_import), name, own, f"layers[{number}]"
-        except ConfigError as error:
-            raise ConfigError(f"layers[{number}].name: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from error
     if sum(name == "Core" for name, _ in entries) != 1:
         raise ConfigError("layers: exactly one entry must be 'name: Core', where the architecture has its place.")
 
@@ -189,16 +179,6 @@ def _checked(
         words = plain_words(problem)
         raise ConfigError(f"{place}: {label} {words}{'' if words.endswith('?') else '.'}") from error
     return {key: getattr(checked, key) for key in schema.model_fields}
-
-
-def _energy_terms(layers: Sequence[Layer]) -> list[str]:
-    """Return the energy terms that these layers declare, each once."""
-    terms = list(dict.fromkeys(term for layer in layers for term in layer.energy_terms))
-    if not terms:
-        raise ConfigError(
-            "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
-        )
-    return terms
 
 
 def _check_energy_terms(layers: Sequence[Layer], places: Sequence[str]) -> None:

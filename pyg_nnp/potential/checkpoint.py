@@ -15,22 +15,22 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.build import build_layers
-from pyg_nnp.potential.description import BEST, FORMAT, KEY, LAST, damaged, digest_of, parse, read_content
-from pyg_nnp.potential.domain import DOMAIN_KEYS, TrainingDomain
+from pyg_nnp.potential.description import (
+    BEST,
+    DOMAIN_KEYS,
+    FORMAT,
+    KEY,
+    LAST,
+    TrainingDomain,
+    damaged,
+    digest_of,
+    parse,
+    read_content,
+)
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite, write_durably
 
-__all__ = [
-    "BEST",
-    "LAST",
-    "load_parameters",
-    "load_potential",
-    "potential_from_spec",
-    "read_saved",
-    "save_potential",
-    "sealed",
-    "start_from",
-]
+__all__ = ["BEST", "LAST", "load_parameters", "load_potential", "read_saved", "save_potential", "start_from"]
 
 # entries of the description that follow from the layers, for readers that build none
 _DERIVED = ("outputs", "num_parameters")
@@ -40,16 +40,9 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 def save_potential(
     potential: Potential, path: Path, about: Mapping[str, Any], more: Mapping[str, Tensor] | None = None
 ) -> str:
-    """Save a potential, durably.
+    """Save a potential, durably, and return the digest of the file, which its description says as well.
 
-    Args:
-        potential: built by :func:`pyg_nnp.build_potential`.
-        path: of the file.
-        about: more to be written into the JSON, such as the epoch.
-        more: other tensors to be kept in the same file, with names that no parameter has.
-
-    Returns:
-        The digest of the file, which its description says as well.
+    ``about`` is added to the JSON, such as the epoch, and ``more`` to the tensors, with names that no parameter has.
 
     Raises:
         OSError: it cannot be written; a file that was there is as it was.
@@ -66,8 +59,7 @@ def save_potential(
         "name": path.name,
         **about,
     }
-    tensors = {**potential.state_dict(), **(more or {})}
-    tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
+    tensors = {name: v.detach().contiguous().cpu() for name, v in (potential.state_dict() | dict(more or {})).items()}
     content, digest = sealed(finite(description), tensors)
     write_durably(path, [content])
     return digest
@@ -98,18 +90,13 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Potential:
-    """Load a potential that training has saved, in evaluation mode.
-
-    Args:
-        path: the folder of a model, of which the best potential is taken, or a file.
-        device: where to.
+    """Load a potential that training has saved, in evaluation mode: the best one of a model's folder, or a file.
 
     Raises:
         DataError: there is no potential, or a damaged one.
         ConfigError: a layer is a class of the user's own whose module is not imported yet.
     """
-    path = Path(path)
-    path = path / BEST if path.is_dir() else path
+    path = _file_of(path)
     description, tensors = read_saved(path)
     try:
         spec = {key: value for key, value in description.items() if key not in ("training", "sha256")}
@@ -124,24 +111,23 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     return potential.to(device).eval()
 
 
+def _file_of(path: str | Path) -> Path:
+    return Path(path, BEST) if Path(path).is_dir() else Path(path)
+
+
 def start_from(potential: Potential, path: str | Path) -> tuple[list[str], list[str]]:
     """Give layers of a new potential the parameters of a trained one.
 
     A layer takes them if the n-th layer of its name there has parameters of the same names and shapes. Reference
     energies belong to the data and are not taken.
 
-    Args:
-        potential: built by :func:`pyg_nnp.build_potential`.
-        path: the folder of a trained model, or a file.
-
     Returns:
-        The layers that took them, and those whose own parameters are as they were.
+        The layers that took them, and the others.
 
     Raises:
         DataError: there is no potential, a damaged one, or none of its layers fits.
     """
-    path = Path(path)
-    path = path / BEST if path.is_dir() else path
+    path = _file_of(path)
     description, tensors = read_saved(path)
     trained = dict(_labelled(description))
     state, parameters = potential.state_dict(), dict(potential.named_parameters())
@@ -177,8 +163,7 @@ def load_parameters(potential: Potential, description: Mapping[str, Any], tensor
     """Copy all parameters and buffers of a potential from the tensors of a file with its description.
 
     Raises:
-        KeyError: one is missing.
-        RuntimeError: one has another shape.
+        KeyError, RuntimeError: one is missing, or has another shape.
     """
     potential.load_state_dict(_saved(potential, description, tensors))
 
@@ -216,15 +201,9 @@ def _check_shapes(description: Mapping[str, Any], parameters: Mapping[str, Tenso
 
 def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | None) -> Potential:
     """Build the potential that a saved description stands for, with parameters that are still to be loaded."""
-    layers, built = build_layers(
-        spec["architecture"],
-        {},
-        [(entry["name"], entry["params"]) for entry in spec["layers"]],
-        generator,
-        may_import=False,
-    )
-    potential = Potential(
-        layers, {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)} | {"layers": built}
-    )
+    entries = [(entry["name"], entry["params"]) for entry in spec["layers"]]
+    layers, built = build_layers(spec["architecture"], {}, entries, generator, may_import=False)
+    kept = {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)}
+    potential = Potential(layers, {**kept, "layers": built})
     potential.domain = TrainingDomain.from_json(spec)
     return potential

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
 from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.filter_table import tensors_of, unchanged
-from pyg_nnp.potential.padding import NUM_PADDING, filled_up, with_given_pairs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import PAIRS, filter_tables
 
@@ -28,9 +29,11 @@ Function = Callable[[Predict, Data], Fields]
 # runs a function of no arguments, and returns what it returned, and a function that computes that anew in its place
 Record = Callable[[Callable[[], Fields]], tuple[Fields, Callable[[], None]]]
 
+_NUM_PADDING = 2  # atoms
 # each keeps the memory of a step; more shapes than these are not worth the time to record them
 _MOST_RECORDINGS = 8
 _TOLERANCE = 1e-3
+_HIDDEN = ("batch", "edge_index", "ptr")  # from the recorded function
 
 
 def record_cuda_graph(function: Callable[[], Fields]) -> tuple[Fields, Callable[[], None]]:
@@ -47,10 +50,6 @@ def record_cuda_graph(function: Callable[[], Fields]) -> tuple[Fields, Callable[
     with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph, stream=aside):
         outputs = function()
     return outputs, graph.replay
-
-
-def _predict(predict: "Predict", batch: Data) -> Fields:
-    return predict(batch)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class CudaGraphs:
     def __init__(
         self,
         potential: Potential,
-        function: Function = _predict,
+        function: Function = operator.call,
         record: Record = record_cuda_graph,
         device: str = "cuda",
     ) -> None:
@@ -105,7 +104,8 @@ class CudaGraphs:
         with torch.inference_mode(False):
             for table in self._tables:
                 table.update()
-            given, seen = filled_up(potential.inputs_of(batch), potential.reach), _seen_by_function(batch)
+            given = filled_up(potential.inputs_of(batch), potential.reach)
+            seen = {name: value for name, value in batch if isinstance(value, Tensor) and name not in _HIDDEN}
             inputs = [*given.values(), *seen.values()]
             # a recording reads parameters where they were
             places = tuple(value.data_ptr() for value in tensors_of(potential))
@@ -146,7 +146,7 @@ class CudaGraphs:
         filled = {name: value.clone() for name, value in given.items()}
         visible = Data(**{name: value.clone() for name, value in seen.items()}, num_nodes=len(seen["Za"]))
         inner, tables = with_given_pairs(self._potential), self._tables
-        counts = {"atom": len(filled["Za"]) - NUM_PADDING, "graph": len(filled["N"]) - 1}
+        counts = {"atom": len(filled["Za"]) - _NUM_PADDING, "graph": len(filled["N"]) - 1}
 
         def predict(_: Data) -> Fields:
             with unchanged(tables):
@@ -171,11 +171,6 @@ class CudaGraphs:
         return _Recording(kept, outputs, run)
 
 
-def _seen_by_function(batch: Data) -> Fields:
-    hidden = ("batch", "edge_index", "ptr")
-    return {name: value for name, value in batch if isinstance(value, Tensor) and name not in hidden}
-
-
 def _can_be_recorded(potential: Potential) -> bool:
     layers = [cast(Layer, module) for module in potential.layers]
     separations = [layer for layer in layers if isinstance(layer, RangeSeparation)]
@@ -189,12 +184,67 @@ def _can_be_recorded(potential: Potential) -> bool:
 
 
 def _is_known(module: nn.Module) -> bool:
-    is_ours = type(module).__module__.split(".")[0] in ("pyg_nnp", "torch", "torch_geometric")
     # hooks would run while it is recorded, and never again
-    return is_ours and not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+    hooks = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks
+    return not hooks and type(module).__module__.split(".")[0] in ("pyg_nnp", "torch", "torch_geometric")
 
 
 def _agree(found: Tensor, expected: Tensor) -> bool:
     # gradients of a part of the parameters may be as small as rounding
     scale = expected.abs().max() if expected.numel() else expected.sum()
     return bool(((found - expected).abs() <= _TOLERANCE * scale + torch.finfo(expected.dtype).tiny).all())
+
+
+def filled_up(inputs: Fields, reach: float) -> Fields:
+    """Return complete inputs with padding atoms, and with the pairs within ``reach`` [length], up to a capacity.
+
+    ``edge_index`` has the pairs j -> i, and then the same pairs reversed.
+    """
+    Ra, Za, N, Q, molecule, edges = (inputs[name] for name in ("Ra", "Za", "N", "Q", "batch", "edge_index"))
+    pairs = edges[:, edges[0] > edges[1]]  # (2, P)
+    pairs = pairs[:, pair_distances(Ra, pairs) < reach]  # (2, P_sr)
+    padding = torch.arange(_NUM_PADDING, device=Za.device)
+    # at least one, so that padding atoms are no atoms without neighbors
+    missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
+    pairs = torch.cat((pairs, (padding + len(Za)).flip(0)[:, None].expand(-1, missing)), dim=1)  # (2, capacity)
+    place = torch.zeros_like(Ra[:1]).expand(_NUM_PADDING, -1).clone()
+    place[:, 0] = padding * ((1 - 1e-4) * reach)
+    return {
+        "Ra": torch.cat((Ra, place)),
+        "Za": torch.cat((Za, Za[:1].expand(_NUM_PADDING))),
+        "N": torch.cat((N, torch.full_like(N[:1], _NUM_PADDING))),
+        "Q": torch.cat((Q, torch.zeros_like(Q[:1]))),
+        "batch": torch.cat((molecule, torch.full_like(molecule[:1], len(N)).expand(_NUM_PADDING))),
+        "edge_index": torch.cat((pairs, pairs.flip(0)), dim=1),
+    }
+
+
+def capacity(pairs: int) -> int:
+    """Return how many pairs a recording has room for: up to 3 % more, but steps of 32."""
+    step: int = max(32, 2 ** (pairs.bit_length() - 6))
+    return -(-pairs // step) * step
+
+
+class _GivenPairs(Layer):
+    """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
+
+    reads = ("Ra", "edge_index")
+    writes = tuple(dict.fromkeys((*Distance.writes, *RangeSeparation.writes)))
+
+    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
+        pair_index = edge_index[:, : edge_index.shape[1] // 2]  # (2, P)
+        Vij = pair_vectors(Ra, pair_index)
+        Dij = lengths(Vij)
+        of_pairs = {"pair_index": pair_index, "Vij": Vij, "Dij": Dij}
+        return {**of_pairs, "edge_index_sr": edge_index, "Vij_sr": Vij, "Dij_sr": Dij}
+
+
+def with_given_pairs(potential: Potential) -> Potential:
+    """Return the same layers, modules and parameters, for neighbor lists that hold what is within the cutoff."""
+    layers = [cast(Layer, module) for module in potential.layers if not isinstance(module, Distance)]
+    layers = [_GivenPairs() if isinstance(layer, RangeSeparation) else layer for layer in layers]
+    # without elements nothing is checked
+    inner = Potential(layers, {"untrained": potential.spec.get("untrained", ())})
+    inner.atomic_energies, inner.energy_shift = potential.atomic_energies, potential.energy_shift
+    inner.train(potential.training)
+    return inner

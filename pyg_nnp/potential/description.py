@@ -1,19 +1,30 @@
-"""The description in the file of a potential: JSON in the header of a safetensors file, with a digest of the file.
+"""The description in the file of a potential, and the training domain that it says.
 
-It is read without PyTorch, which takes seconds to import.
+It is JSON in the header of a safetensors file, with a digest of the file, and read without PyTorch, which takes seconds
+to import.
 """
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ase.data import chemical_symbols
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.units import Units
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMAT = 1
 KEY = "potential"
 """Entry of the header of a safetensors file that holds the description."""
 BEST, LAST = "best.safetensors", "last.safetensors"
+DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest")
+"""Keys of the description that say the training domain."""
 _MOST_NAMED = 5
 
 
@@ -27,11 +38,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def read_content(path: Path) -> bytes:
-    """Return the bytes of the file of a potential.
-
-    Raises:
-        DataError: there is no such file.
-    """
+    """Return the bytes of the file of a potential; that there is none is a :class:`DataError`."""
     if not path.is_file():
         near = ", ".join(str(found.parent) for found in sorted(path.parent.glob(f"*/{BEST}"))[:_MOST_NAMED])
         instead = f" In {path.parent} there are: {near}." if near else ""
@@ -45,7 +52,7 @@ def read_content(path: Path) -> bytes:
 def parse(path: Path, content: bytes) -> dict[str, Any]:
     """Return the description in the bytes of a file, checked as :func:`read_description` does."""
     try:
-        description: dict[str, Any] = json.loads(_header(content)["__metadata__"][KEY])
+        description: dict[str, Any] = json.loads(_split(content)[0]["__metadata__"][KEY])
         is_damaged = description["sha256"] != digest_of(content)
         found, name = description["format"], description["name"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -64,12 +71,12 @@ def parse(path: Path, content: bytes) -> dict[str, Any]:
 
 def digest_of(content: bytes) -> str:
     """Return the hash of all that the file says, but for the hash itself."""
-    header = _header(content)
+    header, rest = _split(content)
     description = json.loads(header["__metadata__"][KEY])
     description.pop("sha256", None)
     header["__metadata__"] = description
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    digest.update(memoryview(content)[8 + _length_of_header(content) :])
+    digest.update(rest)
     return digest.hexdigest()
 
 
@@ -78,9 +85,70 @@ def damaged(path: Path, reason: str) -> DataError:
     return DataError(f"{path}: the saved potential is damaged: {reason}. Use another copy of it.")
 
 
-def _header(content: bytes) -> Any:
-    return json.loads(content[8 : 8 + _length_of_header(content)])
+def _split(content: bytes) -> tuple[Any, memoryview]:
+    """Return header and data; the length of the header comes first."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), memoryview(content)[end:]
 
 
-def _length_of_header(content: bytes) -> int:
-    return int.from_bytes(content[:8], "little")
+@dataclass(frozen=True)
+class TrainingDomain:
+    """The molecules that a potential was trained on; empty attributes are not known, as of untrained potentials.
+
+    Attributes:
+        elements: atomic numbers, in ascending order.
+        charges: total charges of the molecules [charge], in ascending order.
+        compositions: chemical formulas of the molecules, in alphabetical order.
+        shortest_distances: two atomic numbers, the smaller one first -> their shortest distance in the training part
+            [length].
+        fingerprint: digest of elements and positions of all frames of the data set.
+    """
+
+    elements: tuple[int, ...] = ()
+    charges: tuple[float, ...] = ()
+    compositions: tuple[str, ...] = ()
+    shortest_distances: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries for the description of a saved potential."""
+        known: dict[str, Any] = {
+            "elements": list(self.elements),
+            "charges": list(self.charges),
+            "compositions": list(self.compositions),
+            "structures": self.fingerprint,
+            "closest": [[*pair, distance] for pair, distance in sorted(self.shortest_distances.items())],
+        }
+        return {key: value for key, value in known.items() if value}
+
+    @classmethod
+    def from_json(cls, description: Mapping[str, Any]) -> "TrainingDomain":
+        """Return the domain in the description of a saved potential; those of older versions lack some of it."""
+        return cls(
+            tuple(description.get("elements") or ()),
+            tuple(description.get("charges") or ()),
+            tuple(description.get("compositions") or ()),
+            {(int(first), int(second)): distance for first, second, distance in description.get("closest") or ()},
+            description.get("structures") or "",
+        )
+
+    def distances_in_angstrom(self, units: Units) -> dict[tuple[int, int], float]:
+        """Return :attr:`shortest_distances` [Å]; where the unit of length is not known, it is taken to be Å."""
+        return {pair: units.likely_length * distance for pair, distance in self.shortest_distances.items()}
+
+    def refuse_unseen_elements(self, Za: "Tensor") -> None:
+        """Refuse elements that are not in the domain, if it says which are.
+
+        Raises:
+            DataError: there is one.
+        """
+        if self.elements and (unseen := set(Za.bincount().nonzero()[:, 0].tolist()) - set(self.elements)):
+            raise DataError(
+                f"this potential was not trained on {_symbols(unseen)}, only on {_symbols(self.elements)}. "
+                "Train one on data that has all elements."
+            )
+
+
+def _symbols(elements: Iterable[int]) -> str:
+    known = dict(enumerate(chemical_symbols))
+    return ", ".join(known.get(Z, str(Z)) for Z in sorted(elements))

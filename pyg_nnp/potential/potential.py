@@ -12,7 +12,7 @@ from pyg_nnp.fields import INPUTS, OUTPUTS
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.functional.neighbors import check_edges, find_edges
 from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.wiring import Wiring
 from pyg_nnp.units import Units
 
@@ -23,7 +23,7 @@ class Potential(nn.Module):
     """Layers applied one after the other.
 
     Args:
-        layers: the layers, in order.
+        layers: in order.
         spec: what the potential is rebuilt from, a JSON-like dict; see :func:`build_layers`.
 
     Attributes:
@@ -41,7 +41,7 @@ class Potential(nn.Module):
 
     def __init__(self, layers: Sequence[Layer], spec: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self._wiring = Wiring.of(layers)
+        self._wiring = Wiring(layers)
         self.layers = nn.ModuleList(layers)
         self.spec = dict(spec or {})
         self.domain = TrainingDomain()
@@ -82,21 +82,14 @@ class Potential(nn.Module):
         return next((parameter.dtype for parameter in self.parameters()), torch.float64)
 
     def set_references(self, atomic_energies: Tensor, energy_shift: float) -> None:
-        """Set the energies that are added to the predicted ones.
-
-        Args:
-            atomic_energies: (119,) reference energy of each atomic number [energy].
-            energy_shift: added to the energy of each molecule [energy].
-        """
+        """Set (119,) energies of the atomic numbers, and what is added to the energy of each molecule [energy]."""
         self.atomic_energies.copy_(atomic_energies)
         self.energy_shift.fill_(energy_shift)
 
     def forward(self, data: Data) -> Fields:
-        """Predict.
+        """Predict for a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``, which is not modified.
 
-        Args:
-            data: a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``; it is not modified. Without
-                ``edge_index`` the pairs within ``reach`` are searched for.
+        Without ``edge_index`` the pairs within ``reach`` are searched for.
 
         Returns:
             The predicted fields: ``E`` (G,) total energies, float64, reference energies included; ``Fa`` (A, 3);

@@ -8,13 +8,12 @@ from torch_geometric.data import Data
 
 from pyg_nnp.layers.base import Fields
 from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import Units
 
-# an evaluation takes as much memory as a training step of 0.4 times as many atoms (benchmarks/steps.py)
+# enough to keep all processors busy, in the memory of a training step of 0.4 times as many (benchmarks/steps.py)
 ATOMS_TO_EVALUATE = 8192
-"""Number of atoms that are evaluated at once: enough to keep all processors busy."""
 
 
 class Predictor(Protocol):
@@ -56,33 +55,21 @@ class Predictor(Protocol):
 
 
 def large_batch(max_atoms: int, at_least: int = 1) -> int:
-    """Return the number of molecules to evaluate at once: those with :data:`ATOMS_TO_EVALUATE` atoms together.
-
-    Args:
-        max_atoms: number of atoms of the largest molecule.
-        at_least: number of molecules that fit into memory in any case.
-    """
+    """Return how many molecules of up to ``max_atoms`` atoms to evaluate at once; ``at_least`` fit into memory."""
     return max(at_least, ATOMS_TO_EVALUATE // max_atoms)
 
 
 def recorded(predictor: Predictor) -> Predict:
-    """Return a function of a batch that predicts as ``predictor`` does, with CUDA graphs where they can be used.
-
-    Args:
-        predictor: in evaluation mode; its parameters do not change any more.
-    """
+    """Return a function that predicts as ``predictor``, in evaluation mode, with CUDA graphs where they can be used."""
     return CudaGraphs(predictor) if isinstance(predictor, Potential) else predictor
 
 
 def predictions(
     predictor: Predictor, batches: Iterable[Data], *, cuda_graphs: bool = True
 ) -> Iterator[tuple[Data, Fields]]:
-    """Yield each batch on the device of a potential, with the predicted fields.
+    """Yield each batch on the device of a predictor in evaluation mode, with the predicted fields.
 
-    Args:
-        predictor: in evaluation mode.
-        batches: on any device.
-        cuda_graphs: whether shapes that come up again are recorded; not worth it for parameters that change soon.
+    ``cuda_graphs``: whether shapes that come up again are recorded; not worth it for parameters that change soon.
     """
     predict = recorded(predictor) if cuda_graphs else predictor
     for batch in batches:

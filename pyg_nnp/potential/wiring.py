@@ -2,65 +2,44 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import nn
 
 from pyg_nnp.errors import FieldError, did_you_mean
 from pyg_nnp.fields import INPUTS
-from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.layers.base import Fields, Layer, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
-from pyg_nnp.layers.radial import RadialBasis
 
 # what there is of all pairs, whatever their distance
 PAIRS = frozenset({"edge_index", "pair_index", "Vij", "Dij"})
 
 
-@dataclass(frozen=True)
 class Wiring:
-    """What follows from the declarations of some layers.
+    """What follows from the declarations of some layers, whose filter tables get to know their radial basis.
 
     Attributes:
         differentiated: fields with respect to which derivatives are taken.
         bases: number of a layer with filter tables -> number of the radial basis that it gets in place of ``rbf``.
         skipped: numbers of radial bases whose values at the pairs nobody reads.
         reach: pairs that are farther apart do not matter to any layer [length].
+
+    Raises:
+        FieldError: the layers do not fit together.
     """
 
-    differentiated: frozenset[str]
-    bases: dict[int, int]
-    skipped: frozenset[int]
-    reach: float
-
-    @classmethod
-    def of(cls, layers: Sequence[Layer]) -> "Wiring":
-        """Check some layers, let filter tables know their radial basis, and return how the layers are connected.
-
-        Raises:
-            FieldError: they do not fit together.
-        """
+    def __init__(self, layers: Sequence[Layer]) -> None:
         check_wiring(layers)
-        bases = _bases(layers)
+        self.bases = bases = _bases(layers)
         for number, layer in enumerate(layers):
             for table in filter_tables(layer):
                 table.bind(cast(RadialBasis, layers[bases[number]]) if number in bases else None)
-        return cls(
-            differentiated=frozenset(name for layer in layers for name in layer.differentiates),
-            bases=bases,
-            skipped=frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases)),
-            reach=max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0),
-        )
+        self.differentiated = frozenset(name for layer in layers for name in layer.differentiates)
+        self.skipped = frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases))
+        self.reach = max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0)
 
     def run(self, layers: Iterable[nn.Module], inputs: Fields) -> Fields:
-        """Let the layers write their fields, one after the other.
-
-        Args:
-            layers: those that this is the wiring of.
-            inputs: all of them.
-
-        Returns:
-            Inputs and what was written.
+        """Let the layers write their fields, one after the other, and return inputs and what was written.
 
         Raises:
             FieldError: a layer does not return what it declares.
@@ -112,7 +91,6 @@ def _bases(layers: Sequence[Layer]) -> dict[int, int]:
 
 
 def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> bool:
-    """Say whether any layer needs what a radial basis writes at the pairs themselves."""
     following = enumerate(layers[source + 1 :], source + 1)
     return any("rbf" in layer.reads and bases.get(number) != source for number, layer in following)
 
@@ -120,9 +98,7 @@ def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> boo
 def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:
     """Check that every field is written before it is read, and that no input is overwritten.
 
-    Args:
-        layers: in order.
-        places: what to call the place of each in messages; by default its number.
+    ``places`` is what to call the place of each layer in messages; by default its number.
 
     Raises:
         FieldError: it is not so.

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 
 
 def training_domain(dataset: MoleculeDataset, training: Tensor) -> TrainingDomain:

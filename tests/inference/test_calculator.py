@@ -22,7 +22,7 @@ from pyg_nnp.functional import neighbors
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import save_potential
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 
 UNITS = {
     "Hartree, Å": (1.0, 0.5291772108, HARTREE, 1.0),

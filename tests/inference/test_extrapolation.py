@@ -13,7 +13,7 @@ from potentials import distorted_water, potential_in
 from pyg_nnp.commands import cli
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.extrapolation import unknown_compositions
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

@@ -55,7 +55,7 @@ def filter_cases(F: int, C: int, num_pairs: int) -> list[Case]:
     for given, wanted in DERIVATIVES:
         c_, V_, U_ = (value if name in given else value[:0] for name, value in (("c", c), ("V", V), ("U", U)))
         asked = tuple(name in wanted for name in "bTxg")
-        cases.append(("derivatives", (b, c_, rows, T, V_, x, g, U_, *edges, asked)))
+        cases.append(("derivatives", (b, c_, rows, T, V_, x, g, U_, edges, asked)))
     return cases
 
 
@@ -63,13 +63,15 @@ def coulomb_cases(sizes: tuple[int, ...], flavor: str, cutoff_lr: float) -> list
     random = torch.Generator().manual_seed(0)
     start = torch.tensor((0, *sizes)).cumsum(0)
     g, q, u, Ra = torch.randn(8, sum(sizes), generator=random, dtype=torch.float64).split((1, 1, 3, 3))
-    interaction = q[0], 3 * Ra.T, start, flavor, 4.6, 0.9, cutoff_lr
+    interaction = q[0], 3 * Ra.T, start, (flavor, 4.6, 0.9, cutoff_lr)
     cases = [("coulomb_potential", interaction), ("coulomb_gradient", (g[0], *interaction))]
     return cases + [("coulomb_gradient_backward", (u.T, g[0], *interaction, curvature)) for curvature in (True, False)]
 
 
 def outcome(gpu: Any, name: str, arguments: tuple[Any, ...], dtype: torch.dtype, device: str) -> None:
     def moved(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(moved, value))
         return value.to(device, dtype if value.is_floating_point() else None) if isinstance(value, Tensor) else value
 
     def as_tuple(results: Any) -> tuple[Tensor, ...]:

@@ -16,7 +16,7 @@ import pyg_nnp
 from pyg_nnp.inference.evaluate import evaluate_file
 from pyg_nnp.inference.predict import predict_file
 from pyg_nnp.layers.base import Fields
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
 from pyg_nnp.units import Units

@@ -34,14 +34,14 @@ def test_derivatives_by_positions_alone_are_refused_where_pairs_are_independent_
 
 def test_what_follows_from_declarations() -> None:
     layers = list(make_potential().layers)
-    wiring = Wiring.of(layers)
+    wiring = Wiring(layers)
     assert wiring.differentiated == {"Ra", "Vij"}
     assert wiring.reach == 4.0
     # SchNet gets the Gaussians in place of their values, which nobody else reads
     assert wiring.bases == {4: 2}
     assert wiring.skipped == {2}
-    assert Wiring.of([Distance(), RangeSeparation(3.0)]).reach == 3.0
-    assert Wiring.of([Distance()]).reach == 0.0
+    assert Wiring([Distance(), RangeSeparation(3.0)]).reach == 3.0
+    assert Wiring([Distance()]).reach == 0.0
 
 
 def test_force_needs_vectors() -> None:

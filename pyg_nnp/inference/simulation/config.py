@@ -6,8 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from pyg_nnp.config import Section, explained
-from pyg_nnp.config.messages import problem
-from pyg_nnp.config.types import Precision, Seed, Text
+from pyg_nnp.config.section import Precision, Seed, Text, problem
 from pyg_nnp.config.yaml_reader import read_yaml
 from pyg_nnp.errors import ConfigError
 

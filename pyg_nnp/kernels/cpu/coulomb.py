@@ -9,10 +9,11 @@ from numba import prange
 from torch import Tensor
 
 from pyg_nnp.kernels.cpu.compiler import Kernel, compiled, run, wide_vectors
+from pyg_nnp.kernels.reference import Damping
 
 
 def _chi(r: Any, spooky: bool, cutoff_sr: Any, shielding: Any, cutoff_lr: Any) -> tuple[Any, Any, Any]:
-    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.coulomb` for the formulas."""
+    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.radial` for the formulas."""
     T = type(r)
     zero, half, one, two, three, sixty = T(0), T(0.5), T(1), T(2), T(3), T(60)
     if spooky:
@@ -56,9 +57,8 @@ def _chi(r: Any, spooky: bool, cutoff_sr: Any, shielding: Any, cutoff_lr: Any) -
 _CHI = numba.njit(inline="always")(_chi)
 
 
-def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
-    """Return the Coulomb kernels of one damping; with a choice left in their loops, they are not vectorised."""
-
+# kernels of one damping each: with a choice left in their loops, they are not vectorised
+def _potential(spooky: bool) -> Kernel:
     def potential(q: Any, R: Any, start: Any, molecule: Any, constants: Any, out: Any) -> None:
         cutoff_sr, shielding, cutoff_lr = constants
         for i in prange(len(q)):
@@ -75,6 +75,10 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
                     total += q[j] * _CHI(r, spooky, cutoff_sr, shielding, cutoff_lr)[0]
             out[i] = total
 
+    return compiled(potential)
+
+
+def _gradient(spooky: bool) -> Kernel:
     def gradient(g: Any, q: Any, R: Any, start: Any, molecule: Any, constants: Any, out: Any) -> None:
         cutoff_sr, shielding, cutoff_lr = constants
         for i in prange(len(q)):
@@ -93,6 +97,10 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
                     fz += s * dz
             out[i, 0], out[i, 1], out[i, 2] = fx, fy, fz
 
+    return compiled(gradient)
+
+
+def _gradient_backward(spooky: bool) -> Kernel:
     def gradient_backward(
         u: Any, g: Any, q: Any, R: Any, start: Any, molecule: Any, constants: Any,
         of_g: Any, of_q: Any, of_R: Any,
@@ -125,54 +133,41 @@ def _coulomb(spooky: bool) -> tuple[Kernel, Kernel, Kernel]:
             if curvature:
                 of_R[i, 0], of_R[i, 1], of_R[i, 2] = hx, hy, hz
 
-    return compiled(potential), compiled(gradient), compiled(gradient_backward)
+    return compiled(gradient_backward)
 
 
-_COULOMB = {"PhysNet": _coulomb(spooky=False), "SpookyNet": _coulomb(spooky=True)}
+_POTENTIAL, _GRADIENT, _GRADIENT_BACKWARD = (
+    {"PhysNet": make(False), "SpookyNet": make(True)} for make in (_potential, _gradient, _gradient_backward)
+)
 
 
-def _interaction(
-    q: Tensor, Ra: Tensor, start: Tensor, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> tuple[Tensor, ...]:
+def _interaction(q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> tuple[Tensor, ...]:
     """Return what the Coulomb kernels take: coordinates one after the other, the molecule of each atom, numbers."""
     molecule = torch.repeat_interleave(start.diff(), output_size=len(q))  # (A,)
     coordinates = Ra.detach().T  # (3, A)
-    return coordinates, start, molecule, q.new_tensor([cutoff_sr, shielding, cutoff_lr])
+    return coordinates, start, molecule, q.new_tensor(damping[1:])
 
 
-def coulomb_potential(
-    q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_potential(q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_potential`."""
     out = torch.empty_like(q)
-    run(_COULOMB[flavor][0], q, *_interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr), out)
+    run(_POTENTIAL[damping[0]], q, *_interaction(q, Ra, start, damping), out)
     return out
 
 
-def coulomb_gradient(
-    g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_gradient(g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient`."""
     out = torch.empty_like(Ra, memory_format=torch.contiguous_format)
-    run(_COULOMB[flavor][1], g, q, *_interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr), out)
+    run(_GRADIENT[damping[0]], g, q, *_interaction(q, Ra, start, damping), out)
     return out
 
 
 def coulomb_gradient_backward(
-    u: Tensor,
-    g: Tensor,
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: str,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float,
-    curvature: bool,
+    u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping, curvature: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient_backward`."""
     of_g, of_q = torch.empty_like(g), torch.empty_like(q)
     of_R = q.new_empty(len(q) if curvature else 0, 3)  # (A, 3)
-    interaction = _interaction(q, Ra, start, cutoff_sr, shielding, cutoff_lr)
-    run(_COULOMB[flavor][2], u.detach().T, g, q, *interaction, of_g, of_q, of_R)
+    interaction = _interaction(q, Ra, start, damping)
+    run(_GRADIENT_BACKWARD[damping[0]], u.detach().T, g, q, *interaction, of_g, of_q, of_R)
     return of_g, of_q, of_R

@@ -70,8 +70,54 @@ def _slopes(out: Any, p: int, table: Any, row: int, v: Any, add: bool) -> None:
             out[p, c] = out[p, c] + total if add else total
 
 
+def _add(W: Any, x: Any, out: Any, i: int, j: int, both: bool) -> None:
+    """Add what the atoms of a pair give each other: to the first, or to both."""
+    x_i, x_j, out_i, out_j = x[i], x[j], out[i], out[j]
+    for f in range(len(W)):
+        out_i[f] += W[f] * x_j[f]
+    if both:
+        for f in range(len(W)):
+            out_j[f] += W[f] * x_i[f]
+
+
+def _products(x: Any, y: Any, i: int, j: int, v: Any) -> None:
+    if len(y) > 0:
+        x_i, x_j, y_i, y_j = x[i], x[j], y[i], y[j]
+        for f in range(len(v)):
+            v[f] = x_i[f] * y_j[f] + x_j[f] * y_i[f]
+
+
+def _to_rows(b: Any, c: Any, p: int, v_U: Any, v_x: Any, table: Any, row: int) -> None:
+    for n in range(b.shape[1]):
+        t, b_n = table[row + n], b[p, n]
+        if len(c) > 0:
+            c_n = c[p, n]
+            for f in range(len(t)):
+                t[f] += c_n * v_x[f] + b_n * v_U[f]
+        else:
+            for f in range(len(t)):
+                t[f] += b_n * v_U[f]
+
+
 # put into the loops that call them, which are twice as fast so
 _FILTER, _SLOPES = numba.njit(inline="always")(_filter), numba.njit(inline="always")(_slopes)
+_ADD, _PRODUCTS = numba.njit(inline="always")(_add), numba.njit(inline="always")(_products)
+_TO_ROWS = numba.njit(inline="always")(_to_rows)
+
+
+def _sum_of_filters(b: Any, c: Any, p: int, T: Any, V: Any, row: int, W: Any, term: Any) -> None:
+    """Write into W the filters of c and T, and of b and V, as far as there are such."""
+    if len(c) > 0:
+        _FILTER(c, p, T, row, W)
+        if len(V) > 0:
+            _FILTER(b, p, V, row, term)
+            for f in range(len(W)):
+                W[f] += term[f]
+    elif len(V) > 0:
+        _FILTER(b, p, V, row, W)
+
+
+_SUM = numba.njit(inline="always")(_sum_of_filters)
 
 
 def _aggregate(
@@ -109,19 +155,14 @@ def _derivatives(
     b: Any, c: Any, rows: Any, T: Any, V: Any, x: Any, g: Any, U: Any, source: Any, start: Any, order: Any,
     of_b: Any, of_T: Any, of_x: Any, of_g: Any, threads: int,
 ) -> None:  # fmt: skip
-    num_pairs, C = b.shape
-    num_atoms, F = g.shape
-    has_c, has_V, has_U = len(c) > 0, len(V) > 0, len(U) > 0
+    num_pairs, (num_atoms, F) = len(b), g.shape
+    has_x, has_U = len(c) > 0 or len(V) > 0, len(U) > 0
     for thread in prange(threads):
         wide_vectors()
         low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
         W_b, W_c, v_x, v_U = np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype)
-        if len(of_T) > 0:
-            of_T[thread] = 0
-        if len(of_x) > 0:
-            of_x[low:high] = 0
-        if len(of_g) > 0:
-            of_g[low:high] = 0
+        # of what is not asked for there is nothing
+        of_T[thread : thread + 1], of_x[low:high], of_g[low:high] = 0, 0, 0
         for i in range(low, high):
             for k in range(start[i], start[i + 1]):
                 e = order[k]
@@ -131,64 +172,24 @@ def _derivatives(
                     continue
                 p = e if e < num_pairs else e - num_pairs
                 row = rows[p]
-                g_i, g_j = g[i], g[j]
-                if has_c:
-                    _FILTER(c, p, T, row, W_c)
-                    if has_V:
-                        _FILTER(b, p, V, row, W_b)
-                        for f in range(F):
-                            W_c[f] += W_b[f]
-                elif has_V:
-                    _FILTER(b, p, V, row, W_c)
+                _SUM(b, c, p, T, V, row, W_c, W_b)
+                if has_x and len(of_x) > 0:
+                    _ADD(W_c, g, of_x, i, j, both)
+                if has_x and len(of_g) > 0:
+                    _ADD(W_c, x, of_g, i, j, both)
                 if has_U and len(of_g) > 0:
                     _FILTER(b, p, T, row, W_b)
-                if (has_c or has_V) and len(of_x) > 0:
-                    of_x_i, of_x_j = of_x[i], of_x[j]
-                    for f in range(F):
-                        of_x_i[f] += W_c[f] * g_j[f]
-                    if both:
-                        for f in range(F):
-                            of_x_j[f] += W_c[f] * g_i[f]
-                if len(of_g) > 0:
-                    of_g_i, of_g_j = of_g[i], of_g[j]
-                    if has_c or has_V:
-                        x_i, x_j = x[i], x[j]
-                        for f in range(F):
-                            of_g_i[f] += W_c[f] * x_j[f]
-                        if both:
-                            for f in range(F):
-                                of_g_j[f] += W_c[f] * x_i[f]
-                    if has_U:
-                        U_i, U_j = U[i], U[j]
-                        for f in range(F):
-                            of_g_i[f] += W_b[f] * U_j[f]
-                        if both:
-                            for f in range(F):
-                                of_g_j[f] += W_b[f] * U_i[f]
+                    _ADD(W_b, U, of_g, i, j, both)
                 # what belongs to the pair is done by one of the two threads that come here
                 if (len(of_T) == 0 and len(of_b) == 0) or not (both or i < j):
                     continue
-                if has_c or has_V:
-                    x_i, x_j = x[i], x[j]
-                    for f in range(F):
-                        v_x[f] = x_i[f] * g_j[f] + x_j[f] * g_i[f]
-                if has_U:
-                    U_i, U_j = U[i], U[j]
-                    for f in range(F):
-                        v_U[f] = g_i[f] * U_j[f] + g_j[f] * U_i[f]
+                _PRODUCTS(g, x, i, j, v_x)
+                _PRODUCTS(g, U, i, j, v_U)
                 if len(of_T) > 0:
-                    for n in range(C):
-                        t, b_n = of_T[thread, row + n], b[p, n]
-                        if has_c:
-                            c_n = c[p, n]
-                            for f in range(F):
-                                t[f] += c_n * v_x[f] + b_n * v_U[f]
-                        else:
-                            for f in range(F):
-                                t[f] += b_n * v_U[f]
+                    _TO_ROWS(b, c, p, v_U, v_x, of_T[thread], row)
                 if len(of_b) > 0:
                     _SLOPES(of_b, p, T, row, v_U, False)
-                    if has_V:
+                    if len(V) > 0:
                         _SLOPES(of_b, p, V, row, v_x, True)
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pyg_nnp.kernels.cpu.compiler import num_threads, run
 from pyg_nnp.kernels.cpu.filter_loops import AGGREGATE, DERIVATIVES, FIRST_DERIVATIVES, SORT_EDGES
-from pyg_nnp.kernels.reference import Wanted
+from pyg_nnp.kernels.reference import Edges, Wanted
 
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
@@ -25,29 +25,19 @@ def aggregate(
 
 
 def derivatives(
-    b: Tensor,
-    c: Tensor,
-    rows: Tensor,
-    T: Tensor,
-    V: Tensor,
-    x: Tensor,
-    g: Tensor,
-    U: Tensor,
-    edge_index: Tensor,
-    start: Tensor,
-    order: Tensor,
-    wanted: Wanted,
+    b: Tensor, c: Tensor, m: Tensor, T: Tensor, V: Tensor, x: Tensor, g: Tensor, U: Tensor, edges: Edges, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.derivatives`."""
+    edge_index, start, order = edges
     if tuple(wanted) == (True, False, False, True) and b.shape[1] == 6 and len(c) == len(V) == 0 < len(U):
         of_b, of_g = torch.empty_like(b), torch.empty_like(g)
-        run(FIRST_DERIVATIVES, b, rows, T, g, U, edge_index[0], start, order, of_b, of_g, num_threads())
+        run(FIRST_DERIVATIVES, b, m, T, g, U, edge_index[0], start, order, of_b, of_g, num_threads())
         return of_b, T[:0], g[:0], of_g
     num_rows = len(T) if wanted[1] else 0
     of_b = torch.empty_like(b) if wanted[0] else b.new_empty(0, b.shape[1])  # (P, C)
     # a table for each thread, which are added up afterwards
     of_T = T.new_empty(num_threads() if wanted[1] else 0, num_rows, T.shape[1])  # (T, R, F), a table for each thread
     of_x, of_g = (g.new_empty(g.shape if wanted[n] else (0, g.shape[1])) for n in (2, 3))  # (A, F)
-    run(DERIVATIVES, b, c, rows, T, V, x, g, U, edge_index[0], start, order, of_b, of_T, of_x, of_g, num_threads())
+    run(DERIVATIVES, b, c, m, T, V, x, g, U, edge_index[0], start, order, of_b, of_T, of_x, of_g, num_threads())
     summed = of_T.sum(dim=0) if wanted[1] else T.new_empty(0, T.shape[1])  # (R, F)
     return of_b, summed, of_x, of_g

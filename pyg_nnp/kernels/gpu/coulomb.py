@@ -10,11 +10,12 @@ import triton.language as tl
 from torch import Tensor
 
 from pyg_nnp.kernels.gpu.compiler import jit, run
+from pyg_nnp.kernels.reference import Damping
 
 
 @jit
 def _chi(r, FLAVOR: tl.constexpr, CUTOFF_SR: tl.constexpr, SHIELDING: tl.constexpr, CUTOFF_LR: tl.constexpr):
-    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.coulomb` for the formulas."""
+    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.radial` for the formulas."""
     # named without tl.constexpr, a constant would be a number in single precision
     if FLAVOR == "SpookyNet":
         width: tl.constexpr = 0.5 * CUTOFF_SR
@@ -143,52 +144,37 @@ def _coulomb_gradient_backward(
         tl.store(of_R + 3 * i + 2, tl.sum(hz))
 
 
-def _interaction(
-    Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> tuple[list[Tensor], dict[str, Any]]:
+def _interaction(Ra: Tensor, start: Tensor, damping: Damping) -> tuple[list[Tensor], dict[str, Any]]:
     """Return what all Coulomb kernels take: positions, molecules and the molecule of each atom; constants."""
     molecule = torch.repeat_interleave(start.diff(), output_size=len(Ra))  # (A,)
     # as arguments of other kinds these numbers would be in single precision
-    constants = {"FLAVOR": flavor, "CUTOFF_SR": cutoff_sr, "SHIELDING": shielding, "CUTOFF_LR": cutoff_lr}
+    constants = dict(zip(("FLAVOR", "CUTOFF_SR", "SHIELDING", "CUTOFF_LR"), damping, strict=True))
     return [Ra, start, molecule], {"COUNT": 32, "num_warps": 1, **constants}
 
 
-def coulomb_potential(
-    q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_potential(q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_potential`."""
     out = torch.empty_like(q, memory_format=torch.contiguous_format)
-    tensors, constants = _interaction(Ra, start, flavor, cutoff_sr, shielding, cutoff_lr)
+    tensors, constants = _interaction(Ra, start, damping)
     run(_coulomb_potential, (len(q),), q, *tensors, out, **constants)
     return out
 
 
-def coulomb_gradient(
-    g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, flavor: str, cutoff_sr: float, shielding: float, cutoff_lr: float
-) -> Tensor:
+def coulomb_gradient(g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient`."""
     out = torch.empty_like(Ra, memory_format=torch.contiguous_format)
-    tensors, constants = _interaction(Ra, start, flavor, cutoff_sr, shielding, cutoff_lr)
+    tensors, constants = _interaction(Ra, start, damping)
     run(_coulomb_gradient, (len(q),), g, q, *tensors, out, **constants)
     return out
 
 
 def coulomb_gradient_backward(
-    u: Tensor,
-    g: Tensor,
-    q: Tensor,
-    Ra: Tensor,
-    start: Tensor,
-    flavor: str,
-    cutoff_sr: float,
-    shielding: float,
-    cutoff_lr: float,
-    curvature: bool,
+    u: Tensor, g: Tensor, q: Tensor, Ra: Tensor, start: Tensor, damping: Damping, curvature: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.coulomb_gradient_backward`."""
     of_g, of_q = torch.empty_like(g), torch.empty_like(q)
     of_R = q.new_empty(len(q) if curvature else 0, 3)  # (A, 3)
-    tensors, constants = _interaction(Ra, start, flavor, cutoff_sr, shielding, cutoff_lr)
+    tensors, constants = _interaction(Ra, start, damping)
     arguments = u, g, q, *tensors, of_g, of_q, of_R
     run(_coulomb_gradient_backward, (len(q),), *arguments, CURVATURE=curvature, **constants)
     return of_g, of_q, of_R

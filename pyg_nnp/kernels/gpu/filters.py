@@ -9,7 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from pyg_nnp.kernels.gpu.compiler import jit, run
-from pyg_nnp.kernels.reference import Wanted
+from pyg_nnp.kernels.reference import Edges, Wanted
 
 
 @jit
@@ -134,25 +134,15 @@ def aggregate(
 ) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.aggregate`."""
     # linear in g, <A(b, T, U), g> has A as its derivative by g
-    none, edges, wanted = x[:0], (edge_index, start, order), (False, False, False, True)
-    return derivatives(weights, weights[:0], rows, table, none, x, x, x, *edges, wanted)[3]
+    none, edges, wanted = x[:0], Edges(edge_index, start, order), (False, False, False, True)
+    return derivatives(weights, weights[:0], rows, table, none, x, x, x, edges, wanted)[3]
 
 
 def derivatives(
-    b: Tensor,
-    c: Tensor,
-    rows: Tensor,
-    T: Tensor,
-    V: Tensor,
-    x: Tensor,
-    g: Tensor,
-    U: Tensor,
-    edge_index: Tensor,
-    start: Tensor,
-    order: Tensor,
-    wanted: Wanted,
+    b: Tensor, c: Tensor, m: Tensor, T: Tensor, V: Tensor, x: Tensor, g: Tensor, U: Tensor, edges: Edges, wanted: Wanted
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.derivatives`."""
+    edge_index, start, order = edges
     (num_pairs, C), F = b.shape, g.shape[1]
     tile = _tile(F)
     # for what is None nothing is compiled
@@ -160,16 +150,16 @@ def derivatives(
     of_b = b.new_empty(num_pairs if wanted[0] else 0, C)  # (P, C)
     if wanted[0]:
         grid = (triton.cdiv(num_pairs, tile["COUNT"]),)
-        run(_of_weights, grid, rows, T, V_, x, g, U_, *edge_index, of_b, num_pairs, C=C, **tile)
+        run(_of_weights, grid, m, T, V_, x, g, U_, *edge_index, of_b, num_pairs, C=C, **tile)
     # the rows of a spline are few and have many pairs each, which as many programs share
     parts = 8 if C > 1 else 1
     of_T = T.new_empty(parts, len(T) if wanted[1] else 0, F)  # (PARTS, R, F)
     if wanted[1]:
-        arguments = b, c_, rows, x, g, U_, *edge_index, *_sort(rows, len(T)), of_T
+        arguments = b, c_, m, x, g, U_, *edge_index, *_sort(m, len(T)), of_T
         run(_of_table, (len(T), parts), *arguments, C=C, PARTS=parts, **tile)
     of_x, of_g = (g.new_empty(len(g) if asked else 0, F) for asked in wanted[2:])  # (A, F)
     if wanted[2] or wanted[3]:
         outputs = of_x if wanted[2] else None, of_g if wanted[3] else None
-        arguments = b, c_, rows, T, V_, x, g, U_, edge_index[0], start, order, *outputs, num_pairs
+        arguments = b, c_, m, T, V_, x, g, U_, edge_index[0], start, order, *outputs, num_pairs
         run(_of_features, (len(g),), *arguments, C=C, **tile)
     return of_b, of_T.sum(dim=0) if parts > 1 else of_T[0], of_x, of_g  # (P, C), (R, F), (A, F), (A, F)

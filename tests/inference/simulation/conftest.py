@@ -9,7 +9,7 @@ from toy import toy_config
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import save_potential
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from simulations import DYNAMICS, results, rows, simulate
 
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import load_potential, save_potential
-from pyg_nnp.potential.domain import TrainingDomain
+from pyg_nnp.potential.description import TrainingDomain
 
 
 def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

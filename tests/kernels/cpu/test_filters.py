@@ -28,10 +28,10 @@ def test_numba_agrees_over_pairs(dtype: torch.dtype, C: int, F: int, sizes: list
         b, m, T = filters
         c, V, U = random(*b.shape, dtype=dtype) + 0.1, random(*T.shape, dtype=dtype) + 0.1, y + 0.2
         for wanted in product([True, False], repeat=4):
-            assert_same(fast, "derivatives", b, c, m, T, V, x, y, U, *edges, wanted)
-            assert_same(fast, "derivatives", b, c, m, T, V[:0], x, y, U, *edges, wanted)
-            assert_same(fast, "derivatives", b, c[:0], m, T, V[:0], x[:0], y, U, *edges, wanted)
-            assert_same(fast, "derivatives", b, c[:0], m, T, V, x, y, U[:0], *edges, wanted)
+            assert_same(fast, "derivatives", b, c, m, T, V, x, y, U, edges, wanted)
+            assert_same(fast, "derivatives", b, c, m, T, V[:0], x, y, U, edges, wanted)
+            assert_same(fast, "derivatives", b, c[:0], m, T, V[:0], x[:0], y, U, edges, wanted)
+            assert_same(fast, "derivatives", b, c[:0], m, T, V, x, y, U[:0], edges, wanted)
     finally:
         torch.set_num_threads(before)
 
@@ -41,7 +41,7 @@ def test_same_bits_each_time() -> None:
     b, m, T = filters
     results = [
         (
-            *backend("cpu", x.dtype).derivatives(b, b, m, T, T, x, x, x, *edges, (True,) * 4),
+            *backend("cpu", x.dtype).derivatives(b, b, m, T, T, x, x, x, edges, (True,) * 4),
             kernels.aggregate(filters, x, edges),
         )
         for _ in range(5)

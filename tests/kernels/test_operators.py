@@ -1,8 +1,17 @@
-"""Sums over neighbors: derivatives by finite differences."""
+"""Operators over pairs and the activation: derivatives by finite differences."""
 
 import pytest
 import torch
-from operators import case, check_aggregate, check_loss_on_forces, random
+from operators import (
+    INTERACTIONS,
+    case,
+    check_aggregate,
+    check_coulomb,
+    check_derivatives,
+    check_loss_on_forces,
+    random,
+)
+from torch import Tensor
 
 from pyg_nnp import kernels
 from pyg_nnp.kernels import Filters
@@ -34,3 +43,25 @@ def test_an_atom_and_its_image_are_neighbors_of_each_other() -> None:
     filters = Filters(torch.ones(1, 1).double(), torch.tensor([0]), torch.full((1, 4), 3.0).double())
     x = random(2, 4)
     torch.testing.assert_close(kernels.aggregate(filters, x, edges), torch.stack((0 * x[0], 6 * x[1])))
+
+
+@pytest.mark.parametrize(("flavor", "cutoff_lr"), INTERACTIONS)
+def test_derivatives_of_coulomb(flavor: str, cutoff_lr: float | None) -> None:
+    check_coulomb(flavor, cutoff_lr)
+
+
+def test_derivatives_of_softplus() -> None:
+    x = 3 * random(4, 5)
+    check_derivatives(kernels.shifted_softplus, x)
+    x.requires_grad_()
+
+    def value_and_slope(x: Tensor) -> Tensor:
+        value = kernels.shifted_softplus(x)
+        return value + torch.autograd.grad(value.sum(), x, create_graph=True)[0].square()
+
+    # of both at once, as of a loss on energies and forces
+    assert torch.autograd.gradcheck(value_and_slope, x)
+    # any number of them
+    assert torch.autograd.gradgradcheck(
+        lambda x: torch.autograd.grad(kernels.shifted_softplus(x).sum(), x, create_graph=True)[0], x
+    )
