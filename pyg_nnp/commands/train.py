@@ -4,21 +4,20 @@ import argparse
 import copy
 import logging
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from pyg_nnp.commands.check import active_models, make_folder, prepare
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.model import check_prediction
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.runtime.seeds import seed_everything
-from pyg_nnp.training.callbacks.standard import Reporting, check_tensorboard, standard_callbacks
+from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.initial import build_initial
 from pyg_nnp.training.model_training import train_model
-from pyg_nnp.training.output_folder import check_not_trained, check_resumable, save_config
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.output_folder import active_models, check_not_trained, check_tensorboard, make_folder, save_config
+from pyg_nnp.training.preparation import read_data
+from pyg_nnp.training.resume import check_resumable
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
-        data = TrainingData(*prepare(config, out, {name: model.potential for name, model in models.items()}))
+        data = read_data(config, out, {name: model.potential for name, model in models.items()})
         # ends its loader processes
         with closing(data.dataset):
             for name, model in models.items():
@@ -58,11 +57,10 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
                 check_resumable(config, name, data.dataset, out)
             # that of a training that is there stays as long as this one may be refused
             save_config(as_given, out / "config.yaml")
-            device = _device(config)
-            callbacks_of = partial(standard_callbacks, config, Reporting(out, console, warnings, profile))
+            device, reporting = _device(config), Reporting(out, console, warnings, profile)
             for name in list(models):
                 # each goes, with its memory, when it is trained
-                train_model(config, models.pop(name), data, device, out, callbacks_of)
+                train_model(config, models.pop(name), data, device, reporting)
 
 
 def _device(config: Config) -> torch.device:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from pyg_nnp.config import Weights
 from pyg_nnp.training.metrics import Errors, weighted_sum
 
-HISTORY = "history.csv"
-
 
 @dataclass(frozen=True)
 class Epoch:

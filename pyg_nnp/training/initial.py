@@ -1,6 +1,6 @@
 """The potential that a training begins with."""
 
-import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,42 +10,24 @@ from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import LAST, start_from
 from pyg_nnp.potential.potential import Potential
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class InitialModel:
-    """A potential before its training.
+    """A potential before its training, with random parameters or those of a trained one.
 
     Attributes:
         name: of the model.
-        potential: with random parameters, or those of a trained one.
-        pretrained: where these are from, if there are any.
-        taken: names of the layers that have them.
-        left: names of the layers that do not.
+        potential: its potential.
+        origin: lines for the log, which layers have the parameters of a trained potential.
     """
 
     name: str
     potential: Potential
-    pretrained: str | None = None
-    taken: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
-
-    def log_pretrained(self) -> None:
-        """Log which layers have the parameters of a trained potential."""
-        if self.pretrained is not None:
-            log.info("%s: parameters taken from %s: %s.", self.name, self.pretrained, ", ".join(self.taken))
-            rest = ", ".join(self.left) or "none"
-            log.info("%s: parameters not taken, since there are none of these shapes: %s.", self.name, rest)
+    origin: Sequence[str] = ()
 
 
 def build_initial(config: Config, name: str, out: Path) -> InitialModel:
     """Build a potential, with the parameters of a trained one where the configuration names it.
-
-    Args:
-        config: the whole configuration.
-        name: of the model.
-        out: output folder.
 
     Raises:
         ConfigError: something in the configuration of the model is not right.
@@ -61,4 +43,9 @@ def build_initial(config: Config, name: str, out: Path) -> InitialModel:
         taken, left = start_from(potential, pretrained)
     except DataError as error:
         raise ConfigError(f"{config.source}: Modelhub.{name}.pretrained: {error}") from error
-    return InitialModel(name, potential, str(pretrained), tuple(taken), tuple(left))
+    rest = ", ".join(left) or "none"
+    origin = (
+        f"{name}: parameters taken from {pretrained}: {', '.join(taken)}.",
+        f"{name}: parameters not taken, since there are none of these shapes: {rest}.",
+    )
+    return InitialModel(name, potential, origin)

@@ -1,4 +1,4 @@
-"""Errors over a whole part of the data."""
+"""Errors over a whole part of the data, of predictions that come batch by batch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import Weights
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import difference
-from pyg_nnp.potential.potential import Potential
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -21,6 +20,28 @@ if TYPE_CHECKING:
 Errors = dict[str, dict[str, float]]
 
 ALL, PER_ATOM = "all", "per atom"
+
+
+def weighted_sum(errors: Errors, weights: Weights) -> float:
+    """Return the weighted sum of errors: the score of early stopping, or the loss of a whole part."""
+    return sum(weight * errors[kind][name] for kind, fields in weights.items() for name, weight in fields.items())
+
+
+class _Sums:
+    """Errors of some kinds of numbers that belong together."""
+
+    def __init__(self, device: torch.device, kinds: Iterable[str]) -> None:
+        self.count = 0
+        self._metrics = {kind: _metric(kind, device) for kind in kinds}
+
+    def update(self, error: Tensor) -> None:
+        self.count += error.numel()
+        sizes = error.abs()
+        for kind, metric in self._metrics.items():
+            metric.update(*((sizes,) if kind == "max" else (sizes, torch.zeros_like(sizes))))
+
+    def errors(self) -> dict[str, float]:
+        return {kind: float(metric.compute()) for kind, metric in self._metrics.items()}
 
 
 def _metric(kind: str, device: torch.device) -> "Metric":
@@ -37,57 +58,32 @@ def _metric(kind: str, device: torch.device) -> "Metric":
     return known[kind]().set_dtype(torch.float64).to(device)
 
 
-class MetricSums:
-    """Errors over batches that come one by one, however they are cut.
+def _error(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> Tensor:
+    return difference(predicted, batch, name).detach().double()
 
-    Args:
-        device: of the batches.
-        weights: the kinds and fields that these have are computed.
-    """
+
+class MetricSums:
+    """Errors of the kinds and fields that ``weights`` have, over batches that come one by one, however they are cut."""
 
     def __init__(self, device: torch.device, *weights: Weights) -> None:
-        wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
-        self._metrics = {key: _metric(key[0], device) for key in sorted(wanted)}
+        self._wanted = sorted({(kind, name) for group in weights for kind, fields in group.items() for name in fields})
+        kinds: dict[str, list[str]] = {}
+        for kind, name in self._wanted:
+            kinds.setdefault(name, []).append(kind)
+        self._sums = {name: _Sums(device, of_field) for name, of_field in kinds.items()}
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
         """Add a batch with true values, and the predictions for it."""
-        for (_, name), metric in self._metrics.items():
-            error = difference(predicted, batch, name).detach().double()
-            metric.update(error, torch.zeros_like(error))
+        for name, sums in self._sums.items():
+            sums.update(_error(predicted, batch, name))
 
     def errors(self) -> Errors:
         """Return the errors so far, in the units of the data."""
+        found = {name: sums.errors() for name, sums in self._sums.items()}
         errors: Errors = {}
-        for (kind, name), metric in self._metrics.items():
-            errors.setdefault(kind, {})[name] = float(metric.compute())
+        for kind, name in self._wanted:
+            errors.setdefault(kind, {})[name] = found[name][kind]
         return errors
-
-
-def evaluate(potential: Potential, batches: Iterable[Batch], *weights: Weights) -> Errors:
-    """Return the errors of a potential over all batches together, however they are cut.
-
-    Args:
-        potential: is left in the mode it was in.
-        batches: with true values.
-        weights: the kinds and fields that these have are computed.
-
-    Returns:
-        kind of error -> field -> value, in the units of the data.
-    """
-    sums = MetricSums(potential.device, *weights)
-    training = potential.training
-    potential.eval()
-    try:
-        for batch in batches:
-            sums.update(potential(batch), batch)
-    finally:
-        potential.train(training)
-    return sums.errors()
-
-
-def weighted_sum(errors: Errors, weights: Weights) -> float:
-    """Return the weighted sum of errors: the score of early stopping, or the loss of a whole part."""
-    return sum(weight * errors[kind][name] for kind, fields in weights.items() for name, weight in fields.items())
 
 
 @dataclass(frozen=True)
@@ -112,27 +108,23 @@ class ErrorRow:
 
 
 class ErrorTable:
-    """All errors over batches that come one by one, for fields of atoms also those of each element.
-
-    Args:
-        fields: those to compare.
-    """
+    """All errors of some fields over batches that come one by one, for fields of atoms also those of each element."""
 
     def __init__(self, fields: Sequence[str]) -> None:
         self.fields = fields
-        self._found: dict[tuple[str, str], _Errors] = {}
+        self._sums: dict[tuple[str, str], _Sums] = {}
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
         """Add a batch with true values, and the predictions for it."""
         for name in self.fields:
-            error = difference(predicted, batch, name).detach().double()
+            error = _error(predicted, batch, name)
             groups = {ALL: error}
             if name == "E":
                 groups[PER_ATOM] = error / batch.N
             if FIELDS[name].level == "atom":
                 groups |= {chemical_symbols[Z]: error[batch.Za == Z] for Z in torch.unique(batch.Za).tolist()}
             for of, values in groups.items():
-                self._found.setdefault((name, of), _Errors(values.device)).update(values)
+                self._sums.setdefault((name, of), _Sums(values.device, ("mae", "rmse", "max"))).update(values)
 
     def rows(self) -> list[ErrorRow]:
         """Return the errors so far: field by field, first those of all numbers, then element by element."""
@@ -140,24 +132,5 @@ class ErrorTable:
         def place(key: tuple[str, str]) -> tuple[int, int]:
             return self.fields.index(key[0]), atomic_numbers.get(key[1], 0)
 
-        return [self._found[key].row(*key) for key in sorted(self._found, key=place)]
-
-
-class _Errors:
-    """Errors that belong together; summed as by :class:`MetricSums`, so that they have the same bits."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.count = 0
-        self.metrics = [_metric(kind, device) for kind in ("mae", "rmse", "max")]
-
-    def update(self, error: Tensor) -> None:
-        self.count += error.numel()
-        mae, rmse, largest = self.metrics
-        zeros = torch.zeros_like(error)
-        mae.update(error, zeros)
-        rmse.update(error, zeros)
-        largest.update(error.abs())
-
-    def row(self, field: str, of: str) -> ErrorRow:
-        mae, rmse, largest = (float(metric.compute()) for metric in self.metrics)
-        return ErrorRow(field, of, self.count, mae, rmse, largest)
+        found = [(*key, self._sums[key]) for key in sorted(self._sums, key=place)]
+        return [ErrorRow(name, of, sums.count, **sums.errors()) for name, of, sums in found]

@@ -1,33 +1,36 @@
-"""The output folder of a training: its lock, its configuration, and checks of what it contains."""
+"""The output folder of a run: checks before anything is written to it, and its configuration."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from pyg_nnp.config import Config, dump_config
-from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.errors import ConfigError, TrainingError
-from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
-from pyg_nnp.runtime.files import locked_folder, write_durably
-from pyg_nnp.training.epoch import HISTORY
-from pyg_nnp.training.protocol import protocol_of, refuse_changes
+from pyg_nnp.errors import ConfigError
+from pyg_nnp.potential.description import BEST, LAST
+from pyg_nnp.runtime.files import write_durably
+from pyg_nnp.training.callbacks.tensorboard import FOLDER
+from pyg_nnp.training.records import HISTORY
 
 log = logging.getLogger(__name__)
 
 
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Make the folder of a model this run's own; if nothing comes into it, it is taken away again.
+def active_models(config: Config) -> list[str]:
+    """Return the names of the models that are to be trained."""
+    return [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
+
+
+def check_tensorboard(config: Config) -> None:
+    """Refuse to log for TensorBoard where it is not installed.
 
     Raises:
-        TrainingError: another run was quicker.
+        ConfigError: it is not.
     """
-    try:
-        with locked_folder(folder, wait=False):
-            yield
-    except BlockingIOError as error:
-        raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error
+    if config.Trainer.tensorboard and find_spec("tensorboard") is None:
+        raise ConfigError(
+            f"{config.source}: Trainer.tensorboard: the package tensorboard is not installed. Install it with "
+            "pip install 'pyg-nnp[tensorboard]', or set this to false."
+        )
 
 
 def check_not_trained(config: Config, name: str, out: Path) -> None:
@@ -47,18 +50,26 @@ def check_not_trained(config: Config, name: str, out: Path) -> None:
         )
 
 
-def check_resumable(config: Config, name: str, dataset: MoleculeDataset, out: Path) -> None:
-    """Refuse to resume another training than the one that was stopped.
+def make_folder(config: Config, out: Path) -> None:
+    """Make the output folder.
 
     Raises:
-        ConfigError: its protocol is another one.
-        DataError: what was saved is damaged.
+        ConfigError: it cannot be made or written to, or something in it is a link out of it, so that what is written
+            would land elsewhere, perhaps over something.
     """
-    last = out / config.folder_name(name) / LAST
-    if config.Trainer.resume and last.exists():
-        saved = read_saved(last)[0].get("training", {}).get("protocol")
-        if saved is not None:
-            refuse_changes(saved, protocol_of(config, name, dataset), last, config.source)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"-o {out}: cannot be made: {error.strerror}. Name a folder that can be written to."
+        ) from error
+    if not os.access(out, os.W_OK):
+        raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
+    models = [out / config.folder_name(name) for name in active_models(config)]
+    for place in (*models, out / "logs", out / FOLDER, *out.glob("processed_dataset_*")):
+        target = Path(os.path.realpath(place))
+        if not target.is_relative_to(os.path.realpath(out)):
+            raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")
 
 
 def save_config(config: Config, path: Path) -> None:

@@ -23,7 +23,8 @@ from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import read_saved
 from pyg_nnp.training import initial, results
-from pyg_nnp.training.metrics import evaluate, weighted_sum
+from pyg_nnp.training.evaluation import evaluate
+from pyg_nnp.training.metrics import weighted_sum
 from pyg_nnp.training.results import warn_of_no_report
 
 

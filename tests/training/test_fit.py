@@ -14,8 +14,8 @@ from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.training import epoch, fit
-from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.metrics import evaluate
+from pyg_nnp.training.callbacks.base import Callback, CallbackList
+from pyg_nnp.training.evaluation import evaluate
 from pyg_nnp.training.settings import TrainingData
 from pyg_nnp.training.state import TrainingState
 from pyg_nnp.training.step import Gradients
@@ -141,7 +141,7 @@ def test_training_loss_is_the_mean_over_frames(folder: Path) -> None:
     state.optimizer = torch.optim.SGD(potential.parameters())
     gradients = Gradients(potential, potential.parameters(), {"mae": {"E": 1.0}})
     steps = Steps()
-    loss = fit.train_epoch(state, data, 5, gradients, lambda step: 0.0, steps)
+    loss = fit.train_epoch(state, data, 5, gradients, lambda step: 0.0, CallbackList([steps]))
     assert steps.taken == [1, 2, 3, 4, 5]
     assert steps.parts == ["data", "optimiser", "rest"] * 5
     whole = evaluate(potential, [dataset.batch(torch.arange(len(dataset)))], {"mae": {"E": 1.0}})

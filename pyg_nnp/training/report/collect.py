@@ -18,7 +18,7 @@ from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch, predictions
 from pyg_nnp.training.metrics import ErrorTable, MetricSums
-from pyg_nnp.training.report.references import without_references
+from pyg_nnp.training.report.sample import without_references
 from pyg_nnp.training.report.types import Array, Evaluation, Frame, Points
 
 MAX_POINTS = 200_000

@@ -1,47 +1,14 @@
-"""Contents of a report: history of a training, sample of its data, errors of its potential."""
+"""Contents of a report: sample of the data, errors of the potential."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pyg_nnp.fields import COMPARED
 from pyg_nnp.training.metrics import ErrorRow, Errors
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class History:
-    """The columns of ``history.csv``.
-
-    Attributes:
-        epochs: (n,) their numbers.
-        columns: name -> (n,) values.
-    """
-
-    epochs: Array
-    columns: dict[str, Array]
-
-    def fields(self) -> list[str]:
-        """Return the fields whose errors it has, in the order of the table of fields."""
-        found = {name.partition("_")[2] for name in self.columns if name.partition("_")[0] in ("rmse", "mae", "mse")}
-        return [name for name in COMPARED if name in found]
-
-    @property
-    def total_seconds(self) -> float | None:
-        """Wall time of the training [s], if it is known of all epochs."""
-        seconds = self.columns.get("seconds")
-        return None if seconds is None or np.isnan(seconds).any() else float(seconds.sum())
-
-    @property
-    def median_seconds(self) -> float | None:
-        """Median of the wall time of an epoch [s], if it is known of one."""
-        seconds = self.columns.get("seconds", np.empty(0))
-        known = seconds[~np.isnan(seconds)]
-        return float(np.median(known)) if len(known) else None
 
 
 @dataclass(frozen=True)

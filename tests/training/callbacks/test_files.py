@@ -15,7 +15,7 @@ from toy_training import interrupt, train_toy
 from pyg_nnp import build_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.training import step
-from pyg_nnp.training.callbacks.run_recorder import RunRecorder
+from pyg_nnp.training.callbacks.files import RunRecorder
 from pyg_nnp.training.epoch import Epoch
 from pyg_nnp.training.state import TrainingState
 
