@@ -40,8 +40,8 @@ from torch_geometric.loader import DataLoader
 from pyg_nnp.data import split_dataset
 from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
-from pyg_nnp.training.epoch import Epoch
 from pyg_nnp.training.fit import fit
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.settings import TrainingData, TrainingSettings
 from pyg_nnp.training.state import TrainingState
 

@@ -8,8 +8,8 @@ from pyg_nnp.config import Config, load_config
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log
 from pyg_nnp.runtime.seeds import seed_everything
-from pyg_nnp.training.output_folder import active_models, make_folder
 from pyg_nnp.training.preparation import read_data
+from pyg_nnp.training.start import active_models, make_folder
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def check(config: Config, out: Path) -> int:
         out: folder that gets the processed data and a log.
 
     Returns:
-        How many warnings there were.
+        The number of warnings.
 
     Raises:
         ConfigError: something in the configuration is not right.

@@ -7,22 +7,19 @@ from pathlib import Path
 from pyg_nnp.config import Config, load_config
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, load_potential
-from pyg_nnp.training.output_folder import make_folder
 from pyg_nnp.training.preparation import reopen_data
-from pyg_nnp.training.report.collect import collect, compared_fields
 from pyg_nnp.training.report.compare import TrainedModel, compare, saved_protocol
 from pyg_nnp.training.report.make import make_report
+from pyg_nnp.training.results import evaluate_for_report
+from pyg_nnp.training.start import make_folder
 
 
 def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:
-    """Make the reports of the models of one training again, or compare several trainings.
+    """Make the reports of the models of one training again, or compare several trainings, and return the pages.
 
     Args:
         outs: output folders of trainings.
         page: where the comparison goes; None: ``comparison.html`` in the working directory.
-
-    Returns:
-        The pages that were written.
 
     Raises:
         ConfigError: the place of a page is taken by something else.
@@ -66,8 +63,7 @@ def _again(out: Path, config: Config, name: str) -> Path:
     folder = out / config.folder_name(name)
     data = reopen_data(config, out / f"processed_dataset_{saved_protocol(folder)['Datahub']['content and options']}")
     potential = load_potential(folder)
-    fields, batch_size = compared_fields(config, name, potential), config.Trainer.batch_size
-    evaluation = collect(potential, data.dataset, data.parts, fields, batch_size)
+    evaluation = evaluate_for_report(config, name, potential, data)
     return make_report(config, name, data, potential, evaluation, out)
 
 

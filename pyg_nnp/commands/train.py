@@ -13,11 +13,10 @@ from pyg_nnp.diagnostics.model import check_prediction
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.runtime.seeds import seed_everything
 from pyg_nnp.training.callbacks.reporting import Reporting
-from pyg_nnp.training.initial import build_initial
 from pyg_nnp.training.model_training import train_model
-from pyg_nnp.training.output_folder import active_models, check_not_trained, check_tensorboard, make_folder, save_config
 from pyg_nnp.training.preparation import read_data
 from pyg_nnp.training.resume import check_resumable
+from pyg_nnp.training.start import initial_models, make_folder, save_config
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +36,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     """
     as_given, config = config, config.model_copy(deep=True)
     config.Trainer.resume = config.Trainer.resume or resume
-    check_tensorboard(config)
-    # all of them, so that a mistake in the last one does not show after the first was trained for days
-    models = {}
-    for name in active_models(config):
-        models[name] = build_initial(config, name, out)
-        check_not_trained(config, name, out)
+    models = initial_models(config, out)
     make_folder(config, out)
     with run_log(out / "logs") as console, final_error_logged(), kept_warnings() as warnings:
         log.info("Configuration %s, output in %s.", config.source, out.resolve())

@@ -11,9 +11,9 @@ import torch
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
-from pyg_nnp.training.epoch import Epoch
 from pyg_nnp.training.evaluation import evaluate_frames
 from pyg_nnp.training.metrics import weighted_sum
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.schedule import lr_schedule
 from pyg_nnp.training.settings import TrainingData, TrainingSettings
 from pyg_nnp.training.state import TrainingState
@@ -31,8 +31,8 @@ def fit(
         state: new, or that of a training that is resumed; it is changed.
         data: all frames, and which of them are for training and validation.
         settings: the options.
-        callbacks: reactions to the events of the training; they must not change the state. Without
-            :class:`pyg_nnp.training.callbacks.files.Checkpoints` nothing is saved.
+        callbacks: they must not change the state. Without :class:`pyg_nnp.training.callbacks.files.Checkpoints` nothing
+            is saved.
 
     Raises:
         TrainingError: the loss, a gradient, or every score, is not finite.
@@ -80,7 +80,7 @@ def train_epoch(
     learning_rate: Callable[[int], float],
     watching: CallbackList,
 ) -> float:
-    """Take the optimiser steps of an epoch that are left.
+    """Take the optimiser steps of an epoch that are left, and return the mean loss over all its frames.
 
     Args:
         state: moves on with each step, so that it can be saved after any.
@@ -89,9 +89,6 @@ def train_epoch(
         gradients: of the potential of the state.
         learning_rate: as a function of the global step, counted from 0.
         watching: the callbacks.
-
-    Returns:
-        The mean loss over all frames of the epoch.
 
     Raises:
         TrainingError: the loss or a gradient is not finite; the step was not taken.

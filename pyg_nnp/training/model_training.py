@@ -12,11 +12,11 @@ from pyg_nnp.errors import TrainingError
 from pyg_nnp.runtime.files import locked_folder
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.fit import fit
-from pyg_nnp.training.initial import InitialModel
 from pyg_nnp.training.preparation import prepare_potential
 from pyg_nnp.training.results import write_results
 from pyg_nnp.training.resume import begin_or_resume, check_best
 from pyg_nnp.training.settings import TrainingData, TrainingSettings
+from pyg_nnp.training.start import InitialModel
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,7 @@ log = logging.getLogger(__name__)
 def train_model(
     config: Config, model: InitialModel, data: TrainingData, device: torch.device, reporting: Reporting
 ) -> None:
-    """Train one model, and write its metrics and its report.
-
-    Args:
-        config: the whole configuration.
-        model: as it was built.
-        data: all frames, and the frames of each part.
-        device: where to train.
-        reporting: where to write to.
+    """Train one model on a device, and write its metrics and its report.
 
     Raises:
         TrainingError: the training failed, or another run trains the same model.

@@ -43,7 +43,6 @@ def reopen_data(config: Config, store: Path) -> TrainingData:
     """Return the data of a training from their store alone, since the data file may be gone or changed.
 
     Raises:
-        ConfigError: they cannot be split any more as they were.
         DataError: the store is damaged.
     """
     dtype, in_memory = getattr(torch, config.Trainer.dtype), config.Datahub.in_memory
@@ -56,14 +55,7 @@ def _split(config: Config, dataset: MoleculeDataset) -> TrainingData:
 
 
 def prepare_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
-    """Set the reference energies and the training domain of a potential, and the outputs that are not trained.
-
-    Args:
-        potential: built from the configuration.
-        config: the whole configuration.
-        name: of the model.
-        data: that it will be trained on.
-    """
+    """Set the reference energies and the domain of a potential, and the outputs that are not trained."""
     training, summary = data.parts["training"], data.dataset.summary
     references = reference_energies(data.dataset, config.Datahub.transforms, training)
     potential.set_references(references.atomic_energies, references.shift)

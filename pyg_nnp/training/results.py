@@ -8,26 +8,21 @@ from pathlib import Path
 import torch
 
 from pyg_nnp.config import Config
+from pyg_nnp.fields import COMPARED
 from pyg_nnp.potential.checkpoint import BEST, load_potential
+from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import write_json
 from pyg_nnp.training.evaluation import final_metrics
 from pyg_nnp.training.records import METRICS
-from pyg_nnp.training.report.collect import collect, compared_fields
+from pyg_nnp.training.report.collect import collect
+from pyg_nnp.training.report.types import Evaluation
 from pyg_nnp.training.settings import TrainingData
 
 log = logging.getLogger(__name__)
 
 
 def write_results(config: Config, name: str, data: TrainingData, out: Path, device: torch.device) -> None:
-    """Evaluate the best potential of a training, and write ``metrics.json`` and, if it is asked for, the report.
-
-    Args:
-        config: the whole configuration.
-        name: of the model.
-        data: all frames, and the frames of each part.
-        out: output folder.
-        device: where to evaluate.
-    """
+    """Evaluate the best potential of a training, and write ``metrics.json`` and, if it is asked for, the report."""
     folder = out / config.folder_name(name)
     potential = load_potential(folder, device)
     best = potential.spec["epoch"]
@@ -35,8 +30,7 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
     evaluation = None
     if config.Trainer.report:
         with _training_kept(name, out):
-            fields, batch_size = compared_fields(config, name, potential), config.Trainer.batch_size
-            evaluation = collect(potential, data.dataset, data.parts, fields, batch_size, config.Metrics)
+            evaluation = evaluate_for_report(config, name, potential, data)
     known = {} if evaluation is None else {evaluation.part: evaluation.errors}
     metrics = final_metrics(config, name, potential, data, known)
     write_json(folder / METRICS, {"best_epoch": best, **metrics})
@@ -46,6 +40,14 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
             from pyg_nnp.training.report.make import make_report
 
             log.info("%s: the report is %s.", name, make_report(config, name, data, potential, evaluation, out))
+
+
+def evaluate_for_report(config: Config, name: str, potential: Potential, data: TrainingData) -> Evaluation:
+    """Evaluate a trained potential: all targets that it predicts, and ``Q`` where metrics or loss ask for it."""
+    asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
+    wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
+    fields = [field for field in COMPARED if field in wanted and field in potential.outputs]
+    return collect(potential, data.dataset, data.parts, fields, config.Trainer.batch_size, config.Metrics)
 
 
 @contextmanager

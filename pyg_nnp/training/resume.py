@@ -26,12 +26,7 @@ def begin_or_resume(
 ) -> TrainingState:
     """Return the state of a new training, or, where this is asked for, of the one in its folder, and log which.
 
-    Args:
-        potential: on the device to train on.
-        config: the whole configuration.
-        name: of the model.
-        data: all frames, and the frames of each part.
-        settings: the options.
+    The potential is on the device to train on.
 
     Raises:
         ConfigError: configuration or data changed.
@@ -67,12 +62,7 @@ def begin_or_resume(
 
 
 def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
-    """Restore a state from the file that it was saved in.
-
-    Args:
-        state: before the first step.
-        path: of the file.
-        place: name of the configuration in messages.
+    """Restore a state from the file that it was saved in; ``place`` is the name of the configuration in messages.
 
     Returns:
         What changed in the environment, and may change the last bits.

@@ -30,7 +30,7 @@ class Gradients:
         potential: in training mode when it is called.
         parameters: those that are to be moved.
         weights: of the loss.
-        max_norm: the gradients are scaled down to this norm of all of them together, if theirs is larger.
+        max_norm: the largest norm of all gradients together, which larger ones are scaled down to.
         lap: called at the end of each part of a step; None: the parts are not told apart.
     """
 
@@ -83,11 +83,11 @@ def _loss(parameters: Sequence[Tensor], weights: Weights, lap: Lap, predict: Pre
 def take_step(
     state: TrainingState, gradients: Gradients, frames: Tensor, batch: Batch, learning_rate: Callable[[int], float]
 ) -> None:
-    """Take one optimiser step.
+    """Take one optimiser step; a signal comes before or after it.
 
     Args:
-        state: moves to the next step; a signal comes before or after that.
-        gradients: of the potential of the state.
+        state: moves to the next step.
+        gradients: of its potential.
         frames: (G,) numbers of the frames in the data set.
         batch: these frames, on the device of the potential.
         learning_rate: as a function of the global step.

@@ -21,8 +21,7 @@ from pyg_nnp.config import config_from_dict
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
 from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
-from pyg_nnp.training.epoch import Epoch
-from pyg_nnp.training.records import HISTORY
+from pyg_nnp.training.records import HISTORY, Epoch
 from pyg_nnp.training.resume import restore_state
 from pyg_nnp.training.state import EarlyStopping, TrainingState
 

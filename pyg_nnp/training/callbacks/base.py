@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Concatenate, ParamSpec
 
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
 
 P = ParamSpec("P")

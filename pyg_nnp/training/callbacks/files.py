@@ -1,4 +1,4 @@
-"""Callbacks that write the files of a model's folder: its history, its best potential, its last state, its run."""
+"""Callbacks that write files: the best potential, the last state, the history, the run, and those of TensorBoard."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,7 @@ from pyg_nnp.potential.checkpoint import BEST, LAST, save_potential
 from pyg_nnp.runtime.files import write_json
 from pyg_nnp.runtime.logs import versions_by_name
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.epoch import Epoch
-from pyg_nnp.training.records import HISTORY, RUN, RunRecord, write_history
+from pyg_nnp.training.records import HISTORY, RUN, Epoch, RunRecord, write_history
 from pyg_nnp.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -81,15 +80,8 @@ class RunRecorder(Callback):
         self._started = datetime.now().isoformat(timespec="seconds")
         self._written = -1  # number of warnings
 
-    def on_next_epoch(self, state: TrainingState, epoch: Epoch) -> None:
+    def on_next_epoch(self, state: TrainingState, epoch: Epoch | None = None) -> None:
         """Write the record, the first time or after more warnings."""
-        self._write(state)
-
-    def on_interrupt(self, state: TrainingState) -> None:
-        """Write the record, the first time or after more warnings."""
-        self._write(state)
-
-    def _write(self, state: TrainingState) -> None:
         if self._written == len(self._warnings):
             return
         potential = state.potential
@@ -104,3 +96,43 @@ class RunRecorder(Callback):
         )
         write_json(self._path, asdict(record))
         self._written = len(record.warnings)
+
+    on_interrupt = on_next_epoch
+
+
+class TensorBoard(Callback):
+    """Logs epochs for TensorBoard: each number of a line of ``history.csv`` becomes a scalar.
+
+    Epochs that an earlier run logged, from the first one of this run on, are taken back, as a kill may have left more
+    of them than of the history. If nothing can be written any more, that is logged once, and the training goes on.
+
+    Args:
+        folder: of the event files; it is made at the first epoch.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._failed = folder, False
+        self._writer: Any = None
+
+    def on_epoch(self, state: TrainingState, epoch: Epoch) -> None:
+        """Log the numbers of the epoch."""
+        if self._failed:
+            return
+        try:
+            if self._writer is None:
+                # takes as long as PyTorch itself, so not when the package is imported
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = SummaryWriter(str(self._folder), purge_step=epoch.number)
+            for name, value in epoch.row().items():
+                if name != "epoch":
+                    self._writer.add_scalar(name, value, epoch.number)
+            self._writer.flush()
+        except OSError as error:
+            self._failed = True
+            log.warning("%s ends here, it cannot be written to any more: %s.", self._folder, error)
+
+    def on_end(self, state: TrainingState) -> None:
+        """Close the event files."""
+        if self._writer and not self._failed:
+            self._writer.close()

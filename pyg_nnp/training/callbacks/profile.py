@@ -11,7 +11,7 @@ from torch import nn
 from pyg_nnp.layers.force import Force
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
 
 log = logging.getLogger(__name__)

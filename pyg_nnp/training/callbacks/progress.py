@@ -10,8 +10,7 @@ from rich.progress import BarColumn, TextColumn
 
 from pyg_nnp.runtime.logs import progress_bar, time_columns
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.epoch import Epoch
-from pyg_nnp.training.records import HISTORY
+from pyg_nnp.training.records import HISTORY, Epoch
 from pyg_nnp.training.state import TrainingState
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from rich.console import Console
 from pyg_nnp.config import Config
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter, RunRecorder
+from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter, RunRecorder, TensorBoard
 from pyg_nnp.training.callbacks.profile import Profile
 from pyg_nnp.training.callbacks.progress import EpochProgress
-from pyg_nnp.training.callbacks.tensorboard import FOLDER, TensorBoard
+from pyg_nnp.training.records import TENSORBOARD
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Reporting:
             EpochProgress(self.console, name, config.Trainer.max_epochs, folder),
         ]
         if config.Trainer.tensorboard:
-            callbacks.append(TensorBoard(self.out / FOLDER / folder.name))
+            callbacks.append(TensorBoard(self.out / TENSORBOARD / folder.name))
         if self.profile:
             # the last, so that saving is a part of the epoch
             callbacks.append(Profile(potential, name))

@@ -10,9 +10,9 @@ from rich.progress import track
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyg_nnp.config import Config, Weights
+from pyg_nnp.config import Weights
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.fields import COMPARED, FIELDS
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import difference
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
@@ -25,19 +25,6 @@ MAX_POINTS = 200_000
 """Numbers of a field that a plot shows at most, about; of more, a random choice."""
 
 WORST = 10
-
-
-def compared_fields(config: Config, name: str, potential: Potential) -> list[str]:
-    """Return the fields whose errors are shown: all targets that are predicted, and ``Q`` where it is asked for.
-
-    Args:
-        config: the whole configuration.
-        name: of the model.
-        potential: the trained one.
-    """
-    asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
-    wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
-    return [field for field in COMPARED if field in wanted and field in potential.outputs]
 
 
 def collect(

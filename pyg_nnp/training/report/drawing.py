@@ -38,13 +38,13 @@ def with_unit(text: str, name: str, units: UnitNames) -> str:
 def panels(
     count: int, size: tuple[float, float] = _PANEL, left: float = 0.75, above: float = 0.0, below: float = 0.0
 ) -> Figure:
-    """Return a figure with some axes in rows of at most three, four in two rows of two.
+    """Return a figure with ``count`` axes in rows of at most three, four in two rows of two; all sizes are in inches.
 
     All margins are fixed, since matplotlib's own layouts take longer than all else that a report needs.
 
     Args:
         count: of axes.
-        size: of each with its margins [inches].
+        size: of each with its margins.
         left: margin for labels at the left of each.
         above: room above all.
         below: room below all.

@@ -16,18 +16,15 @@ from pyg_nnp.training.settings import TrainingData
 def make_report(
     config: Config, name: str, data: TrainingData, potential: Potential, evaluation: Evaluation, out: Path
 ) -> Path:
-    """Write ``report.html`` of a trained model, and its plots, into the model's folder.
+    """Write the report of a trained model and its plots into the model's folder, and return the path of the page.
 
     Args:
         config: that it was trained with.
         name: of the model.
-        data: that it was trained on, and the frames of each part.
+        data: that it was trained on.
         potential: the best one.
         evaluation: of it.
         out: output folder of the training.
-
-    Returns:
-        The path of the page.
 
     Raises:
         ConfigError: the place of the report is taken by something else.

@@ -103,15 +103,10 @@ def write_page(path: Path, kind: str, html: str) -> None:
 
 
 def write_plots(folder: Path, figures: Mapping[str, Figure], out: Path) -> dict[str, Picture]:
-    """Write figures into a folder, each under its title, and return them as pictures.
-
-    Args:
-        folder: it is made if it is not there.
-        figures: title -> figure.
-        out: output folder of the training, which the folder must be in.
+    """Write figures into a folder within the output folder, each under its title, and return them as pictures.
 
     Raises:
-        ConfigError: it is a link out of it.
+        ConfigError: the folder is a link out of the output folder.
         OSError: it cannot be written.
     """
     pictures = {title: Picture.of(figure) for title, figure in figures.items()}

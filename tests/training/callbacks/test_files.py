@@ -1,5 +1,7 @@
-"""``run.json``: what the last run that trained a model says of itself."""
+"""``run.json``, and epochs in TensorBoard's files, read back by TensorBoard."""
 
+import csv
+import importlib.util
 import json
 import logging
 from datetime import datetime
@@ -9,14 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from toy import toy_config
+from toy import toy_config, write_config
 from toy_training import interrupt, train_toy
 
 from pyg_nnp import build_potential
+from pyg_nnp.commands import cli
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.training import step
-from pyg_nnp.training.callbacks.files import RunRecorder
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.callbacks.files import RunRecorder, TensorBoard
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
 
 
@@ -75,3 +78,62 @@ def test_no_handler_is_left(folder: Path) -> None:
     before = logging.getLogger("pyg_nnp").handlers[:]
     train_toy("out", Trainer__max_epochs=1)
     assert logging.getLogger("pyg_nnp").handlers == before
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = events.EventAccumulator(str(folder))
+    found.Reload()
+    return {name: {event.step: event.value for event in found.Scalars(name)} for name in found.Tags()["scalars"]}
+
+
+def history(path: Path) -> dict[str, dict[int, float]]:
+    with path.open() as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    return {name: {int(row["epoch"]): float(row[name]) for row in rows} for name in rows[0] if name != "epoch"}
+
+
+def test_scalars_are_those_of_the_history(folder: Path) -> None:
+    write_config(folder, toy_config(Trainer__tensorboard=True))
+    assert cli.main(["train", "train.yaml"]) == 0
+    logged, written = scalars(folder / "tensorboard/FF01-SchNet"), history(folder / "FF01-SchNet/history.csv")
+    assert logged.keys() == written.keys()
+    for name, values in written.items():
+        assert logged[name] == pytest.approx(values, rel=1e-6), name
+
+
+def test_epochs_that_come_again_after_a_kill_take_the_place_of_the_first(tmp_path: Path) -> None:
+    config = config_from_dict(toy_config())
+    state = TrainingState.begin(build_potential(config, "FF01"), config.Trainer, {"training": torch.arange(12)})
+    for numbers, loss in (((1, 2, 3), 1.0), ((3, 4), 2.0)):
+        board = TensorBoard(tmp_path)
+        for number in numbers:
+            board.on_epoch(state, Epoch(number, loss, 0.1))
+        board.on_end(state)
+    assert scalars(tmp_path)["training_loss"] == {1: 1.0, 2: 1.0, 3: 2.0, 4: 2.0}
+
+
+def test_a_training_may_go_on_with_and_without(folder: Path) -> None:
+    """It changes nothing of the result, so it is not among what resuming compares."""
+    write_config(folder)
+    assert cli.main(["train", "train.yaml"]) == 0
+    assert not (folder / "tensorboard").exists()
+    write_config(folder, toy_config(Trainer__tensorboard=True, Trainer__report=False))
+    assert cli.main(["train", "train.yaml", "--resume"]) == 0
+
+
+def test_missing_package(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("pyg_nnp.training.start.find_spec", lambda name: None if name == "tensorboard" else real(name))
+    write_config(folder, toy_config(Trainer__tensorboard=True))
+    assert cli.main(["train", "train.yaml"]) == 2
+    assert r"Trainer.tensorboard: the package tensorboard is not installed" in capsys.readouterr().err
+    assert not (folder / "FF01-SchNet").exists()
+
+
+def test_training_goes_on_where_nothing_can_be_logged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "tensorboard").write_text("a file where the folder has to be")
+    write_config(folder, toy_config(Trainer__tensorboard=True))
+    assert cli.main(["train", "train.yaml"]) == 0
+    assert capsys.readouterr().err.count("cannot be written to any more") == 1
+    assert (folder / "FF01-SchNet/metrics.json").exists()

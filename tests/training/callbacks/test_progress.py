@@ -12,7 +12,7 @@ from toy_training import run_toy
 from pyg_nnp import build_potential
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.training.callbacks import progress
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
 
 

@@ -1,16 +1,19 @@
-"""The output folder of a run: checks before anything is written to it, and its configuration."""
+"""The start of a run: its models built, its output folder checked and made, its configuration saved."""
 
 import logging
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from pyg_nnp.config import Config, dump_config
-from pyg_nnp.errors import ConfigError
-from pyg_nnp.potential.description import BEST, LAST
+from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.potential.build import build_potential
+from pyg_nnp.potential.checkpoint import BEST, LAST, start_from
+from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import write_durably
-from pyg_nnp.training.callbacks.tensorboard import FOLDER
-from pyg_nnp.training.records import HISTORY
+from pyg_nnp.training.records import HISTORY, TENSORBOARD
 
 log = logging.getLogger(__name__)
 
@@ -20,25 +23,64 @@ def active_models(config: Config) -> list[str]:
     return [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
 
 
-def check_tensorboard(config: Config) -> None:
-    """Refuse to log for TensorBoard where it is not installed.
+@dataclass(frozen=True)
+class InitialModel:
+    """A potential before its training, with random parameters or those of a trained one.
+
+    Attributes:
+        name: of the model.
+        potential: its potential.
+        origin: lines for the log, which layers have the parameters of a trained potential.
+    """
+
+    name: str
+    potential: Potential
+    origin: Sequence[str] = ()
+
+
+def initial_models(config: Config, out: Path) -> dict[str, InitialModel]:
+    """Return the models that are to be trained, by name, and refuse all mistakes that can be known without data.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the configuration of a model is not right, its folder has a trained potential or is a file, or
+            TensorBoard is asked for and not installed.
+        FieldError: its layers do not fit together.
     """
     if config.Trainer.tensorboard and find_spec("tensorboard") is None:
         raise ConfigError(
             f"{config.source}: Trainer.tensorboard: the package tensorboard is not installed. Install it with "
             "pip install 'pyg-nnp[tensorboard]', or set this to false."
         )
+    models = {}
+    # all of them, so that a mistake in the last one does not show after the first was trained for days
+    for name in active_models(config):
+        models[name] = _initial_model(config, name, out)
+        _check_not_trained(config, name, out)
+    return models
 
 
-def check_not_trained(config: Config, name: str, out: Path) -> None:
-    """Refuse to write over a potential that somebody may have waited days for.
+def _initial_model(config: Config, name: str, out: Path) -> InitialModel:
+    """Build a potential, with the parameters of a trained one where the configuration names it."""
+    potential = build_potential(config, name)
+    pretrained = config.Modelhub.internal_FFs[name].pretrained
+    # a training that is resumed has its own parameters, and the other model may be gone by then
+    is_resumed = config.Trainer.resume and (out / config.folder_name(name) / LAST).exists()
+    if pretrained is None or is_resumed:
+        return InitialModel(name, potential)
+    try:
+        taken, left = start_from(potential, pretrained)
+    except DataError as error:
+        raise ConfigError(f"{config.source}: Modelhub.{name}.pretrained: {error}") from error
+    rest = ", ".join(left) or "none"
+    origin = (
+        f"{name}: parameters taken from {pretrained}: {', '.join(taken)}.",
+        f"{name}: parameters not taken, since there are none of these shapes: {rest}.",
+    )
+    return InitialModel(name, potential, origin)
 
-    Raises:
-        ConfigError: the folder of the model has one, or is a file.
-    """
+
+def _check_not_trained(config: Config, name: str, out: Path) -> None:
+    """Refuse to write over a potential that somebody may have waited days for."""
     folder = out / config.folder_name(name)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: this is a file, where the folder of {name} has to be. Move it away.")
@@ -66,7 +108,7 @@ def make_folder(config: Config, out: Path) -> None:
     if not os.access(out, os.W_OK):
         raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
     models = [out / config.folder_name(name) for name in active_models(config)]
-    for place in (*models, out / "logs", out / FOLDER, *out.glob("processed_dataset_*")):
+    for place in (*models, out / "logs", out / TENSORBOARD, *out.glob("processed_dataset_*")):
         target = Path(os.path.realpath(place))
         if not target.is_relative_to(os.path.realpath(out)):
             raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")
