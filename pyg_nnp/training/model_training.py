@@ -9,6 +9,7 @@ import torch
 
 from pyg_nnp.config import Config
 from pyg_nnp.errors import TrainingError
+from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import locked_folder
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.fit import fit
@@ -16,13 +17,12 @@ from pyg_nnp.training.preparation import prepare_potential
 from pyg_nnp.training.results import write_results
 from pyg_nnp.training.resume import begin_or_resume, check_best
 from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.start import InitialModel
 
 log = logging.getLogger(__name__)
 
 
 def train_model(
-    config: Config, model: InitialModel, data: TrainingData, device: torch.device, reporting: Reporting
+    config: Config, name: str, potential: Potential, data: TrainingData, device: torch.device, reporting: Reporting
 ) -> None:
     """Train one model on a device, and write its metrics and its report.
 
@@ -31,11 +31,9 @@ def train_model(
         ConfigError: it cannot be resumed since configuration or data changed.
         DataError: it cannot be resumed since what was saved is damaged.
     """
-    name, potential, trainer = model.name, model.potential, config.Trainer
-    configured, folder = config.Modelhub.internal_FFs[name], reporting.out / config.folder_name(name)
+    trainer, configured = config.Trainer, config.Modelhub.internal_FFs[name]
+    folder = reporting.out / config.folder_name(name)
     settings = TrainingSettings(trainer, configured.loss, config.Metrics, folder, config.source)
-    for line in model.origin:
-        log.info("%s", line)
     prepare_potential(potential, config, name, data)
     potential.to(device)
     count = sum(parameter.numel() for parameter in potential.parameters())

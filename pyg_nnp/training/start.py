@@ -2,8 +2,6 @@
 
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,23 +21,13 @@ def active_models(config: Config) -> list[str]:
     return [name for name, model in config.Modelhub.internal_FFs.items() if model.active]
 
 
-@dataclass(frozen=True)
-class InitialModel:
-    """A potential before its training, with random parameters or those of a trained one.
+def initial_potentials(config: Config, out: Path) -> tuple[dict[str, Potential], list[str]]:
+    """Return the potentials that are to be trained, and lines for the log: where their parameters are from.
 
-    Attributes:
-        name: of the model.
-        potential: its potential.
-        origin: lines for the log, which layers have the parameters of a trained potential.
-    """
+    All mistakes that can be known without data are refused.
 
-    name: str
-    potential: Potential
-    origin: Sequence[str] = ()
-
-
-def initial_models(config: Config, out: Path) -> dict[str, InitialModel]:
-    """Return the models that are to be trained, by name, and refuse all mistakes that can be known without data.
+    Returns:
+        name -> potential, with random parameters or, where the configuration names a trained one, its parameters.
 
     Raises:
         ConfigError: the configuration of a model is not right, its folder has a trained potential or is a file, or
@@ -51,32 +39,25 @@ def initial_models(config: Config, out: Path) -> dict[str, InitialModel]:
             f"{config.source}: Trainer.tensorboard: the package tensorboard is not installed. Install it with "
             "pip install 'pyg-nnp[tensorboard]', or set this to false."
         )
-    models = {}
+    potentials, lines = {}, []
     # all of them, so that a mistake in the last one does not show after the first was trained for days
     for name in active_models(config):
-        models[name] = _initial_model(config, name, out)
+        potentials[name] = build_potential(config, name)
+        pretrained = config.Modelhub.internal_FFs[name].pretrained
+        # a training that is resumed has its own parameters, and the other model may be gone by then
+        is_resumed = config.Trainer.resume and (out / config.folder_name(name) / LAST).exists()
+        if pretrained is not None and not is_resumed:
+            try:
+                taken, left = start_from(potentials[name], pretrained)
+            except DataError as error:
+                raise ConfigError(f"{config.source}: Modelhub.{name}.pretrained: {error}") from error
+            rest = ", ".join(left) or "none"
+            lines += [
+                f"{name}: parameters taken from {pretrained}: {', '.join(taken)}.",
+                f"{name}: parameters not taken, since there are none of these shapes: {rest}.",
+            ]
         _check_not_trained(config, name, out)
-    return models
-
-
-def _initial_model(config: Config, name: str, out: Path) -> InitialModel:
-    """Build a potential, with the parameters of a trained one where the configuration names it."""
-    potential = build_potential(config, name)
-    pretrained = config.Modelhub.internal_FFs[name].pretrained
-    # a training that is resumed has its own parameters, and the other model may be gone by then
-    is_resumed = config.Trainer.resume and (out / config.folder_name(name) / LAST).exists()
-    if pretrained is None or is_resumed:
-        return InitialModel(name, potential)
-    try:
-        taken, left = start_from(potential, pretrained)
-    except DataError as error:
-        raise ConfigError(f"{config.source}: Modelhub.{name}.pretrained: {error}") from error
-    rest = ", ".join(left) or "none"
-    origin = (
-        f"{name}: parameters taken from {pretrained}: {', '.join(taken)}.",
-        f"{name}: parameters not taken, since there are none of these shapes: {rest}.",
-    )
-    return InitialModel(name, potential, origin)
+    return potentials, lines
 
 
 def _check_not_trained(config: Config, name: str, out: Path) -> None:

@@ -1,18 +1,28 @@
-"""The callbacks of the command ``train``."""
+"""The callbacks of the command ``train``, among them its progress bar and the epochs' lines in its log."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from time import perf_counter
 
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn
 
 from pyg_nnp.config import Config
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime.logs import progress_bar, time_columns
 from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter, RunRecorder, TensorBoard
 from pyg_nnp.training.callbacks.profile import Profile
-from pyg_nnp.training.callbacks.progress import EpochProgress
-from pyg_nnp.training.records import TENSORBOARD
+from pyg_nnp.training.records import HISTORY, TENSORBOARD, Epoch
+from pyg_nnp.training.state import TrainingState
+
+log = logging.getLogger(__name__)
+
+_TIMED = 4
+"""Number of epochs after which the remaining time is logged."""
 
 
 @dataclass(frozen=True)
@@ -46,3 +56,66 @@ class Reporting:
             # the last, so that saving is a part of the epoch
             callbacks.append(Profile(potential, name))
         return callbacks
+
+
+class EpochProgress(Callback):
+    """Shows the progress bar of a training, and writes the epochs' lines into the log file.
+
+    Args:
+        console: where the bar is shown, if it is a terminal.
+        name: of the model.
+        max_epochs: the planned number of epochs.
+        folder: of the model.
+    """
+
+    def __init__(self, console: Console, name: str, max_epochs: int, folder: Path) -> None:
+        self._name, self._max_epochs, self._folder = name, max_epochs, folder
+        self._bar = progress_bar(
+            console,
+            TextColumn("{task.description} epoch"),
+            TextColumn("{task.fields[epoch]}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[state]}"),
+            *time_columns(),
+        )
+        self._ends: list[float] = []  # of the first epochs of this run
+        self._task = self._bar.add_task(name, total=None, epoch=f"0/{max_epochs}", state="")
+
+    def on_begin(self, state: TrainingState) -> None:
+        """Show the bar, as far as the training is already, or say where the epochs are written."""
+        if not self._bar.console.is_terminal:
+            log.info("%s: epoch by epoch: %s.", self._name, self._folder / HISTORY)
+        self._bar.update(self._task, total=self._max_epochs * state.steps_per_epoch, completed=state.global_step)
+        self._bar.start()
+
+    def on_step(self, state: TrainingState) -> None:
+        """Move the bar on."""
+        self._bar.update(self._task, completed=state.global_step)
+
+    def on_epoch(self, state: TrainingState, epoch: Epoch) -> None:
+        """Log the results of the epoch, and show what fits beside the times in a terminal of 100 columns."""
+        best = state.early_stopping
+        text = f"loss {epoch.loss:.4g}"
+        if epoch.score is not None:
+            text += f"  score {epoch.score:.4g} (best {best.score:.4g})"
+        self._bar.update(self._task, epoch=f"{epoch.number}/{self._max_epochs}", state=text)
+        line = "  ".join(f"{name} {value:.6g}" for name, value in epoch.row().items())
+        if best.patience is not None:
+            line += f"  patience {epoch.number - best.epoch}/{best.patience}"
+        log.debug("%s", line)
+        if len(self._ends) < _TIMED:
+            self._ends.append(perf_counter())
+            if len(self._ends) == _TIMED:
+                self._log_time(self._max_epochs - epoch.number)
+
+    def on_end(self, state: TrainingState) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+    def _log_time(self, left: int) -> None:
+        """Log how long the epochs that are left will take, where no progress bar shows it."""
+        # the first one compiles
+        seconds = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
+        if left and not self._bar.console.is_terminal:
+            time = timedelta(seconds=round(seconds * left))
+            log.info("%s: %.2g s an epoch, %s for the %d epochs that remain.", self._name, seconds, time, left)
