@@ -42,8 +42,7 @@ from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
 from pyg_nnp.training.fit import fit
 from pyg_nnp.training.records import Epoch
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 
 ALONE = 3  # steps and evaluations alone after each epoch
 

@@ -15,14 +15,11 @@ log = logging.getLogger(__name__)
 
 
 def check(config: Config, out: Path) -> int:
-    """Read and split the data of a configuration and say what seems to be wrong; nothing is trained.
+    """Read and split the data of a configuration, say what seems to be wrong, and return the number of warnings.
 
     Args:
         config: from :func:`pyg_nnp.load_config`.
         out: folder that gets the processed data and a log.
-
-    Returns:
-        The number of warnings.
 
     Raises:
         ConfigError: something in the configuration is not right.

@@ -104,11 +104,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Returns:
-        0, or 1 after warnings of ``check``, 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
-    """
+    """Run a command: 0, 1 after warnings of ``check``, 2 after a mistake of the user, 130 or 143 after a signal."""
     options = parser().parse_args(arguments)
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))

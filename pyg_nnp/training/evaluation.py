@@ -13,7 +13,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch
 from pyg_nnp.training.metrics import Errors, MetricSums, weighted_sum
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,7 @@ from pyg_nnp.training.evaluation import evaluate_frames
 from pyg_nnp.training.metrics import weighted_sum
 from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.schedule import lr_schedule
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 from pyg_nnp.training.step import Gradients, take_step
 
 log = logging.getLogger(__name__)
@@ -29,10 +28,9 @@ def fit(
 
     Args:
         state: new, or that of a training that is resumed; it is changed.
-        data: all frames, and which of them are for training and validation.
+        data: of which the training and validation parts are used.
         settings: the options.
-        callbacks: they must not change the state. Without :class:`pyg_nnp.training.callbacks.files.Checkpoints` nothing
-            is saved.
+        callbacks: they must not change the state. Only :class:`pyg_nnp.training.callbacks.files.Checkpoints` saves it.
 
     Raises:
         TrainingError: the loss, a gradient, or every score, is not finite.
@@ -84,7 +82,7 @@ def train_epoch(
 
     Args:
         state: moves on with each step, so that it can be saved after any.
-        data: all frames, and which of them are for training.
+        data: of which the training part is used.
         batch_size: frames of a step.
         gradients: of the potential of the state.
         learning_rate: as a function of the global step, counted from 0.

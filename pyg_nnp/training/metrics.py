@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
@@ -12,9 +12,6 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import Weights
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import difference
-
-if TYPE_CHECKING:
-    from torchmetrics import Metric
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
@@ -31,8 +28,18 @@ class _Sums:
     """Errors of some kinds of numbers that belong together."""
 
     def __init__(self, device: torch.device, kinds: Iterable[str]) -> None:
+        # it takes longer to import than PyTorch, and most commands need no errors
+        from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError, Metric
+
+        known: dict[str, Callable[[], Metric]] = {
+            "rmse": partial(MeanSquaredError, squared=False),
+            "mse": MeanSquaredError,
+            "mae": MeanAbsoluteError,
+            # a prediction that is not a number makes all of them so
+            "max": partial(MaxMetric, nan_strategy="disable"),
+        }
         self.count = 0
-        self._metrics = {kind: _metric(kind, device) for kind in kinds}
+        self._metrics = {kind: known[kind]().set_dtype(torch.float64).to(device) for kind in kinds}
 
     def update(self, error: Tensor) -> None:
         self.count += error.numel()
@@ -42,20 +49,6 @@ class _Sums:
 
     def errors(self) -> dict[str, float]:
         return {kind: float(metric.compute()) for kind, metric in self._metrics.items()}
-
-
-def _metric(kind: str, device: torch.device) -> "Metric":
-    # it takes longer to import than PyTorch, and most commands need no errors
-    from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError
-
-    known: dict[str, Callable[[], Metric]] = {
-        "rmse": lambda: MeanSquaredError(squared=False),
-        "mse": MeanSquaredError,
-        "mae": MeanAbsoluteError,
-        # a prediction that is not a number makes all of them so
-        "max": lambda: MaxMetric(nan_strategy="disable"),
-    }
-    return known[kind]().set_dtype(torch.float64).to(device)
 
 
 def _error(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> Tensor:

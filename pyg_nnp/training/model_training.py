@@ -16,7 +16,7 @@ from pyg_nnp.training.fit import fit
 from pyg_nnp.training.preparation import prepare_potential
 from pyg_nnp.training.results import write_results
 from pyg_nnp.training.resume import begin_or_resume, check_best
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
+from pyg_nnp.training.state import TrainingData, TrainingSettings
 
 log = logging.getLogger(__name__)
 

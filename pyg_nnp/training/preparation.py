@@ -13,7 +13,7 @@ from pyg_nnp.diagnostics.checks import run_checks
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.potential.domain import TrainingDomain
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from pyg_nnp.config import Config
-from pyg_nnp.fields import COMPARED
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import write_json
@@ -16,7 +15,7 @@ from pyg_nnp.training.evaluation import final_metrics
 from pyg_nnp.training.records import METRICS
 from pyg_nnp.training.report.collect import collect
 from pyg_nnp.training.report.types import Evaluation
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +42,10 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
 
 
 def evaluate_for_report(config: Config, name: str, potential: Potential, data: TrainingData) -> Evaluation:
-    """Evaluate a trained potential: all targets that it predicts, and ``Q`` where metrics or loss ask for it."""
+    """Evaluate a trained potential: all targets, and ``Q`` where metrics or loss ask for it."""
     asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
     wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
-    fields = [field for field in COMPARED if field in wanted and field in potential.outputs]
-    return collect(potential, data.dataset, data.parts, fields, config.Trainer.batch_size, config.Metrics)
+    return collect(potential, data.dataset, data.parts, wanted, config.Trainer.batch_size, config.Metrics)
 
 
 @contextmanager

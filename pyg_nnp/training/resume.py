@@ -11,10 +11,8 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite
-from pyg_nnp.training.environment import changes, environment
 from pyg_nnp.training.records import HISTORY, epochs_before
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import EarlyStopping, TrainingState
+from pyg_nnp.training.state import EarlyStopping, TrainingData, TrainingSettings, TrainingState, changes, environment
 
 log = logging.getLogger(__name__)
 

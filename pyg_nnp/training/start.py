@@ -22,12 +22,9 @@ def active_models(config: Config) -> list[str]:
 
 
 def initial_potentials(config: Config, out: Path) -> tuple[dict[str, Potential], list[str]]:
-    """Return the potentials that are to be trained, and lines for the log: where their parameters are from.
+    """Return the potentials that are to be trained, by name, and lines for the log: where their parameters are from.
 
     All mistakes that can be known without data are refused.
-
-    Returns:
-        name -> potential, with random parameters or, where the configuration names a trained one, its parameters.
 
     Raises:
         ConfigError: the configuration of a model is not right, its folder has a trained potential or is a file, or

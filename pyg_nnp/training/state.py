@@ -1,9 +1,14 @@
-"""The whole state of a training: saved so that a resumed run ends with the same bits as one that was never stopped."""
+"""Data, options and state of a training.
+
+The state is saved, so that a resumed run ends with the same bits as one that was never stopped.
+"""
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +16,38 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from pyg_nnp.config import Trainer
+from pyg_nnp.config import Trainer, Weights
+from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.training.environment import environment
 
 _OPTIMIZER = "training.optimizer."
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All frames, and name -> (n,) frames of each part; ``training`` and, if it is there, ``validation`` are used."""
+
+    dataset: MoleculeDataset
+    parts: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The options of a training.
+
+    Attributes:
+        trainer: how to train.
+        loss: weights of the loss.
+        metrics: weights of the score.
+        folder: of the model: where ``best.safetensors``, ``last.safetensors`` and ``history.csv`` go.
+        place: name of the configuration in messages.
+    """
+
+    trainer: Trainer
+    loss: Weights
+    metrics: Weights
+    folder: Path
+    place: str = "configuration"
 
 
 @dataclass
@@ -152,8 +184,8 @@ class TrainingState:
         self.early_stopping.epoch, self.early_stopping.sha256 = best["epoch"], best.get("sha256")
         self.early_stopping.score = math.inf if best["score"] is None else best["score"]
         self.order = tensors["training.order"]
-        version, numbers, gauss = saved["random"]["python"]
-        random.setstate((version, tuple(numbers), gauss))
+        release, numbers, gauss = saved["random"]["python"]
+        random.setstate((release, tuple(numbers), gauss))
         np.random.set_state(saved["random"]["numpy"])
         torch.set_rng_state(tensors["training.random"])
         if "training.random_cuda" in tensors and torch.cuda.is_available():
@@ -178,3 +210,22 @@ def _random_states(device: torch.device) -> tuple[dict[str, Any], dict[str, Tens
     if device.type == "cuda":
         tensors["training.random_cuda"] = torch.cuda.get_rng_state(device)
     return known, tensors
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return device, threads and versions, which the last bits of results depend on."""
+    return {
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "pyg-nnp": version("pyg-nnp"),
+        "torch": torch.__version__,
+    }
+
+
+def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Yield a message for each value that changed between two nested dicts."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in {**before, **now}:
+            yield from changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif before != now:
+        yield f"{key} was {before} and is {now}"

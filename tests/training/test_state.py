@@ -21,7 +21,7 @@ import pyg_nnp
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
 from pyg_nnp.runtime.signals import Stopped, stoppable
-from pyg_nnp.training import epoch, evaluation, fit, results
+from pyg_nnp.training import evaluation, fit, records, results
 from pyg_nnp.training.callbacks import files
 from pyg_nnp.training.records import HISTORY
 from pyg_nnp.training.state import EarlyStopping, TrainingState
@@ -35,7 +35,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "forward of the first step of an epoch": (pyg_nnp.training.step, "weighted_loss", 4),
     "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
     "validation": (evaluation, "evaluate", 2),
-    "end of an epoch": (epoch.Epoch, "validated", 2),
+    "end of an epoch": (records.Epoch, "validated", 2),
     "after the best was saved": (files, "write_history", 2),
     "last step of all": (pyg_nnp.training.step, "weighted_loss", 3 * STEPS),
     "after all": (results, "final_metrics", 1),
@@ -116,7 +116,7 @@ def test_a_score_that_is_not_finite_is_no_improvement() -> None:
 def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of the first run counts in the second."""
     changes = {"Trainer__patience": 2, "Trainer__max_epochs": 9, "Trainer__learning_rate": 1e-12}
-    monkeypatch.setattr(epoch, "weighted_sum", lambda errors, weights: 1.0)
+    monkeypatch.setattr(records, "weighted_sum", lambda errors, weights: 1.0)
     expected = train_toy("whole", **changes)
     with monkeypatch.context() as patch:
         interrupt(patch, evaluation, "evaluate", 3)
@@ -404,19 +404,19 @@ def test_seconds_of_an_epoch_are_those_of_all_runs(folder: Path, monkeypatch: py
 def test_trainings_of_the_version_before_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the state nor the history has seconds, and there is no run.json."""
     expected = train_toy("whole")
-    to_saved, row = TrainingState.to_saved, epoch.Epoch.row
+    to_saved, row = TrainingState.to_saved, records.Epoch.row
 
     def to_saved_before(state: TrainingState) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         saved, tensors = to_saved(state)
         del saved["seconds"]
         return saved, tensors
 
-    def row_before(found: epoch.Epoch) -> dict[str, float]:
+    def row_before(found: records.Epoch) -> dict[str, float]:
         return {name: value for name, value in row(found).items() if name != "seconds"}
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingState, "to_saved", to_saved_before)
-        patch.setattr(epoch.Epoch, "row", row_before)
+        patch.setattr(records.Epoch, "row", row_before)
         interrupt(patch, pyg_nnp.training.step, "weighted_loss", STEPS + 2)
         with pytest.raises(KeyboardInterrupt):
             train_toy("out")

@@ -68,12 +68,7 @@ class HistoryWriter(Callback):
 
 
 class RunRecorder(Callback):
-    """Writes ``run.json`` beside the saved states, and again when there are more warnings.
-
-    Args:
-        folder: of the model.
-        warnings: of the run, a list that grows.
-    """
+    """Writes ``run.json`` beside the saved states, and again when there are more ``warnings``, a list that grows."""
 
     def __init__(self, folder: Path, warnings: Sequence[str]) -> None:
         self._path, self._warnings = folder / RUN, warnings
@@ -105,9 +100,6 @@ class TensorBoard(Callback):
 
     Epochs that an earlier run logged, from the first one of this run on, are taken back, as a kill may have left more
     of them than of the history. If nothing can be written any more, that is logged once, and the training goes on.
-
-    Args:
-        folder: of the event files; it is made at the first epoch.
     """
 
     def __init__(self, folder: Path) -> None:

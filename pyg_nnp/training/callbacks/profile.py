@@ -22,11 +22,8 @@ PARTS = ("data", "forward", "forces", "backward", "optimiser", "validation", "re
 class Profile(Callback):
     """Measures the parts of each epoch, and logs a table of them at the end of the run, however it ended.
 
-    A GPU is waited for at the end of each part, so that an epoch takes longer than without.
-
-    Args:
-        potential: on the device to train on; its forces are timed from now on, by hooks.
-        name: of the model, for the log.
+    A GPU is waited for at the end of each part, so that an epoch takes longer than without. The forces of the potential
+    are timed by hooks from now on.
 
     Attributes:
         epochs: part -> seconds, for each epoch that is over.

@@ -59,14 +59,7 @@ class Reporting:
 
 
 class EpochProgress(Callback):
-    """Shows the progress bar of a training, and writes the epochs' lines into the log file.
-
-    Args:
-        console: where the bar is shown, if it is a terminal.
-        name: of the model.
-        max_epochs: the planned number of epochs.
-        folder: of the model.
-    """
+    """Shows the progress bar of a training in a terminal, and writes the epochs' lines into the log file."""
 
     def __init__(self, console: Console, name: str, max_epochs: int, folder: Path) -> None:
         self._name, self._max_epochs, self._folder = name, max_epochs, folder

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Weights
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.functional.difference import difference
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
@@ -31,7 +31,7 @@ def collect(
     potential: Potential,
     dataset: MoleculeDataset,
     parts: Mapping[str, Tensor],
-    fields: Sequence[str],
+    wanted: Sequence[str],
     batch_size: int,
     *weights: Weights,
 ) -> Evaluation:
@@ -43,10 +43,11 @@ def collect(
         potential: in evaluation mode.
         dataset: all frames.
         parts: the frames of each part.
-        fields: to be compared; the potential predicts them, the data set has them.
+        wanted: fields of the data set to be compared, as far as the potential predicts them.
         batch_size: frames to evaluate at once, at least.
-        weights: the kinds and fields that these have are the ``errors`` of the evaluation.
+        weights: the kinds and fields of the ``errors`` of the evaluation.
     """
+    fields = [name for name in COMPARED if name in wanted and name in potential.outputs]
     part = next(part for part in ("test", "validation", "training") if part in parts)
     frames = parts[part]
     atoms = sum(int(block["N"].sum()) for block in dataset.blocks(["N"], frames))

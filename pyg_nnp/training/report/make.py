@@ -10,7 +10,7 @@ from pyg_nnp.training.report.page import REPORT, render, write_page, write_plots
 from pyg_nnp.training.report.sample import sample
 from pyg_nnp.training.report.scene import scene
 from pyg_nnp.training.report.types import Evaluation
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 
 def make_report(
@@ -18,13 +18,7 @@ def make_report(
 ) -> Path:
     """Write the report of a trained model and its plots into the model's folder, and return the path of the page.
 
-    Args:
-        config: that it was trained with.
-        name: of the model.
-        data: that it was trained on.
-        potential: the best one.
-        evaluation: of it.
-        out: output folder of the training.
+    The potential is the best one, evaluated by :func:`pyg_nnp.training.results.evaluate_for_report`.
 
     Raises:
         ConfigError: the place of the report is taken by something else.

@@ -27,13 +27,8 @@ _HEAD = 1000  # bytes, within which the mark stands
 
 def render(kind: str, **values: Any) -> str:
     """Fill in the variables of the template of a kind of page, ``report`` or ``comparison``; text is escaped."""
-    environment = Environment(
-        loader=PackageLoader("pyg_nnp.training.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader, strict = PackageLoader("pyg_nnp.training.report"), StrictUndefined
+    environment = Environment(loader=loader, undefined=strict, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "subscripts": subscripts, "formula": formula}
     environment.globals |= {
         "fields": FIELDS,
