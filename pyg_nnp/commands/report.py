@@ -15,11 +15,10 @@ from pyg_nnp.training.start import make_folder
 
 
 def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:
-    """Make the reports of the models of one training again, or compare several trainings, and return the pages.
+    """Make the reports of one training again, or a ``page`` that compares several, from their output folders.
 
-    Args:
-        outs: output folders of trainings.
-        page: where the comparison goes; None: ``comparison.html`` in the working directory.
+    Returns:
+        The pages that were written; a comparison without a name is ``comparison.html`` in the working directory.
 
     Raises:
         ConfigError: the place of a page is taken by something else.

@@ -59,45 +59,32 @@ class MetricSums:
     """Errors of the kinds and fields that ``weights`` have, over batches that come one by one, however they are cut."""
 
     def __init__(self, device: torch.device, *weights: Weights) -> None:
-        self._wanted = sorted({(kind, name) for group in weights for kind, fields in group.items() for name in fields})
-        kinds: dict[str, list[str]] = {}
-        for kind, name in self._wanted:
-            kinds.setdefault(name, []).append(kind)
-        self._sums = {name: _Sums(device, of_field) for name, of_field in kinds.items()}
+        wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
+        self._sums = {key: _Sums(device, key[:1]) for key in sorted(wanted)}
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
         """Add a batch with true values, and the predictions for it."""
-        for name, sums in self._sums.items():
+        for (_, name), sums in self._sums.items():
             sums.update(_error(predicted, batch, name))
 
     def errors(self) -> Errors:
         """Return the errors so far, in the units of the data."""
-        found = {name: sums.errors() for name, sums in self._sums.items()}
         errors: Errors = {}
-        for kind, name in self._wanted:
-            errors.setdefault(kind, {})[name] = found[name][kind]
+        for (kind, name), sums in self._sums.items():
+            errors.setdefault(kind, {})[name] = sums.errors()[kind]
         return errors
 
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """Errors of a field, in the units of the data.
+    """Errors of a field, in the units of the data."""
 
-    Attributes:
-        field: standard name.
-        of: ``all``; ``per atom``, for energies divided by the number of atoms; or the symbol of an element.
-        count: numbers that were compared.
-        mae: mean absolute error.
-        rmse: root of the mean squared error.
-        max: largest absolute error.
-    """
-
-    field: str
-    of: str
-    count: int
-    mae: float
-    rmse: float
-    max: float
+    field: str  # standard name
+    of: str  # all; per atom, for energies divided by the number of atoms; or the symbol of an element
+    count: int  # numbers that were compared
+    mae: float  # mean absolute error
+    rmse: float  # root of the mean squared error
+    max: float  # largest absolute error
 
 
 class ErrorTable:
@@ -121,9 +108,6 @@ class ErrorTable:
 
     def rows(self) -> list[ErrorRow]:
         """Return the errors so far: field by field, first those of all numbers, then element by element."""
-
-        def place(key: tuple[str, str]) -> tuple[int, int]:
-            return self.fields.index(key[0]), atomic_numbers.get(key[1], 0)
-
-        found = [(*key, self._sums[key]) for key in sorted(self._sums, key=place)]
+        keys = sorted(self._sums, key=lambda key: (self.fields.index(key[0]), atomic_numbers.get(key[1], 0)))
+        found = [(*key, self._sums[key]) for key in keys]
         return [ErrorRow(name, of, sums.count, **sums.errors()) for name, of, sums in found]

@@ -23,25 +23,15 @@ TENSORBOARD = "tensorboard"
 
 @dataclass(frozen=True)
 class Epoch:
-    """The results of one epoch.
+    """The results of one epoch."""
 
-    Attributes:
-        number: counted from 1.
-        loss: mean training loss over the frames of the epoch.
-        learning_rate: of its last step.
-        validation_loss: the loss over the whole validation part, if there is one.
-        score: the weighted sum of the metrics on it.
-        errors: those metrics.
-        seconds: wall time from the end of the epoch before, or from the beginning, without breaks between runs [s].
-    """
-
-    number: int
-    loss: float
-    learning_rate: float
-    validation_loss: float | None = None
-    score: float | None = None
-    errors: Errors = field(default_factory=dict)
-    seconds: float | None = None
+    number: int  # counted from 1
+    loss: float  # mean training loss over the frames of the epoch
+    learning_rate: float  # of its last step
+    validation_loss: float | None = None  # the loss over the whole validation part, if there is one
+    score: float | None = None  # the weighted sum of the metrics on it
+    errors: Errors = field(default_factory=dict)  # those metrics
+    seconds: float | None = None  # wall time since the end of the epoch before, without breaks between runs [s]
 
     def validated(self, errors: Errors, loss: Weights, metrics: Weights) -> "Epoch":
         """Return the epoch with its errors on the validation part."""
@@ -60,15 +50,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """The columns of ``history.csv``.
+    """The columns of ``history.csv``."""
 
-    Attributes:
-        epochs: (n,) their numbers.
-        columns: name -> (n,) values.
-    """
-
-    epochs: NDArray[Any]
-    columns: dict[str, NDArray[Any]]
+    epochs: NDArray[Any]  # (n,) their numbers
+    columns: dict[str, NDArray[Any]]  # name -> (n,) values
 
     def fields(self) -> list[str]:
         """Return the fields whose errors it has, in the order of the table of fields."""
@@ -91,40 +76,24 @@ class History:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The last run that trained a model.
+    """The last run that trained a model."""
 
-    Attributes:
-        started: when its training of the model began, local time, ISO 8601.
-        device: that it was trained on.
-        threads: number of threads of PyTorch.
-        dtype: precision of the parameters.
-        parameters: number of them.
-        versions: of Python and packages, by name.
-        warnings: of the run up to the last epoch of the model, among them those about the data.
-    """
-
-    started: str
-    device: str
-    threads: int
-    dtype: str
-    parameters: int
-    versions: Mapping[str, str]
-    warnings: Sequence[str]
+    started: str  # when its training of the model began, local time, ISO 8601
+    device: str  # that it was trained on
+    threads: int  # number of threads of PyTorch
+    dtype: str  # precision of the parameters
+    parameters: int  # number of them
+    versions: Mapping[str, str]  # of Python and packages, by name
+    warnings: Sequence[str]  # of the run up to the last epoch of the model, among them those about the data
 
 
 @dataclass(frozen=True)
 class Records:
-    """The contents of these files.
+    """The contents of these files."""
 
-    Attributes:
-        history: of its epochs.
-        metrics: empty if the training has not ended.
-        run: None if an older version trained it.
-    """
-
-    history: History
-    metrics: dict[str, Any]
-    run: RunRecord | None
+    history: History  # of its epochs
+    metrics: dict[str, Any]  # empty if the training has not ended
+    run: RunRecord | None  # None if an older version trained it
 
 
 def read_records(folder: Path) -> Records:

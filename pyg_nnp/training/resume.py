@@ -47,12 +47,8 @@ def begin_or_resume(
         log.info(text, trainer.max_epochs, folder)
         return state
     log.info(
-        "Going on in epoch %d after %d steps: restored parameters, optimiser, learning rate, random generators, order "
-        "of frames, and the best score %g of epoch %d.",
-        state.epoch,
-        state.step,
-        best.score,
-        best.epoch,
+        f"Going on in epoch {state.epoch} after {state.step} steps: restored parameters, optimiser, learning rate, "
+        f"random generators, order of frames, and the best score {best.score:g} of epoch {best.epoch}."
     )
     if changed:
         log.warning("The last bits may differ from those of a run that was not stopped: %s.", "; ".join(changed))

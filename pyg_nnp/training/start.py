@@ -80,9 +80,8 @@ def make_folder(config: Config, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(
-            f"-o {out}: cannot be made: {error.strerror}. Name a folder that can be written to."
-        ) from error
+        reason = f"cannot be made: {error.strerror}. Name a folder that can be written to."
+        raise ConfigError(f"-o {out}: {reason}") from error
     if not os.access(out, os.W_OK):
         raise ConfigError(f"-o {out}: cannot be written to. Name another output folder.")
     models = [out / config.folder_name(name) for name in active_models(config)]

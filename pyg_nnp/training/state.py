@@ -33,21 +33,13 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The options of a training.
+    """The options of a training."""
 
-    Attributes:
-        trainer: how to train.
-        loss: weights of the loss.
-        metrics: weights of the score.
-        folder: of the model: where ``best.safetensors``, ``last.safetensors`` and ``history.csv`` go.
-        place: name of the configuration in messages.
-    """
-
-    trainer: Trainer
-    loss: Weights
-    metrics: Weights
-    folder: Path
-    place: str = "configuration"
+    trainer: Trainer  # how to train
+    loss: Weights  # weights of the loss
+    metrics: Weights  # weights of the score
+    folder: Path  # of the model: where best.safetensors, last.safetensors and history.csv go
+    place: str = "configuration"  # name of the configuration in messages
 
 
 @dataclass
@@ -55,18 +47,12 @@ class EarlyStopping:
     """The best score so far and how long ago that was.
 
     A score that is not finite is never an improvement.
-
-    Attributes:
-        patience: number of epochs to wait for an improvement; None: all.
-        score: the best one.
-        epoch: which had it; 0: none so far.
-        sha256: digest of the file with its potential.
     """
 
-    patience: int | None
-    score: float = math.inf
-    epoch: int = 0
-    sha256: str | None = None
+    patience: int | None  # number of epochs to wait for an improvement; None: all
+    score: float = math.inf  # the best one
+    epoch: int = 0  # which had it; 0: none so far
+    sha256: str | None = None  # digest of the file with its potential
 
     def update(self, score: float, epoch: int) -> bool:
         """Say whether this score is the best so far, and remember it if so."""

@@ -80,15 +80,10 @@ class RunRecorder(Callback):
         if self._written == len(self._warnings):
             return
         potential = state.potential
-        record = RunRecord(
-            self._started,
-            str(potential.device),
-            torch.get_num_threads(),
-            str(potential.dtype).removeprefix("torch."),
-            sum(parameter.numel() for parameter in potential.parameters()),
-            versions_by_name(),
-            list(self._warnings),
-        )
+        device, dtype = str(potential.device), str(potential.dtype).removeprefix("torch.")
+        threads, count = torch.get_num_threads(), sum(parameter.numel() for parameter in potential.parameters())
+        warnings = list(self._warnings)
+        record = RunRecord(self._started, device, threads, dtype, count, versions_by_name(), warnings)
         write_json(self._path, asdict(record))
         self._written = len(record.warnings)
 

@@ -70,10 +70,8 @@ class Profile(Callback):
         """Log the table, if an epoch is over."""
         if self.epochs:
             log.info(
-                "%s: time of an epoch. The forward pass is without forces; the rest is the loss, saving, and so on; "
-                "the first epoch may have kernels to compile.\n%s",
-                self._name,
-                self.table(),
+                f"{self._name}: time of an epoch. The forward pass is without forces; the rest is the loss, saving, "
+                f"and so on; the first epoch may have kernels to compile.\n{self.table()}"
             )
 
     def table(self) -> str:

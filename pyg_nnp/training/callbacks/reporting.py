@@ -27,19 +27,12 @@ _TIMED = 4
 
 @dataclass(frozen=True)
 class Reporting:
-    """Where a run writes to.
+    """Where a run writes to."""
 
-    Attributes:
-        out: output folder.
-        console: for the progress bar.
-        warnings: of the run, a list that grows.
-        profile: log where the time of an epoch goes.
-    """
-
-    out: Path
-    console: Console
-    warnings: Sequence[str]
-    profile: bool = False
+    out: Path  # output folder
+    console: Console  # for the progress bar
+    warnings: Sequence[str]  # of the run, a list that grows
+    profile: bool = False  # log where the time of an epoch goes
 
     def callbacks(self, config: Config, name: str, potential: Potential) -> list[Callback]:
         """Return all that watches the training of a model; its potential is on the device to train on."""

@@ -66,15 +66,9 @@ def collect(
         scores.append((score.abs() / batch.N if worst_by == "E" else score).cpu())
     # errors that are not finite are the worst
     order = torch.cat(scores).nan_to_num(torch.inf).argsort(descending=True, stable=True)
-    return Evaluation(
-        part,
-        len(frames),
-        sums.errors(),
-        {name: found.points() for name, found in points.items()},
-        table.rows(),
-        worst_frames(potential, dataset, frames[order[:WORST]], fields),
-        worst_by,
-    )
+    worst = worst_frames(potential, dataset, frames[order[:WORST]], fields)
+    shown = {name: found.points() for name, found in points.items()}
+    return Evaluation(part, len(frames), sums.errors(), shown, table.rows(), worst, worst_by)
 
 
 def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor, fields: Sequence[str]) -> list[Frame]:

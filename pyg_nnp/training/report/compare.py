@@ -21,17 +21,11 @@ _COMPARABLE = ("Datahub.content and options", "Trainer.Splitter.")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model.
+    """A trained model."""
 
-    Attributes:
-        label: its folder.
-        records: files of its training.
-        settings: all that its result depends on, each value under its path.
-    """
-
-    label: str
-    records: Records
-    settings: Mapping[str, Any]
+    label: str  # its folder
+    records: Records  # files of its training
+    settings: Mapping[str, Any]  # all that its result depends on, each value under its path
 
     @classmethod
     def read(cls, out: Path, config: Config, name: str) -> "TrainedModel":

@@ -16,6 +16,9 @@ from pyg_nnp.training.report.drawing import UnitNames
 from pyg_nnp.training.report.error_figures import error_figures
 from pyg_nnp.training.report.types import Array, Evaluation, Sample
 
+_LABELS = {"E": "energy − references", "Fa": "component of force", "M2": "length of dipole"}
+_LABELS |= {"Q": "total charge", "N": "atoms in a frame"}
+
 
 def model_figures(sample: Sample, records: Records, evaluation: Evaluation, units: UnitNames) -> dict[str, Figure]:
     """Draw all plots of a model: title -> figure."""
@@ -29,22 +32,15 @@ def model_figures(sample: Sample, records: Records, evaluation: Evaluation, unit
 def data_figure(sample: Sample, units: UnitNames) -> Figure:
     """Draw a histogram of each field of a data set."""
     values = sample.values
-    shown = [name for name in ("E", "Fa", "M2", "Q", "N") if name in values and np.ptp(values[name]) > 0]
+    shown = [name for name in _LABELS if name in values and np.ptp(values[name]) > 0]
     figure = drawing.panels(len(shown) + 2 + ("Qa" in values))
     axes = iter(figure.axes)
     _bars_of_elements(next(axes), values["Za"])
     drawing.histogram(next(axes), sample.distances, drawing.with_unit("distance of atoms", "Ra", units))
     for name in shown:
         rows = values[name]
-        label = {
-            "E": "energy − references",
-            "Fa": "component of force",
-            "M2": "length of dipole",
-            "Q": "total charge",
-            "N": "atoms in a frame",
-        }[name]
         numbers = np.linalg.norm(rows, axis=1) if name == "M2" else rows.ravel()
-        drawing.histogram(next(axes), numbers, drawing.with_unit(label, name, units))
+        drawing.histogram(next(axes), numbers, drawing.with_unit(_LABELS[name], name, units))
     if "Qa" in values:
         _charges_by_element(next(axes), values["Za"], values["Qa"], units)
     return figure
