@@ -39,12 +39,10 @@ from torch_geometric.loader import DataLoader
 
 from pyg_nnp.data import split_dataset
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.callbacks.checkpoints import Checkpoints
-from pyg_nnp.training.callbacks.history import HistoryWriter
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
 from pyg_nnp.training.fit import fit
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.records import Epoch
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 
 ALONE = 3  # steps and evaluations alone after each epoch
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pyg_nnp.errors import UserError
 from pyg_nnp.runtime.files import refuse_existing
@@ -17,103 +18,80 @@ NEW_FILES = {"init": ("out",), "evaluate": ("json", "csv"), "predict": ("out",)}
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
 
 
+def _shared(*names: str, **settings: Any) -> argparse.ArgumentParser:
+    """Return a parser of one argument, which several commands have."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument(*names, **settings)
+    return parent
+
+
+_CONFIG = _shared("config", type=Path, help="the configuration, a YAML file")
+_OUT = _shared("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
+_MODEL = _shared("model", type=Path, help="folder of a trained model, such as FF01-SchNet, or a file in it")
+_MAP = _shared(
+    "--map",
+    metavar="NAME=SOURCE",
+    action="append",
+    default=[],
+    help="standard name and name in the file: E=energy; once for each",
+)
+_IMPORT = _shared(
+    "--import",
+    dest="modules",
+    metavar="MODULE",
+    action="append",
+    default=[],
+    help="module of your own that the model's layers are from; loading a model imports none by itself",
+)
+_CPU = _shared("--cpu", action="store_true", help="do not use a GPU")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     root = argparse.ArgumentParser(prog="pyg-nnp", description="Train neural network potentials, and use them.")
     root.add_argument("--version", action="version", version=version("pyg-nnp"))
     commands = root.add_subparsers(dest="command", required=True)
-    train_command = commands.add_parser("train", help="train the models of a configuration")
-    check_command = commands.add_parser("check", help="look for mistakes in the data of a configuration")
-    for command in (train_command, check_command):
-        command.add_argument("config", type=Path, help="the configuration, a YAML file")
-        command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
-    train_command.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
-    train_command.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
-    _add_init(commands.add_parser("init", help="write a configuration for a data file"))
-    _add_info(commands.add_parser("info", help="say what is in a model, a data file or a store"))
-    _add_evaluate(commands.add_parser("evaluate", help="errors of a trained model on a data file"))
-    _add_predict(commands.add_parser("predict", help="energies, forces, charges, dipoles of structures"))
-    _add_simulate(commands.add_parser("simulate", help="optimise, run dynamics, scan or find a path, with ASE"))
-    _add_report(commands.add_parser("report", help="make the reports of trained models again, or compare runs"))
+    train = commands.add_parser("train", parents=[_CONFIG, _OUT], help="train the models of a configuration")
+    train.add_argument("--profile", action="store_true", help="log where the time of an epoch goes")
+    train.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
+    commands.add_parser("check", parents=[_CONFIG, _OUT], help="look for mistakes in the data of a configuration")
+    init = commands.add_parser("init", parents=[_MAP], help="write a configuration for a data file")
+    init.add_argument("data", type=Path, help="data file")
+    init.add_argument("-o", "--out", type=Path, default=Path("train.yaml"), help="file to write (default: train.yaml)")
+    info = commands.add_parser("info", parents=[_IMPORT], help="say what is in a model, a data file or a store")
+    info.add_argument("path", type=Path, help="folder of a model or a store, or a file of a model or of data")
+    evaluate = commands.add_parser(
+        "evaluate", parents=[_MODEL, _MAP, _IMPORT, _CPU], help="errors of a trained model on a data file"
+    )
+    _add_evaluate(evaluate)
+    predict = commands.add_parser(
+        "predict", parents=[_MODEL, _IMPORT, _CPU], help="energies, forces, charges, dipoles of structures"
+    )
+    predict.add_argument("structures", type=Path, help="anything that ASE reads, or a data file")
+    predict.add_argument("-o", "--out", type=Path, required=True, help="file to write: .extxyz, .npz or .h5")
+    charge = "total charge of all structures (default: that of the file, or 0)"
+    predict.add_argument("--charge", type=float, help=charge)
+    text = "optimise, run dynamics, scan or find a path, with ASE"
+    simulate = commands.add_parser("simulate", parents=[_OUT, _IMPORT], help=text)
+    simulate.add_argument("config", type=Path, help="the simulation, a YAML file")
+    simulate.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
+    text = "make the reports of trained models again, or compare runs"
+    report = commands.add_parser("report", parents=[_IMPORT], help=text)
+    report.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
+    report.add_argument("-o", "--out", type=Path, help="page of a comparison (default: comparison.html)")
     return root
 
 
-def _add_init(command: argparse.ArgumentParser) -> None:
-    command.add_argument("data", type=Path, help="data file")
-    command.add_argument(
-        "-o", "--out", type=Path, default=Path("train.yaml"), help="file to write (default: train.yaml)"
-    )
-    _add_map(command)
-
-
-def _add_info(command: argparse.ArgumentParser) -> None:
-    command.add_argument("path", type=Path, help="folder of a model or a store, or a file of a model or of data")
-    _add_import(command)
-
-
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", type=Path, help="folder of a trained model, such as FF01-SchNet, or a file in it")
     command.add_argument(
         "data", type=Path, nargs="?", help="data file, read as the training data were (with --part: these themselves)"
     )
     command.add_argument("--part", help="only the frames that training had for this part, such as test")
-    _add_map(command)
     command.add_argument(
         "--negative-gradient", action=argparse.BooleanOptionalAction, help="whether Fa of the file holds gradients"
     )
     command.add_argument("--json", type=Path, help="write the errors as JSON")
     command.add_argument("--csv", type=Path, help="write the errors as CSV")
-    _add_import(command)
-    _add_cpu(command)
-
-
-def _add_predict(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", type=Path, help="folder of a trained model, such as FF01-SchNet, or a file in it")
-    command.add_argument("structures", type=Path, help="anything that ASE reads, or a data file")
-    command.add_argument("-o", "--out", type=Path, required=True, help="file to write: .extxyz, .npz or .h5")
-    command.add_argument(
-        "--charge", type=float, help="total charge of all structures (default: that of the file, or 0)"
-    )
-    _add_import(command)
-    _add_cpu(command)
-
-
-def _add_simulate(command: argparse.ArgumentParser) -> None:
-    command.add_argument("config", type=Path, help="the simulation, a YAML file")
-    command.add_argument("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
-    command.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
-    _add_import(command)
-
-
-def _add_report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
-    command.add_argument("-o", "--out", type=Path, help="page of a comparison (default: comparison.html)")
-    _add_import(command)
-
-
-def _add_map(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--map",
-        metavar="NAME=SOURCE",
-        action="append",
-        default=[],
-        help="standard name and name in the file: E=energy; once for each",
-    )
-
-
-def _add_import(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--import",
-        dest="modules",
-        metavar="MODULE",
-        action="append",
-        default=[],
-        help="module of your own that the model's layers are from; loading a model imports none by itself",
-    )
-
-
-def _add_cpu(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -126,11 +104,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Returns:
-        0, or 1 after warnings of ``check``, 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
-    """
+    """Run a command: 0, 1 after warnings of ``check``, 2 after a mistake of the user, 130 or 143 after a signal."""
     options = parser().parse_args(arguments)
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))

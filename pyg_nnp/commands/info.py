@@ -16,10 +16,7 @@ _SHOWN = 10
 
 
 def describe(path: Path) -> str:
-    """Return what is in a model, a data file or a store, as text.
-
-    Args:
-        path: the folder or the file of a trained model, a data file, or the folder of a store.
+    """Return what is in a model, a data file or a store, as text; a model or store is its folder or a file in it.
 
     Raises:
         DataError: it is none of these, or damaged.

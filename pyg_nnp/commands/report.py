@@ -1,33 +1,24 @@
 """The command ``report``: pages made again from what a training has left, and comparisons of trainings."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from pyg_nnp.commands.check import make_folder
 from pyg_nnp.config import Config, load_config
-from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved
-from pyg_nnp.training.report.collect import collect, compared_fields
-from pyg_nnp.training.report.compare import TrainedModel, compare
+from pyg_nnp.potential.checkpoint import BEST, load_potential
+from pyg_nnp.training.preparation import reopen_data
+from pyg_nnp.training.report.compare import TrainedModel, compare, saved_protocol
 from pyg_nnp.training.report.make import make_report
-from pyg_nnp.training.report.records import read_records
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.results import evaluate_for_report
+from pyg_nnp.training.start import make_folder
 
 
 def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:
-    """Make the reports of the models of one training again, or compare several trainings.
-
-    Args:
-        outs: output folders of trainings.
-        page: where the comparison goes; None: ``comparison.html`` in the working directory.
+    """Make the reports of one training again, or a ``page`` that compares several, from their output folders.
 
     Returns:
-        The pages that were written.
+        The pages that were written; a comparison without a name is ``comparison.html`` in the working directory.
 
     Raises:
         ConfigError: the place of a page is taken by something else.
@@ -36,11 +27,11 @@ def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:
     found = [(out, *model) for out in outs for model in trained_models(out)]
     if len(outs) > 1:
         page = page or Path("comparison.html")
-        compare([_trained_model(out, config, name) for out, config, name in found], page)
+        compare([TrainedModel.read(*model) for model in found], page)
         return [page]
     if page is not None:
         raise ConfigError(f"-o {page}: reports go into the folders of their models; -o is for comparing several OUT.")
-    return [_again(out, config, name) for out, config, name in found]
+    return [_again(*model) for model in found]
 
 
 def trained_models(out: Path) -> list[tuple[Config, str]]:
@@ -68,43 +59,11 @@ def trained_models(out: Path) -> list[tuple[Config, str]]:
 
 def _again(out: Path, config: Config, name: str) -> Path:
     make_folder(config, out)
-    store = out / f"processed_dataset_{_protocol(out, config, name)['Datahub']['content and options']}"
-    # by what the training says itself, and not by the data file, which may be gone or changed
-    dataset = MoleculeDataset(store, getattr(torch, config.Trainer.dtype), in_memory=config.Datahub.in_memory)
-    parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
-    potential = load_potential(out / config.folder_name(name))
-    evaluation = collect(potential, dataset, parts, compared_fields(config, name, potential), config.Trainer.batch_size)
-    return make_report(config, name, TrainingData(dataset, parts), potential, evaluation, out)
-
-
-def _protocol(out: Path, config: Config, name: str) -> dict[str, Any]:
-    """Return all that the result of a training depends on, as it was saved."""
-    path = out / config.folder_name(name) / LAST
-    description, _ = read_saved(path)
-    try:
-        protocol: dict[str, Any] = description["training"]["protocol"]
-    except KeyError as error:
-        raise DataError(f"{path}: this does not say what was trained. Use another copy of it.") from error
-    return protocol
-
-
-def _trained_model(out: Path, config: Config, name: str) -> TrainedModel:
     folder = out / config.folder_name(name)
-    protocol = _protocol(out, config, name)
-    model = protocol["Modelhub"][name]
-    settings = dict(_flat({**protocol, "Modelhub": model | {"name": name}}))
-    return TrainedModel(str(folder), read_records(folder), settings)
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield all values of nested dicts and lists of layers, each with its path."""
-    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
-        value = {f"{number} {part.get('name', '')}".strip(): part for number, part in enumerate(value)}
-    if not isinstance(value, dict):
-        yield key, value
-        return
-    for name, part in value.items():
-        yield from _flat(part, f"{key}.{name}" if key else name)
+    data = reopen_data(config, out / f"processed_dataset_{saved_protocol(folder)['Datahub']['content and options']}")
+    potential = load_potential(folder)
+    evaluation = evaluate_for_report(config, name, potential, data)
+    return make_report(config, name, data, potential, evaluation, out)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,21 +4,19 @@ import argparse
 import copy
 import logging
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch_geometric import seed_everything
 
-from pyg_nnp.commands.check import active_models, make_folder, prepare
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.model import check_prediction
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
-from pyg_nnp.training.callbacks.standard import Reporting, check_tensorboard, standard_callbacks
-from pyg_nnp.training.initial import build_initial
+from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.model_training import train_model
-from pyg_nnp.training.output_folder import check_not_trained, check_resumable, save_config
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.preparation import read_data
+from pyg_nnp.training.resume import check_resumable
+from pyg_nnp.training.start import initial_potentials, make_folder, save_config
 
 log = logging.getLogger(__name__)
 
@@ -38,31 +36,27 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     """
     as_given, config = config, config.model_copy(deep=True)
     config.Trainer.resume = config.Trainer.resume or resume
-    check_tensorboard(config)
-    # all of them, so that a mistake in the last one does not show after the first was trained for days
-    models = {}
-    for name in active_models(config):
-        models[name] = build_initial(config, name, out)
-        check_not_trained(config, name, out)
+    potentials, lines = initial_potentials(config, out)
     make_folder(config, out)
     with run_log(out / "logs") as console, final_error_logged(), kept_warnings() as warnings:
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
         log.debug("The whole configuration:\n%s", dump_config(config))
-        data = TrainingData(*prepare(config, out, {name: model.potential for name, model in models.items()}))
+        for line in lines:
+            log.info("%s", line)
+        data = read_data(config, out, potentials)
         # ends its loader processes
         with closing(data.dataset):
-            for name, model in models.items():
+            for name, potential in potentials.items():
                 # a copy: what layers remember of a prediction is no part of the training
-                check_prediction(config, name, copy.deepcopy(model.potential), data.dataset)
+                check_prediction(config, name, copy.deepcopy(potential), data.dataset)
                 check_resumable(config, name, data.dataset, out)
             # that of a training that is there stays as long as this one may be refused
             save_config(as_given, out / "config.yaml")
-            device = _device(config)
-            callbacks_of = partial(standard_callbacks, config, Reporting(out, console, warnings, profile))
-            for name in list(models):
+            device, reporting = _device(config), Reporting(out, console, warnings, profile)
+            for name in list(potentials):
                 # each goes, with its memory, when it is trained
-                train_model(config, models.pop(name), data, device, out, callbacks_of)
+                train_model(config, name, potentials.pop(name), data, device, reporting)
 
 
 def _device(config: Config) -> torch.device:

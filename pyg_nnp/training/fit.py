@@ -11,12 +11,11 @@ import torch
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
-from pyg_nnp.training.epoch import Epoch
 from pyg_nnp.training.evaluation import evaluate_frames
 from pyg_nnp.training.metrics import weighted_sum
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.schedule import lr_schedule
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 from pyg_nnp.training.step import Gradients, take_step
 
 log = logging.getLogger(__name__)
@@ -29,10 +28,9 @@ def fit(
 
     Args:
         state: new, or that of a training that is resumed; it is changed.
-        data: all frames, and which of them are for training and validation.
+        data: of which the training and validation parts are used.
         settings: the options.
-        callbacks: reactions to the events of the training; they must not change the state. Without
-            :class:`pyg_nnp.training.callbacks.checkpoints.Checkpoints` nothing is saved.
+        callbacks: they must not change the state. Only :class:`pyg_nnp.training.callbacks.files.Checkpoints` saves it.
 
     Raises:
         TrainingError: the loss, a gradient, or every score, is not finite.
@@ -47,28 +45,28 @@ def fit(
 
     began = perf_counter() - state.seconds
     try:
-        watching.on_begin(state)
+        watching(Callback.on_begin, state)
         while state.epoch <= trainer.max_epochs and not stopping.exhausted(state.epoch - 1):
             loss = train_epoch(state, data, trainer.batch_size, gradients, learning_rate, watching)
             epoch = Epoch(state.epoch, loss, learning_rate(state.global_step - 1))
             epoch = validated(epoch, state, data, settings)
-            watching.on_lap("validation")
+            watching(Callback.on_lap, "validation")
             now = perf_counter()
             epoch = replace(epoch, seconds=round(now - began, 4))
             with deferred():
                 # without a validation part the last potential is the best
                 stopping.update(-epoch.number if epoch.score is None else epoch.score, epoch.number)
-                watching.on_epoch(state, epoch)
+                watching(Callback.on_epoch, state, epoch)
                 state.end_epoch()
                 began = now
-                watching.on_next_epoch(state, epoch)
+                watching(Callback.on_next_epoch, state, epoch)
     except KeyboardInterrupt:
         with deferred():
             state.seconds = perf_counter() - began
-            watching.on_interrupt(state)
+            watching(Callback.on_interrupt, state)
         raise
     finally:
-        watching.on_end(state)
+        watching(Callback.on_end, state)
     _check_end(state, settings)
 
 
@@ -78,20 +76,17 @@ def train_epoch(
     batch_size: int,
     gradients: Gradients,
     learning_rate: Callable[[int], float],
-    watching: Callback,
+    watching: CallbackList,
 ) -> float:
-    """Take the optimiser steps of an epoch that are left.
+    """Take the optimiser steps of an epoch that are left, and return the mean loss over all its frames.
 
     Args:
         state: moves on with each step, so that it can be saved after any.
-        data: all frames, and which of them are for training.
+        data: of which the training part is used.
         batch_size: frames of a step.
         gradients: of the potential of the state.
         learning_rate: as a function of the global step, counted from 0.
         watching: the callbacks.
-
-    Returns:
-        The mean loss over all frames of the epoch.
 
     Raises:
         TrainingError: the loss or a gradient is not finite; the step was not taken.
@@ -104,11 +99,11 @@ def train_epoch(
     # the batches first: no frames are split into one part that is empty
     for batch, numbers in zip(batches, torch.split(remaining, batch_size), strict=False):
         batch = batch.to(device)
-        watching.on_lap("data")
+        watching(Callback.on_lap, "data")
         take_step(state, gradients, numbers, batch, learning_rate)
-        watching.on_lap("optimiser")
-        watching.on_step(state)
-        watching.on_lap("rest")
+        watching(Callback.on_lap, "optimiser")
+        watching(Callback.on_step, state)
+        watching(Callback.on_lap, "rest")
     return state.loss_sum / len(frames)
 
 

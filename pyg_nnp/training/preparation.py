@@ -1,30 +1,71 @@
-"""Reference energies, training domain and outputs of a potential, set before it is trained."""
+"""What comes before a training: data read, split and checked; references, domain and outputs of a potential."""
 
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
+
 from pyg_nnp.config import Config
-from pyg_nnp.data import reference_energies
+from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
+from pyg_nnp.diagnostics.checks import run_checks
+from pyg_nnp.errors import ConfigError
+from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.training.domain import training_domain
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
 
 
-def prepare_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
-    """Set the reference energies and the training domain of a potential, and the outputs that are not trained.
+def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) -> TrainingData:
+    """Read the data of a configuration, split them, and say what seems to be wrong with them.
 
     Args:
-        potential: built from the configuration.
-        config: the whole configuration.
-        name: of the model.
-        data: that it will be trained on.
+        config: the configuration.
+        out: folder that gets the processed data.
+        potentials: name -> potential, of the models that are to be trained.
+
+    Raises:
+        ConfigError: something in the configuration is not right.
+        DataError: something in the data is not right.
     """
-    dataset, training = data.dataset, data.parts["training"]
-    references = reference_energies(dataset, config.Datahub.transforms, training)
+    try:
+        dataset = MoleculeDataset.from_config(config, out)
+        data = _split(config, dataset)
+    except ConfigError as error:
+        raise ConfigError(f"{config.source}: {error}") from error
+    run_checks(config, dataset, data.parts, potentials)
+    return data
+
+
+def reopen_data(config: Config, store: Path) -> TrainingData:
+    """Return the data of a training from their store alone, since the data file may be gone or changed.
+
+    Raises:
+        DataError: the store is damaged.
+    """
+    dtype, in_memory = getattr(torch, config.Trainer.dtype), config.Datahub.in_memory
+    return _split(config, MoleculeDataset(store, dtype, in_memory=in_memory))
+
+
+def _split(config: Config, dataset: MoleculeDataset) -> TrainingData:
+    parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+    return TrainingData(dataset, parts)
+
+
+def prepare_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
+    """Set the reference energies and the domain of a potential, and the outputs that are not trained."""
+    training, summary = data.parts["training"], data.dataset.summary
+    references = reference_energies(data.dataset, config.Datahub.transforms, training)
     potential.set_references(references.atomic_energies, references.shift)
-    potential.domain = training_domain(dataset, training)
+    potential.domain = TrainingDomain(
+        elements=tuple(summary.elements.tolist()),
+        charges=tuple(summary.charges),
+        compositions=tuple(summary.compositions),
+        shortest_distances=summary.shortest_distances(training),
+        fingerprint=summary.fingerprint,
+    )
     potential.spec["config"] = _own_config(config, name)
     potential.spec["untrained"] = _untrained(config, name, potential)
 
@@ -49,18 +90,13 @@ def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
         predicted = [field for field in together if field in potential.outputs]
         if trained.isdisjoint(together):
             left_out += [field for field in predicted if field not in shown]
-        unsure = [field for field in predicted if field not in trained and field not in left_out]
+        unsure = " and ".join(field for field in predicted if field not in trained and field not in left_out)
         if unsure:
-            fields = " and ".join(unsure)
-            log.warning(
-                "%s: %s is no part of the loss: what the potential predicts for it is not trained.", name, fields
-            )
+            text = "%s: %s is no part of the loss: what the potential predicts for it is not trained."
+            log.warning(text, name, unsure)
     if "Qa" in left_out and "Q" not in trained | shown:
         left_out.append("Q")
     if left_out:
-        log.info(
-            "%s: %s will not be predicted: its layers could, but the loss has nothing to learn it from.",
-            name,
-            ", ".join(left_out),
-        )
+        text = "%s: %s will not be predicted: its layers could, but the loss has nothing to learn it from."
+        log.info(text, name, ", ".join(left_out))
     return left_out

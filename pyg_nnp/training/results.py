@@ -1,6 +1,8 @@
 """Results of a trained model: ``metrics.json`` and the report."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -9,55 +11,48 @@ from pyg_nnp.config import Config
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import write_json
-from pyg_nnp.training.final_metrics import final_metrics
-from pyg_nnp.training.report.collect import collect, compared_fields
-from pyg_nnp.training.report.records import METRICS
+from pyg_nnp.training.evaluation import final_metrics
+from pyg_nnp.training.records import METRICS
+from pyg_nnp.training.report.collect import collect
 from pyg_nnp.training.report.types import Evaluation
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
 
 
 def write_results(config: Config, name: str, data: TrainingData, out: Path, device: torch.device) -> None:
-    """Evaluate the best potential of a training, and write ``metrics.json`` and, if it is asked for, the report.
-
-    Args:
-        config: the whole configuration.
-        name: of the model.
-        data: all frames, and the frames of each part.
-        out: output folder.
-        device: where to evaluate.
-    """
+    """Evaluate the best potential of a training, and write ``metrics.json`` and, if it is asked for, the report."""
     folder = out / config.folder_name(name)
     potential = load_potential(folder, device)
     best = potential.spec["epoch"]
     log.info("%s: the best epoch was %d; its potential is %s.", name, best, folder / BEST)
-    evaluation = _evaluation(config, name, potential, data, out) if config.Trainer.report else None
-    metrics = final_metrics(config, name, potential, data, evaluation)
+    evaluation = None
+    if config.Trainer.report:
+        with _training_kept(name, out):
+            evaluation = evaluate_for_report(config, name, potential, data)
+    known = {} if evaluation is None else {evaluation.part: evaluation.errors}
+    metrics = final_metrics(config, name, potential, data, known)
     write_json(folder / METRICS, {"best_epoch": best, **metrics})
     if evaluation is not None:
-        _report(config, name, potential, data, evaluation, out)
+        with _training_kept(name, out):
+            # it takes matplotlib, which a training without report does not need
+            from pyg_nnp.training.report.make import make_report
+
+            log.info("%s: the report is %s.", name, make_report(config, name, data, potential, evaluation, out))
 
 
-def _evaluation(config: Config, name: str, potential: Potential, data: TrainingData, out: Path) -> Evaluation | None:
-    """Evaluate the potential for the report; an error is logged, since the training is over and saved."""
-    fields, batch_size = compared_fields(config, name, potential), config.Trainer.batch_size
+def evaluate_for_report(config: Config, name: str, potential: Potential, data: TrainingData) -> Evaluation:
+    """Evaluate a trained potential: all targets, and ``Q`` where metrics or loss ask for it."""
+    asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
+    wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
+    return collect(potential, data.dataset, data.parts, wanted, config.Trainer.batch_size, config.Metrics)
+
+
+@contextmanager
+def _training_kept(name: str, out: Path) -> Iterator[None]:
+    """Only log an error, since the training is over and saved."""
     try:
-        return collect(potential, data.dataset, data.parts, fields, batch_size, config.Metrics)
-    except Exception as error:
-        warn_of_no_report(name, out, error)
-        return None
-
-
-def _report(
-    config: Config, name: str, potential: Potential, data: TrainingData, evaluation: Evaluation, out: Path
-) -> None:
-    """Make the report of a model; an error is logged, since the training is over and saved."""
-    try:
-        # it takes matplotlib, which a training without report does not need
-        from pyg_nnp.training.report.make import make_report
-
-        log.info("%s: the report is %s.", name, make_report(config, name, data, potential, evaluation, out))
+        yield
     except Exception as error:
         warn_of_no_report(name, out, error)
 

@@ -1,86 +1,62 @@
-"""Trainings that are resumed from their folder."""
+"""Trainings that are resumed from their folder: the same configuration and data, and the state that was saved."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pyg_nnp.config import Config
-from pyg_nnp.errors import DataError
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.training.callbacks.history import epochs_before
-from pyg_nnp.training.environment import changes, environment
-from pyg_nnp.training.epoch import HISTORY
-from pyg_nnp.training.protocol import protocol_of, refuse_changes
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import EarlyStopping, TrainingState
+from pyg_nnp.runtime.files import finite
+from pyg_nnp.training.records import HISTORY, epochs_before
+from pyg_nnp.training.state import EarlyStopping, TrainingData, TrainingSettings, TrainingState, changes, environment
 
 log = logging.getLogger(__name__)
+
+_MOST_CHANGES = 5
 
 
 def begin_or_resume(
     potential: Potential, config: Config, name: str, data: TrainingData, settings: TrainingSettings
 ) -> TrainingState:
-    """Return the state of a new training, or, where this is asked for, of one that is resumed.
+    """Return the state of a new training, or, where this is asked for, of the one in its folder, and log which.
 
-    Args:
-        potential: on the device to train on.
-        config: the whole configuration.
-        name: of the model.
-        data: all frames, and the frames of each part.
-        settings: the options.
+    The potential is on the device to train on.
 
     Raises:
         ConfigError: configuration or data changed.
         DataError: what was saved is damaged, or is not of one training.
     """
-    state = TrainingState.begin(potential, config.Trainer, data.parts, protocol_of(config, name, data.dataset))
-    if config.Trainer.resume:
-        resume(state, settings)
-    return state
-
-
-def resume(state: TrainingState, settings: TrainingSettings) -> None:
-    """Restore the state of a training from its folder, if there is one, and log what was restored.
-
-    Args:
-        state: before the first step.
-        settings: the options.
-
-    Raises:
-        ConfigError: configuration or data changed.
-        DataError: what was saved is damaged, or is not of one training.
-    """
-    folder, max_epochs = settings.folder, settings.trainer.max_epochs
+    folder, trainer = settings.folder, settings.trainer
+    state = TrainingState.begin(potential, trainer, data.parts, _protocol(config, name, data.dataset))
+    if not trainer.resume:
+        return state
     if not (folder / LAST).exists() and not _has_an_epoch(folder):
         log.info("There is nothing in %s to go on from: a new training.", folder)
-        return
+        return state
     changed = restore_state(state, folder / LAST, settings.place)
     best = state.early_stopping
     # the best is saved before the last, which a kill may have come between
     if best.epoch and read_saved(folder / BEST)[0]["epoch"] != state.epoch:
         check_best(best, folder)
-    if state.epoch > max_epochs:
-        log.info("All %d epochs are done. For more, start a new training with pretrained: %s.", max_epochs, folder)
-        return
+    if state.epoch > trainer.max_epochs:
+        text = "All %d epochs are done. For more, start a new training with pretrained: %s."
+        log.info(text, trainer.max_epochs, folder)
+        return state
     log.info(
-        "Going on in epoch %d after %d steps: restored parameters, optimiser, learning rate, random generators, order "
-        "of frames, and the best score %g of epoch %d.",
-        state.epoch,
-        state.step,
-        best.score,
-        best.epoch,
+        f"Going on in epoch {state.epoch} after {state.step} steps: restored parameters, optimiser, learning rate, "
+        f"random generators, order of frames, and the best score {best.score:g} of epoch {best.epoch}."
     )
     if changed:
         log.warning("The last bits may differ from those of a run that was not stopped: %s.", "; ".join(changed))
+    return state
 
 
 def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
-    """Restore a state from the file that it was saved in.
-
-    Args:
-        state: before the first step.
-        path: of the file.
-        place: name of the configuration in messages.
+    """Restore a state from the file that it was saved in; ``place`` is the name of the configuration in messages.
 
     Returns:
         What changed in the environment, and may change the last bits.
@@ -92,7 +68,7 @@ def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
     description, tensors = read_saved(path)
     try:
         saved = description["training"]
-        refuse_changes(saved["protocol"], state.protocol, path, place)
+        _refuse_changes(saved["protocol"], state.protocol, path, place)
         load_parameters(state.potential, description, tensors)
         state.set_saved(saved, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -112,6 +88,50 @@ def check_best(best: EarlyStopping, folder: Path) -> None:
         raise DataError(
             f"{folder / BEST}: this is not the potential of epoch {best.epoch}, the best one of this training. Put "
             "the right file in its place, or start a new training."
+        )
+
+
+def check_resumable(config: Config, name: str, dataset: MoleculeDataset, out: Path) -> None:
+    """Refuse to resume another training than the one that was stopped, before anything is trained.
+
+    Raises:
+        ConfigError: configuration or data are others.
+        DataError: what was saved is damaged.
+    """
+    last = out / config.folder_name(name) / LAST
+    if config.Trainer.resume and last.exists():
+        saved = read_saved(last)[0].get("training", {}).get("protocol")
+        if saved is not None:
+            _refuse_changes(saved, _protocol(config, name, dataset), last, config.source)
+
+
+def _protocol(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, Any]:
+    """Return all of configuration and data that the result of a training depends on, as nested JSON-like dicts."""
+    document = config.model_dump(mode="json")
+    model, trainer = document["Modelhub"]["internal_FFs"][name], document["Trainer"]
+    for key in ("active", "suffix"):
+        del model[key]
+    for key in ("cuda", "num_workers", "report", "resume", "tensorboard"):
+        del trainer[key]
+    for key in ("save", "preload"):
+        del trainer["Splitter"][key]
+    kept = {"Modelhub": {name: model}, "Trainer": trainer, "Metrics": document["Metrics"]}
+    transforms = document["Datahub"]["transforms"]
+    # the hash covers content, mapping and options of the data; normalization is done after it
+    kept["Datahub"] = {"transforms": transforms, "content and options": dataset.hash}
+    result: dict[str, Any] = finite(kept)
+    return result
+
+
+def _refuse_changes(saved: Mapping[str, Any], protocol: Mapping[str, Any], path: Path, place: str) -> None:
+    found = list(changes(saved, protocol))
+    if found:
+        more = len(found) - _MOST_CHANGES
+        listed = "; ".join(found[:_MOST_CHANGES]) + (f"; and {more} more" if more > 0 else "")
+        raise ConfigError(
+            f"{place}: {path} cannot go on, since this is not the training that was stopped: {listed}. "
+            "Put back what was changed, or start a new training with another -o or suffix; with pretrained in the "
+            "model it begins with the parameters of this one."
         )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 def lr_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[int], float]:
     """Return the factor of the learning rate as a function of the global step, counted from 0.
 
-    The factor rises linearly from 0 before the first step to 1 at the end of the warm-up, then falls to 0 at the last
-    step (unless ``constant``). The first step has a fraction of the warm-up already: with 0 it would be no step.
+    It rises linearly from 0 before the first step to 1 at the end of the warm-up, then falls to 0 at the last step. The
+    first step has a fraction of the warm-up already: with 0 it would be no step.
 
     Args:
         name: ``linear`` (to 0 at the last step), ``cosine`` (to 0 along half a cosine) or ``constant``.

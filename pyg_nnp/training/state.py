@@ -1,9 +1,14 @@
-"""The whole state of a training: saved so that a resumed run ends with the same bits as one that was never stopped."""
+"""Data, options and state of a training.
+
+The state is saved, so that a resumed run ends with the same bits as one that was never stopped.
+"""
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +16,30 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from pyg_nnp.config import Trainer
+from pyg_nnp.config import Trainer, Weights
+from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.training.environment import environment
 
 _OPTIMIZER = "training.optimizer."
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All frames, and name -> (n,) frames of each part; ``training`` and, if it is there, ``validation`` are used."""
+
+    dataset: MoleculeDataset
+    parts: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The options of a training."""
+
+    trainer: Trainer  # how to train
+    loss: Weights  # weights of the loss
+    metrics: Weights  # weights of the score
+    folder: Path  # of the model: where best.safetensors, last.safetensors and history.csv go
+    place: str = "configuration"  # name of the configuration in messages
 
 
 @dataclass
@@ -23,18 +47,12 @@ class EarlyStopping:
     """The best score so far and how long ago that was.
 
     A score that is not finite is never an improvement.
-
-    Attributes:
-        patience: number of epochs to wait for an improvement; None: all.
-        score: the best one.
-        epoch: which had it; 0: none so far.
-        sha256: digest of the file with its potential.
     """
 
-    patience: int | None
-    score: float = math.inf
-    epoch: int = 0
-    sha256: str | None = None
+    patience: int | None  # number of epochs to wait for an improvement; None: all
+    score: float = math.inf  # the best one
+    epoch: int = 0  # which had it; 0: none so far
+    sha256: str | None = None  # digest of the file with its potential
 
     def update(self, score: float, epoch: int) -> bool:
         """Say whether this score is the best so far, and remember it if so."""
@@ -46,38 +64,6 @@ class EarlyStopping:
     def exhausted(self, epoch: int) -> bool:
         """Say whether there was no improvement for ``patience`` epochs."""
         return self.patience is not None and epoch - self.epoch >= self.patience
-
-
-@dataclass(frozen=True)
-class RandomState:
-    """States of the global generators of Python, NumPy and PyTorch, which layers of users may draw from."""
-
-    python: Any
-    numpy: Any
-    pytorch: Tensor
-    cuda: Tensor | None
-
-    @classmethod
-    def now(cls, device: torch.device) -> "RandomState":
-        """Return the present states."""
-        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-        return cls(random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state(), cuda)
-
-    def to_saved(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return JSON-like values and tensors."""
-        keys = {**self.numpy["state"], "key": self.numpy["state"]["key"].tolist()}
-        tensors = {"training.random": self.pytorch} | ({} if self.cuda is None else {"training.random_cuda": self.cuda})
-        return {"python": self.python, "numpy": {**self.numpy, "state": keys}}, tensors
-
-    @staticmethod
-    def set_saved(saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Set the generators to what :meth:`to_saved` returned."""
-        version_, numbers, gauss = saved["python"]
-        random.setstate((version_, tuple(numbers), gauss))
-        np.random.set_state(saved["numpy"])
-        torch.set_rng_state(tensors["training.random"])
-        if "training.random_cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["training.random_cuda"])
 
 
 @dataclass
@@ -110,34 +96,23 @@ class TrainingState:
     loss_sum: float = 0.0
     seconds: float = 0.0
     order: Tensor = field(init=False)
-    random: RandomState = field(init=False)
+    random: tuple[dict[str, Any], dict[str, Tensor]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.order, self.random = self.generator.get_state(), RandomState.now(self.potential.device)
+        self.order, self.random = self.generator.get_state(), _random_states(self.potential.device)
 
     @classmethod
     def begin(
-        cls,
-        potential: Potential,
-        trainer: Trainer,
-        parts: Mapping[str, Tensor],
-        protocol: Mapping[str, Any] | None = None,
+        cls, potential: Potential, trainer: Trainer, parts: Mapping[str, Tensor], protocol: Mapping[str, Any] = {}
     ) -> "TrainingState":
-        """Return the state before the first step, with Adam as the optimiser.
-
-        Args:
-            potential: on the device and in the precision to train in.
-            trainer: how to train.
-            parts: the frames of each part; without ``validation`` nothing stops early.
-            protocol: see above.
-        """
+        """Return the state before the first step, with Adam; without a part ``validation`` nothing stops early."""
         return cls(
             potential,
             Adam(potential.parameters(), lr=trainer.learning_rate, fused=True),
             EarlyStopping(trainer.patience if "validation" in parts else None),
             torch.Generator().manual_seed(trainer.seed),
             -(-len(parts["training"]) // trainer.batch_size),
-            protocol or {},
+            protocol,
         )
 
     @property
@@ -154,17 +129,17 @@ class TrainingState:
         """Count an optimiser step and the mean loss of its frames."""
         self.step += 1
         self.loss_sum += loss * frames
-        self.random = RandomState.now(self.potential.device)
+        self.random = _random_states(self.potential.device)
 
     def end_epoch(self) -> None:
         """Move to the beginning of the next epoch."""
         self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
-        self.order, self.random = self.generator.get_state(), RandomState.now(self.potential.device)
+        self.order, self.random = self.generator.get_state(), _random_states(self.potential.device)
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return JSON-like values and tensors of all but the parameters of the potential."""
-        known, tensors = self.random.to_saved()
-        tensors["training.order"] = self.order
+        known, tensors = self.random
+        tensors = {**tensors, "training.order": self.order}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in values.items()}
         saved = {
@@ -195,8 +170,13 @@ class TrainingState:
         self.early_stopping.epoch, self.early_stopping.sha256 = best["epoch"], best.get("sha256")
         self.early_stopping.score = math.inf if best["score"] is None else best["score"]
         self.order = tensors["training.order"]
-        RandomState.set_saved(saved["random"], tensors)
-        self.random = RandomState.now(self.potential.device)
+        release, numbers, gauss = saved["random"]["python"]
+        random.setstate((release, tuple(numbers), gauss))
+        np.random.set_state(saved["random"]["numpy"])
+        torch.set_rng_state(tensors["training.random"])
+        if "training.random_cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["training.random_cuda"])
+        self.random = _random_states(self.potential.device)
 
     def _set_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
         states: dict[int, dict[str, Tensor]] = {}
@@ -205,3 +185,33 @@ class TrainingState:
                 index, _, key = name.removeprefix(_OPTIMIZER).partition(".")
                 states.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": states, "param_groups": self.optimizer.state_dict()["param_groups"]})
+
+
+def _random_states(device: torch.device) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the states of the global generators, which layers of users may draw from: JSON-like, and tensors."""
+    state = np.random.get_state(legacy=False)
+    keys = {**state["state"], "key": state["state"]["key"].tolist()}
+    known = {"python": random.getstate(), "numpy": {**state, "state": keys}}
+    tensors = {"training.random": torch.get_rng_state()}
+    if device.type == "cuda":
+        tensors["training.random_cuda"] = torch.cuda.get_rng_state(device)
+    return known, tensors
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return device, threads and versions, which the last bits of results depend on."""
+    return {
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "pyg-nnp": version("pyg-nnp"),
+        "torch": torch.__version__,
+    }
+
+
+def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Yield a message for each value that changed between two nested dicts."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in {**before, **now}:
+            yield from changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif before != now:
+        yield f"{key} was {before} and is {now}"

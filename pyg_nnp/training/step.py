@@ -11,11 +11,11 @@ from torch_geometric.data import Batch, Data
 
 from pyg_nnp.config import Weights
 from pyg_nnp.errors import TrainingError
+from pyg_nnp.functional.geometry import pair_distances
 from pyg_nnp.layers.base import Fields
 from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.signals import deferred
-from pyg_nnp.training.divergence import describe_batch
 from pyg_nnp.training.loss import weighted_loss
 from pyg_nnp.training.state import TrainingState
 
@@ -30,7 +30,7 @@ class Gradients:
         potential: in training mode when it is called.
         parameters: those that are to be moved.
         weights: of the loss.
-        max_norm: the gradients are scaled down to this norm of all of them together, if theirs is larger.
+        max_norm: the largest norm of all gradients together, which larger ones are scaled down to.
         lap: called at the end of each part of a step; None: the parts are not told apart.
     """
 
@@ -42,7 +42,7 @@ class Gradients:
         max_norm: float | None = None,
         lap: Lap | None = None,
     ) -> None:
-        self._parameters, self._max_norm, self._lap = list(parameters), max_norm, lap or _ignore
+        self._parameters, self._max_norm, self._lap = list(parameters), max_norm, lap or (lambda part: None)
         # no method, so that recordings go, with their memory, when this object does
         loss = partial(_loss, self._parameters, weights, self._lap)
         # a recording has no parts
@@ -67,10 +67,6 @@ class Gradients:
         return float(value)
 
 
-def _ignore(part: str) -> None:
-    pass
-
-
 def _loss(parameters: Sequence[Tensor], weights: Weights, lap: Lap, predict: Predict, batch: Data) -> Fields:
     predicted = predict(batch)
     lap("forward")
@@ -87,11 +83,11 @@ def _loss(parameters: Sequence[Tensor], weights: Weights, lap: Lap, predict: Pre
 def take_step(
     state: TrainingState, gradients: Gradients, frames: Tensor, batch: Batch, learning_rate: Callable[[int], float]
 ) -> None:
-    """Take one optimiser step.
+    """Take one optimiser step; a signal comes before or after it.
 
     Args:
-        state: moves to the next step; a signal comes before or after that.
-        gradients: of the potential of the state.
+        state: moves to the next step.
+        gradients: of its potential.
         frames: (G,) numbers of the frames in the data set.
         batch: these frames, on the device of the potential.
         learning_rate: as a function of the global step.
@@ -104,7 +100,7 @@ def take_step(
     except FloatingPointError as error:
         raise TrainingError(
             f"epoch {state.epoch}, step {state.step + 1}: {error}. The step was not taken, and the weights "
-            f"are as they were before it. {describe_batch(frames, batch)} Look at these frames, choose a smaller "
+            f"are as they were before it. {_description(frames, batch)} Look at these frames, choose a smaller "
             "learning_rate, or set max_norm."
         ) from error
     with deferred():
@@ -112,3 +108,19 @@ def take_step(
             group["lr"] = learning_rate(state.global_step)
         state.optimizer.step()
         state.end_step(loss, len(frames))
+
+
+def _description(frames: Tensor, batch: Batch) -> str:
+    """Say which frames are in a batch, which has the largest force, and which the shortest distance."""
+    graph, numbers = batch.batch.cpu(), frames.tolist()
+    text = f"Its frames are {', '.join(map(str, numbers))}."
+    if "Fa" in batch:
+        force = batch.Fa.norm(dim=1).cpu()
+        atom = int(force.argmax())
+        text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {numbers[graph[atom]]}."
+    if batch.edge_index.shape[1]:
+        distances = pair_distances(batch.Ra, batch.edge_index).cpu()
+        edge = int(distances.argmin())
+        frame = numbers[graph[batch.edge_index[0, edge].cpu()]]
+        text += f" The shortest distance is {float(distances[edge]):.6g}, in frame {frame}."
+    return text

@@ -19,10 +19,9 @@ from toy_training import without_seconds
 import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_potential, read_saved
-from pyg_nnp.training.callbacks.base import CallbackList
-from pyg_nnp.training.callbacks.checkpoints import Checkpoints
-from pyg_nnp.training.callbacks.history import HistoryWriter
-from pyg_nnp.training.epoch import HISTORY, Epoch
+from pyg_nnp.training.callbacks.base import Callback, CallbackList
+from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
+from pyg_nnp.training.records import HISTORY, Epoch
 from pyg_nnp.training.resume import restore_state
 from pyg_nnp.training.state import EarlyStopping, TrainingState
 
@@ -163,9 +162,9 @@ def test_killed_at_every_step_of_a_save(tmp_path: Path, monkeypatch: pytest.Monk
         epoch = Epoch(number, 1.0, 0.01, 1.0, 1.0 / number)
         saving = CallbackList([Checkpoints(folder), HistoryWriter(folder)])
         training.early_stopping.update(1.0 / number, number)
-        saving.on_epoch(training, epoch)
+        saving(Callback.on_epoch, training, epoch)
         training.end_epoch()
-        saving.on_next_epoch(training, epoch)
+        saving(Callback.on_next_epoch, training, epoch)
 
     points, at = 0, 0
     while points == at:

@@ -13,11 +13,10 @@ import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import TrainingError
-from pyg_nnp.training import epoch, fit
-from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.metrics import evaluate
-from pyg_nnp.training.settings import TrainingData
-from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training import fit, records
+from pyg_nnp.training.callbacks.base import Callback, CallbackList
+from pyg_nnp.training.evaluation import evaluate
+from pyg_nnp.training.state import TrainingData, TrainingState
 from pyg_nnp.training.step import Gradients
 
 
@@ -68,7 +67,7 @@ def test_without_validation_the_last_is_the_best(folder: Path) -> None:
 def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([3.0, 2.0, 2.5, math.nan, 2.0, 1.0])
     monkeypatch.setattr(
-        epoch.Epoch, "validated", lambda found, *_: replace(found, validation_loss=0.0, score=next(scores))
+        records.Epoch, "validated", lambda found, *_: replace(found, validation_loss=0.0, score=next(scores))
     )
     model = run_toy(Path("out"), Trainer__patience=3, Trainer__max_epochs=6)
     assert len(history(model)) == 5
@@ -76,7 +75,7 @@ def test_patience_stops_early(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_no_finite_score_leaves_no_best_potential(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(epoch, "weighted_sum", lambda errors, weights: math.nan)
+    monkeypatch.setattr(records, "weighted_sum", lambda errors, weights: math.nan)
     with pytest.raises(TrainingError, match="no epoch had a finite validation score"):
         run_toy(Path("out"))
     model = folder / "out" / "FF01-SchNet"
@@ -141,7 +140,7 @@ def test_training_loss_is_the_mean_over_frames(folder: Path) -> None:
     state.optimizer = torch.optim.SGD(potential.parameters())
     gradients = Gradients(potential, potential.parameters(), {"mae": {"E": 1.0}})
     steps = Steps()
-    loss = fit.train_epoch(state, data, 5, gradients, lambda step: 0.0, steps)
+    loss = fit.train_epoch(state, data, 5, gradients, lambda step: 0.0, CallbackList([steps]))
     assert steps.taken == [1, 2, 3, 4, 5]
     assert steps.parts == ["data", "optimiser", "rest"] * 5
     whole = evaluate(potential, [dataset.batch(torch.arange(len(dataset)))], {"mae": {"E": 1.0}})

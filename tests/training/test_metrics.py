@@ -9,7 +9,7 @@ from toy import toy_config
 import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.training.metrics import evaluate
+from pyg_nnp.training.evaluation import evaluate
 
 
 def test_metrics_do_not_depend_on_batches(folder: Path) -> None:
@@ -27,14 +27,3 @@ def test_metrics_do_not_depend_on_batches(folder: Path) -> None:
             error = (predicted[name] - batch[name]).double()
             by_hand = {"rmse": error.square().mean().sqrt(), "mse": error.square().mean(), "mae": error.abs().mean()}
             assert value == pytest.approx(float(by_hand[kind]), rel=1e-5)
-
-
-def test_evaluation_takes_no_second_derivatives_and_returns_to_training(folder: Path) -> None:
-    config = config_from_dict(toy_config())
-    dataset = MoleculeDataset.from_config(config, ".")
-    potential = pyg_nnp.build_potential(config, "FF01").train()
-    modes: list[bool] = []
-    potential.layers[-1].register_forward_pre_hook(lambda layer, inputs: modes.append(layer.training))
-    evaluate(potential, dataset.batches(torch.arange(10), 5), {"rmse": {"E": 1.0}})
-    assert modes == [False, False]
-    assert potential.training

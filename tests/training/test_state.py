@@ -21,10 +21,9 @@ import pyg_nnp
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
 from pyg_nnp.runtime.signals import Stopped, stoppable
-from pyg_nnp.training import epoch, evaluation, fit, results
-from pyg_nnp.training.callbacks import checkpoints
-from pyg_nnp.training.callbacks import history as writing
-from pyg_nnp.training.epoch import HISTORY
+from pyg_nnp.training import evaluation, fit, records, results
+from pyg_nnp.training.callbacks import files
+from pyg_nnp.training.records import HISTORY
 from pyg_nnp.training.state import EarlyStopping, TrainingState
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
@@ -36,8 +35,8 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "forward of the first step of an epoch": (pyg_nnp.training.step, "weighted_loss", 4),
     "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
     "validation": (evaluation, "evaluate", 2),
-    "end of an epoch": (epoch.Epoch, "validated", 2),
-    "after the best was saved": (writing, "write_history", 2),
+    "end of an epoch": (records.Epoch, "validated", 2),
+    "after the best was saved": (files, "write_history", 2),
     "last step of all": (pyg_nnp.training.step, "weighted_loss", 3 * STEPS),
     "after all": (results, "final_metrics", 1),
 }
@@ -79,7 +78,7 @@ def test_stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("owner", "name", "at"),
-    [(torch.optim.Adam, "step", 5), (checkpoints, "save_potential", 1), (writing, "write_history", 2)],
+    [(torch.optim.Adam, "step", 5), (files, "save_potential", 1), (files, "write_history", 2)],
 )
 def test_a_signal_waits_for_the_step_and_for_the_save(
     folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int
@@ -117,7 +116,7 @@ def test_a_score_that_is_not_finite_is_no_improvement() -> None:
 def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The best of the first run counts in the second."""
     changes = {"Trainer__patience": 2, "Trainer__max_epochs": 9, "Trainer__learning_rate": 1e-12}
-    monkeypatch.setattr(epoch, "weighted_sum", lambda errors, weights: 1.0)
+    monkeypatch.setattr(records, "weighted_sum", lambda errors, weights: 1.0)
     expected = train_toy("whole", **changes)
     with monkeypatch.context() as patch:
         interrupt(patch, evaluation, "evaluate", 3)
@@ -277,7 +276,7 @@ def test_older_files_of_the_same_training(
     """From a backup of both it goes on to the same end; a file of another time than the other is noticed."""
     backup: dict[str, bytes] = {}
     changes = {"Trainer__max_epochs": 6, "Trainer__learning_rate": 1e-4}  # each epoch is the best so far
-    save = checkpoints.save_state
+    save = files.save_state
 
     def save_and_keep(state: Any, path: Path, about: dict[str, Any]) -> None:
         save(state, path, about)
@@ -285,7 +284,7 @@ def test_older_files_of_the_same_training(
             backup.update({file.name: file.read_bytes() for file in path.parent.glob("*.safetensors")})
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save_state", save_and_keep)
+        patch.setattr(files, "save_state", save_and_keep)
         expected = train_toy("out", **changes)
     after = contents(expected)
     assert all(backup[name] != after[name] for name in names)
@@ -345,7 +344,7 @@ def test_a_first_save_that_was_cut_between_its_files(folder: Path, monkeypatch: 
     """The best state of the first epoch is there and the last one not, as after a full disk: it begins again."""
     whole = train_toy("whole")
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "save_state", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+        patch.setattr(files, "save_state", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
         with pytest.raises(OSError, match="No space left"):
             train_toy("out")
     assert sorted(path.name for path in Path("out/FF01-SchNet").iterdir()) == [".lock", "best.safetensors", HISTORY]
@@ -405,19 +404,19 @@ def test_seconds_of_an_epoch_are_those_of_all_runs(folder: Path, monkeypatch: py
 def test_trainings_of_the_version_before_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the state nor the history has seconds, and there is no run.json."""
     expected = train_toy("whole")
-    to_saved, row = TrainingState.to_saved, epoch.Epoch.row
+    to_saved, row = TrainingState.to_saved, records.Epoch.row
 
     def to_saved_before(state: TrainingState) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         saved, tensors = to_saved(state)
         del saved["seconds"]
         return saved, tensors
 
-    def row_before(found: epoch.Epoch) -> dict[str, float]:
+    def row_before(found: records.Epoch) -> dict[str, float]:
         return {name: value for name, value in row(found).items() if name != "seconds"}
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingState, "to_saved", to_saved_before)
-        patch.setattr(epoch.Epoch, "row", row_before)
+        patch.setattr(records.Epoch, "row", row_before)
         interrupt(patch, pyg_nnp.training.step, "weighted_loss", STEPS + 2)
         with pytest.raises(KeyboardInterrupt):
             train_toy("out")

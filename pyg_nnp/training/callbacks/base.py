@@ -1,9 +1,12 @@
 """The events of a training, which callbacks react to."""
 
 from collections.abc import Callable, Iterable
+from typing import Concatenate, ParamSpec
 
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
+
+P = ParamSpec("P")
 
 
 class Callback:
@@ -34,52 +37,19 @@ class Callback:
         """React to the end of a run, however it ended."""
 
 
-class CallbackList(Callback):
-    """Passes each event to several callbacks, in their order.
-
-    Args:
-        callbacks: the callbacks.
+class CallbackList:
+    """Several callbacks, told of each event in their order.
 
     Attributes:
-        lap: :meth:`on_lap` if one of them reacts to it, else None; then nothing need be split into parts.
+        lap: tells of the end of a part if a callback reacts to it, else None; then nothing need be split into parts.
     """
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self._callbacks = list(callbacks)
         timed = any(type(callback).on_lap is not Callback.on_lap for callback in self._callbacks)
-        self.lap: Callable[[str], None] | None = self.on_lap if timed else None
+        self.lap: Callable[[str], None] | None = (lambda part: self(Callback.on_lap, part)) if timed else None
 
-    def on_begin(self, state: TrainingState) -> None:
-        """Pass the event on."""
+    def __call__(self, event: Callable[Concatenate[Callback, P], None], *args: P.args, **options: P.kwargs) -> None:
+        """Tell all callbacks of an event, a method of :class:`Callback`, with its arguments."""
         for callback in self._callbacks:
-            callback.on_begin(state)
-
-    def on_lap(self, part: str) -> None:
-        """Pass the event on."""
-        for callback in self._callbacks:
-            callback.on_lap(part)
-
-    def on_step(self, state: TrainingState) -> None:
-        """Pass the event on."""
-        for callback in self._callbacks:
-            callback.on_step(state)
-
-    def on_epoch(self, state: TrainingState, epoch: Epoch) -> None:
-        """Pass the event on."""
-        for callback in self._callbacks:
-            callback.on_epoch(state, epoch)
-
-    def on_next_epoch(self, state: TrainingState, epoch: Epoch) -> None:
-        """Pass the event on."""
-        for callback in self._callbacks:
-            callback.on_next_epoch(state, epoch)
-
-    def on_interrupt(self, state: TrainingState) -> None:
-        """Pass the event on."""
-        for callback in self._callbacks:
-            callback.on_interrupt(state)
-
-    def on_end(self, state: TrainingState) -> None:
-        """Pass the event on."""
-        for callback in self._callbacks:
-            callback.on_end(state)
+            getattr(callback, event.__name__)(*args, **options)

@@ -11,7 +11,7 @@ from torch import nn
 from pyg_nnp.layers.energy import Force
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -22,11 +22,8 @@ PARTS = ("data", "forward", "forces", "backward", "optimiser", "validation", "re
 class Profile(Callback):
     """Measures the parts of each epoch, and logs a table of them at the end of the run, however it ended.
 
-    A GPU is waited for at the end of each part, so that an epoch takes longer than without.
-
-    Args:
-        potential: on the device to train on; its forces are timed from now on, by hooks.
-        name: of the model, for the log.
+    A GPU is waited for at the end of each part, so that an epoch takes longer than without. The forces of the potential
+    are timed by hooks from now on.
 
     Attributes:
         epochs: part -> seconds, for each epoch that is over.
@@ -73,10 +70,8 @@ class Profile(Callback):
         """Log the table, if an epoch is over."""
         if self.epochs:
             log.info(
-                "%s: time of an epoch. The forward pass is without forces; the rest is the loss, saving, and so on; "
-                "the first epoch may have kernels to compile.\n%s",
-                self._name,
-                self.table(),
+                f"{self._name}: time of an epoch. The forward pass is without forces; the rest is the loss, saving, "
+                f"and so on; the first epoch may have kernels to compile.\n{self.table()}"
             )
 
     def table(self) -> str:

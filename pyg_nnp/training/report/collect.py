@@ -10,7 +10,7 @@ from rich.progress import track
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyg_nnp.config import Config, Weights
+from pyg_nnp.config import Weights
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.functional.difference import difference
@@ -18,7 +18,7 @@ from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch, predictions
 from pyg_nnp.training.metrics import ErrorTable, MetricSums
-from pyg_nnp.training.report.references import without_references
+from pyg_nnp.training.report.sample import without_references
 from pyg_nnp.training.report.types import Array, Evaluation, Frame, Points
 
 MAX_POINTS = 200_000
@@ -27,24 +27,11 @@ MAX_POINTS = 200_000
 WORST = 10
 
 
-def compared_fields(config: Config, name: str, potential: Potential) -> list[str]:
-    """Return the fields whose errors are shown: all targets that are predicted, and ``Q`` where it is asked for.
-
-    Args:
-        config: the whole configuration.
-        name: of the model.
-        potential: the trained one.
-    """
-    asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
-    wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
-    return [field for field in COMPARED if field in wanted and field in potential.outputs]
-
-
 def collect(
     potential: Potential,
     dataset: MoleculeDataset,
     parts: Mapping[str, Tensor],
-    fields: Sequence[str],
+    wanted: Sequence[str],
     batch_size: int,
     *weights: Weights,
 ) -> Evaluation:
@@ -56,10 +43,11 @@ def collect(
         potential: in evaluation mode.
         dataset: all frames.
         parts: the frames of each part.
-        fields: to be compared; the potential predicts them, the data set has them.
+        wanted: fields of the data set to be compared, as far as the potential predicts them.
         batch_size: frames to evaluate at once, at least.
-        weights: the kinds and fields that these have are the ``errors`` of the evaluation.
+        weights: the kinds and fields of the ``errors`` of the evaluation.
     """
+    fields = [name for name in COMPARED if name in wanted and name in potential.outputs]
     part = next(part for part in ("test", "validation", "training") if part in parts)
     frames = parts[part]
     atoms = sum(int(block["N"].sum()) for block in dataset.blocks(["N"], frames))
@@ -78,15 +66,9 @@ def collect(
         scores.append((score.abs() / batch.N if worst_by == "E" else score).cpu())
     # errors that are not finite are the worst
     order = torch.cat(scores).nan_to_num(torch.inf).argsort(descending=True, stable=True)
-    return Evaluation(
-        part,
-        len(frames),
-        sums.errors(),
-        {name: found.points() for name, found in points.items()},
-        table.rows(),
-        worst_frames(potential, dataset, frames[order[:WORST]], fields),
-        worst_by,
-    )
+    worst = worst_frames(potential, dataset, frames[order[:WORST]], fields)
+    shown = {name: found.points() for name, found in points.items()}
+    return Evaluation(part, len(frames), sums.errors(), shown, table.rows(), worst, worst_by)
 
 
 def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor, fields: Sequence[str]) -> list[Frame]:

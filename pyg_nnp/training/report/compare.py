@@ -1,15 +1,18 @@
 """One page for several trainings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyg_nnp.config import Config
+from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.training.report import figures
-from pyg_nnp.training.report.drawing import COLOURS, png
+from pyg_nnp.potential.checkpoint import LAST, read_saved
+from pyg_nnp.training.records import Records, metric_rows, read_records
+from pyg_nnp.training.report.drawing import COLOURS
+from pyg_nnp.training.report.figures import compared_curves
 from pyg_nnp.training.report.page import COMPARISON, Picture, check_place, render, write_page
-from pyg_nnp.training.report.records import Records, metric_rows
 from pyg_nnp.units import OPTIONS, Units
 
 # what the settings of two models must have in common to be compared
@@ -18,25 +21,53 @@ _COMPARABLE = ("Datahub.content and options", "Trainer.Splitter.")
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained model.
+    """A trained model."""
 
-    Attributes:
-        label: its folder.
-        records: files of its training.
-        settings: all that its result depends on, each value under its path.
+    label: str  # its folder
+    records: Records  # files of its training
+    settings: Mapping[str, Any]  # all that its result depends on, each value under its path
+
+    @classmethod
+    def read(cls, out: Path, config: Config, name: str) -> "TrainedModel":
+        """Read a model from the output folder of its training.
+
+        Raises:
+            DataError: something is missing or damaged.
+        """
+        folder = out / config.folder_name(name)
+        protocol = saved_protocol(folder)
+        model = protocol["Modelhub"][name]
+        settings = dict(_flat({**protocol, "Modelhub": model | {"name": name}}))
+        return cls(str(folder), read_records(folder), settings)
+
+
+def saved_protocol(folder: Path) -> dict[str, Any]:
+    """Return all that the result of a training depends on, as it was saved in the folder of its model.
+
+    Raises:
+        DataError: it is missing or damaged.
     """
+    description, _ = read_saved(folder / LAST)
+    try:
+        protocol: dict[str, Any] = description["training"]["protocol"]
+    except KeyError as error:
+        raise DataError(f"{folder / LAST}: this does not say what was trained. Use another copy of it.") from error
+    return protocol
 
-    label: str
-    records: Records
-    settings: Mapping[str, Any]
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all values of nested dicts and lists of layers, each with its path."""
+    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+        value = {f"{number} {part.get('name', '')}".strip(): part for number, part in enumerate(value)}
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for name, part in value.items():
+        yield from _flat(part, f"{key}.{name}" if key else name)
 
 
 def compare(models: Sequence[TrainedModel], page: Path) -> None:
     """Write a page that compares trained models.
-
-    Args:
-        models: the models.
-        page: where to.
 
     Raises:
         ConfigError: something else is there.
@@ -51,7 +82,7 @@ def compare(models: Sequence[TrainedModel], page: Path) -> None:
         rows=_rows(models),
         differences=different,
         comparable=not any(path.startswith(_COMPARABLE) for path in different),
-        curves=Picture.of(png(figures.compared_curves([(model.label, model.records.history) for model in models]))),
+        curves=Picture.of(compared_curves([(model.label, model.records.history) for model in models])),
     )
     write_page(page, COMPARISON, html)
 
@@ -81,10 +112,8 @@ def _rows(models: Sequence[TrainedModel]) -> list[dict[str, Any]]:
 
 def _unit(models: Sequence[TrainedModel], name: str) -> str:
     """Return the unit of a field, if it is that of all models."""
-    names = {
-        Units.of({option: model.settings.get(f"Modelhub.build_params.{option}") for option in OPTIONS}).names[
-            FIELDS[name].unit
-        ]
-        for model in models
-    }
+    options = [
+        {option: model.settings.get(f"Modelhub.build_params.{option}") for option in OPTIONS} for model in models
+    ]
+    names = {Units.of(of_model).names[FIELDS[name].unit] for of_model in options}
     return names.pop() if len(names) == 1 else "different units"

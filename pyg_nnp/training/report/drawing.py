@@ -3,12 +3,11 @@
 Only objects of matplotlib are used, and no state that it shares with the plots of others.
 """
 
-from collections.abc import Mapping
-from io import BytesIO
+from collections.abc import Iterator, Mapping
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
@@ -16,15 +15,8 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.training.report.types import Array
 
 # the colours of Okabe and Ito (Color Universal Design, 2008): people with any kind of colour vision tell them apart
-BLUE, RED, GREEN, ORANGE, SKY, PURPLE, BLACK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#E69F00",
-    "#56B4E9",
-    "#CC79A7",
-    "#000000",
-)
+BLUE, RED, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+SKY, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
 COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
 DASHES = ("-", "--", ":", "-.")
 GREY = "#595959"
@@ -37,13 +29,6 @@ _PANEL, _BELOW, _MARGIN = (2.7, 2.1), 0.48, 0.2
 UnitNames = Mapping[str, str]
 
 
-def png(figure: Figure) -> bytes:
-    """Render a figure."""
-    file = BytesIO()
-    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
-    return file.getvalue()
-
-
 def with_unit(text: str, name: str, units: UnitNames) -> str:
     """Return a label with the unit of a field."""
     unit = units[FIELDS[name].unit]
@@ -53,13 +38,13 @@ def with_unit(text: str, name: str, units: UnitNames) -> str:
 def panels(
     count: int, size: tuple[float, float] = _PANEL, left: float = 0.75, above: float = 0.0, below: float = 0.0
 ) -> Figure:
-    """Return a figure with some axes in rows of at most three, four in two rows of two.
+    """Return a figure with ``count`` axes in rows of at most three, four in two rows of two; all sizes are in inches.
 
     All margins are fixed, since matplotlib's own layouts take longer than all else that a report needs.
 
     Args:
         count: of axes.
-        size: of each with its margins [inches].
+        size: of each with its margins.
         left: margin for labels at the left of each.
         above: room above all.
         below: room below all.
@@ -74,12 +59,17 @@ def panels(
         inner = size[0] - left - _MARGIN, size[1] - _BELOW - _MARGIN
         axes = figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
         axes.tick_params(labelsize=SMALL, color=GREY, width=0.6)
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
+        axes.xaxis.set_major_locator(few_ticks())
         for side, spine in axes.spines.items():
             spine.set_linewidth(0.6)
             spine.set_color(GREY)
             spine.set_visible(side in ("left", "bottom"))
     return figure
+
+
+def few_ticks() -> MaxNLocator:
+    """Return a locator of at most six ticks at round numbers."""
+    return MaxNLocator(5, steps=(1, 2, 2.5, 5, 10))
 
 
 class _Plain(LogFormatter):
@@ -113,6 +103,11 @@ def histogram(axes: Axes, values: Array, label: str, around_zero: bool = False) 
     axes.hist(values, bins=min(60, max(10, int(len(values) ** 0.5))), range=(low, high), color=BLUE)
     axes.set_xlabel(label, fontsize=NORMAL)
     axes.set_ylabel("count", fontsize=NORMAL)
+
+
+def styles() -> Iterator[tuple[str, str]]:
+    """Yield colour and dashes of elements in their order."""
+    return cycle((colour, dashes) for dashes in DASHES for colour in COLOURS)
 
 
 def ends_of(values: Array) -> tuple[float, float]:

@@ -4,30 +4,21 @@ from pathlib import Path
 
 from pyg_nnp.config import Config, dump_config
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.training.report.model_figures import model_figures, write_plots
-from pyg_nnp.training.report.page import REPORT, Picture, render, write_page
-from pyg_nnp.training.report.records import metric_rows, read_records
+from pyg_nnp.training.records import metric_rows, read_records
+from pyg_nnp.training.report.figures import model_figures
+from pyg_nnp.training.report.page import REPORT, render, write_page, write_plots
 from pyg_nnp.training.report.sample import sample
 from pyg_nnp.training.report.scene import scene
 from pyg_nnp.training.report.types import Evaluation
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 
 def make_report(
     config: Config, name: str, data: TrainingData, potential: Potential, evaluation: Evaluation, out: Path
 ) -> Path:
-    """Write ``report.html`` of a trained model, and its plots, into the model's folder.
+    """Write the report of a trained model and its plots into the model's folder, and return the path of the page.
 
-    Args:
-        config: that it was trained with.
-        name: of the model.
-        data: that it was trained on, and the frames of each part.
-        potential: the best one.
-        evaluation: of it.
-        out: output folder of the training.
-
-    Returns:
-        The path of the page.
+    The potential is the best one, evaluated by :func:`pyg_nnp.training.results.evaluate_for_report`.
 
     Raises:
         ConfigError: the place of the report is taken by something else.
@@ -37,8 +28,7 @@ def make_report(
     folder, units = out / config.folder_name(name), potential.units.names
     records = read_records(folder)
     shown = sample(data.dataset, potential.atomic_energies)
-    figures = model_figures(shown, records.history, records.metrics.get("best_epoch"), evaluation, units)
-    pictures = write_plots(folder / "plots", figures, out)
+    figures = model_figures(shown, records, evaluation, units)
     html = render(
         REPORT,
         model=config.Modelhub.internal_FFs[name],
@@ -55,7 +45,7 @@ def make_report(
         evaluation=evaluation,
         # bonds depend on the unit of length
         scene=scene(evaluation.worst, potential.units.likely_length, units["energy/length"]),
-        pictures={title: Picture.of(picture) for title, picture in pictures.items()},
+        pictures=write_plots(folder / "plots", figures, out),
         units=units,
     )
     write_page(folder / "report.html", REPORT, html)

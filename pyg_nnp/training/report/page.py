@@ -2,14 +2,17 @@
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
-from struct import unpack
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.fields import COMPARED, FIELDS
@@ -23,19 +26,9 @@ _HEAD = 1000  # bytes, within which the mark stands
 
 
 def render(kind: str, **values: Any) -> str:
-    """Fill in the template of a kind of page; all texts are escaped.
-
-    Args:
-        kind: ``report`` or ``comparison``.
-        values: variables of the template.
-    """
-    environment = Environment(
-        loader=PackageLoader("pyg_nnp.training.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Fill in the variables of the template of a kind of page, ``report`` or ``comparison``; text is escaped."""
+    loader, strict = PackageLoader("pyg_nnp.training.report"), StrictUndefined
+    environment = Environment(loader=loader, undefined=strict, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": number, "subscripts": subscripts, "formula": formula}
     environment.globals |= {
         "fields": FIELDS,
@@ -58,24 +51,24 @@ def subscripts(text: str) -> Markup:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture within a page.
+    """A PNG file within a page, and the size at which it is shown [CSS pixels]."""
 
-    Attributes:
-        address: a data URI, which holds it.
-        width: at which it is shown, in CSS pixels, so that the text of all pictures has one size.
-        height: likewise.
-    """
-
-    address: str
+    png: bytes
     width: int
     height: int
 
     @classmethod
-    def of(cls, png: bytes) -> "Picture":
-        """Return the picture in a PNG file, shown at 0.72 of its size in pixels."""
-        # the header's first chunk has both sizes (W3C PNG specification, 11.2.2)
-        width, height = (round(0.72 * pixels) for pixels in unpack(">II", png[16:24]))
-        return cls(f"data:image/png;base64,{b64encode(png).decode()}", width, height)
+    def of(cls, figure: Figure) -> "Picture":
+        """Render a figure, to be shown at 0.72 of its size in pixels, so that the text of all has one size."""
+        file, canvas = BytesIO(), FigureCanvasAgg(figure)
+        canvas.print_png(file)  # type: ignore[no-untyped-call]
+        width, height = (round(0.72 * pixels) for pixels in canvas.get_width_height())
+        return cls(file.getvalue(), width, height)
+
+    @property
+    def address(self) -> str:
+        """A data URI, which holds the picture."""
+        return f"data:image/png;base64,{b64encode(self.png).decode()}"
 
 
 def check_place(path: Path, kind: str) -> None:
@@ -102,3 +95,19 @@ def write_page(path: Path, kind: str, html: str) -> None:
     """
     check_place(path, kind)
     write_durably(path, [html.encode()])
+
+
+def write_plots(folder: Path, figures: Mapping[str, Figure], out: Path) -> dict[str, Picture]:
+    """Write figures into a folder within the output folder, each under its title, and return them as pictures.
+
+    Raises:
+        ConfigError: the folder is a link out of the output folder.
+        OSError: it cannot be written.
+    """
+    pictures = {title: Picture.of(figure) for title, figure in figures.items()}
+    folder.mkdir(exist_ok=True)
+    if not folder.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(f"{folder}: leads to {folder.resolve()}, outside of {out}. Take that link away.")
+    for title, picture in pictures.items():
+        write_durably(folder / f"{title}.png", [picture.png])
+    return pictures

@@ -4,20 +4,14 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.functional.geometry import pair_distances
-from pyg_nnp.training.report.references import without_references
+from pyg_nnp.functional.geometry import pair_distances, sum_over_atoms
 from pyg_nnp.training.report.types import Sample
 
 _MAX_ATOMS = 200_000
 
 
 def sample(dataset: MoleculeDataset, atomic_energies: Tensor) -> Sample:
-    """Choose frames at random, all of a small data set, and return their numbers.
-
-    Args:
-        dataset: all frames.
-        atomic_energies: (119,) reference energies.
-    """
+    """Return the numbers of frames chosen at random, all of a small data set; ``atomic_energies`` are (119,)."""
     generator = torch.Generator().manual_seed(0)
     count = min(len(dataset), max(1, _MAX_ATOMS // dataset.max_atoms))
     # in the order of the store, which is read faster
@@ -27,9 +21,14 @@ def sample(dataset: MoleculeDataset, atomic_energies: Tensor) -> Sample:
     if "E" in values:
         values["E"] = without_references(values["E"], values["Za"], values["N"], atomic_energies.cpu())
     distances = _some_distances(values["Ra"].double(), values["N"], generator)
-    return Sample(
-        count, len(dataset), {name: rows.double().numpy() for name, rows in values.items()}, distances.numpy()
-    )
+    arrays = {name: rows.double().numpy() for name, rows in values.items()}
+    return Sample(count, len(dataset), arrays, distances.numpy())
+
+
+def without_references(E: Tensor, Za: Tensor, N: Tensor, atomic_energies: Tensor) -> Tensor:
+    """Return (G,) energies less the reference energies of their atoms, which would hide all differences in a plot."""
+    molecules = torch.arange(len(N), device=N.device).repeat_interleave(N)
+    return E.double() - sum_over_atoms(atomic_energies[Za], molecules, len(N))
 
 
 def _some_distances(Ra: Tensor, N: Tensor, generator: torch.Generator) -> Tensor:

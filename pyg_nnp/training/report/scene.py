@@ -18,13 +18,7 @@ _SCALE = "YlOrRd"
 
 
 def scene(frames: Sequence[Frame], length_unit: float, unit: str) -> dict[str, Any]:
-    """Return a JSON-like dict of some frames.
-
-    Args:
-        frames: the frames.
-        length_unit: the unit of their positions [Å].
-        unit: name of the unit of forces.
-    """
+    """Return a JSON-like dict of some frames; ``length_unit`` is of their positions [Å], ``unit`` that of forces."""
     elements = sorted({int(Z) for frame in frames for Z in frame.Za})
     errors = [float(frame.force_errors.max()) for frame in frames if frame.force_errors is not None]
     # errors that are not finite cannot be in JSON, and are drawn as the largest
@@ -50,12 +44,7 @@ def _of_frame(frame: Frame, length_unit: float, largest: float | None) -> dict[s
     errors = None
     if frame.force_errors is not None and largest is not None:
         errors = [float(f"{error:.4g}") for error in np.nan_to_num(frame.force_errors, nan=largest, posinf=largest)]
-    return {
-        "Z": frame.Za.tolist(),
-        "R": R.round(3).tolist(),
-        "bonds": bonds(R, frame.Za).tolist(),
-        "errors": errors,
-    }
+    return {"Z": frame.Za.tolist(), "R": R.round(3).tolist(), "bonds": bonds(R, frame.Za).tolist(), "errors": errors}
 
 
 def facing(R: Array) -> Array:

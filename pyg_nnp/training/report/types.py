@@ -1,122 +1,56 @@
-"""Contents of a report: history of a training, sample of its data, errors of its potential."""
+"""Contents of a report: sample of the data, errors of the potential."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pyg_nnp.fields import COMPARED
 from pyg_nnp.training.metrics import ErrorRow, Errors
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class History:
-    """The columns of ``history.csv``.
-
-    Attributes:
-        epochs: (n,) their numbers.
-        columns: name -> (n,) values.
-    """
-
-    epochs: Array
-    columns: dict[str, Array]
-
-    def fields(self) -> list[str]:
-        """Return the fields whose errors it has, in the order of the table of fields."""
-        found = {name.partition("_")[2] for name in self.columns if name.partition("_")[0] in ("rmse", "mae", "mse")}
-        return [name for name in COMPARED if name in found]
-
-    @property
-    def total_seconds(self) -> float | None:
-        """Wall time of the training [s], if it is known of all epochs."""
-        seconds = self.columns.get("seconds")
-        return None if seconds is None or np.isnan(seconds).any() else float(seconds.sum())
-
-    @property
-    def median_seconds(self) -> float | None:
-        """Median of the wall time of an epoch [s], if it is known of one."""
-        seconds = self.columns.get("seconds", np.empty(0))
-        known = seconds[~np.isnan(seconds)]
-        return float(np.median(known)) if len(known) else None
-
-
-@dataclass(frozen=True)
 class Sample:
-    """A random sample of a data set, for histograms.
+    """A random sample of a data set, for histograms."""
 
-    Attributes:
-        frames: number of frames that it is made of.
-        total: number of frames of the data set.
-        values: field -> rows, (molecules or atoms, ...); of ``E`` less the reference energies.
-        distances: (n,) from each atom to another one of its frame, chosen at random.
-    """
-
-    frames: int
-    total: int
-    values: dict[str, Array]
-    distances: Array
+    frames: int  # number of frames that it is made of
+    total: int  # number of frames of the data set
+    values: dict[str, Array]  # field -> rows, (molecules or atoms, ...); of E less the reference energies
+    distances: Array  # (n,) from each atom to another one of its frame, chosen at random
 
 
 @dataclass(frozen=True)
 class Points:
-    """True and predicted numbers of a field, those of molecules and atoms one after the other.
+    """True and predicted numbers of a field, those of molecules and atoms one after the other."""
 
-    Attributes:
-        true: (n,) true numbers; of ``E`` less the reference energies.
-        predicted: (n,) likewise.
-        total: number of these numbers in the part; the points are all or a random sample of them.
-        spread: standard deviation of the true ones; of numbers of single atoms from the mean of their element.
-        Za: (n,) atomic numbers, if each atom has one of these numbers.
-    """
-
-    true: Array
-    predicted: Array
-    total: int
-    spread: float = math.nan
-    Za: Array | None = None
+    true: Array  # (n,) true numbers; of E less the reference energies
+    predicted: Array  # (n,) likewise
+    total: int  # number of these numbers in the part; the points are all or a random sample of them
+    spread: float = math.nan  # standard deviation of the true ones, those of atoms from their element's mean
+    Za: Array | None = None  # (n,) atomic numbers, if each atom has one of these numbers
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that is predicted badly.
+    """A frame that is predicted badly."""
 
-    Attributes:
-        index: in the data set, counted from 0.
-        Za: (N,) atomic numbers.
-        Ra: (N, 3) positions.
-        errors: field -> root mean square of its errors in this frame; of ``E`` predicted minus true energy.
-        force_errors: (N,) length of the error of the force on each atom; None without forces.
-    """
-
-    index: int
-    Za: Array
-    Ra: Array
-    errors: dict[str, float]
-    force_errors: Array | None
+    index: int  # in the data set, counted from 0
+    Za: Array  # (N,) atomic numbers
+    Ra: Array  # (N, 3) positions
+    errors: dict[str, float]  # field -> root mean square of its errors in this frame; of E predicted minus true energy
+    force_errors: Array | None  # (N,) length of the error of the force on each atom; None without forces
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The errors of a potential on a part.
+    """The errors of a potential on a part."""
 
-    Attributes:
-        part: its name.
-        frames: number of its frames.
-        errors: over all frames, of the kinds and fields that were asked for.
-        points: field -> true and predicted numbers.
-        rows: errors over all frames, in total and by element.
-        worst: the worst frames of all, the worst first.
-        worst_by: the field by whose error they were chosen: ``Fa``, else ``E`` per atom, else the first one.
-    """
-
-    part: str
-    frames: int
-    errors: Errors
-    points: dict[str, Points]
-    rows: list[ErrorRow]
-    worst: list[Frame]
-    worst_by: str
+    part: str  # its name
+    frames: int  # number of its frames
+    errors: Errors  # over all frames, of the kinds and fields that were asked for
+    points: dict[str, Points]  # field -> true and predicted numbers
+    rows: list[ErrorRow]  # errors over all frames, in total and by element
+    worst: list[Frame]  # the worst frames of all, the worst first
+    worst_by: str  # the field by whose error they were chosen: Fa, else E per atom, else the first one

@@ -12,11 +12,9 @@ from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.training import fit, step
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
-from pyg_nnp.training.callbacks.checkpoints import Checkpoints
-from pyg_nnp.training.callbacks.history import HistoryWriter
-from pyg_nnp.training.epoch import Epoch
-from pyg_nnp.training.settings import TrainingData, TrainingSettings
-from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
+from pyg_nnp.training.records import Epoch
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 
 
 class Events(Callback):

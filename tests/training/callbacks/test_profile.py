@@ -15,7 +15,7 @@ from pyg_nnp.commands import cli
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.training.callbacks import profile
 from pyg_nnp.training.callbacks.profile import PARTS, Profile
-from pyg_nnp.training.epoch import Epoch
+from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
 
 STEPS = 3  # of an epoch of the toy

@@ -16,7 +16,7 @@ from pyg_nnp import load_potential
 from pyg_nnp.commands import cli
 from pyg_nnp.training.report.collect import collect
 from pyg_nnp.training.report.make import make_report
-from pyg_nnp.training.settings import TrainingData
+from pyg_nnp.training.state import TrainingData
 
 
 def test_every_plot_is_in_the_page_and_in_a_file(reported: Path) -> None:

@@ -1,6 +1,8 @@
-"""The progress bar of a training, and the epochs' lines in its log."""
+"""The callbacks of the command ``train``, among them its progress bar and the epochs' lines in its log."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
@@ -8,9 +10,13 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 
+from pyg_nnp.config import Config
+from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.logs import progress_bar, time_columns
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.epoch import HISTORY, Epoch
+from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter, RunRecorder, TensorBoard
+from pyg_nnp.training.callbacks.profile import Profile
+from pyg_nnp.training.records import HISTORY, TENSORBOARD, Epoch
 from pyg_nnp.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -19,15 +25,34 @@ _TIMED = 4
 """Number of epochs after which the remaining time is logged."""
 
 
-class EpochProgress(Callback):
-    """Shows the progress bar of a training, and writes the epochs' lines into the log file.
+@dataclass(frozen=True)
+class Reporting:
+    """Where a run writes to."""
 
-    Args:
-        console: where the bar is shown, if it is a terminal.
-        name: of the model.
-        max_epochs: the planned number of epochs.
-        folder: of the model.
-    """
+    out: Path  # output folder
+    console: Console  # for the progress bar
+    warnings: Sequence[str]  # of the run, a list that grows
+    profile: bool = False  # log where the time of an epoch goes
+
+    def callbacks(self, config: Config, name: str, potential: Potential) -> list[Callback]:
+        """Return all that watches the training of a model; its potential is on the device to train on."""
+        folder = self.out / config.folder_name(name)
+        callbacks: list[Callback] = [
+            Checkpoints(folder),
+            HistoryWriter(folder),
+            RunRecorder(folder, self.warnings),
+            EpochProgress(self.console, name, config.Trainer.max_epochs, folder),
+        ]
+        if config.Trainer.tensorboard:
+            callbacks.append(TensorBoard(self.out / TENSORBOARD / folder.name))
+        if self.profile:
+            # the last, so that saving is a part of the epoch
+            callbacks.append(Profile(potential, name))
+        return callbacks
+
+
+class EpochProgress(Callback):
+    """Shows the progress bar of a training in a terminal, and writes the epochs' lines into the log file."""
 
     def __init__(self, console: Console, name: str, max_epochs: int, folder: Path) -> None:
         self._name, self._max_epochs, self._folder = name, max_epochs, folder
