@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 refuse_existing(path)
             # it takes seconds to import, which a look at --help and a mistyped option need not
             for module in getattr(options, "modules", ()):
-                import_module("pyg_nnp.layers.base").import_layers(module, f"--import {module}")
+                import_module("pyg_nnp.layers.registry").import_layers(module, f"--import {module}")
             status: int = import_module(f"pyg_nnp.commands.{options.command}").run(options)
             return status
     except UserError as error:

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array, describe_frames, elements_of
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import formula, offsets
+from pyg_nnp.functional.composition import formula
+from pyg_nnp.functional.geometry import offsets
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
 LAYOUT = 1

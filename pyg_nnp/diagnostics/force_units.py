@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from pyg_nnp.diagnostics.finding import Array
+from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.difference import HasFields
-from pyg_nnp.functional.geometry import bonds_of_hydrogen
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
 
 HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}

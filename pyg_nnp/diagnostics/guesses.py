@@ -13,7 +13,8 @@ from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import bonds_of_hydrogen, element_counts
+from pyg_nnp.functional.bonds import bonds_of_hydrogen
+from pyg_nnp.functional.composition import element_counts
 from pyg_nnp.functional.neighbors import find_edges
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 

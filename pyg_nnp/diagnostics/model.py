@@ -9,9 +9,9 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.errors import ConfigError, FieldError
 from pyg_nnp.fields import INPUTS
+from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.difference import difference
-from pyg_nnp.functional.geometry import bonds_of_hydrogen, pair_distances
-from pyg_nnp.layers import RangeSeparation
+from pyg_nnp.layers.geometry import RangeSeparation
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
@@ -112,9 +112,10 @@ def check_largest_element(config: Config, name: str, potential: Potential, large
 
 def check_cutoff(config: Config, name: str, potential: Potential, sample: Batch) -> list[Finding]:
     """Return an error if nine of ten atoms have no other within ``cutoff_sr``, although they are not alone."""
-    distances = pair_distances(sample.Ra.double(), sample.edge_index)
+    j, i = sample.edge_index
+    distances = (sample.Ra[j] - sample.Ra[i]).double().norm(dim=1)
     nearest = distances.new_full((len(sample.Za),), torch.inf)
-    nearest = nearest.scatter_reduce(0, sample.edge_index[1], distances, "amin")
+    nearest = nearest.scatter_reduce(0, i, distances, "amin")
     nearest = nearest[nearest.isfinite()]
     for cutoff in (layer.cutoff_sr for layer in potential.layers if isinstance(layer, RangeSeparation)):
         if len(nearest) and float(nearest.quantile(0.1)) >= cutoff:

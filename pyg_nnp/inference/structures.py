@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import OWN_NAMES, format_of, structure_blocks
 from pyg_nnp.data.source import Block, DataSource
-from pyg_nnp.functional.geometry import formulas
+from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
     ShortestDistances,
     training_configuration,

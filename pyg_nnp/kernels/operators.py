@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from pyg_nnp.functional.radial import Flavor
+from pyg_nnp.functional.coulomb import Flavor
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import asked_for, backend, fast, refuse, register
 from pyg_nnp.kernels.reference import Edges, Filters
@@ -112,8 +112,8 @@ def coulomb_potential(
     r"""Damped Coulomb potential of all charges of a molecule, :math:`V_i = \sum_{j \neq i} q_j \chi(r_{ij})`.
 
     It needs no list of pairs and can be differentiated twice. For :math:`\chi` see
-    :func:`pyg_nnp.functional.radial.damped_coulomb` and, with ``cutoff_lr``,
-    :func:`pyg_nnp.functional.radial.shifted_force`.
+    :func:`pyg_nnp.functional.coulomb.damped_coulomb` and, with ``cutoff_lr``,
+    :func:`pyg_nnp.functional.coulomb.shifted_force`.
 
     Charges and potential are (A,), positions (A, 3), in the unit of all lengths; the atoms of each molecule begin at
     (G + 1,) ``start``, which ends with their number.

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pyg_nnp.functional.coulomb import Flavor, damped_coulomb, shifted_force
 from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
-from pyg_nnp.functional.radial import Flavor, damped_coulomb, shifted_force
 
 
 class Filters(NamedTuple):

@@ -1,10 +1,14 @@
 """The layers that a potential is made of, under the names that the configuration uses."""
 
+from pyg_nnp.layers.affine import AtomicAffine
 from pyg_nnp.layers.base import Core, Layer, RadialBasis
-from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation, ElectrostaticEnergy
-from pyg_nnp.layers.elements import AtomicAffine, RandomAtomEmbedding
-from pyg_nnp.layers.energy import EnergyReduce, Force
-from pyg_nnp.layers.geometry import Distance, GaussianSmearing, RangeSeparation
+from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
+from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
+from pyg_nnp.layers.embedding import RandomAtomEmbedding
+from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.layers.force import Force
+from pyg_nnp.layers.geometry import Distance, RangeSeparation
+from pyg_nnp.layers.radial import GaussianSmearing
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
 
 LAYERS: dict[str, type[Layer]] = {

@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
-from pyg_nnp.functional.radial import unclamped_cosine
+from pyg_nnp.functional.cutoff import unclamped_cosine
 from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted_softplus, sort_edges
 from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable

@@ -11,8 +11,9 @@ from pyg_nnp.config import Config
 from pyg_nnp.config.section import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.layers import CORES, LAYERS, Core, EnergyReduce, Layer
-from pyg_nnp.layers.base import resolve_class
+from pyg_nnp.layers.base import Core, Layer
+from pyg_nnp.layers.energy import EnergyReduce
+from pyg_nnp.layers.registry import CORES, LAYERS, resolve_class
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import check_wiring
 from pyg_nnp.units import OPTIONS as UNITS
@@ -85,7 +86,7 @@ def build_layers(
 
     ``entries`` are name and own options of each layer, where the name ``Core`` stands for the architecture, a name or
     ``package.module:Class``; ``build_params`` are options for every layer that takes them. For ``may_import`` see
-    :func:`pyg_nnp.layers.base.resolve_class`.
+    :func:`pyg_nnp.layers.registry.resolve_class`.
 
     Returns:
         The layers, and name and all options of each: what builds them again.

@@ -11,7 +11,7 @@ from molecules import core_of, deviation, make_potential, results, some_molecule
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp.functional.radial import unclamped_cosine
+from pyg_nnp.functional.cutoff import unclamped_cosine
 from pyg_nnp.functional.spline import spline_nodes
 from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation

@@ -10,7 +10,7 @@ from molecules import BUILD_PARAMS, LAYER_ENTRIES, make_potential, with_options
 import pyg_nnp
 from pyg_nnp.errors import ConfigError, FieldError
 from pyg_nnp.layers import CORES, LAYERS, ElectrostaticEnergy, Layer
-from pyg_nnp.layers.base import resolve_class
+from pyg_nnp.layers.registry import resolve_class
 from pyg_nnp.potential.build import build_layers
 
 REFERENCE = Path(__file__).resolve().parents[2] / "examples" / "reference.yaml"

@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 
 from pyg_nnp.data.formats.columns import Table
-from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.formats.values import ArrayTypes, Origin
 from pyg_nnp.data.source import Block
 
 Frame = Mapping[str, Any]
 """What a file has for one molecule, by the names of the file."""
-
-ArrayTypes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-"""Name in a file -> shape and type of its array."""
 
 
 @dataclass(frozen=True)

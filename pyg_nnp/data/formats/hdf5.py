@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from pyg_nnp.data.formats.columns import Table, require
-from pyg_nnp.data.formats.format import ArrayTypes, Format
+from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
-from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.formats.values import ArrayTypes, Origin
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
 

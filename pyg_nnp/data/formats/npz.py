@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from pyg_nnp.data.formats.columns import Table, require
-from pyg_nnp.data.formats.format import ArrayTypes, Format
-from pyg_nnp.data.formats.values import Array, Origin, check_packed
+from pyg_nnp.data.formats.format import Format
+from pyg_nnp.data.formats.values import Array, ArrayTypes, Origin, check_packed
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
 

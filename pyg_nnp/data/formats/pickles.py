@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from pyg_nnp.data.formats.columns import Table, as_column, require
-from pyg_nnp.data.formats.format import ArrayTypes, Format, frame_blocks, value_types
+from pyg_nnp.data.formats.format import Format, frame_blocks, value_types
 from pyg_nnp.data.formats.pickle_constructors import ALLOWED, Array, Dtype, RefusedError, plain_keys
-from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.formats.values import ArrayTypes, Origin
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pyg_nnp.data.formats import ase_files, hdf5, npz, pickles
-from pyg_nnp.data.formats.format import ArrayTypes, Format, frame_blocks
+from pyg_nnp.data.formats.format import Format, frame_blocks
+from pyg_nnp.data.formats.values import ArrayTypes
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS

@@ -13,6 +13,8 @@ from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
 
 Array = NDArray[Any]
+ArrayTypes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+"""Name in a file -> shape and type of its array."""
 
 _MAX_WHOLE = 2.0**53  # beyond it a float no longer tells neighbouring whole numbers apart
 MAX_ATOMS = 10_000

@@ -15,7 +15,7 @@ from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
 
 from pyg_nnp.errors import DataError
-from pyg_nnp.functional.geometry import bonds
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, ShortestDistances
 from pyg_nnp.inference.simulation.config import Dynamics
 from pyg_nnp.inference.simulation.record import Record

@@ -13,7 +13,7 @@ from pyg_nnp.kernels.reference import Damping
 
 
 def _chi(r: Any, spooky: bool, cutoff_sr: Any, shielding: Any, cutoff_lr: Any) -> tuple[Any, Any, Any]:
-    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.radial` for the formulas."""
+    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.coulomb` for the formulas."""
     T = type(r)
     zero, half, one, two, three, sixty = T(0), T(0.5), T(1), T(2), T(3), T(60)
     if spooky:

@@ -15,7 +15,7 @@ from pyg_nnp.kernels.reference import Damping
 
 @jit
 def _chi(r, FLAVOR: tl.constexpr, CUTOFF_SR: tl.constexpr, SHIELDING: tl.constexpr, CUTOFF_LR: tl.constexpr):
-    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.radial` for the formulas."""
+    """Return chi(r) and its first two derivatives; see :mod:`pyg_nnp.functional.coulomb` for the formulas."""
     # named without tl.constexpr, a constant would be a number in single precision
     if FLAVOR == "SpookyNet":
         width: tl.constexpr = 0.5 * CUTOFF_SR

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pyg_nnp.layers.energy import Force
+from pyg_nnp.layers.force import Force
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.records import Epoch

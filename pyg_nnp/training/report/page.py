@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.fields import COMPARED, FIELDS
-from pyg_nnp.functional.geometry import formula
+from pyg_nnp.functional.composition import formula
 from pyg_nnp.runtime.files import write_durably
 from pyg_nnp.runtime.logs import versions
 

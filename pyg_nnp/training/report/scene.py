@@ -9,7 +9,7 @@ from ase.data.colors import jmol_colors
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
-from pyg_nnp.functional.geometry import bonds
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.training.report.types import Array, Frame
 
 _SHADES = 32

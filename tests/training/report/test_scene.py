@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pyg_nnp.functional.geometry import bonds
+from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.training.report.scene import facing, scene
 from pyg_nnp.training.report.types import Frame
 
