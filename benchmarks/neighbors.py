@@ -1,6 +1,6 @@
 """The search for neighbors, and sums over the atoms of each molecule, side by side with other libraries.
 
-python benchmarks/neighbors.py --threads 1 --json neighbors.json
+python benchmarks/neighbor_search.py --threads 1 --json neighbor_search.json
 
 Atoms are at random places of a cube, 0.1 of them in each cubic Å, about as many as in organic matter. torch-cluster,
 torch-scatter and vesin take part where they are installed. They return edges in an order of their own; the others sort
@@ -20,9 +20,9 @@ from common import CUTOFF, Row, make_parser, measure, parse_arguments, report, s
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyg_nnp.functional import neighbors
+from pyg_nnp.functional import neighbor_search
 from pyg_nnp.functional.geometry import sum_over_atoms
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.neighbor_search import find_edges
 
 DENSITY = 0.1  # atoms / Å³
 # molecules, atoms of each
@@ -48,12 +48,12 @@ def random_batch(molecules: int, atoms: int, device: str) -> Batch:
 
 def ours(batch: Batch, few_atoms: int | None = None) -> Tensor:
     """Find edges; all pairs are tried in molecules of up to so many atoms, the others are searched by SciPy."""
-    switch = neighbors._FEW_ATOMS
-    neighbors._FEW_ATOMS = switch if few_atoms is None else few_atoms
+    switch = neighbor_search._FEW_ATOMS
+    neighbor_search._FEW_ATOMS = switch if few_atoms is None else few_atoms
     try:
         return find_edges(batch.Ra, batch.N, CUTOFF)
     finally:
-        neighbors._FEW_ATOMS = switch
+        neighbor_search._FEW_ATOMS = switch
 
 
 def installed(package: str) -> Any:

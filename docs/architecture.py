@@ -19,7 +19,7 @@ STEPS = {
     "file": "",
     "reader": "data.formats.readers",
     "blocks": "data.source",
-    "checks": "data.checks",
+    "checks": "data.frame_checks",
     "store": "data.store.writer",
     "rows": "data.store.rows",
     "batch": "data.frames",

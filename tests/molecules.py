@@ -8,7 +8,7 @@ from ase.build import molecule as ase_molecule
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp.data.neighbors import full_neighbor_list
+from pyg_nnp.data.neighbor_lists import full_neighbor_list
 from pyg_nnp.layers import SchNetCore
 from pyg_nnp.potential.build import build_layers
 from pyg_nnp.potential.potential import Potential

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pyg_nnp.commands.options import mapping_of
-from pyg_nnp.config.draft import Draft
+from pyg_nnp.config.template import Draft
 from pyg_nnp.data.formats.readers import columns_of, format_of, guess_fields, is_gradient, read_blocks
 from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
 from pyg_nnp.errors import DataError

@@ -13,10 +13,10 @@ from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.model import check_prediction
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting
-from pyg_nnp.training.model_training import train_model
-from pyg_nnp.training.preparation import read_data
+from pyg_nnp.training.data_preparation import read_data
 from pyg_nnp.training.resume import check_resumable
-from pyg_nnp.training.start import initial_potentials, make_folder, save_config
+from pyg_nnp.training.setup import initial_potentials, make_folder, save_config
+from pyg_nnp.training.train_model import train_model
 
 log = logging.getLogger(__name__)
 

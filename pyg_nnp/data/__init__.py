@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pyg_nnp.data.neighbors import full_neighbor_list
+from pyg_nnp.data.neighbor_lists import full_neighbor_list
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.data.references import reference_energies
 from pyg_nnp.data.split import split_dataset

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp.data.neighbors import NeighborLists
+from pyg_nnp.data.neighbor_lists import NeighborLists
 from pyg_nnp.data.store.layout import StoreInfo, open_store, read_neighbor_lists, read_shared, stored_rows
 from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import columns_of, read_blocks
+from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.references import read_atomic_energies
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store

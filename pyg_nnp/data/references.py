@@ -15,7 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyg_nnp.data.checks import MAX_Z
+from pyg_nnp.data.frame_checks import MAX_Z
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:

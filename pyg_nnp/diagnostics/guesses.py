@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyg_nnp.config.draft import one_line
+from pyg_nnp.config.template import one_line
 from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.composition import element_counts
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.neighbor_search import find_edges
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
 # words in the name of an array that tell its unit

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.functional.composition import formula
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.neighbor_search import find_edges
 from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.potential import Potential

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.geometry import shortest_distances
-from pyg_nnp.functional.neighbors import find_edges
+from pyg_nnp.functional.neighbor_search import find_edges
 from pyg_nnp.potential.description import TrainingDomain
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_nnp.data.checks import Checks
 from pyg_nnp.data.formats.readers import OWN_NAMES, format_of, structure_blocks
+from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (

@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from pyg_nnp.errors import FieldError
 from pyg_nnp.fields import INPUTS, OUTPUTS
 from pyg_nnp.functional.geometry import sum_over_atoms
-from pyg_nnp.functional.neighbors import check_edges, find_edges
+from pyg_nnp.functional.neighbor_search import check_edges, find_edges
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.wiring import Wiring

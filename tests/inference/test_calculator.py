@@ -18,7 +18,7 @@ import pyg_nnp
 from pyg_nnp import units
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.errors import DataError
-from pyg_nnp.functional import neighbors
+from pyg_nnp.functional import neighbor_search
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import save_potential
@@ -142,7 +142,7 @@ def cluster(side: int = 4) -> Atoms:
 def test_a_kept_neighbor_list_changes_no_bit(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     potential = potential_in(1.0, 0.5291772108, "float32")
     searches: list[float] = []
-    original = neighbors.find_edges
+    original = neighbor_search.find_edges
 
     def find_edges(Ra: torch.Tensor, N: torch.Tensor, cutoff: float) -> torch.Tensor:
         searches.append(cutoff)

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pyg_nnp.data.neighbors import full_neighbor_list
+from pyg_nnp.data.neighbor_lists import full_neighbor_list
 from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store, seal
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, SHAREABLE

@@ -4,8 +4,8 @@ Each thread writes what it alone owns, atoms, pairs, or a table of its own, so r
 """
 
 from pyg_nnp.kernels.cpu.activation import shifted_softplus
+from pyg_nnp.kernels.cpu.aggregation import aggregate, derivatives, sort_edges
 from pyg_nnp.kernels.cpu.coulomb import coulomb_gradient, coulomb_gradient_backward, coulomb_potential
-from pyg_nnp.kernels.cpu.filters import aggregate, derivatives, sort_edges
 
 __all__ = [
     "aggregate",

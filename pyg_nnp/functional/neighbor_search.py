@@ -31,8 +31,8 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
 
     Returns:
         (2, 2 P) int64 edges j -> i, ``j, i = edge_index``, on the device of the positions, with r < cutoff in the
-        precision of the positions. As in :func:`pyg_nnp.data.neighbors.full_neighbor_list`, first the P pairs i < j
-        in lexicographic order, atoms counted over all molecules, then the same pairs reversed.
+        precision of the positions. As in :func:`pyg_nnp.data.neighbor_lists.full_neighbor_list`, first the P pairs
+        i < j in lexicographic order, atoms counted over all molecules, then the same pairs reversed.
 
     Raises:
         DataError: a position is NaN, infinite or too large to be squared, or N does not add up to the positions.

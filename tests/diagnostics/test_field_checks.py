@@ -9,7 +9,7 @@ from small_set import FRAMES, config
 
 from pyg_nnp.config import load_config
 from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.diagnostics.examine import examine
+from pyg_nnp.diagnostics.field_checks import examine
 from pyg_nnp.diagnostics.finding import Finding
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from pyg_nnp.kernels.cpu.aggregation_loops import AGGREGATE, DERIVATIVES, FIRST_DERIVATIVES, SORT_EDGES
 from pyg_nnp.kernels.cpu.compiler import num_threads, run
-from pyg_nnp.kernels.cpu.filter_loops import AGGREGATE, DERIVATIVES, FIRST_DERIVATIVES, SORT_EDGES
 from pyg_nnp.kernels.reference import Edges, Wanted
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, preprocess
-from pyg_nnp.data.checks import Checks, any_closer_than
+from pyg_nnp.data.frame_checks import Checks, any_closer_than
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.errors import DataError
 

@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.summary import DatasetSummary
-from pyg_nnp.diagnostics.examine import examine
+from pyg_nnp.diagnostics.field_checks import examine
 from pyg_nnp.diagnostics.finding import Finding, report
 from pyg_nnp.diagnostics.model import check_cutoff, check_energy_unit, check_largest_element, check_length_unit
 from pyg_nnp.diagnostics.sample import small_sample

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from molecules import LAYER_ENTRIES, make_potential, some_molecules
 from torch_geometric.data import Batch
 
-from pyg_nnp.data.neighbors import full_neighbor_list
+from pyg_nnp.data.neighbor_lists import full_neighbor_list
 from pyg_nnp.errors import DataError
-from pyg_nnp.functional import neighbors
-from pyg_nnp.functional.neighbors import check_edges, find_edges
+from pyg_nnp.functional import neighbor_search
+from pyg_nnp.functional.neighbor_search import check_edges, find_edges
 from pyg_nnp.layers import Distance, RangeSeparation
 
-SWITCH = neighbors._FEW_ATOMS
+SWITCH = neighbor_search._FEW_ATOMS
 SETTINGS = {
     "as it is": {"_FEW_ATOMS": SWITCH},
     "torch": {"_FEW_ATOMS": 10**6},
@@ -31,7 +31,7 @@ every_way = pytest.mark.parametrize("way", SETTINGS)
 
 @contextmanager
 def going(way: str) -> Iterator[None]:
-    with mock.patch.multiple(neighbors, **SETTINGS[way]):
+    with mock.patch.multiple(neighbor_search, **SETTINGS[way]):
         yield
 
 
@@ -165,7 +165,7 @@ def test_two_atoms_far_apart(dtype: torch.dtype) -> None:
 
 
 def test_candidates_grow_with_the_number_of_atoms() -> None:
-    few, many = (neighbors._search(cluster(n), 2.0).shape[1] for n in (3000, 30000))
+    few, many = (neighbor_search._search(cluster(n), 2.0).shape[1] for n in (3000, 30000))
     assert 10 < many / few < 12
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
-from pyg_nnp.diagnostics.checks import run_checks
+from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
