@@ -7,6 +7,7 @@ from pathlib import Path
 from pyg_nnp.commands.options import mapping_of
 from pyg_nnp.config.template import Draft
 from pyg_nnp.data.formats.readers import columns_of, format_of, guess_fields, is_gradient, read_blocks
+from pyg_nnp.data.formats.stated_units import stated_units, units_of_format
 from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
@@ -46,7 +47,8 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
     data_format = format_of(path) or ""
     sources = {name: fields[name] for name in (*FEATURES, *TARGETS) if name in fields}
     block = next(read_blocks(path, data_format, sources))
-    length = likely_length(block, sources["Ra"])
+    stated = stated_units(path, data_format, sources).or_else(units_of_format(data_format), "as ASE has it")
+    length = likely_length(block, sources["Ra"], stated)
     draft = Draft(
         data_path=str(path),
         data_format=data_format,
@@ -55,6 +57,6 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
         has_gradients=is_gradient(sources.get("Fa", "")),
         weights=suggested_weights(block, targets),
         length=length,
-        energy=likely_energy(block, sources.get("E", ""), length[0]),
+        energy=likely_energy(block, sources.get("E", ""), length[0], stated),
     )
-    return draft.text(), draft.guesses()
+    return draft.text(), [*draft.guesses(), *stated.doubts]

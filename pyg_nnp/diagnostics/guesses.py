@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.config.template import one_line
+from pyg_nnp.data.formats.stated_units import StatedUnits
 from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, Kind
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.composition import element_counts
 from pyg_nnp.functional.neighbor_search import find_edges
@@ -23,15 +24,23 @@ _OF_ENERGY = {"hartree": "Hartree", "ha": "Hartree", "ev": "eV", "kcal": "kcal/m
 _OF_LENGTH = {"angstrom": "Å", "ang": "Å", "bohr": "Bohr", "nm": "nm"}
 _ATOMS_TO_LOOK_AT = 2000
 _HYDROGEN_BOND = 1.08  # Å, to C, N and O
+_SAME_UNIT = 0.01  # no two units of energy are nearer
 
 
-def likely_length(block: Block, source: str) -> tuple[float, str]:
-    """Return one Bohr in the unit of the positions, and a comment: from bonds of hydrogen, else from their name."""
+def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float, str]:
+    """Return one Bohr in the unit of the positions, and a comment.
+
+    It is what the file states, else guessed from bonds of hydrogen, else from the name of the positions, ``source``.
+    """
     first = _first_frames(block)
     _, bonds = bonds_of_hydrogen(first["Ra"], first["Za"], first["edge_index"])
-    for bohr, unit in LENGTHS.items():
-        if len(bonds) and 0.85 < float(bonds.median()) / bohr * BOHR_IN_ANGSTROM / _HYDROGEN_BOND < 1.2:
-            return bohr, f"{unit}."
+    bond = float(bonds.median()) * BOHR_IN_ANGSTROM / _HYDROGEN_BOND if len(bonds) else math.nan
+    looks_like = next((bohr for bohr in LENGTHS if 0.85 < bond / bohr < 1.2), None)
+    if stated.units.bohr is not None:
+        is_doubted = len(bonds) and not 0.7 < bond / stated.units.bohr < 1.4
+        return stated.units.bohr, _as_stated(stated, "length", LENGTHS, looks_like if is_doubted else None, "bonds")
+    if looks_like is not None:
+        return looks_like, f"{LENGTHS[looks_like]}."
     return _by_name(source, _OF_LENGTH, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
@@ -45,16 +54,22 @@ def _first_frames(block: Block) -> dict[str, Tensor]:
     return {**first, "edge_index": find_edges(first["Ra"], N, float("inf"))}
 
 
-def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
+def likely_energy(block: Block, source: str, bohr: float, stated: StatedUnits) -> tuple[float, str]:
     """Return one Hartree in the unit of the energies, and a comment.
 
-    It is guessed from all-electron energies, else from their name in the file, ``source``, else from the stiffness of
-    bonds of hydrogen, for which ``bohr`` is one Bohr in the unit of the positions.
+    It is what the file states, else guessed from all-electron energies, else from their name in the file, ``source``,
+    else from the stiffness of bonds of hydrogen, for which ``bohr`` is one Bohr in the unit of the positions.
     """
+    of_electrons = None
     if "E" in block.arrays:
-        hartree = unit_of_total_energies(float(np.mean(block.arrays["E"])), block.arrays["Za"], block.num_frames)
-        if hartree is not None:
-            return hartree, f"{ENERGIES[hartree]}. CHECK"
+        mean = float(np.mean(block.arrays["E"]))
+        of_electrons = unit_of_total_energies(mean, block.arrays["Za"], block.num_frames)
+    if stated.units.hartree is not None:
+        is_doubted = of_electrons is not None and abs(of_electrons / stated.units.hartree - 1) > _SAME_UNIT
+        looks_like = of_electrons if is_doubted else None
+        return stated.units.hartree, _as_stated(stated, "energy", ENERGIES, looks_like, "energies")
+    if of_electrons is not None:
+        return of_electrons, f"{ENERGIES[of_electrons]}. CHECK"
     if named := _by_name(source, _OF_ENERGY, ENERGIES):
         return named
     unit = _by_stiffness(block, bohr) if "Fa" in block.arrays else None
@@ -62,6 +77,16 @@ def likely_energy(block: Block, source: str, bohr: float) -> tuple[float, str]:
         return HARTREE_IN[unit], f"{unit}. CHECK: guessed from the stiffness of bonds of hydrogen"
     others = ", ".join(f"{unit} would be {value:.9g}" for value, unit in ENERGIES.items() if value != 1)
     return 1.0, f"Hartree. CHECK: not to be told from the energies; {others}"
+
+
+def _as_stated(
+    stated: StatedUnits, kind: Kind, units: Mapping[float, str], looks_like: float | None, evidence: str
+) -> str:
+    """Return the comment on a stated unit, with the other one that ``evidence`` speaks for, if it does."""
+    comment = f"{stated.units.names[kind]}, {stated.said[kind]}."
+    if looks_like is None:
+        return comment
+    return f"{comment} CHECK: the {evidence} look like {units[looks_like]}, which would be {looks_like:.9g}"
 
 
 def _by_stiffness(block: Block, bohr: float) -> str | None:

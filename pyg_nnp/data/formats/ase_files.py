@@ -110,6 +110,17 @@ def _database_frames(path: Path) -> Iterator[Frame]:
             frame, last_id = frame + len(rows), rows[-1].id
 
 
+def _metadata(path: Path) -> dict[str, Any]:
+    """Return what was noted for the whole database, such as SchNetPack's units."""
+    _check_database(path)
+    with _connect(path, type="db", create_indices=False, use_lock_file=False) as database:
+        database.decode = _decode
+        try:
+            return dict(database.metadata)
+        except Exception as error:  # damaged data end as anything
+            raise DataError(f"{path}: ASE cannot read its metadata ({error}).") from error
+
+
 def _row_fields(row: AtomsRow) -> Frame:
     # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
     stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
@@ -148,4 +159,4 @@ def _check_array(found: dict[str, Any]) -> None:
 
 
 EXTXYZ = frame_format("extxyz", "an XYZ file", rb"[ \t]*\d+[ \t]*\r?\n", _xyz_frames)
-DATABASE = frame_format("ase", "an SQLite database", rb"SQLite format 3\0", _database_frames)
+DATABASE = frame_format("ase", "an SQLite database", rb"SQLite format 3\0", _database_frames, _metadata)

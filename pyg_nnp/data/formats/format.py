@@ -1,6 +1,6 @@
 """What a reader of data files consists of, and blocks of frames that are dicts."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyg_nnp.data.formats.columns import Table
+from pyg_nnp.data.formats.unit_statements import Statements, statements_in
 from pyg_nnp.data.formats.values import ArrayTypes, Origin
 from pyg_nnp.data.source import Block
 
@@ -29,6 +30,7 @@ class Format:
         array_types: from the file to all its names, each with shape and type of its first array; of objects where that
             is none.
         frames: from the file to its frames under the names of ASE, in Å; None where names and units are the user's.
+        unit_statements: from the file, and the names of its arrays that are looked at, to what it says of units.
     """
 
     name: str
@@ -37,15 +39,27 @@ class Format:
     read: Callable[[Path, Mapping[str, str], int], Iterator[Block]]
     array_types: Callable[[Path], ArrayTypes]
     frames: Callable[[Path], Iterator[Frame]] | None = None
+    unit_statements: Callable[[Path, Collection[str]], Statements] = lambda path, names: {}
 
 
-def frame_format(name: str, description: str, magic: bytes, frames: Callable[[Path], Iterator[Frame]]) -> Format:
-    """Return a format whose frames are read one by one; its names are those of the first frame."""
+def frame_format(
+    name: str,
+    description: str,
+    magic: bytes,
+    frames: Callable[[Path], Iterator[Frame]],
+    metadata: Callable[[Path], Mapping[str, Any]] = lambda path: {},
+) -> Format:
+    """Return a format whose frames are read one by one; names and units are those of the first frame, and metadata."""
 
     def read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
         return frame_blocks(path, frames(path), mapping, frames_per_block)
 
-    return Format(name, description, magic, read, lambda path: value_types(next(frames(path), {})), frames)
+    def unit_statements(path: Path, names: Collection[str]) -> Statements:
+        return statements_in(next(frames(path), {})) | statements_in(metadata(path), "metadata ")
+
+    return Format(
+        name, description, magic, read, lambda path: value_types(next(frames(path), {})), frames, unit_statements
+    )
 
 
 def frame_blocks(

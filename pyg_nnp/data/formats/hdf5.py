@@ -1,7 +1,7 @@
 """HDF5 files: arrays of frames at the top level or in groups of any depth, each group with its own frames."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
+from pyg_nnp.data.formats.unit_statements import UNIT_NAMES, Statement, Statements, statements_in, unit_text
 from pyg_nnp.data.formats.values import ArrayTypes, Origin
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
 
 log = logging.getLogger(__name__)
 
+_LONGEST_TEXT = 1 << 12  # bytes of an attribute
 # the columns of a group, and where they come from
 _Group = tuple[Origin, dict[str, Any]]
 # field -> type in the file, and the same in memory for numpy and for HDF5; to find them out takes as long as to read
@@ -35,6 +37,35 @@ def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iter
 def _array_types(path: Path) -> ArrayTypes:
     with open_hdf5(path) as file:
         return first_datasets(path, file)
+
+
+def _unit_statements(path: Path, names: Collection[str]) -> Statements:
+    """Return what attributes say of units: of the file, of its first group, of the first data set of each name."""
+    waiting, paths = {*names}, {name for name in names if "/" in name}
+    with open_hdf5(path) as file:
+        found = statements_in(_unit_attributes(file), "attribute ")
+        for _, group, datasets in walk(path, file, waiting.__contains__, paths):
+            found = statements_in(_unit_attributes(h5py.Group(group)), "attribute ") | found
+            for name in waiting & datasets.keys():
+                found |= _unit_of_array(name, h5py.Dataset(datasets[name]))
+            waiting -= datasets.keys()
+            if not waiting:
+                break
+    return found
+
+
+def _unit_of_array(name: str, dataset: h5py.Dataset) -> Statements:
+    for key, value in _unit_attributes(dataset).items():
+        if key.lower() in UNIT_NAMES and (text := unit_text(value)):
+            return {name: Statement(text, f"attribute '{key}' of '{name}'")}
+    return {}
+
+
+def _unit_attributes(owner: h5py.HLObject) -> dict[str, Any]:
+    """Return the attributes that may say a unit; what is longer than a text is left out."""
+    attributes: Any = owner.attrs
+    names = [name for name in attributes if "unit" in name.lower()]
+    return {name: attributes[name] for name in names if attributes.get_id(name).get_storage_size() <= _LONGEST_TEXT}
 
 
 def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[_Group]:
@@ -165,4 +196,4 @@ def _concatenate(blocks: Sequence[Block]) -> Block:
     return Block(first.first, {name: np.concatenate([b.arrays[name] for b in blocks]) for name in first.arrays})
 
 
-FORMAT = Format("hdf5", "an HDF5 file", rb"\x89HDF\r\n\x1a\n", _read, _array_types)
+FORMAT = Format("hdf5", "an HDF5 file", rb"\x89HDF\r\n\x1a\n", _read, _array_types, unit_statements=_unit_statements)

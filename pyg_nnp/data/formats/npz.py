@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 
 from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
+from pyg_nnp.data.formats.unit_statements import Statements, statements_in
 from pyg_nnp.data.formats.values import Array, ArrayTypes, Origin, check_packed
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError
@@ -59,6 +60,20 @@ def _array_types(path: Path) -> ArrayTypes:
             else:
                 found[name] = column.shape, column.dtype
     return found
+
+
+def _unit_statements(path: Path, names: Collection[str]) -> Statements:
+    """Return what texts in the file say of units."""
+    found = {}
+    with _open_npz(path) as archive:
+        for name in [name for name in _members(archive) if "unit" in name.lower()]:
+            try:
+                column = NpzColumn(Origin(str(path), {name: name}), name, archive)
+            except DataError:  # it holds no text
+                continue
+            if column.dtype.kind in "US" and math.prod(column.shape) == 1:
+                found[name] = column[()]
+    return statements_in(found)
 
 
 def _members(archive: ZipFile) -> dict[str, str]:
@@ -160,4 +175,4 @@ class NpzColumn:
         return self._origin.error(f"{self._origin.field(self._name)} {what}.")
 
 
-FORMAT = Format("npz", "an npz file", rb"PK(\x03\x04|\x05\x06)", _read, _array_types)
+FORMAT = Format("npz", "an npz file", rb"PK(\x03\x04|\x05\x06)", _read, _array_types, unit_statements=_unit_statements)

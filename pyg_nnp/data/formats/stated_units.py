@@ -1,0 +1,94 @@
+"""The units of a data file: what it says of them, and what its format means where it says nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyg_nnp.data.formats.readers import FORMATS, OWN_NAMES
+from pyg_nnp.data.formats.unit_statements import Statement, Statements
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.units import ASE, Units
+
+# words of general statements, besides the names of the quantity in data files
+_WORDS = {"Ra": ("length", "lengths", "distance", "distances"), "E": (), "Fa": (), "M2": ("dipole_moment",)}
+_SAME = 1e-3  # no two units are as near
+
+
+@dataclass(frozen=True)
+class StatedUnits:
+    """Units that a file states.
+
+    Attributes:
+        units: as far as they are stated.
+        said: how each is known, by kind of unit; follows the name of the unit in messages.
+        doubts: what was not understood, and what is in a unit that does not go with the others, a sentence each.
+    """
+
+    units: Units
+    said: Mapping[str, str]
+    doubts: tuple[str, ...]
+
+    def or_else(self, units: Units, said: str) -> "StatedUnits":
+        """Return these units, and others where nothing is stated, with how they are known."""
+        return StatedUnits(self.units.or_else(units), {"energy": said, "length": said, **self.said}, self.doubts)
+
+
+def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> StatedUnits:
+    """Return the units that a file states.
+
+    Args:
+        path: the file.
+        data_format: a name of FORMATS.
+        sources: standard name -> name in the file, of the fields that are read from it.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    statements = FORMATS[data_format].unit_statements(path, [*sources.values()])
+    found = {name: one for name in _WORDS if (one := _statement_on(name, statements, sources.get(name, name)))}
+    units = Units()
+    said: dict[str, str] = {}
+    doubts: list[str] = []
+    # forces tell only what nothing else does
+    for name in ("E", "Ra", "Fa", "M2"):
+        if name not in found:
+            continue
+        (text, where), kind = found[name], FIELDS[name].unit
+        stated = Units.parse(text, kind)
+        if stated is None:
+            doubts.append(f"{where} says that {FIELDS[name].short_meaning} are in '{text}', which is no known unit")
+        elif name != "M2":
+            said |= {one: f"as {where} says" for one in stated.texts if one not in said}
+            units = units.or_else(stated)
+        if stated and (doubt := _doubt(name, stated, units, found[name])):
+            doubts.append(doubt)
+    if "" in statements:
+        doubts.append(f"{statements[''].where} is '{statements[''].text}', which is no known unit")
+    return StatedUnits(units, said, tuple(doubts))
+
+
+def units_of_format(data_format: str | None) -> Units:
+    """Return the units that a format means, or any other that ASE reads: eV and Å; those of users' own have none."""
+    return Units() if data_format in OWN_NAMES else ASE
+
+
+def _statement_on(name: str, statements: Statements, source: str) -> Statement | None:
+    """Return what is said of a field, by its name in the file, or else by any usual name of it."""
+    if source in statements:
+        return statements[source]
+    usual = {word.lower() for word in (name, *FIELDS[name].aliases, *_WORDS[name])}
+    return next((one for word, one in statements.items() if word.lower() in usual), None)
+
+
+def _doubt(name: str, stated: Units, units: Units, statement: Statement) -> str:
+    """Say that a field is in a unit that does not go with those of energy and length."""
+    kind = FIELDS[name].unit
+    if ("energy" in kind and units.hartree is None) or ("length" in kind and units.bohr is None):
+        return ""
+    factor = stated.in_ase(kind) / units.in_ase(kind)
+    if abs(factor - 1) < _SAME:
+        return ""
+    return (
+        f"{statement.where} says that {FIELDS[name].short_meaning} are in '{statement.text}', but they have to be in "
+        f"{units.names[kind]}: multiply them by {factor:.9g}"
+    )

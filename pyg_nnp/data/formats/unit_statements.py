@@ -1,0 +1,66 @@
+"""What files say of their units, in texts beside the arrays: ``energy_unit``, ``units``, ``_property_unit_dict``."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyg_nnp.units import Units
+
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")  # of names as energy_unit, E_unit, energyUnits
+UNIT_NAMES = {"unit", "units"}
+_NO_QUANTITY = {*UNIT_NAMES, "of", "property", "dict"}
+_LONGEST = 40
+
+
+class Statement(NamedTuple):
+    """The text of a unit, and where it stands."""
+
+    text: str
+    where: str
+
+
+Statements = dict[str, Statement]
+"""Name of an array, or a word such as ``energy``, -> its unit; under an empty name what was not understood."""
+
+
+def statements_in(attributes: Mapping[Any, Any], place: str = "") -> Statements:
+    """Return what texts with ``unit`` in their names say, among them one dict of units by the names of arrays.
+
+    ``place`` is put before the name of the text, to say where it stands.
+    """
+    found: Statements = {}
+    for name, value in attributes.items():
+        words = _WORD.findall(name) if isinstance(name, str) else []
+        if not UNIT_NAMES & {word.lower() for word in words}:
+            continue
+        where = f"{place}'{name}'"
+        if isinstance(value, Mapping):
+            texts = {key: text for key, item in value.items() if isinstance(key, str) and (text := unit_text(item))}
+            found |= {key: Statement(text, where) for key, text in texts.items()}
+        elif text := unit_text(value):
+            quantity = "_".join(word for word in words if word.lower() not in _NO_QUANTITY)
+            found |= {quantity: Statement(text, where)} if quantity else _general(text, where)
+    return found
+
+
+def _general(text: str, where: str) -> Statements:
+    """Return what a text says of all arrays, such as ``eV/Ang``, ``eV, Angstrom`` or ``energy: eV; length: Ang``."""
+    found: Statements = {}
+    for part in filter(None, map(str.strip, re.split("[,;]", text))):
+        named = re.fullmatch(r"(\w+)\s*[:=]\s*(.+)", part)
+        if named:
+            found[named[1]] = Statement(named[2], where)
+        elif units := Units.parse(part):
+            found |= {kind: Statement(of_kind, where) for kind, of_kind in units.texts.items()}
+        else:
+            found[""] = Statement(part, where)
+    return found
+
+
+def unit_text(value: Any) -> str:
+    """Return a text, or an empty one for a value that is none, with nothing in it that breaks a line."""
+    item = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+    text = item.decode(errors="replace") if isinstance(item, bytes) else item if isinstance(item, str) else ""
+    return "".join(letter if letter.isprintable() else "?" for letter in text.strip()[:_LONGEST])
