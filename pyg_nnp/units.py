@@ -164,6 +164,17 @@ class Units:
         return {kind: text.replace("Å", "Angstrom") for kind, text in texts.items()}
 
     @property
+    def options(self) -> dict[str, float]:
+        """The options of a model that say these units, as far as they are known."""
+        values = zip(OPTIONS, (self.hartree, self.bohr), strict=True)
+        return {name: value for name, value in values if value is not None}
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What files have beside their arrays, so that they say their units: ``energy_unit`` and ``length_unit``."""
+        return {f"{kind}_unit": text for kind, text in self.texts.items()}
+
+    @property
     def names(self) -> dict[str, str]:
         """How the units are written, by the kinds of unit of :data:`pyg_nnp.fields.FIELDS`."""
         energies = ENERGIES | _RARE

@@ -43,6 +43,12 @@ _IMPORT = _shared(
     default=[],
     help="module of your own that the model's layers are from; loading a model imports none by itself",
 )
+_UNITS = _shared(
+    "--units",
+    metavar="ENERGY,LENGTH",
+    help="units of the file, such as eV,Angstrom, or training for those of the training data (default: what the file "
+    "says, else those of the training data in the same format, else eV,Angstrom for what ASE reads)",
+)
 _CPU = _shared("--cpu", action="store_true", help="do not use a GPU")
 
 
@@ -61,11 +67,11 @@ def parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", parents=[_IMPORT], help="say what is in a model, a data file or a store")
     info.add_argument("path", type=Path, help="folder of a model or a store, or a file of a model or of data")
     evaluate = commands.add_parser(
-        "evaluate", parents=[_MODEL, _MAP, _IMPORT, _CPU], help="errors of a trained model on a data file"
+        "evaluate", parents=[_MODEL, _MAP, _IMPORT, _UNITS, _CPU], help="errors of a trained model on a data file"
     )
     _add_evaluate(evaluate)
     predict = commands.add_parser(
-        "predict", parents=[_MODEL, _IMPORT, _CPU], help="energies, forces, charges, dipoles of structures"
+        "predict", parents=[_MODEL, _IMPORT, _UNITS, _CPU], help="energies, forces, charges, dipoles of structures"
     )
     predict.add_argument("structures", type=Path, help="anything that ASE reads, or a data file")
     predict.add_argument("-o", "--out", type=Path, required=True, help="file to write: .extxyz, .npz or .h5")

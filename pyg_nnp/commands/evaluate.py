@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
@@ -19,7 +18,7 @@ from pyg_nnp.inference.evaluate import evaluate_file
 from pyg_nnp.inference.extrapolation import training_configuration
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.runtime.files import write_durably, write_json
-from pyg_nnp.runtime.logs import terminal_log
+from pyg_nnp.runtime.logs import NOTICE, terminal_log
 from pyg_nnp.training.metrics import ErrorRow
 
 
@@ -27,12 +26,12 @@ def run(options: argparse.Namespace) -> int:
     """Run ``pyg-nnp evaluate``."""
     changes = {} if options.negative_gradient is None else {"negative_gradient": options.negative_gradient}
     # training has said already how the file is read
-    with terminal_log(level=logging.WARNING):
+    with terminal_log(level=NOTICE):
         potential = load_potential(options.model, device_of(options))
         if options.data is None and options.part is None:
             raise ConfigError("evaluate: on which data? Name a file, or a part of the training data: --part test.")
         data = options.data or Path(training_configuration(potential)["Datahub"]["data_path"])
-        rows = evaluate_file(potential, data, mapping_of(options.map), changes, options.part)
+        rows = evaluate_file(potential, data, mapping_of(options.map), changes, options.part, options.units)
     Console().print(_table(rows, potential.units.names))
     if options.json:
         write_json(options.json, _json(rows))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pyg_nnp.commands.options import mapping_of
 from pyg_nnp.config.template import Draft
-from pyg_nnp.data.formats.readers import columns_of, format_of, guess_fields, is_gradient, read_blocks
-from pyg_nnp.data.formats.stated_units import stated_units, units_of_format
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, guess_fields, is_gradient, read_blocks
+from pyg_nnp.data.formats.stated_units import IN_ASE, stated_units
 from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
@@ -47,7 +47,8 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
     data_format = format_of(path) or ""
     sources = {name: fields[name] for name in (*FEATURES, *TARGETS) if name in fields}
     block = next(read_blocks(path, data_format, sources))
-    stated = stated_units(path, data_format, sources).or_else(units_of_format(data_format), "as ASE has it")
+    stated = stated_units(path, data_format, sources)
+    stated = stated if data_format in OWN_NAMES else stated.or_else(IN_ASE)
     length = likely_length(block, sources["Ra"], stated)
     draft = Draft(
         data_path=str(path),

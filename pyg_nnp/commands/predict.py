@@ -18,6 +18,8 @@ def run(options: argparse.Namespace) -> int:
         task = bar.add_task("", total=None)
         potential = load_potential(options.model, device_of(options))
         structures, out, charge = options.structures, options.out, options.charge
-        count = predict_file(potential, structures, out, charge, lambda done: bar.update(task, completed=done))
+        count = predict_file(
+            potential, structures, out, charge, lambda done: bar.update(task, completed=done), options.units
+        )
     print(f"{options.out}: {count} structure{'' if count == 1 else 's'}.")
     return 0

@@ -16,6 +16,8 @@ from pyg_nnp.data.formats.readers import columns_of, format_of
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
 from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
+from pyg_nnp.inference.file_units import AS_TRAINED, ForceScale, as_trained, converted, units_in_evaluation
+from pyg_nnp.inference.structures import find_features
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
 from pyg_nnp.training.metrics import ALL, ErrorRow, ErrorTable
 
@@ -23,14 +25,19 @@ log = logging.getLogger(__name__)
 
 # energies that are off by five times the spread of their errors, or more
 _SEVERAL, _SHIFTED = 5, 0.98
-# features that files of structures have under names of their own
-_OF_STRUCTURES = {"Ra": "positions", "Za": "elements", "Q": "total charge"}
 
 
 def evaluate_file(
-    predictor: Predictor, path: Path, mapping: Mapping[str, str], changes: Mapping[str, Any], part: str | None = None
+    predictor: Predictor,
+    path: Path,
+    mapping: Mapping[str, str],
+    changes: Mapping[str, Any],
+    part: str | None = None,
+    units: str | None = None,
 ) -> list[ErrorRow]:
     """Return the errors of a potential on a data file, read as its training data were, with some changes.
+
+    What is in other units is converted to those of the potential.
 
     Args:
         predictor: as training saved it, in evaluation mode.
@@ -38,12 +45,15 @@ def evaluate_file(
         mapping: standard name -> name in the file, for those that the training data had under another name.
         changes: to ``Datahub.transforms``.
         part: only the frames that training had for this part; None: all.
+        units: of the file, as :func:`pyg_nnp.inference.file_units.units_of_file` takes them.
 
     Raises:
-        DataError: the potential does not say how it was trained, or the file does not hold what it must.
+        DataError: the potential does not say how it was trained, or its units where numbers are to be converted, or the
+            file does not hold what it must.
         ConfigError: what is given is not valid, or there is no such part.
     """
     config = configuration_for(predictor, path, mapping, changes)
+    in_file = units_in_evaluation(predictor, config, path, units if part is None else AS_TRAINED)
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
@@ -55,15 +65,18 @@ def evaluate_file(
                 f"{path}: these are not the structures of the training, or they are in another order, so that nothing "
                 f"tells which are its {part} part. Leave out --part, or give the data of the training."
             )
+        if of_training and units is None:  # whatever the file says, this is how training has read it
+            in_file = as_trained(predictor)
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
-        rows, of_gradients = _errors(predictor, dataset, dataset.batches(frames, size), distances)
+        batches = converted(path, dataset.batches(frames, size), dataset.fields, in_file, predictor.units)
+        rows, forces = _errors(predictor, dataset, batches, distances)
         unknown = unknown_compositions(predictor.domain, dataset.summary.compositions) if part is None else ""
     if unknown:
         log.warning("%s: %s", path, unknown)
     distances.report(f"Errors there may be large. Are the positions of {path} in the unit of the training data?")
-    _warn_of_sign(path, rows, of_gradients)
+    forces.report(path, in_file.units.or_else(predictor.units))
     if part is None:  # the energies of a part of the training have its reference
         _warn_of_shift(path, rows)
     return rows
@@ -78,10 +91,10 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
 
 def _errors(
     predictor: Predictor, dataset: MoleculeDataset, batches: Iterator[Batch], distances: ShortestDistances
-) -> tuple[list[ErrorRow], list[ErrorRow]]:
-    """Return the errors of all fields, and those that the forces would have with the other sign."""
+) -> tuple[list[ErrorRow], ForceScale]:
+    """Return the errors of all fields, and how the sizes of forces compare."""
     fields = [name for name in COMPARED if name in dataset.fields and name in predictor.outputs]
-    table, of_gradients = ErrorTable(fields), ErrorTable([name for name in fields if name == "Fa"])
+    table, forces = ErrorTable(fields), ForceScale()
     length = predictor.units.likely_length
 
     def with_distances() -> Iterator[Batch]:
@@ -91,19 +104,9 @@ def _errors(
 
     for batch, predicted in predictions(predictor, with_distances()):
         table.update(predicted, batch)
-        of_gradients.update({name: -predicted[name] for name in of_gradients.fields}, batch)
-    return table.rows(), of_gradients.rows()
-
-
-def _warn_of_sign(path: Path, rows: Sequence[ErrorRow], of_gradients: Sequence[ErrorRow]) -> None:
-    """Warn of forces that seem to be gradients, or the other way round."""
-    of_forces = [row.rmse for row in (*rows, *of_gradients) if (row.field, row.of) == ("Fa", ALL)]
-    if of_forces and of_forces[1] < of_forces[0] / 2:
-        log.warning(
-            "%s: the forces fit far better with the other sign. Are they gradients? "
-            "Give --negative-gradient if they are, --no-negative-gradient if they are not.",
-            path,
-        )
+        if "Fa" in fields:
+            forces.add(predicted["Fa"], batch.Fa)
+    return table.rows(), forces
 
 
 def _warn_of_shift(path: Path, rows: Sequence[ErrorRow]) -> None:
@@ -142,7 +145,9 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
-    _find_features(path, features, mapping, names, predictor.domain.charges == (0.0,))
+    features = find_features(path, features, names, [*mapping])
+    if "Q" not in mapping and features.get("Q") not in names and predictor.domain.charges == (0.0,):
+        features.pop("Q", None)  # without a name the charges are set to 0
     hub = {**hub, "data_path": str(path), "data_format": data_format, "features": features, "targets": targets}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
@@ -167,20 +172,3 @@ def _targets(
     if left_out := [name for name in predicted if name in sources and name not in targets]:
         log.warning("%s has no %s: not compared.", path, ", ".join(f"'{sources[name]}' ({name})" for name in left_out))
     return targets
-
-
-def _find_features(
-    path: Path, features: dict[str, str], mapping: Mapping[str, str], names: Sequence[str], only_neutral: bool
-) -> None:
-    """Take the names of inputs that the file has, such as those of files of structures, for those that it lacks."""
-    for name, meaning in _OF_STRUCTURES.items():
-        known = [alias for alias in (name, *FIELDS[name].aliases) if alias in names]
-        if name not in mapping and features.get(name) not in names and known:
-            log.info("%s: '%s' is taken for the %s.", path, known[0], meaning)
-            features[name] = known[0]
-    if "Q" not in mapping and features.get("Q") not in names and only_neutral:
-        # without a name the charges are set to 0
-        features.pop("Q", None)
-    if "N" not in mapping and features.get("N") not in names:
-        features.pop("N", None)  # which can be counted
-        features |= {"N": "N"} if "N" in names else {}

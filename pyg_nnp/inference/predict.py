@@ -17,7 +17,7 @@ import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_xyz
-from numpy.lib.format import dtype_to_descr, write_array_header_1_0
+from numpy.lib.format import dtype_to_descr, write_array, write_array_header_1_0
 from torch_geometric.data import Data
 
 from pyg_nnp.data.store.writer import append_rows, new_hdf5
@@ -26,7 +26,7 @@ from pyg_nnp.fields import FIELDS, IN_ASE, TARGETS
 from pyg_nnp.inference.structures import Arrays, Structures
 from pyg_nnp.potential.predictor import ATOMS_TO_EVALUATE, Predictor, recorded
 from pyg_nnp.runtime.files import refuse_existing, replacing, write_durably
-from pyg_nnp.units import Units
+from pyg_nnp.units import ASE, Units
 
 
 def predict_file(
@@ -35,23 +35,24 @@ def predict_file(
     out: Path,
     charge: float | None = None,
     on_frames: Callable[[int], None] = lambda count: None,
+    units: str | None = None,
 ) -> int:
     """Predict all outputs of a potential for the structures of a file; memory holds some of them at a time.
 
     Args:
         predictor: in evaluation mode.
-        structures: positions are in the unit of the training data in the formats that training reads with names of the
-            user's own, and in the format of the training data; in any other file that ASE reads they are in Å.
+        structures: a data file, or any other that ASE reads.
         out: ``.xyz`` or ``.extxyz``: in eV and Å, for ASE; ``.npz``, ``.h5`` or ``.hdf5``: in the units of the training
-            data, frames one after the other under standard names.
+            data, frames one after the other under standard names. All say their units.
         charge: total charge of all structures [e]; None takes that of the file, and 0 where it has none.
         on_frames: called with the number of frames that are done.
+        units: of ``structures``, as :func:`pyg_nnp.inference.file_units.units_of_file` takes them.
 
     Returns:
         The number of structures.
 
     Raises:
-        ConfigError: ``out`` is there already, or of a format that is not known.
+        ConfigError: ``out`` is there already, or of a format that is not known, or ``units`` are not known.
         DataError: the structures cannot be read, or the potential cannot predict them.
         OSError: it cannot be written.
     """
@@ -59,7 +60,12 @@ def predict_file(
     if write is None:
         raise ConfigError(f"-o {out}: the ending says the format. Known: {', '.join(_WRITERS)}.")
     refuse_existing(out)
-    source, done = Structures(predictor, structures, charge), 0
+    if write is _write_extxyz and len(predictor.units.texts) < len(ASE.texts):
+        raise ConfigError(
+            f"-o {out}: it would be in eV and Å, but the potential does not say its units. "
+            "Write .npz or .h5, which are in those of the training data."
+        )
+    source, done = Structures(predictor, structures, charge, units), 0
 
     def frames() -> Iterator[Arrays]:
         nonlocal done
@@ -126,7 +132,7 @@ def _in_ase(arrays: Arrays, units: Units) -> Iterator[Atoms]:
         rows: dict[str, Any] = {"atom": slice(first, last), "graph": frame}
         values = {name: factors[name] * arrays[name][rows[FIELDS[name].level]] for name in arrays}
         atoms = Atoms(arrays["Za"][first:last], values["Ra"])
-        atoms.info["charge"] = float(values["Q"])
+        atoms.info |= {"charge": float(values["Q"]), **ASE.attributes}
         results = {ase_name: values[name] for ase_name, name in IN_ASE.items() if name in values}
         atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
         yield atoms
@@ -142,7 +148,7 @@ def _write_hdf5(path: Path, frames: Iterable[Arrays], units: Units) -> None:
 
     lengths: Counter[str] = Counter()
     with replacing(path, verify) as temporary, new_hdf5(temporary) as (file, disk):
-        file.attrs["unit_of_energy_in_eV"], file.attrs["unit_of_length_in_angstrom"] = units.energy, units.length
+        file.attrs.update(units.attributes)
         for arrays in frames:
             for name, values in arrays.items():
                 append_rows(file, name, values)
@@ -151,7 +157,7 @@ def _write_hdf5(path: Path, frames: Iterable[Arrays], units: Units) -> None:
 
 
 def _write_npz(path: Path, frames: Iterable[Arrays], units: Units) -> None:
-    """Write frames in the units of the training."""
+    """Write frames in the units of the training, which are texts in the file."""
 
     def verify(written: Path) -> None:
         with ZipFile(written) as archive:
@@ -169,6 +175,9 @@ def _write_npz(path: Path, frames: Iterable[Arrays], units: Units) -> None:
                 about[name] = values[:0]
                 lengths[name] += len(values)
         with ZipFile(temporary, "w", allowZip64=True) as archive:
+            for name, unit in units.attributes.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    write_array(member, np.array(unit))
             for name, empty in about.items():
                 shape = (lengths[name], *empty.shape[1:])
                 header = {"descr": dtype_to_descr(empty.dtype), "fortran_order": False, "shape": shape}

@@ -1,7 +1,7 @@
 """Structures to be predicted: read piece by piece, checked, and compared with the training data."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_nnp.data.formats.readers import OWN_NAMES, format_of, structure_blocks
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, structure_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import Block, DataSource
+from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
     ShortestDistances,
@@ -19,12 +20,40 @@ from pyg_nnp.inference.extrapolation import (
     unknown_charges,
     unknown_compositions,
 )
+from pyg_nnp.inference.file_units import units_of_file
 from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
 """Fields of some frames, one after the other, under standard names in the units of the training."""
+
+
+# inputs that files of others have under names of their own
+_USUAL = {"Ra": "positions", "Za": "elements", "Q": "total charge"}
+
+
+def find_features(
+    path: Path, features: Mapping[str, str], names: Sequence[str], given: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the names of inputs in a file, where those of the training data are missing the usual ones.
+
+    Args:
+        path: the file.
+        features: standard name -> name in the training data.
+        names: that the file has.
+        given: standard names whose source is not to be changed.
+    """
+    found = dict(features)
+    for name, meaning in _USUAL.items():
+        known = [alias for alias in (name, *FIELDS[name].aliases) if alias in names]
+        if name not in given and found.get(name) not in names and known:
+            log.info("%s: '%s' is taken for the %s.", path, known[0], meaning)
+            found[name] = known[0]
+    if "N" not in given and found.get("N") not in names:
+        found.pop("N", None)  # which can be counted
+        found |= {"N": "N"} if "N" in names else {}
+    return found
 
 
 class Structures:
@@ -34,23 +63,26 @@ class Structures:
         predictor: the potential.
         path: the file.
         charge: total charge of all structures [e]; None takes that of the file, and 0 where it has none.
+        units: of the file, as :func:`pyg_nnp.inference.file_units.units_of_file` takes them.
 
     Raises:
-        DataError: the potential does not say its units, or how it was trained.
+        ConfigError: ``units`` are not known.
+        DataError: the potential does not say how it was trained, or its units where positions are to be converted.
     """
 
-    def __init__(self, predictor: Predictor, path: Path, charge: float | None) -> None:
-        hub, units = training_configuration(predictor)["Datahub"], predictor.units
+    def __init__(self, predictor: Predictor, path: Path, charge: float | None, units: str | None = None) -> None:
+        hub, trained = training_configuration(predictor)["Datahub"], predictor.units
         self.path, self.charge, self.domain = path, charge, predictor.domain
-        _, self.length = units.energy, units.length  # raise if unknown, before a file is written
-        data_format = format_of(path)
-        own_unit = data_format in OWN_NAMES or (data_format is not None and data_format == hub["data_format"])
-        self.features = hub["features"] if own_unit else {}
-        self.factor = 1.0 if own_unit else 1 / self.length
-        in_angstrom = self.length if own_unit else 1.0
-        log.info("%s: positions are read in %s.", path, "Å" if in_angstrom == 1 else f"units of {in_angstrom:g} Å")
-        self.check = Checks(DataSource(str(path), {"Q": "charge", **hub["features"]}), units.bohr)
-        self.distances = ShortestDistances(self.domain.distances_in_angstrom(units))
+        data_format, features = format_of(path), hub["features"]
+        if data_format in OWN_NAMES:
+            features = find_features(path, features, [*columns_of(path, data_format)])
+        self.features = features if data_format in (*OWN_NAMES, hub["data_format"]) else {}
+        in_file = units_of_file(predictor, path, data_format, features, units, ["length"])
+        self.length, self.factor = trained.likely_length, in_file.units.factor_to(trained, "length")
+        unit = in_file.units.names["length"]
+        log.info("%s: positions are read in %s, %s.", path, unit, in_file.said.get("length", "as in the training data"))
+        self.check = Checks(DataSource(str(path), {"Q": "charge", **features}), trained.bohr)
+        self.distances = ShortestDistances(self.domain.distances_in_angstrom(trained))
         self.charges: set[float] = set()
         self.compositions: set[str] = set()
 

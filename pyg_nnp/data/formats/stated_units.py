@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyg_nnp.data.formats.readers import FORMATS, OWN_NAMES
+from pyg_nnp.data.formats.readers import FORMATS
 from pyg_nnp.data.formats.unit_statements import Statement, Statements
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import ASE, Units
@@ -28,9 +28,18 @@ class StatedUnits:
     said: Mapping[str, str]
     doubts: tuple[str, ...]
 
-    def or_else(self, units: Units, said: str) -> "StatedUnits":
-        """Return these units, and others where nothing is stated, with how they are known."""
-        return StatedUnits(self.units.or_else(units), {"energy": said, "length": said, **self.said}, self.doubts)
+    @classmethod
+    def of(cls, units: Units, said: str) -> "StatedUnits":
+        """Return units that are all known in the same way."""
+        return cls(units, dict.fromkeys(units.texts, said), ())
+
+    def or_else(self, other: "StatedUnits") -> "StatedUnits":
+        """Return these units, and those of ``other`` where they are not known."""
+        return StatedUnits(self.units.or_else(other.units), {**other.said, **self.said}, (*self.doubts, *other.doubts))
+
+
+IN_ASE = StatedUnits.of(ASE, "as ASE has it")
+"""eV and Å, which files of ASE's formats are in."""
 
 
 def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> StatedUnits:
@@ -65,11 +74,6 @@ def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> St
     if "" in statements:
         doubts.append(f"{statements[''].where} is '{statements[''].text}', which is no known unit")
     return StatedUnits(units, said, tuple(doubts))
-
-
-def units_of_format(data_format: str | None) -> Units:
-    """Return the units that a format means, or any other that ASE reads: eV and Å; those of users' own have none."""
-    return Units() if data_format in OWN_NAMES else ASE
 
 
 def _statement_on(name: str, statements: Statements, source: str) -> Statement | None:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TextColumn
 from pyg_nnp.errors import DataError
 from pyg_nnp.runtime.files import write_durably
 from pyg_nnp.runtime.logs import progress_bar, time_columns
+from pyg_nnp.units import ASE
 
 TRAJECTORY, LOG, RESULT = "trajectory.xyz", "log.csv", "optimized.xyz"
 
@@ -87,7 +88,7 @@ def _text_of(atoms: Atoms, about: Mapping[str, float]) -> str:
     atoms.get_potential_energy()
     text, shown = io.StringIO(), atoms.copy()
     shown.calc = atoms.calc
-    shown.info |= about
+    shown.info |= {**about, **ASE.attributes}
     ase.io.write(text, shown, format="extxyz")
     return text.getvalue()
 
