@@ -13,6 +13,7 @@ from torch import Tensor
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
+from pyg_nnp.diagnostics.digits import check_digits
 from pyg_nnp.diagnostics.duplicates import check_duplicates
 from pyg_nnp.diagnostics.finding import CheckResult, Finding
 from pyg_nnp.diagnostics.forces import check_forces
@@ -33,6 +34,7 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
     results = [check_duplicates(source, dataset, parts), check_total_charges(source, summary)]
     if "E" in fields:
         results.append(check_outlying_energies(source, summary))
+        results += filter(None, [check_digits(source, summary)])
     if "Fa" in fields:
         negated = config.Datahub.transforms.negative_gradient
         results.append(check_forces(source, dataset, config.units, negated))
