@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -62,10 +63,15 @@ def _unit_of_array(name: str, dataset: h5py.Dataset) -> Statements:
 
 
 def _unit_attributes(owner: h5py.HLObject) -> dict[str, Any]:
-    """Return the attributes that may say a unit; what is longer than a text is left out."""
+    """Return the attributes that may be the text of a unit."""
     attributes: Any = owner.attrs
-    names = [name for name in attributes if "unit" in name.lower()]
-    return {name: attributes[name] for name in names if attributes.get_id(name).get_storage_size() <= _LONGEST_TEXT}
+    found: dict[str, Any] = {}
+    for name in [name for name in attributes if "unit" in name.lower()]:
+        with suppress(Exception):  # of a type that h5py does not know
+            about = attributes.get_id(name)
+            is_small = about.dtype.itemsize <= _LONGEST_TEXT and about.shape in ((), (1,))
+            found |= {name: attributes[name]} if is_small else {}
+    return found
 
 
 def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[_Group]:

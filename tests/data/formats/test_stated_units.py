@@ -1,0 +1,141 @@
+"""Units that files of each format state."""
+
+from pathlib import Path
+from typing import Any
+
+import ase.db
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+
+from pyg_nnp.data.formats.readers import format_of
+from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
+from pyg_nnp.errors import DataError
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, Units
+
+SOURCES = {"Ra": "R", "Za": "z", "E": "E", "Fa": "F", "M2": "D"}
+
+
+def of(path: Path, sources: dict[str, str] = SOURCES) -> StatedUnits:
+    return stated_units(path, format_of(path) or "", sources)
+
+
+def npz(folder: Path, **texts: Any) -> Path:
+    np.savez(folder / "some.npz", R=np.zeros((2, 3, 3)), z=np.ones(3), E=np.zeros(2), **texts)
+    return folder / "some.npz"
+
+
+def xyz(folder: Path, **info: Any) -> Path:
+    ase.io.write(folder / "some.xyz", Atoms("H", info=info), format="extxyz")
+    return folder / "some.xyz"
+
+
+def database(folder: Path, **metadata: Any) -> Path:
+    with ase.db.connect(folder / "some.db") as rows:
+        rows.write(Atoms("H"), data={"energy": np.ones(1), "energy_U0": np.ones(1)})
+        rows.metadata = metadata
+    return folder / "some.db"
+
+
+def test_npz_of_sgdml(tmp_path: Path) -> None:
+    found = of(npz(tmp_path, r_unit="Ang", e_unit=np.array(b"kcal/mol")))
+    assert found.units == Units(HARTREE_IN_KCAL_PER_MOL, BOHR_IN_ANGSTROM)
+    assert found.said == {"energy": "as 'e_unit' says", "length": "as 'r_unit' says"}
+    assert found.doubts == ()
+
+
+def test_npz_that_says_nothing_readable(tmp_path: Path) -> None:
+    objects = np.array([{"a": 1}], dtype=object)
+    assert of(npz(tmp_path, units=objects, unit_cell=np.eye(3))) == StatedUnits(Units(), {}, ())
+
+
+@pytest.mark.parametrize("energy", ["energy", "energy_U0"])
+def test_databases_of_schnetpack(tmp_path: Path, energy: str) -> None:
+    units = {energy: "eV", "forces": "eV/Ang"}
+    file = database(tmp_path, _property_unit_dict=units, _distance_unit="Ang", atomrefs={"energy": [0.0]})
+    found = of(file, {"Ra": "positions", "E": energy, "Fa": "forces"})
+    assert found.units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM)
+    assert found.said["energy"] == "as metadata '_property_unit_dict' says"
+    assert found.doubts == ()
+
+
+def test_extended_xyz(tmp_path: Path) -> None:
+    assert of(xyz(tmp_path, energy_unit="Hartree")).units == Units(1.0, None)
+    assert of(xyz(tmp_path, units="Hartree, Bohr")).units == Units(1.0, 1.0)
+    assert of(xyz(tmp_path, energy=1.0)).units == Units()
+
+
+@pytest.mark.parametrize("group", ["", "molecule/"])
+def test_hdf5_attributes_of_arrays(tmp_path: Path, group: str) -> None:
+    """As SPICE has them, where each molecule is a group."""
+    names = {"Ra": "conformations", "Za": "atomic_numbers", "E": "dft_total_energy", "Fa": "dft_total_gradient"}
+    texts = {"Ra": "bohr", "E": "hartree", "Fa": "hartree/bohr"}
+    with h5py.File(tmp_path / "some.h5", "w") as file:
+        for name, source in names.items():
+            file[f"{group}{source}"] = np.zeros(3)
+            if name in texts:
+                file[f"{group}{source}"].attrs["units"] = texts[name]
+    found = of(tmp_path / "some.h5", names)
+    assert found.units == Units(1.0, 1.0)
+    assert found.said["length"] == "as attribute 'units' of 'conformations' says"
+    assert found.doubts == ()
+
+
+def test_hdf5_attributes_of_the_file_and_of_groups(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "some.h5", "w") as file:
+        file["water/R"] = file["water/E"] = np.zeros(3)
+        file.attrs["energy_unit"] = np.bytes_(b"eV")
+        file["water"].attrs["length_unit"] = "nm"
+        file["water"].attrs["energy_unit"] = "kJ/mol"
+        file["water/E"].attrs["units"] = h5py.Empty("S1")
+        file["water/R"].attrs["Unit"] = np.bytes_(b"x" * 10_000)  # no unit
+    found = of(tmp_path / "some.h5")
+    assert found.units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM / 10)
+
+
+def test_forces_say_what_nothing_else_does(tmp_path: Path) -> None:
+    assert of(npz(tmp_path, F_unit="eV/Ang")).units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM)
+    found = of(npz(tmp_path, F_unit="eV/Ang", E_unit="eV"))
+    assert found.units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM)
+    assert found.said == {"energy": "as 'E_unit' says", "length": "as 'F_unit' says"}
+
+
+def test_units_that_do_not_go_together(tmp_path: Path) -> None:
+    found = of(npz(tmp_path, E_unit="Hartree", R_unit="Ang", F_unit="Hartree/Bohr", D_unit="Debye"))
+    assert found.units == Units(1.0, BOHR_IN_ANGSTROM)
+    forces, dipoles = found.doubts
+    assert forces == (
+        "'F_unit' says that forces are in 'Hartree/Bohr', but they have to be in Hartree/Å: multiply them by 1.88972613"
+    )
+    assert "dipole moment are in 'Debye', but they have to be in e Å: multiply them by 0.208194" in dipoles
+
+
+def test_units_that_are_not_known_are_told(tmp_path: Path) -> None:
+    found = of(npz(tmp_path, E_unit="eV/atom", units="strange"))
+    assert found.units == Units()
+    assert found.doubts == (
+        "'E_unit' says that total energy are in 'eV/atom', which is no known unit",
+        "'units' is 'strange', which is no known unit",
+    )
+
+
+def test_the_name_of_an_array_goes_before_a_word(tmp_path: Path) -> None:
+    file = npz(tmp_path, energy_unit="eV", E_unit="Hartree")
+    assert of(file).units.hartree == 1
+    assert of(file, {"E": "energy"}).units.hartree == HARTREE_IN_EV
+
+
+def test_what_is_stated_goes_before_what_a_format_means(tmp_path: Path) -> None:
+    found = of(xyz(tmp_path, energy_unit="Hartree")).or_else(IN_ASE)
+    assert found.units == Units(1.0, BOHR_IN_ANGSTROM)
+    assert found.said == {"energy": "as 'energy_unit' says", "length": "as ASE has it"}
+
+
+def test_damaged_metadata(tmp_path: Path) -> None:
+    file = database(tmp_path, energy_unit="eV")
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b'{"energy_unit"', b'["energy_unit"'))
+    with pytest.raises(DataError, match="ASE cannot read"):
+        of(file)
