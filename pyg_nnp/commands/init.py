@@ -8,6 +8,7 @@ from pyg_nnp.commands.options import mapping_of
 from pyg_nnp.config.template import Draft
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, guess_fields, is_gradient, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, stated_units
+from pyg_nnp.data.formats.unit_statements import says_unit
 from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
@@ -54,7 +55,9 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
         data_path=str(path),
         data_format=data_format,
         sources=sources,
-        unused=[name for name in columns if name not in fields.values()],
+        unused=[
+            name for name, (_, dtype) in columns.items() if name not in fields.values() and not says_unit(name, dtype)
+        ],
         has_gradients=is_gradient(sources.get("Fa", "")),
         weights=suggested_weights(block, targets),
         length=length,

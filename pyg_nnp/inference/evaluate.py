@@ -12,11 +12,11 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.data.formats.readers import columns_of, format_of
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
 from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
-from pyg_nnp.inference.file_units import AS_TRAINED, ForceScale, as_trained, converted, units_in_evaluation
+from pyg_nnp.inference.file_units import ForceScale, as_trained, converted, units_in_evaluation
 from pyg_nnp.inference.structures import find_features
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
 from pyg_nnp.training.metrics import ALL, ErrorRow, ErrorTable
@@ -53,7 +53,7 @@ def evaluate_file(
         ConfigError: what is given is not valid, or there is no such part.
     """
     config = configuration_for(predictor, path, mapping, changes)
-    in_file = units_in_evaluation(predictor, config, path, units if part is None else AS_TRAINED)
+    in_file = units_in_evaluation(predictor, config, path, units)
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
@@ -65,8 +65,9 @@ def evaluate_file(
                 f"{path}: these are not the structures of the training, or they are in another order, so that nothing "
                 f"tells which are its {part} part. Leave out --part, or give the data of the training."
             )
-        if of_training and units is None:  # whatever the file says, this is how training has read it
-            in_file = as_trained(predictor)
+        data_path = Path(training_configuration(predictor)["Datahub"]["data_path"])
+        if of_training and units is None and path.resolve() == data_path.resolve():
+            in_file = as_trained(predictor)  # whatever the file says, this is how training has read it
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
@@ -134,12 +135,16 @@ def configuration_for(
     names = list(columns_of(path, data_format))
     predicted = [name for name in TARGETS if name in predictor.outputs]
     sources = {**hub["features"], **hub["targets"]}
-    # where the names of the training data are missing, standard ones count, as in what pyg-nnp predict writes
-    standard = [name for name in predicted if name in names and sources.get(name) not in names]
-    sources |= {name: name for name in standard} | dict(mapping)
+    # where the names of the training data are missing, those that pyg-nnp predict and ASE write count
+    is_of_ase = data_format not in OWN_NAMES
+    usual = {name: [one for one in (name, *FIELDS[name].ase * is_of_ase) if one in names] for name in predicted}
+    standard = {name: found[0] for name, found in usual.items() if found and sources.get(name) not in names}
+    sources |= standard | dict(mapping)
     targets = _targets(path, predicted, sources, mapping, names)
     transforms = {**hub["transforms"], **changes}
-    if "Fa" in standard and "Fa" not in mapping and "negative_gradient" not in changes:
+    # what ASE calls forces are forces, unless the training data had gradients there
+    are_forces = "Fa" in standard or (is_of_ase and data_format != hub["data_format"] and "Fa" in usual)
+    if are_forces and "Fa" not in mapping and "negative_gradient" not in changes:
         transforms["negative_gradient"] = False
     # the potential adds its reference energies itself, so these have no effect on errors
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}

@@ -93,7 +93,8 @@ class Structures:
             DataError: the file cannot be read, or a structure is broken.
         """
         for block in structure_blocks(self.path, self.features):
-            arrays = dict(block.arrays)
+            # tensors are made of arrays that can be written to
+            arrays = {name: np.array(values) for name, values in block.arrays.items()}
             arrays["Ra"] = arrays["Ra"] * self.factor
             if self.charge is not None:
                 arrays["Q"] = np.full(len(arrays["N"]), self.charge)

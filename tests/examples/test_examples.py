@@ -4,12 +4,15 @@ import pickle
 import re
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
 import yaml
 from toy import write_config, write_toy
 
 from pyg_nnp import load_config
 from pyg_nnp.commands import cli
+from pyg_nnp.units import HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -65,6 +68,33 @@ def test_data_of_other_groups_trains(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shorten(tmp_path / "train.yaml", max_epochs="1", batch_size="50")
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "train.yaml"]) == 0
+
+
+def test_examples_say_their_units() -> None:
+    """So that everything can be done with what they train."""
+    files = [file for file in EXAMPLES.rglob("*.yaml") if file.name != "simulate.yaml"]
+    assert len(files) >= 5
+    for file in files:
+        assert len(load_config(file).units.texts) == 2, file
+
+
+def test_predictions_for_ase_of_md17(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = SHARED / "data/md17_ethanol.npz"
+    if not data.exists():
+        pytest.skip(f"{data} is not there")
+    (tmp_path / data.name).symlink_to(data.resolve())
+    text = (EXAMPLES / "md17.yaml").read_text()
+    (tmp_path / "train.yaml").write_text(text.replace("[1000, 200, null]", "[100, 50, 50]"))
+    shorten(tmp_path / "train.yaml", max_epochs="1")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "train.yaml"]) == 0
+    for out in ("out.npz", "out.xyz"):
+        assert cli.main(["predict", "ethanol-SchNet", data.name, "-o", out]) == 0
+    first = ase.io.read("out.xyz", 0)
+    with np.load("out.npz") as arrays:
+        in_hartree = arrays["E"][0] / HARTREE_IN_KCAL_PER_MOL
+        assert first.get_potential_energy() == pytest.approx(in_hartree * HARTREE_IN_EV, rel=1e-6)
+        assert (arrays["energy_unit"], arrays["length_unit"]) == ("kcal/mol", "Angstrom")
 
 
 def test_configuration_of_the_specification_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

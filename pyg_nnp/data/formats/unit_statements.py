@@ -45,6 +45,11 @@ def statements_in(attributes: Mapping[Any, Any], place: str = "") -> Statements:
     return found
 
 
+def says_unit(name: str, dtype: np.dtype[Any]) -> bool:
+    """Return whether an array is a text such as :func:`statements_in` reads."""
+    return dtype.kind in "US" and not UNIT_NAMES.isdisjoint(word.lower() for word in _WORD.findall(name))
+
+
 def _general(text: str, where: str) -> Statements:
     """Return what a text says of all arrays, such as ``eV/Ang``, ``eV, Angstrom`` or ``energy: eV; length: Ang``."""
     found: Statements = {}
