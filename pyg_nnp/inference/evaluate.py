@@ -76,7 +76,7 @@ def evaluate_file(
         unknown = unknown_compositions(predictor.domain, dataset.summary.compositions) if part is None else ""
     if unknown:
         log.warning("%s: %s", path, unknown)
-    distances.report(f"Errors there may be large. Are the positions of {path} in the unit of the training data?")
+    distances.report(f"Errors there may be large. Are the positions of {path} in another unit? If so, say --units.")
     forces.report(path, in_file.units.or_else(predictor.units))
     if part is None:  # the energies of a part of the training have its reference
         _warn_of_shift(path, rows)

@@ -117,5 +117,6 @@ class Structures:
         if warning := unknown_compositions(self.domain, self.compositions):
             log.warning("%s: %s", self.path, warning)
         self.distances.report(
-            "Predictions for these structures may mean nothing. Are their positions in the unit named above?"
+            "Predictions for these structures may mean nothing. Are their positions in the unit named above? "
+            "If not, say --units."
         )

@@ -58,8 +58,11 @@ def test_positions_in_bohr_without_a_unit_are_asked_about(tmp_path: Path, capsys
         ({"E_unit": "eV"}, ["Hartree_in_E: 1 means Hartree, but toy.npz is in eV, as 'E_unit' says. Set it to 27.21"]),
         ({"r_unit": b"Bohr"}, ["Bohr_in_R: 0.529177 means Å, but toy.npz is in Bohr, as 'r_unit' says. Set it to 1,"]),
         ({"units": "kcal/mol, nm"}, ["Hartree_in_E: 1 means Hartree", "Bohr_in_R: 0.529177 means Å"]),
-        ({"force_unit": "Hartree/Bohr", "E_unit": "Hartree", "R_unit": "Å"}, ["multiply them by 1.88972613"]),
-        ({"dipole_unit": "Debye", "R_unit": "Å"}, ["they have to be in e Å: multiply them by 0.208194"]),
+        (
+            {"force_unit": "Hartree/Bohr", "E_unit": "Hartree", "R_unit": "Å"},
+            ["Hartree/Å: multiply by 1.88972613"],
+        ),
+        ({"dipole_unit": "Debye", "R_unit": "Å"}, ["it has to be e Å: multiply by 0.208194"]),
         ({"units": "mine"}, ["toy.npz: 'units' is 'mine', which is no known unit."]),
     ],
 )

@@ -65,7 +65,7 @@ def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> St
         (text, where), kind = found[name], FIELDS[name].unit
         stated = Units.parse(text, kind)
         if stated is None:
-            doubts.append(f"{where} says that {FIELDS[name].short_meaning} are in '{text}', which is no known unit")
+            doubts.append(f"{where} says '{text}' for {FIELDS[name].short_meaning}, which is no known unit")
         elif name != "M2":
             said |= {one: f"as {where} says" for one in stated.texts if one not in said}
             units = units.or_else(stated)
@@ -93,6 +93,6 @@ def _doubt(name: str, stated: Units, units: Units, statement: Statement) -> str:
     if abs(factor - 1) < _SAME:
         return ""
     return (
-        f"{statement.where} says that {FIELDS[name].short_meaning} are in '{statement.text}', but they have to be in "
-        f"{units.names[kind]}: multiply them by {factor:.9g}"
+        f"{statement.where} says '{statement.text}' for {FIELDS[name].short_meaning}, but with the other units it has "
+        f"to be {units.names[kind]}: multiply by {factor:.9g}"
     )

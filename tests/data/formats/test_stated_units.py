@@ -107,16 +107,17 @@ def test_units_that_do_not_go_together(tmp_path: Path) -> None:
     assert found.units == Units(1.0, BOHR_IN_ANGSTROM)
     forces, dipoles = found.doubts
     assert forces == (
-        "'F_unit' says that forces are in 'Hartree/Bohr', but they have to be in Hartree/Å: multiply them by 1.88972613"
+        "'F_unit' says 'Hartree/Bohr' for forces, but with the other units it has to be Hartree/Å: "
+        "multiply by 1.88972613"
     )
-    assert "dipole moment are in 'Debye', but they have to be in e Å: multiply them by 0.208194" in dipoles
+    assert "'Debye' for dipole moment, but with the other units it has to be e Å: multiply by 0.208194" in dipoles
 
 
 def test_units_that_are_not_known_are_told(tmp_path: Path) -> None:
     found = of(npz(tmp_path, E_unit="eV/atom", units="strange"))
     assert found.units == Units()
     assert found.doubts == (
-        "'E_unit' says that total energy are in 'eV/atom', which is no known unit",
+        "'E_unit' says 'eV/atom' for total energy, which is no known unit",
         "'units' is 'strange', which is no known unit",
     )
 
