@@ -108,7 +108,9 @@ def test_fit_of_one_molecule_is_the_smallest_that_explains_it(
 
 def test_fit_needs_every_element_in_the_training_part(frames: list[dict[str, Any]], open_dataset: OpenDataset) -> None:
     dataset = open_dataset(frames)
-    with pytest.raises(DataError, match=r"no frame of the training part has He, Na, but other frames have"):
+    with pytest.raises(
+        DataError, match=r"no frame of the training part with an energy has He, Na, but other frames have"
+    ):
         reference_energies(dataset, Transforms(atomic_energy="fit"), torch.tensor([0, 2]))
 
 
