@@ -185,8 +185,7 @@ def _groups(summary: DatasetSummary, labelled: Array) -> Iterator[Array]:
     each = max(_RUN, _FRAMES // max(1, len(chosen)))
     for number in chosen:
         frames = labelled[order[first[number] : first[number] + sizes[number]]]
-        atoms = summary.sizes[frames[0]]
-        if len(frames) < 2 or atoms < 2:
+        if len(frames) < 2 or summary.sizes[frames[0]] < 2:
             continue
         if len(frames) > each:
             starts = np.linspace(0, len(frames) - _RUN, each // _RUN).astype(int)
