@@ -80,6 +80,8 @@ Datahub:
   targets:
     E: energy
     M2: M2
+  allow_missing: []
+  group_weights: {}
   compression: false
   preload: true
   in_memory: null
@@ -191,7 +193,7 @@ def test_file_of_the_manual_becomes_canonical():
     assert model["loss"] == printed["Modelhub"]["FF01"]["loss"]
     assert model["build_params"] == printed["Modelhub"]["FF01"]["build_params"]
     printed["Datahub"]["transforms"]["total_energy_normalization"] = False
-    printed["Datahub"]["in_memory"] = None
+    printed["Datahub"] |= {"in_memory": None, "allow_missing": [], "group_weights": {}}
     assert canonical["Datahub"] == printed["Datahub"]
 
 

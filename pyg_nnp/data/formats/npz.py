@@ -40,8 +40,8 @@ def _open_npz(path: Path) -> Iterator[ZipFile]:
             yield archive
 
 
-def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
-    origin = Origin(str(path), mapping)
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
+    origin = Origin(str(path), mapping, optional=optional)
     with _open_npz(path) as archive:
         require(origin, list(_members(archive)))
         found = {name: NpzColumn(origin, name, archive) for name in mapping}
