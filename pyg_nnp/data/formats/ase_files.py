@@ -19,6 +19,7 @@ from ase.db.row import AtomsRow
 from ase.io import iread, jsonio
 from ase.io.extxyz import read_xyz
 
+from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.values import Origin, check_sizes
 from pyg_nnp.errors import DataError
@@ -28,14 +29,6 @@ _connect: Any = ase.db.connect  # neither has types
 _from_json: Any = jsonio.decode
 _ROWS = 1000  # rows of a database held in memory at a time
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
-
-
-def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
-    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word."""
-    if np.any(pbc):
-        what = "the cell is periodic, but a potential here knows molecules alone"
-        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
-        raise DataError(f"{path}: frame {frame}: {what}. {instead}.")
 
 
 def other_frames(path: Path) -> Iterator[Frame]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.values import ArrayTypes, Origin
 from pyg_nnp.data.source import Block
@@ -49,13 +50,22 @@ def frame_format(name: str, description: str, magic: bytes, frames: Callable[[Pa
 
 
 def frame_blocks(
-    path: Path, frames: Iterable[Frame], mapping: Mapping[str, str], frames_per_block: int = 1024
+    path: Path,
+    frames: Iterable[Frame],
+    mapping: Mapping[str, str],
+    frames_per_block: int = 1024,
+    with_cells: bool = False,
 ) -> Iterator[Block]:
-    """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does."""
+    """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does.
+
+    ``with_cells`` where nothing else has looked whether they are periodic.
+    """
     remaining, first = iter(frames), 0
     while chunk := list(islice(remaining, frames_per_block)):
         origin = Origin(str(path), mapping, first=first)
-        yield from Table(origin, _columns(origin, chunk)).blocks(len(chunk))
+        names = dict.fromkeys(name for frame in chunk for name in frame if isinstance(name, str)) if with_cells else ()
+        cells = {name: [frame.get(name) for frame in chunk] for name in cell_names(names, mapping.values())}
+        yield from Table(origin, _columns(origin, chunk), cells).blocks(len(chunk))
         first += len(chunk)
 
 

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -11,6 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
+from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.values import Array, ArrayTypes, Origin, check_packed
@@ -42,10 +44,19 @@ def _open_npz(path: Path) -> Iterator[ZipFile]:
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
     origin = Origin(str(path), mapping)
     with _open_npz(path) as archive:
-        require(origin, list(_members(archive)))
-        found = {name: NpzColumn(origin, name, archive) for name in mapping}
-        columns = {name: column[()] if column.is_fortran else column for name, column in found.items()}
-        yield from Table(origin, columns).blocks(frames_per_block)
+        names = list(_members(archive))
+        require(origin, names)
+        columns = {name: _column(origin, name, archive) for name in mapping}
+        cells = {
+            name: _column(replace(origin, names={name: name}), name, archive)
+            for name in cell_names(names, mapping.values())
+        }
+        yield from Table(origin, columns, cells).blocks(frames_per_block)
+
+
+def _column(origin: Origin, name: str, archive: ZipFile) -> Any:
+    column = NpzColumn(origin, name, archive)
+    return column[()] if column.is_fortran else column
 
 
 def _array_types(path: Path) -> ArrayTypes:
