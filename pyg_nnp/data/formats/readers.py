@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyg_nnp.data.formats import ase_files, hdf5, npz, pickles
 from pyg_nnp.data.formats.format import Format, frame_blocks
+from pyg_nnp.data.formats.text_files import first_bytes, is_compressed
 from pyg_nnp.data.formats.values import ArrayTypes
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError, did_you_mean
@@ -21,7 +22,6 @@ OWN_NAMES = tuple(one.name for one in FORMATS.values() if one.frames is None)
 _FOREIGN = {
     rb"PK\x03\x04(?s:.){0,60}data\.pkl": "a file of torch.save",
     rb"\x93NUMPY": "a single numpy array (.npy)",
-    rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it first",
 }
 
 
@@ -119,8 +119,7 @@ def _recognize(path: Path) -> Format | str | None:
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; the data set must be a file.")
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
+        head = first_bytes(path)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"{path}: there is no such file.{did_you_mean(path.name, beside)}") from None
@@ -128,6 +127,8 @@ def _recognize(path: Path) -> Format | str | None:
         raise DataError(f"{path}: the file cannot be read ({error.strerror}).") from error
     if not head:
         raise DataError(f"{path}: the file is empty.")
+    if is_compressed(path):
+        return ase_files.EXTXYZ if re.match(ase_files.EXTXYZ.magic, head) else "a compressed file; unpack it first"
     # those of torch.save are zip files, too
     foreign = next((description for magic, description in _FOREIGN.items() if re.match(magic, head)), None)
     return foreign or next((one for one in FORMATS.values() if re.match(one.magic, head)), None)
