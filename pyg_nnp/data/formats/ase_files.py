@@ -104,7 +104,7 @@ def _database_frames(path: Path) -> Iterator[Frame]:
                 rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
                 for number, row in enumerate(rows):
                     refuse_periodic(path, frame + number, row.pbc)
-                frames = [_row_fields(row) for row in rows]
+                frames = [row_fields(row) for row in rows]
             except DataError:
                 raise
             except Exception as error:  # damaged data end as anything
@@ -116,7 +116,8 @@ def _database_frames(path: Path) -> Iterator[Frame]:
             frame, last_id = frame + len(rows), rows[-1].id
 
 
-def _row_fields(row: AtomsRow) -> Frame:
+def row_fields(row: AtomsRow) -> Frame:
+    """Return what a row has of its structure, the results of a calculator, key-value pairs and data."""
     # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
     stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
     return merged({"natoms": row.natoms, "symbols": row.symbols}, row.data, stored)
@@ -139,9 +140,13 @@ def _check_database(path: Path) -> None:
 
 
 def _decode(text: str | bytes, lazy: bool = False) -> Any:
-    """Decode what ASE keeps as JSON; an array is not made before it is known that its numbers are there."""
-    if isinstance(text, bytes):
-        return bytes_to_object(text)
+    return bytes_to_object(text) if isinstance(text, bytes) else decode_json(text)
+
+
+def decode_json(text: str) -> Any:
+    """Decode JSON of ASE; an array is not made before it is known that its numbers are there."""
+    if '"__' not in text:  # nothing of ASE's own
+        return json.loads(text)
     json.loads(text, object_hook=_check_array)
     return _from_json(text)
 

@@ -216,5 +216,5 @@ def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
 
 
 # From protocol 2 on a pickle begins with its number; before, with a list or dict, perhaps in a tuple, or an object.
-_MAGIC = rb"\x80[\x02-\x05]|\(?(?:\([ld]p\d|[\]}]q\x00|c(?:\w+\.[\w.]+|copy_reg)\n\w+\n)"
+_MAGIC = rb"\x80[\x02-\x05]|\(?(?:\([ld]p\d|[\]}]q\x00|c(?:\w+\.[\w.]+|collections|copy_reg)\n\w+\n)"
 FORMAT = Format("pickle", "a pickle", _MAGIC, _read, _array_types)
