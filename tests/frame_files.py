@@ -1,12 +1,16 @@
 """Data files of all formats with random frames, and what a reader must make of them."""
 
+import gzip
+import json
 import pickle
+import zlib
 from itertools import groupby
 from pathlib import Path
 
 import ase.db
 import ase.io
 import h5py
+import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
@@ -171,6 +175,37 @@ def write_ase(folder, frames):
     return folder / "a.db", "ase"
 
 
+def save_lmdb(path, rows, extra=(), **options):
+    """Write rows as fairchem does: JSON, compressed, under numbers from 1 on; ``extra`` has other keys and values."""
+    pack = lambda value: zlib.compress(json.dumps(value, **options).encode())  # noqa: E731
+    contents = {str(i): pack(row) for i, row in enumerate(rows, start=1)}
+    contents |= {"nextid": pack(len(rows) + 1), "deleted_ids": pack([]), "metadata": pack({})} | dict(extra)
+    with lmdb.open(str(path), subdir=False, map_size=1 << 30) as environment, environment.begin(write=True) as rows_of:
+        for key, value in contents.items():
+            rows_of.put(key.encode(), value)
+    path.with_name(f"{path.name}-lock").unlink()
+    return path
+
+
+def lmdb_row(frame, **data):
+    lists = {key: np.asarray(frame[key]).tolist() for key in ("positions", "numbers", "energy", "forces", "dipole")}
+    lists |= {"charges": frame["charges"].tolist(), "ctime": 1.0, "mtime": 1.0, "user": "me", "unique_id": "0"}
+    return lists | {"cell": np.zeros((3, 3)).tolist(), "pbc": [False] * 3, "data": {"charge": 0, "spin": 1} | data}
+
+
+def write_aselmdb(folder, frames):
+    rows = [lmdb_row(frame, total_charge=frame["total_charge"]) for frame in frames]
+    return save_lmdb(folder / "a.aselmdb", rows), "aselmdb"
+
+
+def write_xyz_gz(folder, frames):
+    path, data_format = write_extxyz(folder, frames)
+    packed = path.with_name("a.xyz.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    return packed, data_format
+
+
 WRITERS = [
     write_pickle_list,
     write_pickle_ragged_lists,
@@ -182,6 +217,8 @@ WRITERS = [
     write_hdf5_grouped,
     write_extxyz,
     write_ase,
+    write_aselmdb,
+    write_xyz_gz,
 ]
 
 

@@ -32,6 +32,8 @@ def describe(path: Path) -> str:
         models = sorted(place.parent.name for name in (BEST, LAST) for place in path.glob(f"*/{name}"))
         stores = sorted(place.parent.name for place in path.glob(f"*/{FILE_NAME}"))
         found = ", ".join(dict.fromkeys(models + stores))
+        if not found and _has_data(path):
+            return "\n".join(_data(path))
         raise DataError(
             f"{path}: there is neither a model nor a store in this folder."
             + (f" In it are: {found}. Name one of these." if found else " Name one of a training, or a data file.")
@@ -91,6 +93,15 @@ def _in_ase(name: str, size: float, unit: str) -> str:
 
 def _options(options: Mapping[str, Any]) -> str:
     return ": " + ", ".join(f"{key} {value}" for key, value in options.items()) if options else ""
+
+
+def _has_data(folder: Path) -> bool:
+    from pyg_nnp.data.formats.readers import format_of
+
+    try:
+        return format_of(folder) is not None
+    except DataError:
+        return False
 
 
 def _data(path: Path) -> Iterator[str]:

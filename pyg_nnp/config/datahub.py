@@ -67,8 +67,10 @@ class Datahub(Section):
 
     other_names: ClassVar[dict[str, str]] = {"compressed": "compression"}
 
-    data_path: Text = Field(description="data file, relative to the working directory")
-    data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase"] = Field(description="format of the data file")
+    data_path: Text = Field(description="data file or folder of such files, relative to the working directory")
+    data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase", "aselmdb"] = Field(
+        description="format of the data file"
+    )
     features: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_features)] = Field(
         description="input of the potential: standard name, then name in the data file; Ra and Za are required"
     )

@@ -1,4 +1,4 @@
-"""Checks of frames before they are stored: numbers of atoms, shapes, finite numbers, elements, distances."""
+"""Checks of frames before they are stored: numbers of atoms, shapes, finite numbers, elements, distances, cells."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pyg_nnp.data.source import Block, DataSource
+from pyg_nnp.data.images import closest_image
+from pyg_nnp.data.source import Block, DataSource, frames_text
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 MAX_Z = 118
 MIN_DISTANCE_IN_ANGSTROM = 0.2
+MIN_IMAGE_DISTANCE_IN_ANGSTROM = 5.0
+"""What atoms of a molecule in vacuum keep from images in a cell: beyond the reach of most potentials."""
 
 Array = NDArray[Any]
 
@@ -50,6 +53,13 @@ class Checks:
         Za: Array = block.arrays["Za"]
         self._refuse(block, "Za", (Za < 1) | (Za > MAX_Z), f"elements go from 1 (H) to {MAX_Z} (Og)")
         self._check_distances(block)
+        if block.cells is not None:
+            self._check_images(block, block.cells)
+
+    @property
+    def _angstrom(self) -> float:
+        """One Å in the data's unit of length."""
+        return 1.0 if self.bohr_in_r is None else self.bohr_in_r / BOHR_IN_ANGSTROM
 
     def _error(self, block: Block, frame: int, name: str, found: str) -> DataError:
         return DataError(self.source.message(name, f"{found}.", [block.first + frame]))
@@ -77,11 +87,22 @@ class Checks:
                     f"{rows.shape}, but {block.num_frames} frames of {rows_of['atom']} atoms make it {expected}."
                 )
 
+    def _check_images(self, block: Block, cells: Array) -> None:
+        """Refuse frames in whose cells an atom has an image of an atom nearby: no molecules in vacuum."""
+        limit = MIN_IMAGE_DISTANCE_IN_ANGSTROM * self._angstrom
+        if found := closest_image(limit, np.asarray(block.arrays["Ra"]), block.arrays["N"], cells):
+            frame, i, j, distance = found
+            what = f"atom {i} has an image of atom {j} at a distance of {distance:.3g}, so this is periodic"
+            instead = "For molecules in vacuum store 'pbc' as false, or no cell; for one in pieces, make it whole"
+            raise DataError(
+                f"{self.source.file}: {frames_text([block.first + frame])}: in its cell {what}, "
+                f"but a potential here knows molecules alone. {instead}."
+            )
+
     def _check_distances(self, block: Block) -> None:
         Ra: Array = np.asarray(block.arrays["Ra"], dtype=np.float64)
         sizes: Array = block.arrays["N"]
-        factor = 1.0 if self.bohr_in_r is None else self.bohr_in_r / BOHR_IN_ANGSTROM
-        limit = MIN_DISTANCE_IN_ANGSTROM * factor
+        limit = MIN_DISTANCE_IN_ANGSTROM * self._angstrom
         if not any_closer_than(limit, Ra, np.repeat(np.arange(len(sizes)), sizes)):
             return
         unit = f"{limit:.4g} with Bohr_in_R: {self.bohr_in_r:g}" if self.bohr_in_r else "taking positions to be in Å"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from pyg_nnp.data.formats.readers import columns_of, read_blocks
+from pyg_nnp.data.formats.readers import columns_of, data_files, read_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.frame_weights import FrameWeights
 from pyg_nnp.data.references import read_atomic_energies
@@ -51,10 +51,11 @@ def preprocess(config: "Config", out: Path) -> Path:
     atomic_energy = hub.transforms.atomic_energy
     csv_path = None if atomic_energy in (None, "fit") else Path(atomic_energy)
     energies = read_atomic_energies(csv_path) if csv_path else None
-    files = [path, csv_path] if csv_path else [path]
+    data = data_files(path, hub.data_format)
+    files = [*data, csv_path] if csv_path else data
     status = _status(files)
     options = _options(hub, config.units.bohr)
-    store_hash = _hash(path, csv_path, sources, options)
+    store_hash = _hash(data, csv_path, sources, options)
     folder = Path(out) / f"processed_dataset_{store_hash}"
     found = f"{path}: preprocessed before, loading {folder}"
     # partial files of a killed process are removed below
@@ -121,7 +122,7 @@ def _check_atomic_energies(hub: "Datahub", block: Block, energies: Mapping[int, 
 
 def _check_options(hub: "Datahub") -> None:
     path = Path(hub.data_path)
-    if not os.path.isfile(path):  # Path.is_file() raises where a name is too long
+    if not os.path.exists(path):  # Path.exists() raises where a name is too long
         hint = did_you_mean(path.name, os.listdir(path.parent) if os.path.isdir(path.parent) else [])
         raise ConfigError(f"Datahub.data_path: there is no file '{path}', seen from '{Path.cwd()}'.{hint}")
     for name in ("Ra", "Za"):
@@ -157,9 +158,15 @@ def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
     }
 
 
-def _hash(path: Path, csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    covered = {"layout": LAYOUT, "data": digest(path), "sources": dict(sources), "options": dict(options)}
-    covered["atomic_energies"] = digest(csv_path) if csv_path else None
+def _hash(data: list[Path], csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    digests = [digest(path) for path in data]
+    covered = {
+        "layout": LAYOUT,
+        "data": digests[0] if len(data) == 1 else digests,
+        "sources": dict(sources),
+        "options": dict(options),
+        "atomic_energies": digest(csv_path) if csv_path else None,
+    }
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()[:16]
 
 

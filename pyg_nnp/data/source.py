@@ -40,10 +40,13 @@ class Block:
         arrays: per field an array whose rows are atoms, (A, ...), or molecules, (G, ...), as ``FIELDS`` says.
             Always holds ``N`` (G,) and ``Za`` (A,), both int64. All else is in the type of the file, at least float64
             where the file has integers or smaller floats.
+        cells: (G, 3, 3) vectors of cells of which the file does not say whether they are periodic, in its unit of
+            length, 0 for frames without one; None where there are none.
     """
 
     first: int
     arrays: dict[str, NDArray[Any]]
+    cells: NDArray[Any] | None = None
 
     @property
     def num_frames(self) -> int:

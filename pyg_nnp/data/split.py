@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pyg_nnp.config import Splitter
 
 LAYOUT = 2
+_WHERE = "Trainer.Splitter.ratios"
+_MOST_LIKE_SHARES = 100
+"""What whole numbers that are meant as shares add up to at most: percentages do to 100, 8 : 1 : 1 to 10."""
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
         ConfigError: if a part would be empty, or the parts need more frames than there are.
     """
     counts = count_frames(splitter.parts, splitter.ratios, num_frames)
+    _report_left_out(splitter.ratios, counts, num_frames)
     # everything that a split depends on
     covered = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
     covered |= {"layout": LAYOUT, "num_frames": num_frames, "store": store_hash}
@@ -58,32 +63,50 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
     return parts
 
 
+def _report_left_out(ratios: Sequence[float | int | None], counts: Mapping[str, int], num_frames: int) -> None:
+    """Say how many frames are in no part, and warn where whole numbers seem to be meant as shares."""
+    total = sum(counts.values())
+    if total == num_frames:
+        return
+    left_out = f"{_WHERE}: {num_frames - total} of {num_frames} frames are in no part"
+    whole = [ratio for ratio in ratios if isinstance(ratio, int)]
+    if len(whole) < len(ratios) or total > _MOST_LIKE_SHARES:
+        log.info("%s.", left_out)
+        return
+    shares = ", ".join(f"{ratio / total:.4g}" for ratio in whole)
+    log.warning(
+        "%s: whole numbers are numbers of frames (%s). For shares write [%s]; null gives a part all that is left.",
+        left_out,
+        ", ".join(f"{part}: {count}" for part, count in counts.items()),
+        shares,
+    )
+
+
 def count_frames(parts: list[str], ratios: list[float | int | None], num_frames: int) -> dict[str, int]:
     """Turn ratios into numbers of frames, with the errors of :func:`split_dataset`.
 
     Floats are shares of all frames, rounded by largest remainder so that shares that add up to 1 use every frame.
     Integers are counts. One None or -1 takes the rest.
     """
-    where = "Trainer.Splitter.ratios"
     if len(parts) != len(ratios):
-        raise ConfigError(f"{where}: there are {len(ratios)} ratios for {len(parts)} parts.")
+        raise ConfigError(f"{_WHERE}: there are {len(ratios)} ratios for {len(parts)} parts.")
     ratio_of = dict(zip(parts, ratios, strict=True))
     rest = [part for part, ratio in ratio_of.items() if ratio is None or ratio == -1]
     # through its text, 0.1 is one tenth exactly, and 0.7 + 0.1 + 0.2 is 1
     shares = {p: Fraction(repr(ratio)) for p, ratio in ratio_of.items() if isinstance(ratio, float) and p not in rest}
     if len(rest) > 1:
-        raise ConfigError(f"{where}: only one part can take the rest, but {' and '.join(rest)} ask for it.")
+        raise ConfigError(f"{_WHERE}: only one part can take the rest, but {' and '.join(rest)} ask for it.")
     rounded = _round_shares(shares, num_frames)
     counts = {p: rounded.get(p, 0 if p in rest else int(ratio or 0)) for p, ratio in ratio_of.items()}
     total = sum(counts.values())
     if total > num_frames or sum(shares.values()) > Fraction("1.000000001"):
         asked = ", ".join(f"{part}: {ratio}" for part, ratio in ratio_of.items())
-        raise ConfigError(f"{where}: the parts need more than the {num_frames} frames there are ({asked}).")
+        raise ConfigError(f"{_WHERE}: the parts need more than the {num_frames} frames there are ({asked}).")
     for part in rest:
         counts[part] = num_frames - total
     for part, ratio in ratio_of.items():
         if counts[part] < 1:
-            raise ConfigError(f"{where}: part '{part}' ({ratio}) would be empty: there are {num_frames} frames.")
+            raise ConfigError(f"{_WHERE}: part '{part}' ({ratio}) would be empty: there are {num_frames} frames.")
     return counts
 
 

@@ -98,7 +98,8 @@ class Structures:
             arrays["Ra"] = arrays["Ra"] * self.factor
             if self.charge is not None:
                 arrays["Q"] = np.full(len(arrays["N"]), self.charge)
-            self.check(Block(block.first, arrays))
+            cells = None if block.cells is None else block.cells * self.factor
+            self.check(Block(block.first, arrays, cells))
             self._compare(arrays)
             yield arrays
 

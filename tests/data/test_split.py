@@ -1,4 +1,5 @@
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,42 @@ def test_failing_to_save_leaves_what_was_there(tmp_path: Path, monkeypatch: pyte
         split_dataset(make_splitter(preload=False), 10, STORE, tmp_path)
     assert path.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / ".lock", path])
+
+
+@pytest.mark.parametrize(
+    ("ratios", "num_frames", "level", "message"),
+    [
+        ([80, 10, 10], 1000, logging.WARNING, r"900 of 1000 frames are in no part: .*write \[0\.8, 0\.1, 0\.1\]; null"),
+        ([8, 1, 1], 50, logging.WARNING, r"40 of 50 frames are in no part: .*training: 8, .*\[0\.8, 0\.1, 0\.1\]"),
+        ([70, 20, 10], 101, logging.WARNING, r"1 of 101 frames are in no part: .*\[0\.7, 0\.2, 0\.1\]"),
+        ([2, 1, 1], 5, logging.WARNING, r"1 of 5 frames are in no part: .*\[0\.5, 0\.25, 0\.25\]"),
+        ([950, 50, 1000], 5000, logging.INFO, r"3000 of 5000 frames are in no part\.$"),
+        ([0.5, 0.2, 0.1], 100, logging.INFO, r"20 of 100 frames are in no part\.$"),
+        ([0.5, 20, 10], 100, logging.INFO, r"20 of 100 frames are in no part\.$"),
+    ],
+)
+def test_frames_in_no_part_are_told(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    ratios: list[float | int | None],
+    num_frames: int,
+    level: int,
+    message: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    parts = split_dataset(make_splitter(ratios=ratios, save=False), num_frames, STORE, tmp_path)
+    assert sum(map(len, parts.values())) < num_frames
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert re.search(r"^Trainer\.Splitter\.ratios: " + message, record.getMessage())
+
+
+@pytest.mark.parametrize(
+    ("ratios", "num_frames"), [([80, 10, 10], 100), ([0.8, 0.1, 0.1], 1000), ([8, 1, None], 1000), ([80, 10, -1], 1000)]
+)
+def test_nothing_is_told_where_every_frame_has_a_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ratios: list[float | int | None], num_frames: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    split_dataset(make_splitter(ratios=ratios, save=False), num_frames, STORE, tmp_path)
+    assert not caplog.records

@@ -19,23 +19,20 @@ from ase.db.row import AtomsRow
 from ase.io import iread, jsonio
 from ase.io.extxyz import read_xyz
 
-from pyg_nnp.data.formats.format import Frame, frame_format
-from pyg_nnp.data.formats.values import Origin, check_sizes
+from pyg_nnp.data.formats.cells import refuse_periodic
+from pyg_nnp.data.formats.format import Frame, frame_format, merged
+from pyg_nnp.data.formats.text_files import text_lines
+from pyg_nnp.data.formats.values import CONFLICT, Origin, check_sizes
 from pyg_nnp.errors import DataError
 
 _COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type
+_FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")  # 1.0D-03 of double precision
+_QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
+_KEY = re.compile(r"([^\s=]+)\s*=")
 _connect: Any = ase.db.connect  # neither has types
 _from_json: Any = jsonio.decode
 _ROWS = 1000  # rows of a database held in memory at a time
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
-
-
-def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
-    """Refuse a periodic cell, whose images a potential of molecules would leave out without a word."""
-    if np.any(pbc):
-        what = "the cell is periodic, but a potential here knows molecules alone"
-        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
-        raise DataError(f"{path}: frame {frame}: {what}. {instead}.")
 
 
 def other_frames(path: Path) -> Iterator[Frame]:
@@ -53,12 +50,12 @@ def other_frames(path: Path) -> Iterator[Frame]:
 def _fields(atoms: Atoms) -> Frame:
     results = atoms.calc.results if atoms.calc else {}
     own = {"natoms": len(atoms), "symbols": list(atoms.symbols)}
-    return {**own, **atoms.info, **atoms.arrays, **results}
+    return merged(own, atoms.info, atoms.arrays, results)
 
 
 def _xyz_frames(path: Path) -> Iterator[Frame]:
     # ASE's own loop over a file ends at the first blank line, without a word; this one passes it by.
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with closing(text_lines(path)) as lines:
         headers = (line for line in lines if line.strip())
         for frame, header in enumerate(headers):
             if not re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
@@ -77,14 +74,23 @@ def _xyz_frames(path: Path) -> Iterator[Frame]:
 
 
 def _xyz_frame(path: Path, frame: int, text: str) -> Frame:
+    twice = _keys_given_twice(text.split("\n", 2)[1])
+    if found := twice & {"Properties", "Lattice", "pbc"}:
+        raise DataError(f"{path}: frame {frame}: '{min(found)}' is there twice. Remove one.")
     try:
-        atoms: Atoms = next(read_xyz(io.StringIO(text), slice(None)))
+        atoms: Atoms = next(read_xyz(io.StringIO(_FORTRAN.sub(r"\1E\2", text)), slice(None)))
     except KeyError as error:
         raise DataError(f"{path}: frame {frame}: {error} is no element.") from error
     except Exception as error:  # ASE has no error of its own for each mistake in a file
         raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
     refuse_periodic(path, frame, atoms.pbc)
-    return _fields(atoms)
+    return {**_fields(atoms), **dict.fromkeys(twice, CONFLICT)}
+
+
+def _keys_given_twice(comment: str) -> set[str]:
+    """Return the keys that a comment line has more than once; ASE takes the last of them without a word."""
+    keys = _KEY.findall(_QUOTED.sub("", comment))
+    return {key for key in keys if keys.count(key) > 1} if len(keys) > len(set(keys)) else set()
 
 
 def _database_frames(path: Path) -> Iterator[Frame]:
@@ -98,7 +104,7 @@ def _database_frames(path: Path) -> Iterator[Frame]:
                 rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
                 for number, row in enumerate(rows):
                     refuse_periodic(path, frame + number, row.pbc)
-                frames = [_row_fields(row) for row in rows]
+                frames = [row_fields(row) for row in rows]
             except DataError:
                 raise
             except Exception as error:  # damaged data end as anything
@@ -121,10 +127,11 @@ def _metadata(path: Path) -> dict[str, Any]:
             raise DataError(f"{path}: ASE cannot read its metadata ({error}).") from error
 
 
-def _row_fields(row: AtomsRow) -> Frame:
+def row_fields(row: AtomsRow) -> Frame:
+    """Return what a row has of its structure, the results of a calculator, key-value pairs and data."""
     # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
     stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
-    return {"natoms": row.natoms, "symbols": row.symbols, **row.data, **stored}
+    return merged({"natoms": row.natoms, "symbols": row.symbols}, row.data, stored)
 
 
 def _check_database(path: Path) -> None:
@@ -144,9 +151,13 @@ def _check_database(path: Path) -> None:
 
 
 def _decode(text: str | bytes, lazy: bool = False) -> Any:
-    """Decode what ASE keeps as JSON; an array is not made before it is known that its numbers are there."""
-    if isinstance(text, bytes):
-        return bytes_to_object(text)
+    return bytes_to_object(text) if isinstance(text, bytes) else decode_json(text)
+
+
+def decode_json(text: str) -> Any:
+    """Decode JSON of ASE; an array is not made before it is known that its numbers are there."""
+    if '"__' not in text:  # nothing of ASE's own
+        return json.loads(text)
     json.loads(text, object_hook=_check_array)
     return _from_json(text)
 
@@ -158,5 +169,5 @@ def _check_array(found: dict[str, Any]) -> None:
             raise ValueError(f"an array of shape {shape} with {len(numbers)} numbers")
 
 
-EXTXYZ = frame_format("extxyz", "an XYZ file", rb"[ \t]*\d+[ \t]*\r?\n", _xyz_frames)
+EXTXYZ = frame_format("extxyz", "an XYZ file", rb"\s*\d+[ \t]*[\r\n]", _xyz_frames)
 DATABASE = frame_format("ase", "an SQLite database", rb"SQLite format 3\0", _database_frames, _metadata)

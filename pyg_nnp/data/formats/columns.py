@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pyg_nnp.data.formats.cells import Cells
 from pyg_nnp.data.formats.values import (
     Array,
     Origin,
@@ -65,12 +66,16 @@ class Table:
     - missing: None, for an optional field that is missing in all frames.
     """
 
-    def __init__(self, origin: Origin, columns: Mapping[str, Any]) -> None:
-        """Find out how each column is laid out, by standard field name, always with ``Ra`` and ``Za``."""
+    def __init__(self, origin: Origin, columns: Mapping[str, Any], cells: Mapping[str, Any] | None = None) -> None:
+        """Find out how each column is laid out, by standard field name, always with ``Ra`` and ``Za``.
+
+        ``cells`` are columns of cells and periodic directions, by the names of the file.
+        """
         self._origin = origin
         self._columns = dict(columns)
         self._layouts: dict[str, Layout] = {}
         self.num_frames = self._count_frames()
+        self._cells = Cells(origin, cells or {}, self.num_frames)
         Ra = columns["Ra"]
         is_concatenated = not isinstance(Ra, list) and Ra.ndim == 2 and self.num_frames > 1
         self._num_rows = len(Ra) if is_concatenated else None
@@ -110,7 +115,7 @@ class Table:
             # a frame on its own is padded as its Za is, or not at all
             allowed = lengths == capacities if self._layouts[name] == "ragged" else lengths > 0
             arrays[name] = without_padding(origin, name, rows, lengths, N, allowed)
-        return Block(origin.first, arrays)
+        return Block(origin.first, arrays, self._cells.unstated(start, stop))
 
     def _count_frames(self) -> int:
         Ra, N = self._columns["Ra"], self._columns.get("N")

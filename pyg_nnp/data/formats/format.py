@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
-from pyg_nnp.data.formats.values import ArrayTypes, Origin
+from pyg_nnp.data.formats.values import CONFLICT, ArrayTypes, Origin
 from pyg_nnp.data.source import Block
 
 Frame = Mapping[str, Any]
@@ -71,13 +72,37 @@ def frame_blocks(
     mapping: Mapping[str, str],
     frames_per_block: int = 1024,
     optional: Collection[str] = (),
+    with_cells: bool = False,
 ) -> Iterator[Block]:
-    """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does."""
+    """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does.
+
+    ``with_cells`` where nothing else has looked whether they are periodic.
+    """
     remaining, first = iter(frames), 0
     while chunk := list(islice(remaining, frames_per_block)):
         origin = Origin(str(path), mapping, first=first, optional=optional)
-        yield from Table(origin, _columns(origin, chunk)).blocks(len(chunk))
+        names = dict.fromkeys(name for frame in chunk for name in frame if isinstance(name, str)) if with_cells else ()
+        cells = {name: [frame.get(name) for frame in chunk] for name in cell_names(names, mapping.values())}
+        yield from Table(origin, _columns(origin, chunk), cells).blocks(len(chunk))
         first += len(chunk)
+
+
+def merged(*parts: Mapping[str, Any]) -> Frame:
+    """Return one frame of what several parts of a file say; names with different values in two of them conflict."""
+    frame: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            frame[name] = value if name not in frame or _is_same(frame[name], value) else CONFLICT
+    return frame
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    try:
+        a, b = np.squeeze(one), np.squeeze(other)
+        # the same number in single and in double precision is one number
+        return bool(np.array_equal(a, b) or np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True))
+    except (TypeError, ValueError):
+        return False
 
 
 def value_types(frame: Mapping[Any, Any]) -> ArrayTypes:

@@ -1,9 +1,11 @@
 """HDF5 files: arrays of frames at the top level or in groups of any depth, each group with its own frames."""
 
 import logging
+from collections import ChainMap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
@@ -22,8 +25,8 @@ from pyg_nnp.errors import DataError
 log = logging.getLogger(__name__)
 
 _LONGEST_TEXT = 1 << 12  # bytes of an attribute
-# the columns of a group, and where they come from
-_Group = tuple[Origin, dict[str, Any]]
+# where a group is, its columns, and those of its cells
+_Group = tuple[Origin, dict[str, Any], dict[str, Any]]
 # field -> type in the file, and the same in memory for numpy and for HDF5; to find them out takes as long as to read
 _Types = dict[str, tuple[h5py.h5t.TypeID, np.dtype[Any], h5py.h5t.TypeID]]
 
@@ -80,14 +83,25 @@ def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator
     paths = {source for source in mapping.values() if "/" in source}
     names = set(mapping.values()) - paths
     is_empty, left_out = True, 0
-    for place, group, datasets in walk(path, file, names.__contains__, paths):
+    above: dict[str, dict[str, Any]] = {}  # cells of groups without frames, which hold for the groups in them
+    for place, group, datasets in walk(path, file, lambda name: name in names or bool(cell_names([name])), paths):
         if not datasets:
             left_out += 1
             example = place
             continue
+        open_one = partial(_column, datasets=datasets, group=group, types=types, frames_per_block=frames_per_block)
+        cells = {
+            name: open_one(Origin(str(path), {name: name}, place), name)
+            for name in cell_names(datasets, mapping.values())
+        }
+        if len(cells) == len(datasets):
+            above[place.strip("/")] = cells
+            continue
         is_empty = False
         origin = replace(of_file, group=place)
-        yield origin, _columns(origin, datasets, group, types, frames_per_block)
+        inherited = [of for outer, of in above.items() if f"{place}/".startswith(f"{outer}/" if outer else "")]
+        cells = dict(ChainMap(cells, *reversed(inherited)))
+        yield origin, {name: open_one(origin, name) for name in mapping}, cells
     if left_out:
         log.warning(
             "%s: %d groups, such as '%s', have nothing but soft links, and were not read.", path, left_out, example
@@ -96,33 +110,30 @@ def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator
         require(of_file, list(first_datasets(path, file)))
 
 
-def _columns(
+def _column(
     origin: Origin,
+    name: str,
     datasets: Mapping[str, h5py.h5d.DatasetID],
     group: h5py.h5g.GroupID,
     types: _Types,
     frames_per_block: int,
-) -> dict[str, Any]:
-    columns: dict[str, Any] = {}
-    for name, source in origin.names.items():
-        if name in origin.optional and source not in datasets:
-            columns[name] = None
-            continue
-        dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
-        if name not in types or types[name][0] != in_file:
-            types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
-        _, dtype, in_memory = types[name]
-        if dtype.kind == "O" and h5py.check_string_dtype(dtype) is None:
-            instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
-            raise origin.error(f"{origin.field(name)} has rows of varying length. {instead}.")
-        if shape[:1] <= (frames_per_block,):
-            # one block needs it all, and an array answers every question several times faster than a data set
-            columns[name] = np.empty(shape, dtype)
-            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, columns[name], in_memory)
-        else:
-            column = h5py.Dataset(dataset)
-            columns[name] = _ChunkedColumn(column, frames_per_block) if column.chunks else column
-    return columns
+) -> Any:
+    if name in origin.optional and origin.names[name] not in datasets:
+        return None
+    dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
+    if name not in types or types[name][0] != in_file:
+        types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
+    _, dtype, in_memory = types[name]
+    if dtype.kind == "O" and h5py.check_string_dtype(dtype) is None:
+        instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
+        raise origin.error(f"{origin.field(name)} has rows of varying length. {instead}.")
+    if shape[:1] <= (frames_per_block,):
+        # one block needs it all, and an array answers every question several times faster than a data set
+        values = np.empty(shape, dtype)
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values, in_memory)
+        return values
+    column = h5py.Dataset(dataset)
+    return _ChunkedColumn(column, frames_per_block) if column.chunks else column
 
 
 def _blocks(groups: Iterable[_Group], frames_per_block: int) -> Iterator[Block]:
@@ -143,17 +154,18 @@ def _is_one_frame(columns: Mapping[str, Any]) -> bool:
 
 def _of_chunk(groups: Sequence[_Group], first: int, frames_per_block: int) -> Iterator[Block]:
     """Yield the blocks of one group, or of several that have one frame each."""
-    origin, _ = groups[0]
+    origin, _, _ = groups[0]
     if len(groups) > 1:
-        columns = {name: [of_group[name] for _, of_group in groups] for name in origin.names}
+        columns = {name: [of_group[name] for _, of_group, _ in groups] for name in origin.names}
+        cells = {name: [of.get(name) for _, _, of in groups] for name in {name for _, _, of in groups for name in of}}
         try:
-            yield from list(Table(replace(origin, group="", first=first), columns).blocks(len(groups)))
+            yield from list(Table(replace(origin, group="", first=first), columns, cells).blocks(len(groups)))
             return
         except DataError:
             # one by one, a message says which group is at fault
             pass
-    for origin, of_group in groups:
-        table = Table(replace(origin, first=first), of_group)
+    for origin, of_group, cells in groups:
+        table = Table(replace(origin, first=first), of_group, cells)
         yield from table.blocks(frames_per_block)
         first += table.num_frames
 
@@ -203,7 +215,11 @@ def _concatenate(blocks: Sequence[Block]) -> Block:
     first = blocks[0]
     if len(blocks) == 1:
         return first
-    return Block(first.first, {name: np.concatenate([b.arrays[name] for b in blocks]) for name in first.arrays})
+    arrays = {name: np.concatenate([b.arrays[name] for b in blocks]) for name in first.arrays}
+    if all(block.cells is None for block in blocks):
+        return Block(first.first, arrays)
+    cells = [np.zeros((b.num_frames, 3, 3)) if b.cells is None else b.cells for b in blocks]
+    return Block(first.first, arrays, np.concatenate(cells))
 
 
 FORMAT = Format("hdf5", "an HDF5 file", rb"\x89HDF\r\n\x1a\n", _read, _array_types, unit_statements=_unit_statements)

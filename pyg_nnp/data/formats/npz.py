@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
@@ -11,8 +12,11 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 from numpy.lib import format as npy
 
-from pyg_nnp.data.formats.columns import Table, require
-from pyg_nnp.data.formats.format import Format
+from pyg_nnp.data.formats.cells import cell_names
+from pyg_nnp.data.formats.columns import Table, as_column, require
+from pyg_nnp.data.formats.format import Format, value_types
+from pyg_nnp.data.formats.pickle_constructors import RefusedError
+from pyg_nnp.data.formats.pickles import unpickle
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
 from pyg_nnp.data.formats.values import Array, ArrayTypes, Origin, check_packed
 from pyg_nnp.data.source import Block
@@ -43,10 +47,21 @@ def _open_npz(path: Path) -> Iterator[ZipFile]:
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
     origin = Origin(str(path), mapping, optional=optional)
     with _open_npz(path) as archive:
-        require(origin, list(_members(archive)))
-        found = {name: NpzColumn(origin, name, archive) for name in mapping}
-        columns = {name: column[()] if column.is_fortran else column for name, column in found.items()}
-        yield from Table(origin, columns).blocks(frames_per_block)
+        names = list(_members(archive))
+        require(origin, names)
+        columns = {name: _column(origin, name, archive) for name in mapping}
+        cells = {
+            name: _column(replace(origin, names={name: name}), name, archive)
+            for name in cell_names(names, mapping.values())
+        }
+        yield from Table(origin, columns, cells).blocks(frames_per_block)
+
+
+def _column(origin: Origin, name: str, archive: ZipFile) -> Any:
+    column = NpzColumn(origin, name, archive)
+    if column.dtype == object:
+        return column.objects()
+    return column[()] if column.is_fortran else column
 
 
 def _array_types(path: Path) -> ArrayTypes:
@@ -55,10 +70,11 @@ def _array_types(path: Path) -> ArrayTypes:
         for name in _members(archive):
             try:
                 column = NpzColumn(Origin(str(path), {name: name}), name, archive)
+                found |= value_types({name: column.objects()}) if column.dtype == object else {}
             except DataError:
                 found[name] = (), np.dtype(object)
             else:
-                found[name] = column.shape, column.dtype
+                found.setdefault(name, (column.shape, column.dtype))
     return found
 
 
@@ -87,7 +103,7 @@ class NpzColumn:
     Memory holds the rows that are asked for and no others. Slices that follow each other read the file once, compressed
     or not; any other slice starts again at the first row. The checksum is that of the whole array, so it is compared
     when the last row is read.
-    The pickle of objects is never loaded.
+    An array of objects is a pickle, which is read as those in files of their own are: nothing in it is run.
     """
 
     shape: tuple[int, ...]
@@ -103,6 +119,9 @@ class NpzColumn:
             self._begin()
             info = archive.getinfo(self._member)
             header, total = self._stream.tell(), info.file_size
+            if self.dtype == object:
+                check_packed(origin, name, total, info.compress_size, is_whole=True)
+                return
             # before anything is read: memory is taken for what there is, not for what the header claims
             expected = header + math.prod(self.shape) * self.dtype.itemsize
             if min(self.shape, default=0) < 0 or self.dtype.subdtype or expected != total:
@@ -118,6 +137,18 @@ class NpzColumn:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    def objects(self) -> Any:
+        """Return the column of an array of Python objects: numbers, texts, arrays, and nothing that would be run."""
+        with self._named_errors():
+            self._begin()
+            try:
+                content = unpickle(self._stream, self._archive.getinfo(self._member).file_size)
+            except RefusedError as error:
+                raise self._origin.error(f"{self._origin.field(self._name)}: {error}") from error
+            if not isinstance(content, np.ndarray) or content.shape != self.shape:
+                raise ValueError(f"a header of shape {self.shape} before something else")
+            return as_column(content)
 
     def __getitem__(self, key: slice | tuple[()]) -> Array:
         """Return rows, or with ``()`` the whole array."""
@@ -150,10 +181,8 @@ class NpzColumn:
             raise ValueError(f"a header of {size} bytes")
         header = io.BytesIO(length + self._stream.read(size))
         self.shape, self.is_fortran, self.dtype = _HEADERS[version](header)
-        if self.dtype.hasobject:
-            what = "holds Python objects, which are not read, since that can run code"
-            instead = "Store rows of all frames one after the other, (all atoms, ...), with N; or pad with zeros"
-            raise self._error(f"{what}. {instead}")
+        if self.dtype.hasobject and self.dtype != object:
+            raise self._error("holds records of Python objects, which are not read. Store an array for each")
 
     def _read(self, shape: tuple[int, ...]) -> Array:
         size = math.prod(shape) * self.dtype.itemsize

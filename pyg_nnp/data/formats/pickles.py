@@ -9,10 +9,11 @@ import pickle
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
+from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
 from pyg_nnp.data.formats.format import Format, frame_blocks, value_types
 from pyg_nnp.data.formats.pickle_constructors import ALLOWED, Array, Dtype, RefusedError, plain_keys
@@ -41,18 +42,28 @@ def load_pickle(path: Path) -> Any:
         DataError: if the file is no pickle, is damaged, holds more than one object, asks for anything else, or would
             take far more memory than it has bytes.
     """
-    size = path.stat().st_size
     try:
         with path.open("rb") as file:
-            content = _Unpickler(file, size).load()
+            content = unpickle(file, path.stat().st_size)
             has_more = bool(file.read(1))
-        _check_written_out(content, _MOST_WRITTEN_OUT * size + _SPARE)
     except RefusedError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:  # what a damaged pickle raises is anything
         raise DataError(f"{path}: this is not a pickle, or it is damaged ({type(error).__name__}: {error}).") from error
     if has_more:
         raise DataError(f"{path}: more data follows the first object. Store all frames in one list, with one dump().")
+    return content
+
+
+def unpickle(file: IO[bytes], size: int) -> Any:
+    """Read the next object of a file, of ``size`` bytes, as :func:`load_pickle` does.
+
+    Raises:
+        RefusedError: it asks for something else than numbers, texts, arrays and containers, or for too much memory.
+        Exception: it is damaged.
+    """
+    content = _Unpickler(file, size).load()
+    _check_written_out(content, _MOST_WRITTEN_OUT * size + _SPARE)
     return content
 
 
@@ -65,7 +76,7 @@ class _Unpickler(_PYTHON):  # type: ignore[misc]
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_PYTHON.dispatch)
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         super().__init__(file, encoding="latin1")
         self._size = size
         self._left = _MOST_MADE * size + _SPARE
@@ -89,6 +100,11 @@ class _Unpickler(_PYTHON):  # type: ignore[misc]
             raise RefusedError(f"the pickle changes an object of type {type(target).__name__}, which is not done.")
         target.__setstate__(state)
         self._count(target)
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self._set_items(items)
 
     def load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -130,7 +146,7 @@ class _Unpickler(_PYTHON):  # type: ignore[misc]
         raise ValueError("an instruction that arrays, numbers and containers do not need")
 
 
-for _name in ("reduce", "build", "setitem", "setitems", "additems", "frozenset", "bytearray8"):
+for _name in ("reduce", "build", "dict", "setitem", "setitems", "additems", "frozenset", "bytearray8"):
     _Unpickler.dispatch[getattr(pickle, _name.upper())[0]] = getattr(_Unpickler, f"load_{_name}")
 # other ways to call something, or to get at objects of the process
 for _name in ("inst", "obj", "newobj", "newobj_ex", "persid", "binpersid", "ext1", "ext2", "ext4", "next_buffer"):
@@ -163,12 +179,14 @@ def _check_written_out(content: Any, most: float) -> None:
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
     content = _frames_or_columns(path)
     if not isinstance(content, dict):
-        yield from frame_blocks(path, content, mapping, frames_per_block, optional)
+        yield from frame_blocks(path, content, mapping, frames_per_block, with_cells=True)
         return
     origin = Origin(str(path), mapping, optional=optional)
-    require(origin, [key for key in content if isinstance(key, str)])
+    names = [key for key in content if isinstance(key, str)]
+    require(origin, names)
     columns = {name: as_column(content[source]) for name, source in mapping.items()}
-    yield from Table(origin, columns).blocks(frames_per_block)
+    cells = {name: as_column(content[name]) for name in cell_names(names, mapping.values())}
+    yield from Table(origin, columns, cells).blocks(frames_per_block)
 
 
 def _array_types(path: Path) -> ArrayTypes:
@@ -182,8 +200,13 @@ def _array_types(path: Path) -> ArrayTypes:
 def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
     content = load_pickle(path)
     expected = "expected a list of dicts, one per frame, or a dict of columns"
+    if isinstance(content, np.ndarray) and content.dtype == object:
+        # whoever saves a list of frames through numpy gets an array, and one of no axes from a dict
+        content = content.tolist()
     if isinstance(content, dict):
-        return content
+        # a dict of frames, by their names, instead of a list
+        is_of_frames = content and all(isinstance(frame, dict) for frame in content.values())
+        return list(content.values()) if is_of_frames else content
     if not isinstance(content, list | tuple):
         raise DataError(f"{path}: the pickle holds an object of type {type(content).__name__}; {expected}.")
     for i, frame in enumerate(content):
@@ -192,4 +215,6 @@ def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
     return content
 
 
-FORMAT = Format("pickle", "a pickle", rb"\x80[\x02-\x05]", _read, _array_types)
+# From protocol 2 on a pickle begins with its number; before, with a list or dict, perhaps in a tuple, or an object.
+_MAGIC = rb"\x80[\x02-\x05]|\(?(?:\([ld]p\d|[\]}]q\x00|c(?:\w+\.[\w.]+|collections|copy_reg)\n\w+\n)"
+FORMAT = Format("pickle", "a pickle", _MAGIC, _read, _array_types)

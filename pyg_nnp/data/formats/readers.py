@@ -1,17 +1,31 @@
 """The formats of data files, how a file of any of them is read, and what fields its arrays probably are."""
 
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from pyg_nnp.data.formats import ase_files, hdf5, npz, pickles
+from pyg_nnp.data.formats import ase_files, aselmdb, hdf5, npz, pickles
+from pyg_nnp.data.formats.folders import files_of_folder
 from pyg_nnp.data.formats.format import Format, frame_blocks
+from pyg_nnp.data.formats.text_files import first_bytes, is_compressed
 from pyg_nnp.data.formats.values import ArrayTypes
 from pyg_nnp.data.source import Block
 from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
 
-FORMATS = {one.name: one for one in (pickles.FORMAT, npz.FORMAT, hdf5.FORMAT, ase_files.EXTXYZ, ase_files.DATABASE)}
+FORMATS = {
+    one.name: one
+    for one in (
+        pickles.FORMAT,
+        npz.FORMAT,
+        hdf5.FORMAT,
+        ase_files.EXTXYZ,
+        ase_files.DATABASE,
+        aselmdb.FORMAT,
+    )
+}
 """All formats by their names. A new reader is a module with a ``FORMAT``, and an entry here and in ``Datahub``."""
 
 OWN_NAMES = tuple(one.name for one in FORMATS.values() if one.frames is None)
@@ -21,7 +35,6 @@ OWN_NAMES = tuple(one.name for one in FORMATS.values() if one.frames is None)
 _FOREIGN = {
     rb"PK\x03\x04(?s:.){0,60}data\.pkl": "a file of torch.save",
     rb"\x93NUMPY": "a single numpy array (.npy)",
-    rb"\x1f\x8b|BZh|\xfd7zXZ": "a compressed file; unpack it first",
 }
 
 
@@ -32,10 +45,10 @@ def read_blocks(
     frames_per_block: int = 1024,
     optional: Collection[str] = (),
 ) -> Iterator[Block]:
-    """Read a data file as blocks of frames.
+    """Read a data file as blocks of frames, or a folder of files of one format.
 
     Args:
-        path: the file.
+        path: the file, or the folder.
         data_format: a name of FORMATS.
         mapping: standard field name -> the file's own name; always has ``Ra`` and ``Za``. Without ``N`` the atoms are
             counted from ``Za``, in which zeros at the end are padding.
@@ -49,8 +62,16 @@ def read_blocks(
         DataError: if the file is missing or of another format, lacks a mapped name, or holds values that are no numbers
             or whose shapes do not fit. Frames are counted from 0 over the whole file.
     """
-    _check_file(path, data_format)
-    return _not_empty(path, FORMATS[data_format].read(path, mapping, frames_per_block, optional))
+    files = data_files(path, data_format, tell=True)
+    for file in files:
+        _check_file(file, data_format)
+    read = FORMATS[data_format].read
+    return _not_empty(path, _joined(read(file, mapping, frames_per_block, optional) for file in files))
+
+
+def data_files(path: Path, data_format: str | None, *, tell: bool = False) -> list[Path]:
+    """Return the file, or the files of a folder that are read; see :func:`files_of_folder`."""
+    return files_of_folder(path, format_of, data_format, tell=tell) if os.path.isdir(path) else [path]
 
 
 def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]:
@@ -68,8 +89,9 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
         blocks = read_blocks(path, data_format, {name: features[name] for name in wanted})
     else:
         charge = features.get("Q", "charge")
-        read = FORMATS[data_format].frames if data_format else None
-        frames = ({charge: 0.0, **frame} for frame in (read or ase_files.other_frames)(path))
+        read = (FORMATS[data_format].frames if data_format else None) or ase_files.other_frames
+        files = data_files(path, data_format, tell=True)
+        frames = ({charge: 0.0, **frame} for file in files for frame in read(file))
         blocks = frame_blocks(path, frames, {"Ra": "positions", "Za": "numbers", "Q": charge})
     for block in blocks:
         block.arrays.setdefault("Q", block.arrays["N"] * 0.0)
@@ -84,15 +106,22 @@ def columns_of(path: Path, data_format: str | None = None) -> ArrayTypes:
     """
     found = data_format or format_of(path)
     if found is None:
-        known = "pickle, npz, hdf5, extxyz or an ASE database"
+        known = "pickle, npz, hdf5, extxyz, an ASE database, or one in an LMDB file (aselmdb)"
         raise DataError(f"{path}: this is no data file of a known format: {known}.")
-    _check_file(path, found)
-    return FORMATS[found].array_types(path)
+    types: ArrayTypes = {}
+    for file in data_files(path, found):
+        _check_file(file, found)
+        types = FORMATS[found].array_types(file) | types
+    return types
 
 
 def format_of(path: Path) -> str | None:
-    """Return the data_format that a file seems to be of, as its first bytes show; None for any other."""
-    found = _recognize(path)
+    """Return the data_format that a file, or those in a folder, seem to be of by their first bytes; None for any other.
+
+    Raises:
+        DataError: there is no such file, it is empty, or a folder does not have files of one format.
+    """
+    found = _recognize(data_files(path, None)[0])
     return found.name if isinstance(found, Format) else None
 
 
@@ -121,11 +150,8 @@ def is_gradient(name: str) -> bool:
 
 def _recognize(path: Path) -> Format | str | None:
     """Return the format that the first bytes of a file show, what it is if it has another one, or None."""
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; the data set must be a file.")
     try:
-        with path.open("rb") as file:
-            head = file.read(512)
+        head = first_bytes(path)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"{path}: there is no such file.{did_you_mean(path.name, beside)}") from None
@@ -133,9 +159,22 @@ def _recognize(path: Path) -> Format | str | None:
         raise DataError(f"{path}: the file cannot be read ({error.strerror}).") from error
     if not head:
         raise DataError(f"{path}: the file is empty.")
+    if is_compressed(path):
+        return ase_files.EXTXYZ if re.match(ase_files.EXTXYZ.magic, head) else "a compressed file; unpack it first"
     # those of torch.save are zip files, too
     foreign = next((description for magic, description in _FOREIGN.items() if re.match(magic, head)), None)
     return foreign or next((one for one in FORMATS.values() if re.match(one.magic, head)), None)
+
+
+def _joined(files: Iterable[Iterator[Block]]) -> Iterator[Block]:
+    """Number the frames of several files one after the other."""
+    first = 0
+    for blocks in files:
+        of_file = 0
+        for block in blocks:
+            yield replace(block, first=first + of_file)
+            of_file += block.num_frames
+        first += of_file
 
 
 def _not_empty(path: Path, blocks: Iterator[Block]) -> Iterator[Block]:

@@ -25,6 +25,8 @@ MAX_ATOMS = 10_000
 _MOST_COMPRESSION, _MOST_WHOLE_BYTES = 200, 1 << 30
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
 _NAMES_SHOWN = 20
+CONFLICT = object()
+"""In place of a value that a file has twice for one frame, with different values."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
     named, field = origin.field(name), FIELDS[name]
     if item is None:
         raise origin.frame_error(frame, f"{named} is None; every frame needs a value.{origin.hint(name)}")
+    if item is CONFLICT:
+        raise origin.frame_error(frame, f"{named} is there twice, with different values. Remove or rename one.")
     if field.dtype == "text":
         return np.array(item.decode(errors="replace") if isinstance(item, bytes) else str(item))
     try:
@@ -130,7 +134,7 @@ def _atomic_numbers(origin: Origin, symbols: Array, frame_of: Callable[[int], in
     for item in dict.fromkeys(items):
         text = item.decode(errors="replace") if isinstance(item, bytes) else str(item)
         symbol = text.strip()
-        numbers[item] = atomic_numbers.get(symbol, 0)
+        numbers[item] = atomic_numbers.get(symbol) or atomic_numbers.get(symbol.capitalize(), 0)
         if symbol and numbers[item] == 0:
             what = f"{origin.field('Za')} has '{symbol}', which is no element."
             raise origin.frame_error(frame_of(items.index(item)), what + did_you_mean(symbol, atomic_numbers))
@@ -204,7 +208,8 @@ def shape_text(*sizes: int | str) -> str:
 
 def _not_numbers(named: str, values: Array) -> str:
     found = _KINDS.get(values.dtype.kind, f"values of type {values.dtype}")
-    return f"{named} holds {found} where numbers are expected."
+    example = f", such as {values.flat[0].item()!r:.40}," if values.dtype.kind in "US" and values.size else ""
+    return f"{named} holds {found}{example} where numbers are expected."
 
 
 def _positions(lengths: Array) -> Array:

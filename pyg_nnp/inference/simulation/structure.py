@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.constraints import FixAtoms, FixBondLengths
 from scipy.spatial import cKDTree
 
-from pyg_nnp.data.formats.ase_files import refuse_periodic
+from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.inference.simulation.config import Constraints
 

@@ -128,3 +128,79 @@ def test_forces_are_not_changed_by_constraints(tmp_path):
     mapping = {"Ra": "positions", "Za": "numbers", "Fa": "forces"}
     for name, data_format in [("a.xyz", "extxyz"), ("a.db", "ase")]:
         assert_array_equal(read(tmp_path / name, data_format, mapping)["Fa"], frame["forces"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dft_energy=-3 ", "dft_energy=-0.3D+01 "),
+        ("dft_energy=-3 ", "dft_energy=-3.d0 "),
+        ("O 0 0 0 1 0 0", "O .0D0 0.0D+00 0 0.1D+01 0 0"),
+        ("O 0", "o 0"),
+        ("H 0", "h 0"),
+        ('mu="1 2 3"', 'mu="0.1D1 2.0D+00 .3d01"'),
+    ],
+)
+def test_numbers_of_fortran_and_symbols_in_any_case(tmp_path, old, new):
+    path = tmp_path / "a.xyz"
+    assert old in XYZ
+    path.write_text(XYZ.replace(old, new), encoding="utf-8")
+    mapping = {"Ra": "positions", "Za": "symbols", "E": "dft_energy", "Fa": "dft_forces", "M2": "mu"}
+    found = read(path, "extxyz", mapping)
+    assert_array_equal(found["Ra"], [[0, 0, 0], [0, 0, 1]])
+    assert_array_equal(found["Za"], [8, 1])
+    assert_array_equal(found["E"], [-3])
+    assert_array_equal(found["Fa"], [[1, 0, 0], [0, 1, 0]])
+    assert_array_equal(found["M2"], [[1, 2, 3]])
+
+
+def test_text_that_looks_like_numbers_of_fortran_is_left_alone(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text(XYZ.replace("charge=1", "charge=1 label=3d2 file=v1.0d2.xyz"), encoding="utf-8")
+    found = columns_of(path, "extxyz")
+    assert found["label"][1].kind == found["file"][1].kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("dft_energy=-3", "dft_energy=-3 dft_energy=-4", "dft_energy"),
+        ("charge=1", 'charge=1 note="a=1 b=2" charge = 2', "charge"),
+        ("q:R:1", "dft_energy:R:1", "dft_energy"),  # an array of the atoms, and a number
+        ("charge=1", 'charge=1 positions="1 2 3"', "positions"),
+    ],
+)
+def test_names_that_are_there_twice(tmp_path, old, new, name):
+    path = tmp_path / "a.xyz"
+    path.write_text(XYZ + XYZ.replace(old, new), encoding="utf-8")
+    field = {"dft_energy": "E", "charge": "Q", "positions": "Ra"}[name]
+    mapping = {"Ra": "positions", "Za": "numbers", field: name}
+    with pytest.raises(DataError, match=rf"frame 1: '{name}' \({field}\) is there twice, with different values\."):
+        read(path, "extxyz", mapping)
+    if field != "Ra":
+        del mapping[field]
+        assert_array_equal(read(path, "extxyz", mapping)["N"], [2, 2])  # what is not read does no harm
+
+
+@pytest.mark.parametrize("key", ["Properties=species:S:1", 'Lattice="9 0 0 0 9 0 0 0 9"', 'pbc="F F F"'])
+def test_keys_of_the_structure_that_are_there_twice(tmp_path, key):
+    path = tmp_path / "a.xyz"
+    path.write_text(
+        XYZ.replace("Properties=species:S:1:pos:R:3:dft_forces:R:3:q:R:1", f"{key} {key}"), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match=rf"frame 0: '{key.partition('=')[0]}' is there twice\. Remove one"):
+        read(path, "extxyz", {"Ra": "positions", "Za": "numbers"})
+
+
+def test_the_same_value_twice_in_a_database(tmp_path):
+    """As with SchNetPack, which keeps arrays, and energies of a calculator beside them."""
+    mapping = {"Ra": "positions", "Za": "numbers", "E": "energy"}
+    for i, (stored, is_same) in enumerate([(np.float32(-0.1), True), ([-0.1], True), ([[-0.1]], True), (-0.2, False)]):
+        frame = make_frames([2])[0] | {"energy": -0.1}
+        path = tmp_path / f"{i}.db"
+        ase.db.connect(path).write(to_atoms(frame), data={"energy": np.asarray(stored)})
+        if is_same:
+            assert read(path, "ase", mapping)["E"] == pytest.approx([-0.1])
+        else:
+            with pytest.raises(DataError, match=r"frame 0: 'energy' \(E\) is there twice"):
+                read(path, "ase", mapping)

@@ -88,9 +88,9 @@ def test_groups_of_one_molecule_are_checked_together_and_others_are_not(tmp_path
     lengths = []
 
     class Noted(Table):
-        def __init__(self, origin, columns):
+        def __init__(self, origin, columns, cells=None):
             lengths.append(len(columns["Ra"]))
-            super().__init__(origin, columns)
+            super().__init__(origin, columns, cells)
 
     monkeypatch.setattr(hdf5, "Table", Noted)
     assert_same(read(path, "hdf5", NAMES, 4), expected_arrays(frames))

@@ -13,7 +13,7 @@ from frame_files import R2, TWO, Call, read, save_compressed, save_npz, shared_f
 from numpy.lib import format as npy
 from numpy.testing import assert_array_equal
 
-from pyg_nnp.data.formats.readers import read_blocks
+from pyg_nnp.data.formats.readers import columns_of, read_blocks
 from pyg_nnp.errors import DataError
 
 
@@ -79,16 +79,31 @@ def test_an_npz_has_as_many_bytes_as_its_shape_says(tmp_path, shape, type_):
         read(path, "npz", TWO)
 
 
-def test_objects_in_npz_are_not_read(tmp_path):
-    ragged = np.empty(2, dtype=object)
-    ragged[:] = [R2[0], R2[0, :1]]
-    path = save_npz(tmp_path / "a.npz", R=ragged, z=[6, 1], note=ragged)
-    with pytest.raises(
-        DataError, match=r"'R' \(Ra\) holds Python objects, which are not read.*with N; or pad with zeros"
-    ):
-        read(path, "npz", TWO)
-    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], note=ragged)
-    assert len(read(path, "npz", TWO)["N"]) == 2  # what is not mapped does no harm
+def as_objects(*values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("save", [save_npz, save_compressed])
+def test_objects_in_npz_are_numbers_of_each_frame(tmp_path, save):
+    ragged, z = as_objects(R2[0], R2[0, :1]), as_objects(["C", "H"], np.array([2], "u1"))
+    path = save(tmp_path / "a.npz", R=ragged, z=z, E=as_objects(-1, -2.5), Q=np.array(1, dtype=object))
+    for frames_per_block in (1, 9):
+        found = read(path, "npz", TWO | {"E": "E", "Q": "Q"}, frames_per_block)
+        assert_array_equal(found["Ra"], np.concatenate([R2[0], R2[0, :1]]))
+        assert_array_equal(found["Za"], [6, 1, 2])
+        assert_array_equal(found["E"], [-1, -2.5])
+        assert_array_equal(found["Q"], [1, 1])
+    assert columns_of(path, "npz")["E"] == ((2,), np.dtype("f8"))
+    path = save(tmp_path / "b.npz", R=as_objects(*R2), z=as_objects(6, 1), note=as_objects({"a": 1}, print))
+    assert_array_equal(read(path, "npz", TWO)["Ra"], R2.reshape(-1, 3))  # what is not mapped does no harm
+    assert columns_of(path, "npz")["note"] == ((), np.dtype(object))
+    with pytest.raises(DataError, match=r"'note' \(E\): the pickle asks for \w+.print, which is not run"):
+        read(path, "npz", TWO | {"E": "note"})
+    path = save(tmp_path / "c.npz", R=R2, z=[6, 1], E=as_objects(1.0, None))
+    with pytest.raises(DataError, match=r"frame 1: 'E' \(E\) is None"):
+        read(path, "npz", TWO | {"E": "E"})
 
 
 @pytest.mark.parametrize("save", [save_npz, save_compressed])
@@ -153,7 +168,7 @@ def test_headers_that_lie(tmp_path, header):
 def test_pickles_behind_a_header_are_not_loaded(tmp_path, descr):
     payload = pickle.dumps([Call(os.system, f"touch {tmp_path / 'made'}")])
     path = save_member(tmp_path / "a.npz", {"shape": (2, 2, 3), "descr": descr}, payload)
-    with pytest.raises(DataError, match=r"'R' \(Ra\) holds Python objects, which are not read"):
+    with pytest.raises(DataError, match=r"'R' \(Ra\)(: the pickle asks for \w+\.system, which| holds records)"):
         read(path, "npz", TWO)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -12,7 +12,7 @@ import pytest
 from frame_files import NAMES, R2, TWO, Call, dump, make_frames, read
 from numpy.testing import assert_array_equal
 
-from pyg_nnp.data.formats.readers import columns_of
+from pyg_nnp.data.formats.readers import columns_of, format_of
 from pyg_nnp.errors import DataError
 
 
@@ -146,3 +146,52 @@ def test_keys_that_are_no_text(tmp_path):
     path = dump(tmp_path / "a.pkl", {1: 2, "R": R2, "z": [6, 1]})
     assert list(columns_of(path, "pickle")) == ["R", "z"]
     assert len(read(path, "pickle", TWO)["N"]) == 2
+
+
+def frames_and_columns():
+    frames = [{"R": R, "z": [6, 1], "E": -1.5} for R in R2]
+    return {
+        "list": frames,
+        "tuple": tuple(frames),
+        "dict of frames": {"ethanol": frames[0], 7: frames[1]},
+        "array of frames": np.array(frames, dtype=object),
+        "columns": {"R": R2, "z": [6, 1], "E": [-1.5, -1.5]},
+        "array of one dict": np.array({"R": R2, "z": [6, 1], "E": [-1.5, -1.5]}, dtype=object),
+        "ordered": OrderedDict(R=R2, z=["C", "h"], E=np.array([-1.5, -1.5], dtype=object)),
+    }
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("name", frames_and_columns())
+def test_frames_and_columns_of_any_protocol(tmp_path, protocol, name):
+    path = dump(tmp_path / "a.pkl", frames_and_columns()[name], protocol)
+    assert format_of(path) == "pickle"
+    found = read(path, "pickle", TWO | {"E": "E"})
+    assert_array_equal(found["Ra"], R2.reshape(-1, 3))
+    assert_array_equal(found["Za"], [6, 1, 6, 1])
+    assert_array_equal(found["E"], [-1.5, -1.5])
+    assert list(columns_of(path)) == ["R", "z", "E"]
+
+
+@pytest.mark.parametrize("text", ["(c) 2026\n", "cloud\nwords\n", "[1, 2]", "}q", "(list)\n"])
+def test_texts_that_begin_as_old_pickles_do(tmp_path, text):
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    assert format_of(path) is None
+
+
+def test_dicts_of_other_things(tmp_path):
+    frames = [{"R": R2[0], "z": [6, 1]}]
+    with pytest.raises(DataError, match=r"there is no 'R' \(Ra\)\. It has: train, test\."):
+        read(dump(tmp_path / "a.pkl", {"train": frames, "test": frames}), "pickle", TWO)
+    with pytest.raises(DataError, match=r"frame 1: there is no 'z' \(Za\)\. It has: R"):
+        read(dump(tmp_path / "a.pkl", {"a": frames[0], "b": {"R": R2[1]}}), "pickle", TWO)
+    with pytest.raises(DataError, match="frame 1 is of type list; expected a list of dicts"):
+        read(dump(tmp_path / "a.pkl", np.array([{}, [], 3], dtype=object)), "pickle", TWO)
+
+
+def test_keys_of_nested_tuples_are_refused_in_dicts_of_any_protocol(tmp_path):
+    for content in (b"\x80\x02((K\x01\x85\x85K\x02d.", b"(dp0\n(((I1\ntttI2\ns."):
+        (tmp_path / "a.pkl").write_bytes(content)
+        with pytest.raises(DataError, match="the pickle has tuples of tuples as keys"):
+            read(tmp_path / "a.pkl", "pickle", TWO)

@@ -56,11 +56,11 @@ def test_fields_of_floats_are_at_least_float64(tmp_path, dtype, data_format):
 )
 def test_other_things_than_numbers_are_refused(tmp_path, values, what):
     path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], E=values)
-    with pytest.raises(DataError, match=rf"'E' \(E\) holds {what} where numbers are expected"):
+    with pytest.raises(DataError, match=rf"'E' \(E\) holds {what}(, such as b?'1',)? where numbers are expected"):
         read(path, "npz", TWO | {"E": "E"})
     if values.dtype.kind != "V":
         path = dump(tmp_path / "a.pkl", [{"R": R2[0], "z": [6, 1], "E": E} for E in [0.5, values[1]]])
-        with pytest.raises(DataError, match=rf"frame 1: 'E' \(E\) holds {what} where"):
+        with pytest.raises(DataError, match=rf"frame 1: 'E' \(E\) holds {what}(, such as b?'2',)? where"):
             read(path, "pickle", TWO | {"E": "E"})
 
 
@@ -75,7 +75,10 @@ def test_numbers_that_must_be_whole(tmp_path, bad, name, source, at):
             read(path, "npz", TWO | {"N": "N"}, frames_per_block)
 
 
-@pytest.mark.parametrize("symbols", [["Cl", "H"], [b"Cl", b"H "], np.array(["Cl", "H"]), ("Cl", "H")])
+@pytest.mark.parametrize(
+    "symbols",
+    [["Cl", "H"], [b"Cl", b"H "], np.array(["Cl", "H"]), ("Cl", "H"), ["CL", "h"], np.array([" cl", "H"], object)],
+)
 def test_symbols_in_a_list_of_frames(tmp_path, symbols):
     frames = [{"R": R2[0], "z": symbols}, {"R": R2[1], "z": [8, 1]}]
     assert_array_equal(read(dump(tmp_path / "a.pkl", frames), "pickle", TWO)["Za"], [17, 1, 8, 1])
@@ -99,7 +102,7 @@ def test_ragged_symbols(tmp_path):
     ("symbol", "message"),
     [
         ("Xx", r"frame 1: 'z' \(Za\) has 'Xx', which is no element\."),
-        ("cl", r"frame 1: 'z' \(Za\) has 'cl', which is no element\. Did you mean 'Cl'\?"),
+        ("Cll", r"frame 1: 'z' \(Za\) has 'Cll', which is no element\. Did you mean 'Cl'\?"),
         ("CH4", r"frame 1: 'z' \(Za\) has 'CH4', which is no element"),
         ("6", r"frame 1: 'z' \(Za\) has '6', which is no element"),
         ("X", r"frame 1: 'z' \(Za\) has 'X', which is no element"),
@@ -138,3 +141,53 @@ def test_padding_holds_nothing(tmp_path, columns, message):
     for frames_per_block in (1, 2, 9):
         with pytest.raises(DataError, match=message):
             read(path, "npz", TWO | ({"N": "N"} if "N" in columns else {}), frames_per_block)
+
+
+SHAPES = {
+    "E (n, 1, 1)": {"E": np.array([[[-1.5]], [[2.5]]])},
+    "E (n, 1)": {"E": np.array([[-1.5], [2.5]], ">f4")},
+    "E in Fortran order": {"E": np.asfortranarray(np.array([[-1.5], [2.5]]))},
+    "E half": {"E": np.array([-1.5, 2.5], "f2")},
+    "E objects": {"E": np.array([-1.5, np.float32(2.5)], dtype=object)},
+    "E list of arrays": {"E": np.array([[[-1.5]], [[2.5]]], dtype=object)},
+    "Q for all": {"Q": 1},
+    "Q for all (1,)": {"Q": np.array([1], ">i8")},
+    "Q for all (1, 1)": {"Q": np.array([[1.0]], "f2")},
+    "Q of objects": {"Q": np.array(1, dtype=object)},
+    "R in Fortran order": {"R": np.asfortranarray(R2)},
+    "R big endian": {"R": R2.astype(">f8")},
+    "R half": {"R": R2.astype("f2")},
+    "R objects": {"R": R2.astype(object)},
+    "z (n, M, 1)": {"z": np.array([[[6], [1]]] * 2, "u1")},
+    "z bytes": {"z": np.array([[b"C", b"h "]] * 2)},
+    "z in upper case": {"z": np.array([["c", "H"]] * 2)},
+    "z objects": {"z": np.array([["C", "h"]] * 2, dtype=object)},
+    "z bytes as objects": {"z": np.array([b"C", b"H"], dtype=object)},
+    "z floats": {"z": np.array([6.0, 1.0], ">f4")},
+}
+
+
+@pytest.mark.parametrize("data_format", ["npz", "hdf5", "pickle"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_and_types(tmp_path, name, data_format):
+    columns = {"R": R2, "z": np.array([6, 1]), "E": np.array([-1.5, 2.5]), "Q": np.array([1, 1])} | SHAPES[name]
+    if data_format == "hdf5":  # which has no objects, and texts of bytes alone
+        if any(np.asarray(value).dtype == object for value in columns.values()):
+            return
+        columns = {k: v.astype("S") if np.asarray(v).dtype.kind == "U" else v for k, v in columns.items()}
+    save = {"npz": save_npz, "hdf5": save_hdf5, "pickle": lambda p, **c: dump(p, c)}[data_format]
+    path = save(tmp_path / "a.npz", **columns)
+    for frames_per_block in (1, 9):
+        found = read(path, data_format, TWO | {"E": "E", "Q": "Q"}, frames_per_block)
+        assert_array_equal(found["E"], [-1.5, 2.5])
+        assert_array_equal(found["Q"], [1, 1])
+        assert_array_equal(found["Ra"], R2.reshape(-1, 3))
+        assert_array_equal(found["Za"], [6, 1, 6, 1])
+        assert all(rows.dtype.isnative for rows in found.values())
+
+
+@pytest.mark.parametrize("E", [["1.0D-03", "2"], [b"-1.0D-03", b"2"], np.array(["0x1", "2"], dtype=object)])
+def test_text_is_shown_where_numbers_are_expected(tmp_path, E):
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], E=np.array(E))
+    with pytest.raises(DataError, match=r"'E' \(E\) holds text, such as b?'(1\.0D|-1\.0D|0x1).*, where numbers are"):
+        read(path, "npz", TWO | {"E": "E"})

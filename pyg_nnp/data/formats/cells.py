@@ -1,0 +1,136 @@
+# mypy: allow-untyped-calls
+"""Periodic cells in data files: a potential here knows molecules alone, so what is periodic is refused, in any format.
+
+Formats of ASE say for each frame whether it is periodic. Arrays are looked for by their names: of directions (``pbc``),
+and of cells. Where a file has cells and does not say that they are periodic, the blocks carry them, and
+:mod:`pyg_nnp.data.frame_checks` looks whether the frames are molecules in vacuum.
+"""
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from ase.cell import Cell
+
+from pyg_nnp.data.formats.values import Array, Origin
+from pyg_nnp.errors import DataError
+
+_PERIODIC = "the cell is periodic, but a potential here knows molecules alone"
+_NAMES = {
+    "pbc": ("pbc", "pbcs", "periodic", "is_periodic"),
+    "cell": ("cell", "cells", "unit_cell", "unitcell", "cell_vectors", "cellpar", "lattice", "lattices",
+             "lattice_vector", "lattice_vectors", "box", "boxes", "box_vectors"),
+}  # fmt: skip
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in names}
+_NOT = re.compile(r"(?:false|f|none|no|0|[\s,;\[\]()])*", re.IGNORECASE)  # text for: in no direction
+_SHAPES = ((3, 3), (9,), (6,), (3,), ())
+"""Of a cell: vectors as rows, the same in a row, lengths and angles [degree], lengths, the length of a cube."""
+_UNLIKE = "'{}' looks like a periodic cell, but {}, expected {}. If these are molecules, store 'pbc' as false."
+
+
+def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
+    """Refuse a structure of ASE in a periodic cell, whose images would be left out without a word."""
+    if np.any(pbc):
+        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
+        raise DataError(f"{path}: frame {frame}: {_PERIODIC}. {instead}.")
+
+
+def cell_names(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:
+    """Return those of some names that cells and periodic directions have, if they are not ``taken`` for fields."""
+    return [name for name in names if name.lower() in _KINDS and name not in taken]
+
+
+class Cells:
+    """What a file says of the cells of some frames.
+
+    Args:
+        origin: of the frames.
+        columns: name in the file, one of :func:`cell_names` -> array (anything with ``shape`` and slicing) or list.
+        num_frames: n, of the columns that have a row for each frame; others hold for all.
+    """
+
+    def __init__(self, origin: Origin, columns: Mapping[str, Any], num_frames: int) -> None:
+        self._origin, self._num_frames = origin, num_frames
+        self._columns = {name: columns[name] for name in sorted(columns)}
+
+    def __bool__(self) -> bool:
+        return bool(self._columns)
+
+    def unstated(self, start: int, stop: int) -> Array | None:
+        """Return the cells, (stop - start, 3, 3), of frames that may be periodic, 0 for others; None without any.
+
+        Raises:
+            DataError: a frame is periodic, or what looks like cells cannot be read.
+        """
+        is_unknown = np.ones(stop - start, dtype=bool)
+        for name in self._of_kind("pbc"):
+            rows = self._rows(name, start, stop)
+            periodic = _periodic(rows)
+            is_unknown &= np.isnan(periodic)
+            if (periodic == 1).any():
+                i = int(np.argmax(periodic == 1))
+                instead = f"For a molecule in a box, unwrap it and store '{name}' as false"
+                raise self._origin.frame_error(start + i, f"{_PERIODIC} ('{name}' is {_shown(rows[i])}). {instead}.")
+        for name in self._of_kind("cell") if is_unknown.any() else ():
+            cells = self._vectors(name, start, self._rows(name, start, stop))
+            return np.nan_to_num(cells, nan=0, posinf=0, neginf=0) * is_unknown[:, None, None]
+        return None
+
+    def _of_kind(self, kind: Literal["pbc", "cell"]) -> list[str]:
+        return [name for name in self._columns if _KINDS[name.lower()] == kind]
+
+    def _rows(self, name: str, start: int, stop: int) -> Any:
+        """Return the value of each frame, of which there may be one for all."""
+        column, n = self._columns[name], self._num_frames
+        if isinstance(column, list):
+            return column[start:stop] if len(column) == n else [column] * (stop - start)
+        shape = column.shape
+        is_one = shape in _SHAPES or shape[:1] != (n,)
+        if math.prod(shape if is_one else shape[1:]) > 9:
+            raise self._origin.error(_UNLIKE.format(name, f"has shape {shape}", "(frames, 3, 3)"))
+        if is_one:
+            return np.broadcast_to(np.asarray(column[()]), (stop - start, *shape))
+        return np.asarray(column[start:stop])
+
+    def _vectors(self, name: str, first: int, rows: Any) -> Array:
+        """Return the vectors, (k, 3, 3), of cells in any form; 0 where there is none."""
+        if isinstance(rows, np.ndarray) and rows.dtype.kind in "iuf" and rows[:1].size == 9:
+            return rows.reshape(len(rows), 3, 3).astype(np.float64)
+        cells = np.zeros((len(rows), 3, 3))
+        for i, row in enumerate(rows):
+            try:
+                cells[i] = _vectors(row)
+            except (AssertionError, TypeError, ValueError):  # ASE asserts that angles go together
+                what = _UNLIKE.format(name, f"is {_shown(row)}", "(3, 3)")
+                raise self._origin.frame_error(first + i, what) from None
+        return cells
+
+
+def _vectors(value: Any) -> Array:
+    flat = np.zeros(3) if value is None else np.nan_to_num(np.asarray(value, dtype=np.float64).reshape(-1))
+    if flat.size == 9 or not flat.any():
+        return flat.reshape(3, 3) if flat.size == 9 else np.zeros((3, 3))
+    return np.asarray(Cell.new(np.broadcast_to(flat, max(3, flat.size))))
+
+
+def _periodic(rows: Any) -> Array:
+    """Return, (k,), 1 for frames that are periodic in some direction, 0 for molecules, NaN where nothing is said."""
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "biuf":
+        return np.asarray(rows.reshape(len(rows), -1).any(axis=1), dtype=np.float64)
+    return np.array([_is_periodic(row) for row in rows], dtype=np.float64)
+
+
+def _is_periodic(value: Any) -> bool | None:
+    parts = np.asarray(value).reshape(-1).tolist()
+    known = [part.decode(errors="replace") if isinstance(part, bytes) else part for part in parts if part is not None]
+    if not known:
+        return None
+    return any(not _NOT.fullmatch(part) if isinstance(part, str) else bool(part) for part in known)
+
+
+def _shown(value: Any) -> str:
+    shown = " ".join(str(np.asarray(value).tolist()).split())
+    return shown if len(shown) < 80 else f"of shape {np.asarray(value).shape}"

@@ -1,0 +1,203 @@
+"""Periodic cells in arrays, lists and groups: what is periodic is refused, what is a molecule is read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from frame_files import R2, TWO, dump, read, save_compressed, save_hdf5, save_npz
+from numpy.testing import assert_array_equal
+
+from pyg_nnp.data.formats.readers import read_blocks
+from pyg_nnp.data.frame_checks import Checks
+from pyg_nnp.data.source import DataSource
+from pyg_nnp.errors import DataError
+
+R4 = np.arange(24.0).reshape(4, 2, 3)
+Save = Callable[..., Path]
+PERIODIC = "the cell is periodic, but a potential here knows molecules alone"
+
+
+def dump_columns(path: Path, **columns: Any) -> Path:
+    return dump(path, columns)
+
+
+def dump_frames(path: Path, **columns: Any) -> Path:
+    n = len(columns["R"])
+    rows = {key: value if len(np.atleast_1d(value)) == n else [value] * n for key, value in columns.items()}
+    return dump(path, [{key: rows[key][i] for key in rows} for i in range(n)])
+
+
+def save_in_chunks(path: Path, **columns: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        for key, value in columns.items():
+            file.create_dataset(key, data=value, chunks=(3, *np.shape(value)[1:]), compression="gzip")
+    return path
+
+
+def save_groups(path: Path, **columns: Any) -> Path:
+    """Each frame in a group of its own, and what holds for all at the top."""
+    n = len(columns["R"])
+    with h5py.File(path, "w") as file:
+        for key, value in columns.items():
+            if key in TWO.values() or len(np.atleast_1d(value)) == n:
+                for i in range(n):
+                    file[f"g{i}/{key}"] = value[i]
+            else:
+                file[key] = value
+    return path
+
+
+SAVES = {
+    "npz": save_npz,
+    "compressed npz": save_compressed,
+    "hdf5": save_hdf5,
+    "chunked hdf5": save_in_chunks,
+    "groups in hdf5": save_groups,
+    "dict in pickle": dump_columns,
+    "list in pickle": dump_frames,
+}
+Z4 = np.array([[6, 1]] * 4)
+
+
+def format_of(name: str) -> str:
+    return name.split()[-1]
+
+
+def check(path: Path, data_format: str, bohr: float | None = None, frames_per_block: int = 1024) -> int:
+    """Read and check all frames, and return how many there are."""
+    checks, num_frames = Checks(DataSource(str(path), TWO), bohr), 0
+    for block in read_blocks(path, data_format, TWO, frames_per_block):
+        checks(block)
+        num_frames += block.num_frames
+    return num_frames
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize("frames_per_block", [1, 2, 9])
+@pytest.mark.parametrize(
+    ("name", "pbc", "frame"),
+    [
+        ("pbc", [[False] * 3, [True, False, False], *[[False] * 3] * 2], 1),
+        ("PBC", np.array([[0, 0, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]]), 2),
+        ("periodic", [False, False, True, True], 2),
+        ("is_periodic", [0.0, 0.0, 0.0, 1.0], 3),
+    ],
+)
+def test_periodic_frames_are_refused(
+    tmp_path: Path, saved: str, frames_per_block: int, name: str, pbc: Any, frame: int
+) -> None:
+    path = SAVES[saved](tmp_path / "a.npz", R=R4, z=Z4, **{name: np.array(pbc)})
+    with pytest.raises(DataError, match=rf"frame {frame}.*: {PERIODIC} \('{name}' is .*store '{name}' as false"):
+        read(path, format_of(saved), TWO, frames_per_block)
+
+
+@pytest.mark.parametrize("saved", [name for name in SAVES if name != "chunked hdf5"])
+@pytest.mark.parametrize("pbc", [True, np.array([False, False, True]), "T T F", b"true", "xy", 1])
+def test_one_value_for_all_frames(tmp_path: Path, saved: str, pbc: Any) -> None:
+    value = np.array(pbc, dtype="S") if isinstance(pbc, str) and "hdf5" in saved else pbc
+    path = SAVES[saved](tmp_path / "a.npz", R=R4, z=Z4, pbc=value)
+    with pytest.raises(DataError, match=rf"frame \d.*: {PERIODIC}"):
+        read(path, format_of(saved), TWO)
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize("pbc", [[[False] * 3] * 4, [0] * 4, np.array([b"F F F", b"no", b"False", b""])])
+def test_what_is_said_to_be_molecules_is_read_in_any_cell(tmp_path: Path, saved: str, pbc: Any) -> None:
+    path = SAVES[saved](tmp_path / "a.npz", R=R4, z=Z4, pbc=np.array(pbc), cell=np.array([np.eye(3)] * 4))
+    assert check(path, format_of(saved)) == 4
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("cell", [np.zeros((3, 3)), np.eye(3) * 3, *[np.zeros((3, 3))] * 2]),
+        ("box", [[0.0] * 3, [3.0, 20, 20], *[[0.0] * 3] * 2]),
+        ("Lattice", [np.zeros(9), np.diag([3.0, 3, 3]).ravel(), *[np.zeros(9)] * 2]),
+        ("cellpar", [np.full(6, np.nan), [20, 20, 3, 90, 90, 90.0], *[np.zeros(6)] * 2]),
+    ],
+)
+def test_cells_that_molecules_do_not_fit_in(tmp_path: Path, saved: str, name: str, cells: Any) -> None:
+    path = SAVES[saved](tmp_path / "a.npz", R=R4 / 20, z=Z4, **{name: np.array(cells)})
+    for frames_per_block in (1, 9):
+        with pytest.raises(DataError, match="frame 1: in its cell atom 0 has an image of atom 0 at a distance of 3,"):
+            check(path, format_of(saved), frames_per_block=frames_per_block)
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize("cell", [np.zeros((3, 3)), np.eye(3) * 20, np.diag([20, 0, 0]), np.full((3, 3), np.nan)])
+def test_cells_of_molecules_in_vacuum(tmp_path: Path, saved: str, cell: Any) -> None:
+    path = SAVES[saved](tmp_path / "a.npz", R=R4 / 20, z=Z4, cell=np.array([cell] * 4))
+    assert check(path, format_of(saved)) == 4
+
+
+@pytest.mark.parametrize("cell", [3.0, [3.0] * 3, [[3.0, 0, 0], [0, 3, 0], [0, 0, 3]], [3, 3, 3, 90, 90, 90]])
+def test_one_cell_for_all_frames(tmp_path: Path, cell: Any) -> None:
+    frames = {"R": np.zeros((4, 1, 3)), "z": [[6]] * 4}
+    for saved in ("npz", "hdf5", "dict in pickle", "groups in hdf5"):
+        path = SAVES[saved](tmp_path / f"{saved}.npz", **frames, cell=np.array(cell))
+        with pytest.raises(DataError, match="frame 0: in its cell atom 0 has an image of atom 0 at a distance of 3,"):
+            check(path, format_of(saved))
+
+
+def test_a_crystal_a_broken_molecule_and_a_whole_one(tmp_path: Path) -> None:
+    copper, ethanol = bulk("Cu", cubic=True) * (2, 2, 2), molecule("CH3CH2OH")
+    whole = ethanol.positions - ethanol.positions.mean(axis=0)
+    for name, R, Z, length, is_refused in [
+        ("crystal", copper.positions, copper.numbers, 7.22, True),
+        ("in pieces", whole % 15, ethanol.numbers, 15, True),
+        ("whole", whole + 7, ethanol.numbers, 15, False),
+        ("outside of the cell", whole - 100, ethanol.numbers, 15, False),
+        ("in Bohr", whole / 0.529177, ethanol.numbers, 15 / 0.529177, False),
+    ]:
+        path = save_npz(tmp_path / "a.npz", R=R[None], z=Z, cell=np.eye(3) * length)
+        bohr = 1.0 if name == "in Bohr" else None
+        if is_refused:
+            with pytest.raises(DataError, match=r"has an image of atom \d+ at .* so this is periodic.*'pbc' as false"):
+                check(path, "npz", bohr)
+        else:
+            assert check(path, "npz", bohr) == 1, name
+    with pytest.raises(DataError, match="has an image"):  # 8 Å, of which the molecule takes 5, in Bohr
+        check(save_npz(tmp_path / "b.npz", R=whole[None] / 0.529177, z=ethanol.numbers, cell=8 / 0.529177), "npz", 1.0)
+
+
+def test_what_else_may_be_called_a_cell(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], box=np.ones((2, 4)))
+    with pytest.raises(DataError, match=r"'box' looks like a periodic cell, but is \[1.0, 1.0, 1.0, 1.0\], expected"):
+        read(path, "npz", TWO)
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], box=np.ones((7, 4)))
+    with pytest.raises(DataError, match=r"'box' looks like a periodic cell, but has shape \(7, 4\)"):
+        read(path, "npz", TWO)
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], box=np.ones((7, 4)), pbc=False)
+    assert_array_equal(read(path, "npz", TWO)["Ra"], R2.reshape(-1, 3))
+    # the user's word for something else
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], cell=[1.5, 2.5])
+    assert_array_equal(read(path, "npz", TWO | {"E": "cell"})["E"], [1.5, 2.5])
+
+
+def test_frames_without_what_others_have(tmp_path: Path) -> None:
+    frames = [{"R": R / 20, "z": [6, 1]} for R in R4]
+    frames[1] |= {"pbc": None, "cell": None}
+    assert check(dump(tmp_path / "a", frames), "pickle") == 4
+    frames[2] |= {"cell": np.eye(3) * 4}
+    with pytest.raises(DataError, match="frame 2: in its cell"):
+        check(dump(tmp_path / "a", frames), "pickle")
+    frames[2] |= {"pbc": [False] * 3}
+    assert check(dump(tmp_path / "a", frames), "pickle") == 4
+
+
+def test_formats_of_ase_say_it_themselves(tmp_path: Path) -> None:
+    ethanol = molecule("CH3CH2OH", vacuum=1.0)
+    assert not ethanol.pbc.any()
+    ase.io.write(tmp_path / "a.xyz", ethanol, format="extxyz")
+    mapping = {"Ra": "positions", "Za": "numbers"}
+    assert len(read(tmp_path / "a.xyz", "extxyz", mapping)["N"]) == 1
+    ethanol.pbc = [False, False, True]
+    ase.io.write(tmp_path / "a.xyz", ethanol, format="extxyz")
+    with pytest.raises(DataError, match=f"frame 0: {PERIODIC}"):
+        read(tmp_path / "a.xyz", "extxyz", mapping)
