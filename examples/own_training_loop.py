@@ -43,7 +43,7 @@ def fit(potential, loader, validation, trainer, weights, of_labels):
 def prepare(config, name, out):
     """Return an untrained potential with its reference energies, the frames of each part, and weights of labels."""
     dataset = MoleculeDataset.from_config(config, out)
-    parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+    parts = split_dataset(config.Trainer.Splitter, dataset.molecules, dataset.hash, dataset.folder)
     potential = pyg_nnp.build_potential(config, name)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)

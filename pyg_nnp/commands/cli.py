@@ -33,7 +33,7 @@ _MAP = _shared(
     metavar="NAME=SOURCE",
     action="append",
     default=[],
-    help="standard name and name in the file: E=energy; once for each",
+    help="standard name and name in the file: E=energy; E= if it has none; once for each",
 )
 _IMPORT = _shared(
     "--import",

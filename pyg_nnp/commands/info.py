@@ -13,6 +13,7 @@ from pyg_nnp.potential.description import BEST, LAST, TrainingDomain, damaged, r
 from pyg_nnp.units import Units
 
 _SHOWN = 10
+_FRAMES = 1000  # of a data file, whose names are shown
 
 
 def describe(path: Path) -> str:
@@ -105,12 +106,13 @@ def _has_data(folder: Path) -> bool:
 
 
 def _data(path: Path) -> Iterator[str]:
-    from pyg_nnp.data.formats.readers import columns_of, format_of, guess_fields, is_gradient
+    from pyg_nnp.data.formats.guess import guess_fields, is_gradient
+    from pyg_nnp.data.formats.readers import columns_of, format_of
 
-    columns = columns_of(path)
+    columns = columns_of(path, most=_FRAMES)
     probably = {source: name for name, source in guess_fields(columns).items()}
-    yield f"{path}: {format_of(path)}; arrays, or the first frame:"
-    for name, (shape, dtype) in columns.items():
+    yield f"{path}: {format_of(path)}; arrays, or what the first {_FRAMES} frames have:"
+    for name, (shape, dtype, _) in columns.items():
         field = probably.get(name)
         meaning = FIELDS[field].short_meaning if field else ""
         meaning = "gradients, minus the forces" if field == "Fa" and is_gradient(name) else meaning

@@ -10,7 +10,7 @@ from pyg_nnp.fields import FEATURES, TARGETS
 
 
 def mapping_of(pairs: Sequence[str]) -> dict[str, str]:
-    """Return standard name -> name in the file, from the values of ``--map``.
+    """Return standard name -> name in the file, from the values of ``--map``; an empty one stands for nothing.
 
     Raises:
         ConfigError: one of them is not understood.
@@ -18,13 +18,13 @@ def mapping_of(pairs: Sequence[str]) -> dict[str, str]:
     known = (*FEATURES, *TARGETS)
     mapping: dict[str, str] = {}
     for pair in pairs:
-        name, _, source = pair.partition("=")
-        if not name or not source:
+        name, separator, source = pair.partition("=")
+        if not name or not separator:
             raise ConfigError(f"--map {pair}: expects NAME=SOURCE, such as E=energy.")
         if name not in known:
             near = f" Did you mean {source}={name}?" if source in known else did_you_mean(name, known)
             raise ConfigError(f"--map {pair}: {name} is no standard name.{near} Known: {', '.join(known)}.")
-        if source in mapping.values():
+        if source and source in mapping.values():
             raise ConfigError(f"--map {pair}: {source} is mapped to another name, too. An array is one field.")
         mapping[name] = source
     return mapping

@@ -52,7 +52,8 @@ class Transforms(Section):
 
     atomic_energy: Text | None = Field(
         default=None,
-        description="CSV file with columns atom_type,atomic_energy in the unit of E, or 'fit'; subtracted from E",
+        description="reference energies of atoms, subtracted from E: a CSV file with columns atom_type,atomic_energy "
+        "in the unit of E; 'isolated': from frames of one neutral atom; or 'fit'",
     )
     negative_gradient: bool = Field(
         default=False, description="whether Fa of the data file holds gradients instead of forces"
@@ -68,7 +69,7 @@ class Datahub(Section):
     other_names: ClassVar[dict[str, str]] = {"compressed": "compression"}
 
     data_path: Text = Field(description="data file or folder of such files, relative to the working directory")
-    data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase", "aselmdb"] = Field(
+    data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase", "aselmdb", "qm9"] = Field(
         description="format of the data file"
     )
     features: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_features)] = Field(

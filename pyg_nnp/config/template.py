@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyg_nnp.config.yaml_reader import format_yaml
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 _CUTOFF = 5.0  # Å
@@ -17,6 +17,10 @@ class Draft:
     Attributes:
         sources: standard name -> name in the file.
         unused: names in the file that nothing is read from.
+        layout: name of the collection whose layout the file has, or empty.
+        missing: target -> number of frames that lack labels of it, of how many.
+        dropped: standard name -> why the array that seemed to be it cannot be read.
+        atomic_energy: where reference energies are from, as the option of this name.
         has_gradients: whether ``Fa`` of the file seem to be gradients, minus the forces.
         length: one Bohr in the unit of the positions, and a comment with the name of the unit.
         energy: one Hartree in the unit of the energies, and a comment likewise.
@@ -26,6 +30,10 @@ class Draft:
     data_format: str
     sources: Mapping[str, str]
     unused: Sequence[str]
+    layout: str
+    missing: Mapping[str, tuple[int, int]]
+    dropped: Mapping[str, str]
+    atomic_energy: str
     has_gradients: bool
     weights: Mapping[str, float]
     length: tuple[float, str]
@@ -33,8 +41,8 @@ class Draft:
 
     @property
     def targets(self) -> list[str]:
-        """Labels that the file has."""
-        return [name for name in TARGETS if name in self.sources]
+        """Labels that the file has; energies where none were recognised, so that a name is all that is to be added."""
+        return [name for name in TARGETS if name in self.sources] or ["E"]
 
     @property
     def has_charges(self) -> bool:
@@ -48,11 +56,17 @@ class Draft:
 
     def guesses(self) -> list[str]:
         """Return what was guessed, a line each."""
-        names = [f"{name}: {one_line(source)} ({FIELDS[name].short_meaning})" for name, source in self.sources.items()]
+        names = [f"the layout of {self.layout}"] if self.layout else []
+        names += [f"{name}: {one_line(source)} ({FIELDS[name].short_meaning})" for name, source in self.sources.items()]
+        names += [
+            f"{name} is missing in {few} of {all_frames} frames" for name, (few, all_frames) in self.missing.items()
+        ]
         names += ["Fa are taken for gradients, minus the forces"] if self.has_gradients else []
+        names += [f"{name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]
         names += [f"not used: {', '.join(map(one_line, self.unused))}"] if self.unused else []
-        if "Fa" not in self.sources and self.unused:
-            names.append("no forces were recognised: if an array above holds them, say --map Fa=NAME")
+        for name, what in (("E", "total energies"), ("Fa", "forces")):
+            if name not in self.sources and self.unused:
+                names.append(f"no {what} were recognised: if an array above holds them, say --map {name}=NAME")
         units = [f"positions are in {self.length[1]}"]
         units += [f"energies are in {self.energy[1]}"] if {"E", "Fa"} & {*self.targets} else []
         return [*names, *(unit.replace(". CHECK", "").rstrip(".") for unit in units)]
@@ -61,19 +75,28 @@ class Draft:
         return [
             "# Written by pyg-nnp init. Guesses are marked with CHECK; all keys are in examples/reference.yaml.",
             "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
+            *([f"# The names are those of {self.layout}, and so are units and sign."] if self.layout else []),
             "Datahub:",
             f"  data_path: {_quoted(self.data_path)}",
             f"  data_format: {self.data_format}",
             "  features:  # standard name: name in the file. CHECK"
             + (f"; not used: {', '.join(map(one_line, self.unused))}" if self.unused else ""),
-            *self._mapped(FEATURES),
+            *self._mapped((*FEATURES, *WEIGHTS)),
             *(() if "Q" in self.sources else ("    # Q: total charge; without it all molecules have charge 0",)),
-            "  targets:  # CHECK",
-            *self._mapped(TARGETS),
+            *self._labels(),
             "  transforms:",
-            "    atomic_energy: " + ("fit  # energies of isolated atoms" if "E" in self.sources else "null"),
+            f"    atomic_energy: {self.atomic_energy if 'E' in self.targets else 'null'}  # energies of isolated atoms",
             *self._sign(),
         ]
+
+    def _labels(self) -> list[str]:
+        dropped = [f"    # {name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]
+        if not any(name in self.sources for name in TARGETS):
+            example = "such as {E: name of the total energies}"
+            return [f"  targets: {{}}  # CHECK: no labels were recognised. Give their names, {example}", *dropped]
+        told = [f"{name} in {few} of {all_frames} frames" for name, (few, all_frames) in self.missing.items()]
+        missing = [f"  allow_missing: [{', '.join(self.missing)}]  # missing: {', '.join(told)}"] if told else []
+        return ["  targets:  # CHECK", *self._mapped(TARGETS), *dropped, *missing]
 
     def _sign(self) -> list[str]:
         if "Fa" not in self.sources:
@@ -118,8 +141,8 @@ class Draft:
 
     def _terms(self, indent: int) -> list[str]:
         margin = " " * indent
-        lines = [f"{margin}rmse:  # weights per unit of each field, from their spread in the first frames"]
-        lines += [f"{margin}  {name}: {float(f'{self.weights[name]:.1g}'):g}" for name in self.targets]
+        lines = [f"{margin}rmse:  # weights per unit of each field, from their spread in some frames"]
+        lines += [f"{margin}  {name}: {float(f'{self.weights.get(name, 1.0):.1g}'):g}" for name in self.targets]
         if self.has_charges:
             lines.append(f"{margin}  Q: 1  # predicted charges should add up by themselves")
         return lines

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -46,7 +47,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     Attributes:
         fields: the fields that every frame has, by standard name.
         sources: standard field name -> name in the data file, for the fields that were mapped.
-        atomic_energies: atomic number -> reference energy from the CSV file; None without one.
+        atomic_energies: atomic number -> reference energy, from the CSV file or isolated atoms; None without them.
         hash: of the content and options that the store was made from.
 
     Raises:
@@ -99,6 +100,12 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         if self._summary is None:
             self._summary = self._summarize(self.blocks(self.fields))
         return self._summary
+
+    @property
+    def molecules(self) -> Tensor:
+        """(n,) the frames that parts are drawn from: all but the isolated atoms that reference energies are from."""
+        frames = self._of_all(torch.arange(len(self)))
+        return (~torch.isin(frames, torch.tensor(self.info.isolated, dtype=torch.int64))).nonzero()[:, 0]
 
     @property
     def elements(self) -> list[int]:
@@ -174,6 +181,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return a deep copy of the data set, or of the part of it that ``idx`` selects, which is then in memory."""
         part = self.index_select(slice(None) if idx is None else idx)
         part._frames = part._frames.subset(part._of_all(torch.arange(len(part))))
+        isolated = set(range(len(part))) - set(part.molecules.tolist())
+        part.info = replace(self.info, isolated=tuple(sorted(isolated)))
         part._indices = part._subset = None
         part.num_workers = 0
         return part

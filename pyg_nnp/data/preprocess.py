@@ -15,12 +15,12 @@ from ase.data import chemical_symbols
 from pyg_nnp.data.formats.readers import columns_of, data_files, read_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.frame_weights import FrameWeights
-from pyg_nnp.data.references import read_atomic_energies
-from pyg_nnp.data.source import Block, DataSource
+from pyg_nnp.data.references import METHODS, IsolatedAtoms, read_atomic_energies
+from pyg_nnp.data.source import ArrayTypes, Block, DataSource, add_types
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
-from pyg_nnp.fields import FIELDS, WEIGHTS
+from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def preprocess(config: "Config", out: Path) -> Path:
     sources = {**hub.features, **hub.targets}
     _check_options(hub)
     atomic_energy = hub.transforms.atomic_energy
-    csv_path = None if atomic_energy in (None, "fit") else Path(atomic_energy)
+    csv_path = None if atomic_energy in (None, *METHODS) else Path(atomic_energy)
     energies = read_atomic_energies(csv_path) if csv_path else None
     data = data_files(path, hub.data_format)
     files = [*data, csv_path] if csv_path else data
@@ -63,7 +63,6 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info(found)
         return folder
     if "Q" not in sources:
-        _refuse_unmapped_charge(hub, sources)
         log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", path)
     with locked_folder(folder):
         # another process may have been here first
@@ -76,8 +75,13 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info("%s: preprocessing into %s", path, folder)
         start = perf_counter()
         with write_store(folder, store_hash, sources, options, hub.compression, energies) as writer:
-            for block in _checked_blocks(hub, sources, config.units.bohr, energies):
+            isolated = IsolatedAtoms(DataSource(hub.data_path, sources)) if atomic_energy == "isolated" else None
+            for block in _checked_blocks(hub, sources, config.units.bohr, energies, isolated):
                 writer.append(block.arrays)
+                add_types(writer.columns, block.columns)
+            if isolated is not None:
+                isolated.check()
+                writer.atomic_energies, writer.isolated = isolated.energies, isolated.frames
             if _status(files) != status:
                 raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
         log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
@@ -85,14 +89,23 @@ def preprocess(config: "Config", out: Path) -> Path:
 
 
 def _checked_blocks(
-    hub: "Datahub", sources: dict[str, str], bohr_in_r: float | None, energies: Mapping[int, float] | None
+    hub: "Datahub",
+    sources: dict[str, str],
+    bohr_in_r: float | None,
+    energies: Mapping[int, float] | None,
+    isolated: IsolatedAtoms | None,
 ) -> Iterator[Block]:
     """Yield the frames of the data file as the store takes them."""
     path, source = Path(hub.data_path), DataSource(hub.data_path, sources)
     check, weigh = Checks(source, bohr_in_r, hub.allow_missing), FrameWeights(source, hub.group_weights)
     nowhere = set(hub.allow_missing)
-    for block in read_blocks(path, hub.data_format, sources, optional={*hub.allow_missing, *WEIGHTS}):
-        block.arrays.setdefault("Q", np.zeros(block.num_frames))
+    optional = {*hub.allow_missing, *WEIGHTS, *(TARGETS if isolated else ())}
+    for block in read_blocks(path, hub.data_format, sources, optional=optional):
+        if "Q" not in sources:
+            _refuse_unmapped_charge(hub, sources, block.columns)
+            block.arrays["Q"] = np.zeros(block.num_frames)
+        if isolated is not None:
+            isolated(block)
         weigh(block)
         check(block)
         nowhere = {name for name in nowhere if np.isnan(block.arrays[name]).all()}
@@ -151,7 +164,7 @@ def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
         **{name: value for name, value in of_labels.items() if value},
         "data_format": hub.data_format,
         "compression": hub.compression,
-        "atomic_energy": atomic_energy if atomic_energy in (None, "fit") else "csv",
+        "atomic_energy": atomic_energy if atomic_energy in (None, *METHODS) else "csv",
         "negative_gradient": hub.transforms.negative_gradient,
         "total_energy_normalization": hub.transforms.total_energy_normalization,
         "Bohr_in_R": bohr_in_r,
@@ -184,10 +197,10 @@ def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
     return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in (path.stat() for path in paths)]
 
 
-def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str]) -> None:
+def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str], columns: ArrayTypes) -> None:
     """Refuse to take Q to be 0 where the file has what looks like a total charge."""
     known = {alias.lower() for alias in ("Q", *FIELDS["Q"].aliases)}
-    for name in columns_of(Path(hub.data_path), hub.data_format):
+    for name in columns:
         if name.lower() in known and name not in sources.values():
             raise DataError(
                 f"{hub.data_path}: '{name}' looks like the total charge, but Datahub.features has no Q. "

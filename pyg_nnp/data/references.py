@@ -1,4 +1,4 @@
-"""Reference energies of atoms: read from a CSV file, or fitted."""
+"""Reference energies of atoms: read from a CSV file, those of isolated atoms among the frames, or fitted."""
 
 import csv
 import logging
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_nnp.data.frame_checks import MAX_Z
+from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
+from pyg_nnp.fields import FIELDS
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Transforms
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLUMNS = ("atom_type", "atomic_energy")
+METHODS = ("fit", "isolated")
+"""What ``atomic_energy`` may be besides a CSV file."""
 # ase also knows X, a dummy atom
 _SYMBOLS = {symbol: Z for symbol, Z in atomic_numbers.items() if 1 <= Z <= MAX_Z}
 
@@ -68,6 +72,64 @@ def read_atomic_energies(path: Path) -> dict[int, float]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path}: this is not a CSV text file: {error}.") from error
     return energies
+
+
+class IsolatedAtoms:
+    """Collects the energies of isolated atoms: frames of one atom with charge 0 and an energy.
+
+    Attributes:
+        energies: atomic number -> energy, the lowest where there are several.
+        frames: the frames of these atoms, in ascending order.
+    """
+
+    def __init__(self, source: DataSource) -> None:
+        self._source = source
+        self._elements: set[int] = set()
+        self._highest: dict[int, float] = {}
+        self.energies: dict[int, float] = {}
+        self.frames: list[int] = []
+
+    def __call__(self, block: Block) -> None:
+        """Look at a block, and fill in what isolated atoms lack: forces, charges and dipole moments are 0."""
+        N, Za, E = (block.arrays[name] for name in ("N", "Za", "E"))
+        is_isolated = (N == 1) & (block.arrays["Q"] == 0) & np.isfinite(E)
+        is_its_atom = np.repeat(is_isolated, N)
+        for name in ("Fa", "Qa", "M2"):
+            if name in block.arrays:
+                values, isolated = block.arrays[name], is_its_atom if FIELDS[name].level == "atom" else is_isolated
+                values[isolated] = np.nan_to_num(values[isolated], nan=0.0)
+        self._elements.update(np.unique(Za).tolist())
+        self.frames += (block.first + np.flatnonzero(is_isolated)).tolist()
+        for Z, energy in zip(Za[is_its_atom].tolist(), E[is_isolated].tolist(), strict=True):
+            self.energies[Z] = min(energy, self.energies.get(Z, energy))
+            self._highest[Z] = max(energy, self._highest.get(Z, energy))
+
+    def check(self) -> None:
+        """Log the energies, when all frames were read.
+
+        Raises:
+            DataError: an element has no isolated atom.
+        """
+        missing = [chemical_symbols[Z] for Z in sorted(self._elements - self.energies.keys())]
+        if missing:
+            found = ", ".join(chemical_symbols[Z] for Z in sorted(self.energies)) or "no element"
+            what = "a frame of one atom with charge 0 and an energy"
+            raise DataError(
+                f"{self._source.file}: there is no isolated atom ({what}) of {', '.join(missing)}, which other frames "
+                f"have; there is one of {found}. Add these atoms, or set Datahub.transforms.atomic_energy to fit or to "
+                "a CSV file."
+            )
+        energies = ", ".join(f"{chemical_symbols[Z]} {self.energies[Z]:.8g}" for Z in sorted(self.energies))
+        log.info(
+            "%s: reference energies from %d frames of isolated atoms, which are in no part: %s",
+            self._source.file,
+            len(self.frames),
+            energies,
+        )
+        for Z, highest in sorted(self._highest.items()):
+            if highest - self.energies[Z] > 1e-6 * abs(highest):
+                text = "%s: isolated %s has energies from %.8g to %.8g; the lowest is taken."
+                log.warning(text, self._source.file, chemical_symbols[Z], self.energies[Z], highest)
 
 
 def reference_energies(

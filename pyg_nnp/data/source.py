@@ -1,10 +1,39 @@
 """Where data come from, and the runs of frames that readers hand on and the store takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
+
+from pyg_nnp.fields import FIELDS
+
+
+class ArrayType(NamedTuple):
+    """What a file has under a name.
+
+    Attributes:
+        shape: of the first array.
+        dtype: of the first array; of objects where it is none.
+        frames: number of frames that have it; None where one array is that of all frames.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    frames: int | None = None
+
+
+ArrayTypes = dict[str, ArrayType]
+"""By the names in a file."""
+
+
+def add_types(known: ArrayTypes, more: ArrayTypes) -> None:
+    """Add what other frames have to what some have."""
+    for name, column in more.items():
+        if name in known and column.frames is not None:
+            known[name] = known[name]._replace(frames=(known[name].frames or 0) + column.frames)
+        known.setdefault(name, column)
 
 
 @dataclass(frozen=True)
@@ -42,13 +71,31 @@ class Block:
             where the file has integers or smaller floats.
         cells: (G, 3, 3) vectors of cells of which the file does not say whether they are periodic, in its unit of
             length, 0 for frames without one; None where there are none.
+        columns: what the file has under its own names: in these frames, or as arrays over all frames, which the first
+            block has alone.
     """
 
     first: int
     arrays: dict[str, NDArray[Any]]
     cells: NDArray[Any] | None = None
+    columns: ArrayTypes = field(default_factory=dict)
 
     @property
     def num_frames(self) -> int:
         """Number of molecules."""
         return len(self.arrays["N"])
+
+    def has(self, name: str) -> NDArray[np.bool_]:
+        """Return (G,) whether each frame has all numbers of a field."""
+        values = self.arrays[name]
+        is_there = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if FIELDS[name].level == "graph":
+            return np.asarray(is_there)
+        firsts = np.cumsum(self.arrays["N"]) - self.arrays["N"]
+        return np.asarray(np.logical_and.reduceat(is_there, firsts))
+
+    def only(self, chosen: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return the arrays of some frames, for which (G,) ``chosen`` is true."""
+        N = self.arrays["N"]
+        rows = {"graph": chosen, "atom": np.repeat(chosen, N)}
+        return {name: values[rows[FIELDS[name].level]] for name, values in self.arrays.items()}

@@ -28,8 +28,10 @@ _MOST_LIKE_SHARES = 100
 log = logging.getLogger(__name__)
 
 
-def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder: Path) -> dict[str, Tensor]:
+def split_dataset(splitter: "Splitter", frames: int | Tensor, store_hash: str, folder: Path) -> dict[str, Tensor]:
     """Draw the parts of a data set, or load them as they were saved.
+
+    Parts are drawn from ``frames``, (n,), or from that many.
 
     Splits are saved in the folder of the store; the saved split of another store, by its hash, is never used.
 
@@ -39,6 +41,8 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
     Raises:
         ConfigError: if a part would be empty, or the parts need more frames than there are.
     """
+    frames = torch.arange(frames) if isinstance(frames, int) else frames
+    num_frames = len(frames)
     counts = count_frames(splitter.parts, splitter.ratios, num_frames)
     _report_left_out(splitter.ratios, counts, num_frames)
     # everything that a split depends on
@@ -48,14 +52,14 @@ def split_dataset(splitter: "Splitter", num_frames: int, store_hash: str, folder
     key = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = Path(folder) / f"split_{key}.safetensors"
     if splitter.preload and path.exists():
-        saved = _load(path, description, counts, num_frames)
+        saved = _load(path, description, counts, frames)
         if saved is not None:
             log.info("split loaded from %s", path)
             return saved
     generator = torch.Generator().manual_seed(splitter.seed)
-    order = torch.randperm(num_frames, generator=generator)
+    order = frames[torch.randperm(num_frames, generator=generator)]
     drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
-    parts = {part: frames.clone() for part, frames in zip(counts, drawn, strict=True)}
+    parts = {part: chosen.clone() for part, chosen in zip(counts, drawn, strict=True)}
     if splitter.save:
         with locked_folder(path.parent):
             write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
@@ -120,7 +124,7 @@ def _round_shares(shares: dict[str, Fraction], num_frames: int) -> dict[str, int
     return counts
 
 
-def _load(path: Path, description: str, counts: dict[str, int], num_frames: int) -> dict[str, Tensor] | None:
+def _load(path: Path, description: str, counts: dict[str, int], frames: Tensor) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
             found = (file.metadata() or {}).get("split")
@@ -128,7 +132,7 @@ def _load(path: Path, description: str, counts: dict[str, int], num_frames: int)
     except (SafetensorError, OSError) as error:
         log.warning("%s is damaged (%s); the split is drawn again", path, error)
         return None
-    if found != _stamp(description, parts) or not _is_valid(parts, counts, num_frames):
+    if found != _stamp(description, parts) or not _is_valid(parts, counts, frames):
         log.warning("%s does not hold the split it should; the split is drawn again", path)
         return None
     return parts
@@ -138,8 +142,8 @@ def _stamp(description: str, parts: dict[str, Tensor]) -> str:
     return stamp(description, (frames.numpy().tobytes() for frames in parts.values()))
 
 
-def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], num_frames: int) -> bool:
-    if any(frames.dtype != torch.int64 or frames.shape != (counts[part],) for part, frames in parts.items()):
+def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], frames: Tensor) -> bool:
+    if any(chosen.dtype != torch.int64 or chosen.shape != (counts[part],) for part, chosen in parts.items()):
         return False
-    frames = torch.cat(list(parts.values()))
-    return bool(((frames >= 0) & (frames < num_frames)).all()) and len(torch.unique(frames)) == len(frames)
+    drawn = torch.cat(list(parts.values()))
+    return bool(torch.isin(drawn, frames).all()) and len(torch.unique(drawn)) == len(drawn)

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.formats.stated_units import stated_units
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.field_checks import examine
 from pyg_nnp.diagnostics.finding import Finding, report
@@ -23,6 +24,7 @@ from pyg_nnp.diagnostics.model import (
     check_stated_units,
 )
 from pyg_nnp.diagnostics.sample import frames_with, small_sample
+from pyg_nnp.diagnostics.unread import check_unread
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.potential.potential import Potential
 
@@ -53,6 +55,7 @@ def run_checks(
     table, findings = examine(config, dataset, parts)
     log.info("Data set: %s", table)
     report(findings)
+    report(check_unread(DataSource(config.Datahub.data_path, dataset.sources), dataset))
     report(_check_roles(parts))
     report(_check_training_part(config, dataset.summary, parts["training"]))
     report(check_labels(config, dataset.summary, parts, potentials))

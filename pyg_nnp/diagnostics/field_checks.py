@@ -35,7 +35,7 @@ def examine(config: "Config", dataset: MoleculeDataset, parts: Mapping[str, Tens
     fields, source, summary = dataset.fields, DataSource(config.Datahub.data_path, dataset.sources), dataset.summary
     results = [check_duplicates(source, dataset, parts), check_total_charges(source, summary)]
     if "E" in fields:
-        results.append(check_outlying_energies(source, summary))
+        results.append(check_outlying_energies(source, summary, dataset.molecules.numpy()))
         results += filter(None, [check_digits(source, summary)])
     if "Fa" in fields:
         negated = config.Datahub.transforms.negative_gradient
@@ -64,9 +64,11 @@ def _table(
     summary, units, sizes = dataset.summary, config.units.names, dataset.summary.sizes
     low, high = int(sizes.min()), int(sizes.max())
     per_frame = f"{low} in each frame" if low == high else f"{low} to {high} in a frame"
+    frames_in = {part: len(frames) for part, frames in parts.items()}
+    frames_in |= {"isolated atoms": len(dataset.info.isolated)} if dataset.info.isolated else {}
     counts = zip(summary.elements, summary.counts.sum(axis=0, dtype=int), strict=True)
     lines = [
-        f"{len(sizes)} frames: " + ", ".join(f"{part} {len(frames)}" for part, frames in parts.items()),
+        f"{len(sizes)} frames: " + ", ".join(f"{part} {number}" for part, number in frames_in.items()),
         f"{int(sizes.sum())} atoms, {per_frame}: " + ", ".join(f"{chemical_symbols[Z]} {count}" for Z, count in counts),
     ]
     table = Table("field", "", "in the file", "unit", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)

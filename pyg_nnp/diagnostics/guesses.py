@@ -1,4 +1,4 @@
-"""Units of a data file and weights of a loss, guessed from its first frames and from the names of its arrays."""
+"""Units of a data file and weights of a loss, guessed from some of its frames and from the names of its arrays."""
 
 import math
 import re
@@ -32,8 +32,8 @@ def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float
 
     It is what the file states, else guessed from bonds of hydrogen, else from the name of the positions, ``source``.
     """
-    first = _first_frames(block)
-    _, bonds = bonds_of_hydrogen(first["Ra"], first["Za"], first["edge_index"])
+    few = _few_frames(block)
+    _, bonds = bonds_of_hydrogen(few["Ra"], few["Za"], few["edge_index"])
     bond = float(bonds.median()) * BOHR_IN_ANGSTROM / _HYDROGEN_BOND if len(bonds) else math.nan
     looks_like = next((bohr for bohr in LENGTHS if 0.85 < bond / bohr < 1.2), None)
     if stated.units.bohr is not None:
@@ -44,14 +44,14 @@ def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float
     return _by_name(source, _OF_LENGTH, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
-def _first_frames(block: Block) -> dict[str, Tensor]:
-    """Return positions, atomic numbers and forces of the first frames, with all pairs of their atoms."""
-    sizes = block.arrays["N"].astype(np.int64)
-    N = torch.from_numpy(sizes[: max(1, int(np.searchsorted(np.cumsum(sizes), _ATOMS_TO_LOOK_AT)))])
-    atoms, types = int(N.sum()), {"Ra": float, "Za": np.int64, "Fa": float}
-    arrays = {name: block.arrays[name][:atoms].astype(types[name]) for name in types if name in block.arrays}
-    first = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    return {**first, "edge_index": find_edges(first["Ra"], N, float("inf"))}
+def _few_frames(block: Block) -> dict[str, Tensor]:
+    """Return positions, atomic numbers and forces of some frames, evenly spaced, with all pairs of their atoms."""
+    sizes, is_chosen = block.arrays["N"], np.zeros(block.num_frames, dtype=bool)
+    is_chosen[:: max(1, int(sizes.sum()) // _ATOMS_TO_LOOK_AT)] = True
+    arrays, types = block.only(is_chosen), {"Ra": float, "Za": np.int64, "Fa": float}
+    few = {name: torch.from_numpy(arrays[name].astype(types[name])) for name in types if name in arrays}
+    N = torch.from_numpy(arrays["N"].astype(np.int64))
+    return {**few, "edge_index": find_edges(few["Ra"], N, float("inf"))}
 
 
 def likely_energy(block: Block, source: str, bohr: float, stated: StatedUnits) -> tuple[float, str]:
@@ -61,9 +61,10 @@ def likely_energy(block: Block, source: str, bohr: float, stated: StatedUnits) -
     else from the stiffness of bonds of hydrogen, for which ``bohr`` is one Bohr in the unit of the positions.
     """
     of_electrons = None
-    if "E" in block.arrays:
-        mean = float(np.mean(block.arrays["E"]))
-        of_electrons = unit_of_total_energies(mean, block.arrays["Za"], block.num_frames)
+    labelled = _labelled(block, "E") if "E" in block.arrays else None
+    if labelled is not None and labelled.num_frames:
+        E, Za = (labelled.arrays[name] for name in ("E", "Za"))
+        of_electrons = unit_of_total_energies(float(np.mean(E)), Za, len(E))
     if stated.units.hartree is not None:
         is_doubted = of_electrons is not None and abs(of_electrons / stated.units.hartree - 1) > _SAME_UNIT
         looks_like = of_electrons if is_doubted else None
@@ -91,7 +92,7 @@ def _as_stated(
 
 def _by_stiffness(block: Block, bohr: float) -> str | None:
     """Return the unit of energy with which the force constants of bonds of hydrogen are the usual ones."""
-    _, factor = stiffness_of_bonds([_first_frames(block)], 1.0, bohr)
+    _, factor = stiffness_of_bonds([_few_frames(block)], 1.0, bohr)
     if factor is None:
         return None
     return energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
@@ -106,13 +107,25 @@ def _by_name(source: str, words: Mapping[str, str], units: Mapping[float, str]) 
 
 def suggested_weights(block: Block, targets: Sequence[str]) -> dict[str, float]:
     """Return a weight for each target: that of its kind over the spread of its labels in some frames."""
-    spreads = {name: float(np.sqrt(np.mean(np.square(block.arrays[name])))) for name in targets}
-    if "E" in targets:
-        spreads["E"] = float(np.std(block.arrays["E"] - _fitted(block)))
-    if "Qa" in targets:
-        Za, Qa = block.arrays["Za"], block.arrays["Qa"]
-        spreads["Qa"] = float(np.sqrt(np.mean([np.var(Qa[Za == Z]) for Z in np.unique(Za)])))
+    spreads = {name: _spread(name, _labelled(block, name)) for name in targets}
     return {name: FIELDS[name].weight / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
+
+
+def _labelled(block: Block, name: str) -> Block:
+    """Return the frames in which no label of a field is missing."""
+    return Block(block.first, block.only(block.has(name)))
+
+
+def _spread(name: str, labelled: Block) -> float:
+    """Return by how much the labels of a field differ; 0 if there are none."""
+    if not labelled.num_frames:
+        return 0.0
+    values, Za = labelled.arrays[name], labelled.arrays["Za"]
+    if name == "E":
+        return float(np.std(values - _fitted(labelled)))
+    if name == "Qa":
+        return float(np.sqrt(np.mean([np.var(values[Za == Z]) for Z in np.unique(Za)])))
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def _fitted(block: Block) -> Array:

@@ -16,9 +16,13 @@ _FEW = 20
 _SIGMA_OF_MAD = 1.4826
 
 
-def check_outlying_energies(source: DataSource, summary: DatasetSummary) -> CheckResult:
-    """Look for energies far from those of the same molecule, or of molecules with the same elements."""
+def check_outlying_energies(source: DataSource, summary: DatasetSummary, judged: Array) -> CheckResult:
+    """Look for energies far from those of the same molecule, or of molecules with the same elements.
+
+    Only the (n,) frames that are ``judged`` are looked at.
+    """
     has, E = np.isfinite(summary.E), summary.E
+    has[np.setdiff1d(np.arange(len(E)), judged)] = False
     deviations = np.zeros(len(E))
     deviations[has] = energy_deviations(E[has], summary.counts[has], summary.Q[has], summary.molecules[has])
     found = outliers(deviations, _ENERGY_LIMIT)

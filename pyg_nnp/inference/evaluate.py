@@ -89,7 +89,7 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
     splitter = config.Trainer.Splitter
     if part not in splitter.parts:
         raise ConfigError(f"--part {part}: training had no such part, only: {', '.join(splitter.parts)}.")
-    return split_dataset(splitter, len(dataset), dataset.hash, dataset.folder)[part]
+    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder)[part]
 
 
 def _warn_of_missing(path: Path, dataset: MoleculeDataset, frames: Tensor) -> None:
@@ -161,7 +161,7 @@ def configuration_for(
     # the potential adds its reference energies itself, so these have no effect on errors
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
-    features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
+    features = {name: sources[name] for name in FEATURES if sources.get(name)}
     features = find_features(path, features, names, [*mapping])
     if "Q" not in mapping and features.get("Q") not in names and predictor.domain.charges == (0.0,):
         features.pop("Q", None)  # without a name the charges are set to 0
@@ -179,15 +179,16 @@ def _targets(
     path: Path, predicted: Sequence[str], sources: Mapping[str, str], mapping: Mapping[str, str], names: Sequence[str]
 ) -> dict[str, str]:
     """Return the names of the labels to compare with; say which of the training the file lacks."""
-    targets = {name: sources[name] for name in predicted if name in mapping or sources.get(name) in names}
+    # an empty name says that the file has none
+    targets = {name: sources[name] for name in predicted if mapping.get(name) or sources.get(name) in names}
     if not targets:
-        expected = ", ".join(f"'{sources[name]}' ({name})" for name in predicted if name in sources)
+        expected = ", ".join(f"'{sources[name]}' ({name})" for name in predicted if sources.get(name))
         alike = {name: [alias for alias in FIELDS[name].aliases if alias in names] for name in predicted}
         maps = " ".join(f"--map {name}={of_field[0]}" for name, of_field in alike.items() if of_field)
         raise DataError(
             f"{path}: there is nothing to compare with. Expected {expected}; it has: {', '.join(names)}. "
             f"Give other names, {f'perhaps {maps}' if maps else 'such as --map E=energy'}."
         )
-    if left_out := [name for name in predicted if name in sources and name not in targets]:
+    if left_out := [name for name in predicted if sources.get(name) and name not in targets]:
         log.warning("%s has no %s: not compared.", path, ", ".join(f"'{sources[name]}' ({name})" for name in left_out))
     return targets

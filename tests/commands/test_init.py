@@ -4,17 +4,22 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import ase.db
+import ase.io
 import h5py
 import numpy as np
 import pytest
 import yaml
+from ase import Atoms
+from ase.build import molecule as ase_molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from command_line import MODEL, refused, toy_arrays
 
 import pyg_nnp
 from pyg_nnp.commands import cli
 from pyg_nnp.commands.info import describe
 from pyg_nnp.commands.init import first_config
-from pyg_nnp.errors import DataError
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/alanine_dipeptide"
@@ -182,3 +187,143 @@ def test_mistakes_in_init(trained_folder: Path, tmp_path: Path, capsys: pytest.C
     assert "--map Fa=a: a is mapped to another name, too" in refused(capsys, "init", odd, "-o", out, *twice)
     assert "none of these look like atomic numbers" in refused(capsys, "init", odd, "-o", out, "--map", "Ra=a")
     assert not Path(out).exists()
+
+
+def database(folder: Path, **results: Any) -> Path:
+    """Write an ASE database of 12 water molecules with results of a calculator, which may be functions of them."""
+    file = folder / "mine.db"
+    with ase.db.connect(file) as rows:
+        for seed in range(12):
+            atoms = ase_molecule("H2O")
+            atoms.rattle(0.05, seed=seed)
+            values = {name: value(atoms) if callable(value) else value for name, value in results.items()}
+            atoms.calc = SinglePointCalculator(atoms, **values)
+            rows.write(atoms)
+    return file
+
+
+def of_config(text: str) -> dict[str, str]:
+    hub = yaml.safe_load(text)["Datahub"]
+    return {**hub["features"], **(hub["targets"] or {})}
+
+
+def test_shapes_of_one_frame_are_no_dipole_moment(tmp_path: Path) -> None:
+    """The cell of an ASE database of water is (3, 3), which is (3,) after an axis of frames that there is not."""
+    file = database(tmp_path, energy=-76.0, forces=lambda atoms: atoms.positions * 0.1)
+    text, guesses = first_config(file, {})
+    names = {"N": "natoms", "Ra": "positions", "Za": "symbols", "E": "energy", "Fa": "forces"}
+    assert of_config(text) == names
+    assert any(guess.startswith("not used") and "cell" in guess for guess in guesses)
+
+
+def test_energies_of_atoms_and_stress_are_no_energy(tmp_path: Path) -> None:
+    file = database(tmp_path, energies=lambda atoms: np.ones(len(atoms)), stress=np.ones(6), dipole=np.ones(3))
+    text, guesses = first_config(file, {})
+    assert of_config(text).keys() & {"E", "Fa", "M2"} == {"M2"}
+    assert "no total energies were recognised: if an array above holds them, say --map E=NAME" in guesses
+
+
+def npz(folder: Path, **more: Any) -> Path:
+    random = np.random.default_rng(0)
+    arrays = {"pos": random.normal(size=(40, 3, 3)), "Z": [8, 1, 1], "energy": -76 + random.random((40, 1))}
+    np.savez(folder / "mine.npz", **arrays | more)
+    return folder / "mine.npz"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # one for all frames, as many rows as a vector has numbers
+        {"cell": 30 * np.eye(3), "pbc": np.zeros(3, dtype=bool)},
+        # of all frames, but by its name something else
+        {"velocities": np.ones((40, 3, 3)), "box_lengths": np.ones((40, 3))},
+        # a number of atoms, or of anything, and not of frames
+        {"masses": np.ones(3), "grid": np.ones((17, 3))},
+        # text
+        {"energies": np.array(["a"] * 40), "forces": np.array([["a"] * 3] * 40)},
+    ],
+)
+def test_a_shape_needs_the_number_of_frames(more: dict[str, Any], tmp_path: Path) -> None:
+    text, _ = first_config(npz(tmp_path, **more), {})
+    assert of_config(text) == {"Ra": "pos", "Za": "Z", "E": "energy"}
+
+
+def test_the_user_says_that_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = npz(tmp_path, centre=np.ones((40, 3)))
+    assert of_config(first_config(file, {})[0])["M2"] == "centre"
+    out = tmp_path / "init.yaml"
+    assert cli.main(["init", str(file), "-o", str(out), "--map", "M2="]) == 0
+    assert "M2" not in of_config(out.read_text())
+    assert "centre" in capsys.readouterr().out.partition("not used: ")[2]
+
+
+def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
+    """The energy of a later frame is a word, and forces of one atom too many are in another."""
+    frames = [ase_molecule("H2O") for _ in range(5)]
+    for frame in frames:
+        frame.info["dft_energy"] = -76.0
+        frame.arrays["forces"] = frame.positions
+    frames[3].info["dft_energy"] = "failed"
+    ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
+    text, guesses = first_config(tmp_path / "mine.xyz", {})
+    assert of_config(text).keys() & {"E", "Fa"} == {"Fa"}
+    (told,) = [guess for guess in guesses if guess.startswith("E was not taken")]
+    assert "frame 3: 'dft_energy' (E) holds text, such as 'failed', where numbers are" in told
+    assert f"# {told}" in text
+    with pytest.raises(DataError, match=r"frame 3: 'dft_energy' \(E\) holds text"):
+        first_config(tmp_path / "mine.xyz", {"E": "dft_energy"})
+
+
+def test_without_labels_a_file_is_written_that_asks_for_them(tmp_path: Path) -> None:
+    np.savez(tmp_path / "bare.npz", pos=np.random.default_rng(0).normal(size=(40, 3, 3)), Z=[8, 1, 1], label=["a"] * 40)
+    text, guesses = first_config(tmp_path / "bare.npz", {})
+    assert "  targets: {}  # CHECK: no labels were recognised." in text
+    assert "no forces were recognised: if an array above holds them, say --map Fa=NAME" in guesses
+    (tmp_path / "init.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="at least one target is needed"):
+        pyg_nnp.load_config(tmp_path / "init.yaml")
+    (tmp_path / "init.yaml").write_text(text.replace("targets: {}", "targets: {E: label}"))
+    assert pyg_nnp.load_config(tmp_path / "init.yaml").Datahub.targets == {"E": "label"}
+
+
+def with_isolated_atoms(folder: Path, symbols: str, **names: str) -> Path:
+    """Write water with energies and forces after isolated atoms without forces, as MACE and GAP have them."""
+    energy, forces = names.get("energy", "REF_energy"), names.get("forces", "REF_forces")
+    frames = [Atoms(symbol, info={energy: -10.0, "config_type": "IsolatedAtom"}) for symbol in symbols]
+    for seed in range(20):
+        atoms = ase_molecule("H2O")
+        atoms.rattle(0.05, seed=seed)
+        atoms.info |= {energy: -35.0 - 0.01 * seed, "config_type": "md"}
+        atoms.arrays[forces] = 0.1 * atoms.positions
+        frames.append(atoms)
+    ase.io.write(folder / "mine.xyz", frames, format="extxyz")
+    return folder / "mine.xyz"
+
+
+@pytest.mark.parametrize("names", [{}, {"energy": "dft_energy", "forces": "dft_forces"}])
+def test_isolated_atoms_at_the_beginning(names: dict[str, str], tmp_path: Path) -> None:
+    text, guesses = first_config(with_isolated_atoms(tmp_path, "HO", **names), {})
+    assert {"E", "Fa"} <= of_config(text).keys()
+    assert "    atomic_energy: isolated  # energies of isolated atoms" in text
+    assert "2 of 22 frames are isolated atoms: reference energies, and in no part" in guesses
+    # what isolated atoms lack is not missing
+    assert "allow_missing" not in text
+
+
+def test_isolated_atoms_of_some_elements(tmp_path: Path) -> None:
+    text, guesses = first_config(with_isolated_atoms(tmp_path, "H"), {})
+    assert "    atomic_energy: fit " in text
+    assert "1 of 21 frames are isolated atoms, but none is O: reference energies are fitted to all frames" in guesses
+
+
+def test_labels_that_some_frames_lack_are_allowed_to_be_missing(tmp_path: Path) -> None:
+    frames = [ase_molecule("H2O") for _ in range(8)]
+    for number, frame in enumerate(frames):
+        frame.rattle(0.05, seed=number)
+        frame.info["REF_energy"] = -76.0
+        if number > 2:
+            frame.arrays["REF_forces"] = 0.1 * frame.positions
+    ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
+    text, guesses = first_config(tmp_path / "mine.xyz", {})
+    assert "  allow_missing: [Fa]  # missing: Fa in 3 of 8 frames" in text
+    assert "Fa is missing in 3 of 8 frames" in guesses

@@ -1,3 +1,5 @@
+import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,3 +152,69 @@ def test_fit_needs_energies(frames: list[dict[str, Any]], open_dataset: OpenData
     without = [{name: value for name, value in frame.items() if name != "E"} for frame in frames]
     with pytest.raises(ConfigError, match=r"atomic_energy: fit needs E"):
         reference_energies(open_dataset(without), Transforms(atomic_energy="fit"))
+
+
+def isolated_frames() -> list[dict[str, Any]]:
+    """Two oxygen atoms, hydrogen, a sodium ion, and water, of which atoms lack all labels but energies."""
+    rng = np.random.default_rng(0)
+    found = []
+    atoms = [([8], -74.0, 0), ([8], -74.8, 0), ([1], -0.5, 0), ([11], -161.6, 1), ([8, 1, 1], -76.0, 0)]
+    for Za, E, Q in [*atoms, ([8, 1, 1], -76.1, 0)]:
+        frame = {"z": Za, "xyz": np.arange(len(Za))[:, None] + rng.uniform(0, 0.2, (len(Za), 3)), "energy": E, "q": Q}
+        labels = {
+            "grad": rng.normal(size=(len(Za), 3)),
+            "mulliken": rng.normal(size=len(Za)),
+            "dip": rng.normal(size=3),
+        }
+        found.append({**frame, **(labels if len(Za) > 1 or Q else {})})
+    return found
+
+
+ISOLATED = {"atomic_energy": "isolated"}
+OF_ISOLATED = {
+    "features": {"Ra": "xyz", "Za": "z", "Q": "q"},
+    "targets": {"E": "energy", "Fa": "grad", "Qa": "mulliken", "M2": "dip"},
+    "transforms": ISOLATED,
+}
+
+
+def test_isolated_atoms_are_references_and_not_divided(
+    tmp_path: Path, make_config: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    frames = [*isolated_frames(), {**isolated_frames()[3], "z": [1], "energy": -0.1}]
+    frames[3]["z"] = [1]
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps(frames))
+    dataset = MoleculeDataset.from_config(make_config(**OF_ISOLATED), tmp_path / "out")
+    # the lowest of the two of oxygen; ions are molecules like others
+    assert dataset.atomic_energies == {8: -74.8, 1: -0.5}
+    assert dataset.molecules.tolist() == [3, 4, 5, 6]
+    assert dataset[2:5].molecules.tolist() == [1, 2]
+    assert dataset.copy(slice(1, 5)).molecules.tolist() == [2, 3]
+    assert "reference energies from 3 frames of isolated atoms, which are in no part: H -0.5, O -74.8" in caplog.text
+    assert "isolated O has energies from -74.8 to -74; the lowest is taken." in caplog.text
+    found = reference_energies(dataset, Transforms(**ISOLATED), torch.tensor([4, 5]))
+    assert found.atomic_energies[[1, 8]].tolist() == [-0.5, -74.8]
+    # what they lack follows from symmetry
+    assert not dataset[0].Fa.any()
+    assert not dataset[0].Qa.any()
+    assert not dataset[0].M2.any()
+
+
+def test_elements_without_an_isolated_atom(tmp_path: Path, make_config: Callable[..., Any]) -> None:
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps(isolated_frames()))
+    message = (
+        r"there is no isolated atom \(a frame of one atom with charge 0 and an energy\) of Na, which other frames "
+        r"have; there is one of H, O\. Add these atoms, or set Datahub\.transforms\.atomic_energy to fit or to a CSV"
+    )
+    with pytest.raises(DataError, match=message):
+        MoleculeDataset.from_config(make_config(**OF_ISOLATED), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*/dataset.h5"))
+
+
+def test_labels_that_molecules_lack_are_missed(tmp_path: Path, make_config: Callable[..., Any]) -> None:
+    frames = [frame for frame in isolated_frames() if frame["z"] != [11]]
+    del frames[-1]["grad"]
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps(frames))
+    with pytest.raises(DataError, match=r"frame 4: 'grad' \(Fa\)"):
+        MoleculeDataset.from_config(make_config(**OF_ISOLATED), tmp_path / "out")

@@ -232,3 +232,13 @@ def test_nothing_is_told_where_every_frame_has_a_part(
     caplog.set_level(logging.INFO)
     split_dataset(make_splitter(ratios=ratios, save=False), num_frames, STORE, tmp_path)
     assert not caplog.records
+
+
+def test_frames_that_are_not_divided(tmp_path: Path) -> None:
+    """Parts are drawn from the frames that are given, in the order that their numbers alone would have."""
+    frames = torch.tensor([2, 3, 5, 7, 11, 13, 17, 19, 23, 29])
+    drawn = split_dataset(make_splitter(), frames, STORE, tmp_path)
+    assert sorted(torch.cat(list(drawn.values())).tolist()) == frames.tolist()
+    plain = split_dataset(make_splitter(save=False, preload=False), 10, STORE, tmp_path)
+    assert all(torch.equal(drawn[part], frames[plain[part]]) for part in PARTS)
+    assert same(split_dataset(make_splitter(), frames, STORE, tmp_path), drawn)

@@ -1,7 +1,7 @@
 """What a reader of data files consists of, and blocks of frames that are dicts."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
-from pyg_nnp.data.formats.values import CONFLICT, ArrayTypes, Origin
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.formats.values import CONFLICT, Origin
+from pyg_nnp.data.source import ArrayType, ArrayTypes, Block
 
 Frame = Mapping[str, Any]
 """What a file has for one molecule, by the names of the file."""
@@ -29,8 +29,7 @@ class Format:
         read: from the file, the mapping of standard names to its own, the largest number of frames in a block, and the
             fields that may be missing, to blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks`
             describes it.
-        array_types: from the file to all its names, each with shape and type of its first array; of objects where that
-            is none.
+        array_types: from the file to all its names, each with its first array.
         frames: from the file to its frames under the names of ASE, in Å; None where names and units are the user's.
         unit_statements: from the file, and the names of its arrays that are looked at, to what it says of units.
     """
@@ -51,7 +50,7 @@ def frame_format(
     frames: Callable[[Path], Iterator[Frame]],
     metadata: Callable[[Path], Mapping[str, Any]] = lambda path: {},
 ) -> Format:
-    """Return a format whose frames are read one by one; names and units are those of the first frame, and metadata."""
+    """Return a format whose frames are read one by one; units are those of the first frame and of metadata."""
 
     def read(
         path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]
@@ -61,9 +60,7 @@ def frame_format(
     def unit_statements(path: Path, names: Collection[str]) -> Statements:
         return statements_in(next(frames(path), {})) | statements_in(metadata(path), "metadata ")
 
-    return Format(
-        name, description, magic, read, lambda path: value_types(next(frames(path), {})), frames, unit_statements
-    )
+    return Format(name, description, magic, read, lambda path: types_in(frames(path)), frames, unit_statements)
 
 
 def frame_blocks(
@@ -83,7 +80,8 @@ def frame_blocks(
         origin = Origin(str(path), mapping, first=first, optional=optional)
         names = dict.fromkeys(name for frame in chunk for name in frame if isinstance(name, str)) if with_cells else ()
         cells = {name: [frame.get(name) for frame in chunk] for name in cell_names(names, mapping.values())}
-        yield from Table(origin, _columns(origin, chunk), cells).blocks(len(chunk))
+        for block in Table(origin, _columns(origin, chunk), cells).blocks(len(chunk)):
+            yield replace(block, columns=types_in(chunk))
         first += len(chunk)
 
 
@@ -105,9 +103,23 @@ def _is_same(one: Any, other: Any) -> bool:
         return False
 
 
-def value_types(frame: Mapping[Any, Any]) -> ArrayTypes:
-    """Return shape and type of each value that has a text for its name."""
-    return {name: _value_type(value) for name, value in frame.items() if isinstance(name, str)}
+def with_columns(blocks: Iterable[Block], columns: ArrayTypes) -> Iterator[Block]:
+    """Yield blocks of arrays over all frames, of which the first says what the file has."""
+    for block in blocks:
+        yield replace(block, columns=columns)
+        columns = {}
+
+
+def types_in(frames: Iterable[Frame]) -> ArrayTypes:
+    """Return the names that any of the frames has, with shape and type of the first value, and in how many it is."""
+    found: ArrayTypes = {}
+    for frame in frames:
+        for name, value in frame.items():
+            if value is None or not isinstance(name, str):
+                continue
+            known = found.get(name)
+            found[name] = value_type(value, 1) if known is None else known._replace(frames=(known.frames or 0) + 1)
+    return found
 
 
 def _columns(origin: Origin, frames: Sequence[Frame]) -> dict[str, list[Any]]:
@@ -123,9 +135,10 @@ def _columns(origin: Origin, frames: Sequence[Frame]) -> dict[str, list[Any]]:
     return columns
 
 
-def _value_type(value: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def value_type(value: Any, frames: int | None = None) -> ArrayType:
+    """Return shape and type of a value, which some frames have."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of different lengths
         array = np.empty(len(value), dtype=object)
-    return array.shape, array.dtype
+    return ArrayType(array.shape, array.dtype, frames)

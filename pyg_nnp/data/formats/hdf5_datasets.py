@@ -9,7 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pyg_nnp.data.formats.values import ArrayTypes, Origin, check_packed
+from pyg_nnp.data.formats.values import Origin, check_packed
+from pyg_nnp.data.source import ArrayType, ArrayTypes
 from pyg_nnp.errors import DataError
 
 _METADATA_CACHE = 1 << 20, 128 << 20  # bytes: as a rule, and where the names in one group take more
@@ -122,7 +123,8 @@ def first_datasets(path: Path, file: h5py.File) -> ArrayTypes:
         for name, dataset in datasets.items():
             # no data set is kept open, of which there may be many
             elsewhere = _lies_elsewhere(dataset)
-            first[name] = ((), np.dtype(object)) if elsewhere else (dataset.shape or (), dataset.dtype)
+            of_array = ((), np.dtype(object)) if elsewhere else (dataset.shape or (), dataset.dtype)
+            first[name] = ArrayType(*of_array)
     return first
 
 

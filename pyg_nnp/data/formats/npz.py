@@ -14,12 +14,12 @@ from numpy.lib import format as npy
 
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
-from pyg_nnp.data.formats.format import Format, value_types
+from pyg_nnp.data.formats.format import Format, value_type, with_columns
 from pyg_nnp.data.formats.pickle_constructors import RefusedError
 from pyg_nnp.data.formats.pickles import unpickle
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
-from pyg_nnp.data.formats.values import Array, ArrayTypes, Origin, check_packed
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.formats.values import Array, Origin, check_packed
+from pyg_nnp.data.source import ArrayType, ArrayTypes, Block
 from pyg_nnp.errors import DataError
 
 _HEADERS = {
@@ -54,7 +54,8 @@ def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optiona
             name: _column(replace(origin, names={name: name}), name, archive)
             for name in cell_names(names, mapping.values())
         }
-        yield from Table(origin, columns, cells).blocks(frames_per_block)
+        blocks = Table(origin, columns, cells).blocks(frames_per_block)
+        yield from with_columns(blocks, _array_types(path))
 
 
 def _column(origin: Origin, name: str, archive: ZipFile) -> Any:
@@ -70,11 +71,11 @@ def _array_types(path: Path) -> ArrayTypes:
         for name in _members(archive):
             try:
                 column = NpzColumn(Origin(str(path), {name: name}), name, archive)
-                found |= value_types({name: column.objects()}) if column.dtype == object else {}
+                found |= {name: value_type(column.objects())} if column.dtype == object else {}
             except DataError:
-                found[name] = (), np.dtype(object)
+                found[name] = ArrayType((), np.dtype(object))
             else:
-                found.setdefault(name, (column.shape, column.dtype))
+                found.setdefault(name, ArrayType(column.shape, column.dtype))
     return found
 
 

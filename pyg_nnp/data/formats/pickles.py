@@ -15,10 +15,10 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
-from pyg_nnp.data.formats.format import Format, frame_blocks, value_types
+from pyg_nnp.data.formats.format import Format, frame_blocks, types_in, value_type, with_columns
 from pyg_nnp.data.formats.pickle_constructors import ALLOWED, Array, Dtype, RefusedError, plain_keys
-from pyg_nnp.data.formats.values import ArrayTypes, Origin
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.source import ArrayTypes, Block
 from pyg_nnp.errors import DataError
 
 _ADVICE = {
@@ -179,22 +179,24 @@ def _check_written_out(content: Any, most: float) -> None:
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
     content = _frames_or_columns(path)
     if not isinstance(content, dict):
-        yield from frame_blocks(path, content, mapping, frames_per_block, with_cells=True)
+        yield from frame_blocks(path, content, mapping, frames_per_block, optional, with_cells=True)
         return
     origin = Origin(str(path), mapping, optional=optional)
     names = [key for key in content if isinstance(key, str)]
     require(origin, names)
     columns = {name: as_column(content[source]) for name, source in mapping.items()}
     cells = {name: as_column(content[name]) for name in cell_names(names, mapping.values())}
-    yield from Table(origin, columns, cells).blocks(frames_per_block)
+    blocks = Table(origin, columns, cells).blocks(frames_per_block)
+    yield from with_columns(blocks, _types_of(content))
 
 
 def _array_types(path: Path) -> ArrayTypes:
     content = _frames_or_columns(path)
-    first: dict[Any, Any] = {}
-    for part in [content] if isinstance(content, dict) else content:
-        first |= {key: value for key, value in part.items() if key not in first}
-    return value_types(first)
+    return _types_of(content) if isinstance(content, dict) else types_in(content)
+
+
+def _types_of(content: Mapping[Any, Any]) -> ArrayTypes:
+    return {name: value_type(value) for name, value in content.items() if isinstance(name, str)}
 
 
 def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:

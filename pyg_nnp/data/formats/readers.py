@@ -1,19 +1,19 @@
-"""The formats of data files, how a file of any of them is read, and what fields its arrays probably are."""
+"""The formats of data files, and how a file of any of them is read."""
 
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-from pyg_nnp.data.formats import ase_files, aselmdb, hdf5, npz, pickles
+from pyg_nnp.data.formats import ase_files, aselmdb, hdf5, npz, pickles, qm9
 from pyg_nnp.data.formats.folders import files_of_folder
-from pyg_nnp.data.formats.format import Format, frame_blocks
+from pyg_nnp.data.formats.format import Format, frame_blocks, types_in
 from pyg_nnp.data.formats.text_files import first_bytes, is_compressed
-from pyg_nnp.data.formats.values import ArrayTypes
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.source import ArrayTypes, Block, add_types
 from pyg_nnp.errors import DataError, did_you_mean
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.fields import FEATURES
 
 FORMATS = {
     one.name: one
@@ -21,6 +21,7 @@ FORMATS = {
         pickles.FORMAT,
         npz.FORMAT,
         hdf5.FORMAT,
+        qm9.FORMAT,
         ase_files.EXTXYZ,
         ase_files.DATABASE,
         aselmdb.FORMAT,
@@ -98,20 +99,22 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
         yield block
 
 
-def columns_of(path: Path, data_format: str | None = None) -> ArrayTypes:
-    """Return the names in a data file, with shape and type of the first array of each.
+def columns_of(path: Path, data_format: str | None = None, most: int | None = None) -> ArrayTypes:
+    """Return the names that a data file has, each with its first array.
 
-    For pickled lists of frames and for HDF5 groups, names that any of them has; for extxyz files and ASE databases, the
-    names of the first frame. Without ``data_format`` it is that which the file seems to be of.
+    Without ``data_format`` it is that which the file seems to be of. Of a file that is read frame by frame all frames
+    are looked at, or the first ``most``.
     """
     found = data_format or format_of(path)
     if found is None:
-        known = "pickle, npz, hdf5, extxyz, an ASE database, or one in an LMDB file (aselmdb)"
+        known = "pickle, npz, hdf5, extxyz, QM9's XYZ, an ASE database, or one in an LMDB file (aselmdb)"
         raise DataError(f"{path}: this is no data file of a known format: {known}.")
     types: ArrayTypes = {}
     for file in data_files(path, found):
         _check_file(file, found)
-        types = FORMATS[found].array_types(file) | types
+        frames = FORMATS[found].frames
+        of_file = FORMATS[found].array_types(file) if frames is None else types_in(islice(frames(file), most))
+        add_types(types, of_file)
     return types
 
 
@@ -123,29 +126,6 @@ def format_of(path: Path) -> str | None:
     """
     found = _recognize(data_files(path, None)[0])
     return found.name if isinstance(found, Format) else None
-
-
-def guess_fields(columns: ArrayTypes) -> dict[str, str]:
-    """Return standard name -> name in the file, as names and shapes suggest; what nothing fits is left out."""
-    guessed: dict[str, str] = {}
-    # names before shapes, and exact names first
-    for least in (3, 2, 1, 0):
-        for field in (*FEATURES, *TARGETS):
-            free = [name for name in columns if name not in guessed.values() and _fits_type(field, columns, name)]
-            fitting = [name for name in free if _likeness(field, name) >= least]
-            if least == 0 and field == "Za" and "Ra" in guessed:
-                atoms = columns[guessed["Ra"]][0][-2:-1]
-                fitting = [name for name in fitting if columns[name][0][-1:] == atoms]
-            # a shape alone says something only if nothing else has it
-            is_telling = least or (len(fitting) == 1 and field in ("Ra", "Za", "E", "M2"))
-            if field not in guessed and fitting and is_telling:
-                guessed[field] = fitting[0]
-    return guessed
-
-
-def is_gradient(name: str) -> bool:
-    """Return whether a name is that of the gradient of the energy, such as ``gradients`` or ``dE/dR``."""
-    return re.search("grad|^d_?e[_/]*d", name.lower()) is not None
 
 
 def _recognize(path: Path) -> Format | str | None:
@@ -196,29 +176,3 @@ def _check_file(path: Path, data_format: str) -> None:
     if isinstance(found, Format):
         looks, instead = found.description, f"set data_format: {found.name}"
     raise DataError(f"{path}: data_format is '{data_format}', but this looks like {looks}; {instead}.")
-
-
-def _likeness(field: str, name: str) -> int:
-    """Return 3 for a name of the field, 2 for one in another case, 1 for one that contains it, 0 for any other."""
-    names = (field, *FIELDS[field].aliases)
-    if name in names or name.lower() in {alias.lower() for alias in names}:
-        return 3 if name in names else 2
-    parts = (*FIELDS[field].aliases, *FIELDS[field].name_parts)
-    contained = any(len(part) > 2 and part.lower() in name.lower() for part in parts)
-    return 1 if contained or (field == "Fa" and is_gradient(name)) else 0
-
-
-def _fits_type(field: str, columns: ArrayTypes, name: str) -> bool:
-    """Return whether an array, of all frames or of one, can hold a field."""
-    shape, dtype = columns[name]
-    whole = FIELDS[field].dtype == "int"
-    if dtype.kind not in ("iuUSO" if field == "Za" else "iu" if whole else "iuf" if field == "Q" else "f"):
-        return False
-    row = FIELDS[field].shape
-    axes = len(row) + (1 if FIELDS[field].level == "atom" else 0)
-    # of one frame, of all frames, and both with an axis of length 1, as (frames, 1) or (1, 3)
-    for own in (shape, shape[1:]):
-        for found in (own, tuple(length for length in own if length != 1)):
-            if len(found) == axes and found[axes - len(row) :] == row:
-                return True
-    return False

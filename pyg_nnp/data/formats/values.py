@@ -1,5 +1,6 @@
 """Values of one field: conversion to numbers, element symbols, removal of padding."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,6 @@ from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FIELDS, TARGETS
 
 Array = NDArray[Any]
-ArrayTypes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-"""Name in a file -> shape and type of its array."""
 
 _MAX_WHOLE = 2.0**53  # beyond it a float no longer tells neighbouring whole numbers apart
 MAX_ATOMS = 10_000
@@ -27,6 +26,9 @@ _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text"
 _NAMES_SHOWN = 20
 CONFLICT = object()
 """In place of a value that a file has twice for one frame, with different values."""
+# atoms, bonds, branches, rings; the charge in a bracket stands before the number of the atom, if there is one
+_SMILES = re.compile(r"(\[[^\[\]]+\]|Br|Cl|[BCNOPSFI]|[bcnops]|[-=#$:/\\.()]|%\d\d|\d)+")
+_FORMAL_CHARGE = re.compile(r"\[[^\[\]]*?(\++|-+)(\d*)(?::\d+)?\]")
 
 
 @dataclass(frozen=True)
@@ -95,22 +97,22 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
     except (ValueError, TypeError):
         raise origin.frame_error(frame, f"{named} has rows of different lengths.") from None
     kind = value.dtype.kind
-    if kind not in "iuf" and not (name == "Za" and kind in "US"):
+    if kind not in "iuf" and not (name in _OF_TEXTS and kind in "US"):
         raise origin.frame_error(frame, _not_numbers(named, value))
     own_axes = 1 if field.level == "atom" else 0
     if value.ndim < own_axes or not fits(value.shape[own_axes:], field.shape):
         expected = shape_text(*["atoms"] * own_axes, *field.shape)
         raise origin.frame_error(frame, f"{named} has shape {value.shape}, expected {expected}.")
     value = value.reshape((*value.shape[:own_axes], *field.shape))
-    # converted here, since joining symbols with the numbers of another frame would make text of both
-    return _atomic_numbers(origin, value, lambda row: frame) if kind in "US" else value
+    # converted here, since joining texts with the numbers of another frame would make text of both
+    return _OF_TEXTS[name](origin, value, lambda row: frame) if kind in "US" else value
 
 
 def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int], int]) -> Array:
     """Return rows, symbols for ``Za`` among them, as int64 for whole numbers, as text, or as at least float64."""
     kind = rows.dtype.kind
-    if name == "Za" and kind in "USO":
-        return _atomic_numbers(origin, rows, frame_of)
+    if name in _OF_TEXTS and kind in "USO":
+        return _OF_TEXTS[name](origin, rows, frame_of)
     if FIELDS[name].dtype == "text":
         items = rows.tolist()
         return np.array([item.decode(errors="replace") if isinstance(item, bytes) else str(item) for item in items])
@@ -139,6 +141,27 @@ def _atomic_numbers(origin: Origin, symbols: Array, frame_of: Callable[[int], in
             what = f"{origin.field('Za')} has '{symbol}', which is no element."
             raise origin.frame_error(frame_of(items.index(item)), what + did_you_mean(symbol, atomic_numbers))
     return np.array([numbers[item] for item in items], dtype=np.int64)
+
+
+def _total_charges(origin: Origin, texts: Array, frame_of: Callable[[int], int]) -> Array:
+    """Return the total charges that texts say: numbers, or the sums of the formal charges in SMILES."""
+    items = texts.reshape(-1).tolist()
+    charges = {}
+    for item in dict.fromkeys(items):
+        text = item.decode(errors="replace") if isinstance(item, bytes) else str(item)
+        try:
+            charges[item] = float(text)
+        except ValueError:
+            if not _SMILES.fullmatch(text):
+                what = f"{origin.field('Q')} has '{text[:40]}', which is neither a charge nor a molecule in SMILES."
+                raise origin.frame_error(frame_of(items.index(item)), what) from None
+            signs = _FORMAL_CHARGE.findall(text)
+            charges[item] = float(sum((-1 if "-" in sign else 1) * int(size or len(sign)) for sign, size in signs))
+    return np.array([charges[item] for item in items]).reshape(texts.shape)
+
+
+_OF_TEXTS = {"Za": _atomic_numbers, "Q": _total_charges}
+"""Fields that texts may stand for, and how they are read."""
 
 
 def count_atoms(origin: Origin, Za: Array, lengths: Array) -> Array:

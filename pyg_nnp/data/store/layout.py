@@ -2,11 +2,12 @@
 
 Layout of ``processed_dataset_<hash>/dataset.h5``::
 
-    attributes                hash, num_frames, sources (JSON), options (JSON)
+    attributes                hash, num_frames, sources (JSON), options (JSON), columns (JSON)
     fields/<name>             all frames one after the other, nothing padded, in chunks without filters; with the
                               attribute ``shared`` true the rows of one frame, which hold for all
     neighbor_lists/<N>        (2, N (N - 1)) int32, once per distinct number of atoms
-    atomic_energies/          Z and energy, the reference energies, where the user gave them
+    atomic_energies/          Z and energy, the reference energies that the user gave or that isolated atoms have;
+                              frames, those of these atoms
 
 and after what belongs to HDF5 one line, the seal: the number of the layout, and a digest of all bytes before it.
 """
@@ -25,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyg_nnp.data.source import ArrayType, ArrayTypes
 from pyg_nnp.data.store.rows import StoredFile, StoredRows
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
@@ -51,6 +53,8 @@ class StoreInfo:
         fields: those present, in their standard order.
         shared: those stored once for all frames.
         atomic_energies: atomic number -> reference energy, in the data's unit of energy, or None if there are none.
+        isolated: the frames of isolated atoms that these energies are from.
+        columns: what the data file has; empty in stores of before.
     """
 
     hash: str
@@ -61,6 +65,8 @@ class StoreInfo:
     fields: tuple[str, ...]
     shared: frozenset[str]
     atomic_energies: dict[int, float] | None
+    isolated: tuple[int, ...]
+    columns: ArrayTypes
 
 
 def seal(path: Path) -> None:
@@ -140,10 +146,11 @@ def read_neighbor_lists(file: h5py.File) -> dict[int, Tensor]:
 
 
 def _read_info(file: h5py.File) -> StoreInfo:
-    energies = None
+    energies, isolated = None, ()
     if "atomic_energies" in file:
         group = file["atomic_energies"]
         energies = dict(zip(group["Z"][()].tolist(), group["energy"][()].tolist(), strict=True))
+        isolated = tuple(group["frames"][()].tolist()) if "frames" in group else ()
     fields = file["fields"]
     return StoreInfo(
         hash=str(file.attrs["hash"]),
@@ -154,7 +161,13 @@ def _read_info(file: h5py.File) -> StoreInfo:
         fields=tuple(name for name in FIELDS if name in fields),
         shared=frozenset(name for name in fields if fields[name].attrs["shared"]),
         atomic_energies=energies,
+        isolated=isolated,
+        columns=_types(json.loads(file.attrs.get("columns", "{}"))),
     )
+
+
+def _types(columns: dict[str, Any]) -> ArrayTypes:
+    return {name: ArrayType(tuple(shape), np.dtype(kind), frames) for name, (shape, kind, frames) in columns.items()}
 
 
 def _unusable(path: Path, reason: str) -> DataError:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from pyg_nnp.data.neighbor_lists import full_neighbor_list
+from pyg_nnp.data.source import ArrayTypes
 from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store, seal
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, SHAREABLE
@@ -54,7 +55,10 @@ class Disk(io.FileIO):
 
 
 class StoreWriter:
-    """Appends frames to an open file; memory does not grow with their number."""
+    """Appends frames to an open file; memory does not grow with their number.
+
+    ``atomic_energies``, ``isolated`` and ``columns`` are as in a ``StoreInfo``, and may be set until the end.
+    """
 
     def __init__(self, disk: Disk, file: h5py.File, *, share: bool) -> None:
         self._disk = disk
@@ -65,6 +69,9 @@ class StoreWriter:
         self.names: frozenset[str] = frozenset()
         self._sizes: set[int] = set()
         self.num_frames = 0
+        self.atomic_energies: Mapping[int, float] | None = None
+        self.isolated: Sequence[int] = ()
+        self.columns: ArrayTypes = {}
 
     def append(self, arrays: Mapping[str, Array]) -> None:
         """Add frames: always the same fields, each with its rows, (G, ...) for molecules, (A, ...) for atoms."""
@@ -82,7 +89,7 @@ class StoreWriter:
         self.num_frames += len(sizes)
         self._disk.check()
 
-    def finish(self, atomic_energies: Mapping[int, float] | None) -> None:
+    def finish(self) -> None:
         """Write shared values, neighbor lists and reference energies, which are known at the end."""
         for name, value in self._shared.items():
             self._fields.create_dataset(name, data=value)
@@ -94,10 +101,13 @@ class StoreWriter:
             # a full list is all regularity: this makes it some hundred times smaller
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if edges.size else {}
             lists.create_dataset(str(size), data=edges, **packing)
-        if atomic_energies is not None:
+        if self.atomic_energies is not None:
             group = self._file.create_group("atomic_energies")
-            group["Z"] = np.array(list(atomic_energies), dtype=np.int64)
-            group["energy"] = np.array(list(atomic_energies.values()), dtype=np.float64)
+            group["Z"] = np.array(list(self.atomic_energies), dtype=np.int64)
+            group["energy"] = np.array(list(self.atomic_energies.values()), dtype=np.float64)
+            group["frames"] = np.array(self.isolated, dtype=np.int64)
+        columns = {name: (of.shape, of.dtype.str, of.frames) for name, of in self.columns.items()}
+        self._file.attrs["columns"] = json.dumps(columns)
         self._file.attrs["num_frames"] = self.num_frames
 
     def _share(self, name: str, rows: Array, sizes: Array) -> bool:
@@ -175,6 +185,7 @@ def write_store(
             file.attrs.update(hash=store_hash)
             file.attrs.update(sources=json.dumps(dict(sources)), options=json.dumps(dict(options)))
             writer = StoreWriter(disk, file, share=share)
+            writer.atomic_energies = atomic_energies
             yield writer
-            writer.finish(atomic_energies)
+            writer.finish()
         seal(partial)

@@ -101,5 +101,5 @@ def test_what_is_in_other_files_is_not_even_looked_at(tmp_path):
         layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "R", R2.shape)
         file.create_virtual_dataset("R", layout)
     columns = columns_of(path)
-    assert columns["R"] == ((), "O")
+    assert columns["R"][:2] == ((), "O")
     assert columns["z"][0] == (2,)

@@ -1,5 +1,7 @@
 """Values of a field: types, element symbols, padding."""
 
+import re
+
 import numpy as np
 import pytest
 from frame_files import R2, TWO, dump, read, save_hdf5, save_npz
@@ -191,3 +193,34 @@ def test_text_is_shown_where_numbers_are_expected(tmp_path, E):
     path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], E=np.array(E))
     with pytest.raises(DataError, match=r"'E' \(E\) holds text, such as b?'(1\.0D|-1\.0D|0x1).*, where numbers are"):
         read(path, "npz", TWO | {"E": "E"})
+
+
+@pytest.mark.parametrize(
+    ("smiles", "charge"),
+    [
+        ("CCO", 0),
+        ("[CH3:1][O-:2]", -1),
+        ("[NH4+]", 1),
+        ("[Ca+2].[Cl-].[Cl-]", 0),
+        ("[Fe++]", 2),
+        ("C[N+:12](=O)[O-:3]", 0),
+        ("O=C([O-])c1ccc(F)cc1/C=C\\[13CH2-]", -2),
+        ("-2", -2),
+        ("+1.0", 1),
+    ],
+)
+def test_total_charges_as_text(smiles, charge, tmp_path):
+    """Of a molecule in SMILES the sum of its formal charges, once for all frames or for each."""
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], s=[smiles], each=[smiles, "C"])
+    assert_array_equal(read(path, "npz", TWO | {"Q": "s"})["Q"], [charge] * 2)
+    assert_array_equal(read(path, "npz", TWO | {"Q": "each"})["Q"], [charge, 0])
+    frames = [{"R": R2[0], "z": [6, 1], "s": smiles.encode()}] * 2
+    assert_array_equal(read(dump(tmp_path / "a.pkl", frames), "pickle", TWO | {"Q": "s"})["Q"], [charge] * 2)
+
+
+@pytest.mark.parametrize("text", ["neutral", "", "C[", "1e"])
+def test_texts_that_are_no_charge(text, tmp_path):
+    path = save_npz(tmp_path / "a.npz", R=R2, z=[6, 1], s=["C", text])
+    message = re.escape(f"frame 1: 's' (Q) has '{text}', which is neither a charge nor a molecule in SMILES.")
+    with pytest.raises(DataError, match=message):
+        read(path, "npz", TWO | {"Q": "s"})

@@ -1,0 +1,91 @@
+"""What a pass over all frames of a data file tells, before there is a configuration."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyg_nnp.data.source import Block
+from pyg_nnp.diagnostics.finding import Array
+from pyg_nnp.fields import TARGETS
+
+_MOST = 2000  # frames of a sample
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was seen of all frames.
+
+    Attributes:
+        num_frames: number of all frames.
+        elements: atomic numbers that occur.
+        isolated: atomic numbers of frames that are a single neutral atom with an energy.
+        num_isolated: number of these frames.
+        labelled: target -> number of the other frames that have all its labels.
+        charges: total charges that occur.
+        sample: evenly spaced frames of several atoms; where there are none, of single ones.
+    """
+
+    num_frames: int
+    elements: tuple[int, ...]
+    isolated: tuple[int, ...]
+    num_isolated: int
+    labelled: Mapping[str, int]
+    charges: tuple[float, ...]
+    sample: Block
+
+
+def survey(blocks: Iterable[Block]) -> Survey:
+    """Look at all frames once."""
+    num_frames = num_isolated = 0
+    elements, isolated, charges, labelled = set[int](), set[int](), set[float](), Counter[str]()
+    molecules, atoms = _Sample(), _Sample()
+    for block in blocks:
+        N, Za = block.arrays["N"], block.arrays["Za"]
+        Q = block.arrays.get("Q", np.zeros(len(N)))
+        is_isolated = (N == 1) & (Q == 0)
+        is_isolated &= np.isfinite(block.arrays["E"]) if "E" in block.arrays else False
+        for name in (name for name in TARGETS if name in block.arrays):
+            labelled[name] += int((block.has(name) & ~is_isolated).sum())
+        num_frames, num_isolated = num_frames + len(N), num_isolated + int(is_isolated.sum())
+        elements.update(np.unique(Za).tolist())
+        isolated.update(Za[np.repeat(is_isolated, N)].tolist())
+        charges.update(np.unique(Q).tolist())
+        molecules.add(block, N > 1)
+        atoms.add(block, N == 1)
+    sample = molecules if molecules.count else atoms
+    return Survey(
+        num_frames,
+        tuple(sorted(elements)),
+        tuple(sorted(isolated)),
+        num_isolated,
+        labelled,
+        tuple(sorted(charges)),
+        Block(0, sample.arrays()),
+    )
+
+
+class _Sample:
+    """Every s-th frame of many; s grows with their number."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._step, self._numbers = 1, np.zeros(0, dtype=np.int64)
+        self._parts: list[dict[str, Array]] = []
+
+    def add(self, block: Block, wanted: Array) -> None:
+        """Add the (G,) wanted frames of a block."""
+        numbers = self.count + np.cumsum(wanted) - 1
+        self.count += int(wanted.sum())
+        chosen = wanted & (numbers % self._step == 0)
+        self._parts.append(block.only(chosen))
+        self._numbers = np.concatenate((self._numbers, numbers[chosen]))
+        while len(self._numbers) > _MOST:
+            self._step *= 2
+            kept = self._numbers % self._step == 0
+            self._parts, self._numbers = [Block(0, self.arrays()).only(kept)], self._numbers[kept]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return all that was kept, in one."""
+        return {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
