@@ -9,7 +9,8 @@ from pyg_nnp.diagnostics.finding import Array, CheckResult, field_finding
 # potentials come down to errors of some hundredths of the spread
 _LARGEST_STEP = 0.01
 _FEW = 20
-_LARGE = 1e5  # of which nothing is left where all energies are the same
+# energies that those of atoms explain altogether; of large ones it may be that no digits are left
+_ROUNDING, _LARGE = 1e-10, 1e5
 
 
 def check_digits(source: DataSource, summary: DatasetSummary) -> CheckResult | None:
@@ -24,9 +25,10 @@ def check_digits(source: DataSource, summary: DatasetSummary) -> CheckResult | N
     counts = summary.counts[known].astype(np.float64)
     rest = abs(E - counts @ np.linalg.lstsq(counts, E, rcond=None)[0])
     # two thirds of a normal distribution are within one standard deviation
-    largest, spread = float(abs(E).max()), 0.0 if np.ptp(E) == 0 else float(np.quantile(rest, 0.68))
+    largest, spread = float(abs(E).max()), float(np.quantile(rest, 0.68))
     step = float(np.spacing(np.float32(largest)))
-    if step <= _LARGEST_STEP * spread or (spread == 0 and largest < _LARGE):
+    is_constant = spread <= _ROUNDING * largest
+    if step <= _LARGEST_STEP * spread or (is_constant and largest < _LARGE):
         return None
     text = (
         f"is in single precision, which has steps of {step:.3g} for numbers around {largest:.3g}; "

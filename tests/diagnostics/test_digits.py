@@ -83,6 +83,11 @@ def test_what_energies_of_atoms_explain_is_no_spread() -> None:
     assert result.findings[0].numbers["spread"] == pytest.approx(0.1, rel=0.2)
 
 
+def test_energies_of_atoms_alone_have_lost_nothing() -> None:
+    counts = np.random.default_rng(1).integers(1, 9, size=(200, 2))
+    assert check_digits(SOURCE, summary(counts @ [-75.5, -0.5], counts)) is None
+
+
 def test_few_frames_and_missing_labels_are_not_judged() -> None:
     coarse = energies(-1e6, 0.1).astype(np.float32)
     assert check_digits(SOURCE, summary(coarse[:10])) is None

@@ -53,7 +53,11 @@ def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> St
     Raises:
         DataError: the file cannot be read.
     """
-    statements = FORMATS[data_format].unit_statements(path, [*sources.values()])
+    return understood(FORMATS[data_format].unit_statements(path, [*sources.values()]), sources)
+
+
+def understood(statements: Statements, sources: Mapping[str, str]) -> StatedUnits:
+    """Return the units in what was found beside arrays, of which ``sources`` are read."""
     found = {name: one for name in _WORDS if (one := _statement_on(name, statements, sources.get(name, name)))}
     units = Units()
     said: dict[str, str] = {}

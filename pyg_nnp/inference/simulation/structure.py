@@ -13,8 +13,11 @@ from ase.constraints import FixAtoms, FixBondLengths
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.formats.cells import refuse_periodic
+from pyg_nnp.data.formats.stated_units import understood
+from pyg_nnp.data.formats.unit_statements import statements_in
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.inference.simulation.config import Constraints
+from pyg_nnp.units import ASE
 
 if TYPE_CHECKING:
     from pyg_nnp.inference.calculator import PotentialCalculator
@@ -39,7 +42,7 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
     Their total ``charge`` [e] is that of the file, or 0, where it is None.
 
     Raises:
-        DataError: there is no such file, or ASE cannot read it, or it is periodic.
+        DataError: there is no such file, or ASE cannot read it, or it is periodic, or says that it is not in Å.
     """
     require_structure(path)
     try:
@@ -52,12 +55,21 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
     if len(structures) > 1:
         log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
     refuse_periodic(path, len(structures) - 1, found.pbc)
+    _refuse_other_units(path, found)
     atoms = Atoms(found.numbers, found.positions, info={"charge": total})
     if found.has("masses"):
         atoms.set_masses(found.get_masses())
     if found.has("momenta"):
         atoms.set_momenta(found.get_momenta())
     return atoms
+
+
+def _refuse_other_units(path: Path, atoms: Atoms) -> None:
+    """Refuse positions that are not in Å, as the file says itself."""
+    stated = understood(statements_in(atoms.info), {"Ra": "positions"})
+    if stated.units.or_else(ASE).length != ASE.length:
+        unit = stated.units.names["length"]
+        raise DataError(f"{path}: positions are in {unit}, {stated.said['length']}, but have to be in Å. Convert them.")
 
 
 def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int], float] | None = None) -> None:

@@ -27,6 +27,21 @@ def test_the_last_of_several_structures_is_taken_and_said(folder: Path, capsys: 
     np.testing.assert_allclose(last().positions, stretched.positions, atol=1e-7)
 
 
+def test_positions_that_are_not_in_angstrom(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a file says itself; ASE would take them to be."""
+    for unit, expected in (("Bohr", 2), ("Angstrom", 0)):
+        water = molecule("H2O")
+        water.info |= {"length_unit": unit, "energy_unit": "Hartree"}
+        ase.io.write("said.xyz", water)
+        assert simulate(unit, single_point={}, structure="said.xyz") == expected
+        told = capsys.readouterr().err
+        assert ("said.xyz: positions are in Bohr, as 'length_unit' says, but have to be in Å" in told) == bool(expected)
+    frame = ase.io.read("Angstrom/trajectory.xyz")
+    assert frame.info["energy_unit"] == "eV"
+    # what a simulation wrote is what another begins with
+    assert simulate("again", single_point={}, structure="Angstrom/trajectory.xyz") == 0
+
+
 def test_constraints_hold(folder: Path) -> None:
     start = molecule("H2O")
     held = {"fixed_atoms": [0], "fixed_distances": [[1, 2]]}
