@@ -33,7 +33,9 @@ SECONDS = 60
 
 
 def reads(data_file: str, data_format: str) -> dict[str, Any]:
-    features = {"Ra": "R", "Za": "z"} if data_format not in ("extxyz", "ase") else {"Ra": "positions", "Za": "numbers"}
+    features = (
+        {"Ra": "R", "Za": "z"} if data_format in ("pickle", "npz", "hdf5") else {"Ra": "positions", "Za": "numbers"}
+    )
     document = toy_config(Datahub__data_path=data_file, Datahub__data_format=data_format, Datahub__features=features)
     document["Datahub"] |= {"targets": {"E": "E"}, "transforms": {}}
     model = document["Modelhub"]["FF01"]
@@ -63,6 +65,7 @@ def open_file(kind: str, folder: Path) -> int:
             return cli.USER_ERROR
         return 0
     files = {"pickle": "data.pkl", "npz": "data.npz", "hdf5": "data.h5", "extxyz": "data.xyz", "ase": "data.db"}
+    files["aselmdb"] = "data.aselmdb"
     if kind in files:
         write_config(folder, reads(files[kind], kind))
     return cli.main(["train", "train.yaml", "-o", "out"])

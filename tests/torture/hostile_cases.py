@@ -1,7 +1,10 @@
 """The malicious files by name."""
 
+import bz2
+import gzip
 import json
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -71,6 +74,26 @@ OTHERS: dict[str, dict[str, Write]] = {
         "a billion atoms": make.xyz("E=1", count="1000000000"),
         "deep JSON": make.xyz('a="_JSON ' + "[" * 100_000 + '"'),
         "code": make.xyz("Properties=species:S:1:pos:R:3 E=__import__('os').system('touch executed')"),
+        "a line without end": make.compressed(b"1\n", b" " * 200_000_000),
+        "frames without end": make.compressed(b"1\nE=0\nH 0 0 0\n" * 300_000),
+        "packed twice": make.compressed(gzip.compress(b"1\nE=0\nH 0 0 0\n")),
+        "packed otherwise": make.compressed(b"1\nE=0\nH 0 0 0\n" * 300_000, compress=bz2.compress),
+    },
+    "aselmdb": {
+        "a pickle": make.lmdb_file(value=make.malicious),
+        "a packed pickle": make.lmdb_file(value=zlib.compress(make.malicious)),
+        "200 MB of nothing": make.lmdb_file(value=zlib.compress(b" " * 200_000_000)),
+        "deep JSON": make.lmdb_file(value=zlib.compress(b"[" * 1_000_000)),
+        "an array of one number": make.lmdb_file({"positions": {"__ndarray__": [[10**10], "float64", [1]]}}),
+        "an array of objects": make.lmdb_file({"positions": {"__ndarray__": [[1], "object", ["x"]]}}),
+        "an unknown class": make.lmdb_file({"data": {"E": {"__ase_objtype__": "os.system", "x": 1}}}),
+        "a page that is its own child": make.lmdb_file(page2=(10, b"\x01\x00")),
+        "a root beyond the file": make.lmdb_file(page0=(128, b"\xff" * 7), page1=(128, b"\xff" * 7)),
+        "pages of no bytes": make.lmdb_file(page0=(40, bytes(4))),
+        "pages of 4 GB": make.lmdb_file(page0=(40, b"\xff" * 4)),
+        "pointers beyond the page": make.lmdb_file(page2=(12, b"\xff\xff")),
+        "a value beyond the file": make.lmdb_file(page2=(16, b"\xf0\x0f")),
+        "more values than there are": make.lmdb_file(page0=(120, b"\xff" * 7), page1=(120, b"\xff" * 7)),
     },
     "ase": {
         "a view": make.database(
@@ -179,5 +202,14 @@ def pickle_case(content: bytes) -> Write:
 
 def cases() -> dict[str, tuple[str, Write]]:
     """Return name -> kind, and what writes the file."""
-    kinds = {"pickle": {name: pickle_case(content) for name, content in pickles().items()}, "npz": NPZ, "hdf5": HDF5}
+    # arrays of objects in npz files are pickles, and the same reads them
+    objects = {
+        f"objects, {name}": make.npz(make.npy((1, 2, 3), content, "|O"))
+        for name, content in list(pickles().items())[::8]
+    }
+    kinds = {
+        "pickle": {name: pickle_case(content) for name, content in pickles().items()},
+        "npz": NPZ | objects,
+        "hdf5": HDF5,
+    }
     return {f"{kind}: {name}": (kind, write) for kind, of in (kinds | OTHERS).items() for name, write in of.items()}

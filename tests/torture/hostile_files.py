@@ -3,18 +3,21 @@
 Each function writes one into a folder that has a data set, a configuration, and ``model``, a saved potential.
 """
 
+import gzip
 import io
 import json
 import pickle
 import sqlite3
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ase.db
 import h5py
+import lmdb
 import numpy as np
 import torch
 from ase import Atoms
@@ -136,6 +139,29 @@ def unknown_filter(folder: Path) -> None:
 
 def xyz(comment: str, atoms: str = "H 0 0 0\nH 0 0 1\n", count: str = "2") -> Write:
     return lambda folder: (folder / "data.xyz").write_text(f"{count}\n{comment}\n{atoms}")
+
+
+def compressed(*parts: bytes, compress: Callable[[bytes], bytes] = gzip.compress) -> Write:
+    return lambda folder: (folder / "data.xyz").write_bytes(compress(b"".join(parts)))
+
+
+def lmdb_file(row: Any = None, value: bytes | None = None, **patches: tuple[int, bytes]) -> Write:
+    """A database of one row, or value, with bytes of some pages replaced."""
+    full = {"numbers": [6, 1], "positions": R[0].tolist(), "data": {"E": 1.0}} | (row or {})
+    packed = zlib.compress(json.dumps(full).encode()) if value is None else value
+
+    def write(folder: Path) -> None:
+        path = folder / "data.aselmdb"
+        with lmdb.open(str(path), subdir=False, map_size=1 << 24) as environment, environment.begin(write=True) as rows:
+            rows.put(b"1", packed)
+        content = bytearray(path.read_bytes())
+        for page, (offset, replaced) in patches.items():
+            at = int(page.removeprefix("page")) * 4096 + offset
+            content[at : at + len(replaced)] = replaced
+        path.write_bytes(content)
+        path.with_name(f"{path.name}-lock").unlink()
+
+    return write
 
 
 def database(*statements: str) -> Write:

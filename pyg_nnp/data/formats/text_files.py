@@ -3,9 +3,11 @@
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Callable, Generator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, ValueError)
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LONGEST_LINE = 1 << 26  # characters
 # Numbers with digits that mean something are not packed so well; beyond _SPARE bytes
-_MOST_COMPRESSION, _SPARE = 100, 1 << 20
+_MOST_COMPRESSION, _SPARE = 30, 1 << 17
 
 
 def first_bytes(path: Path, size: int = 512) -> bytes:
@@ -27,8 +29,8 @@ def first_bytes(path: Path, size: int = 512) -> bytes:
         DataError: what is compressed is damaged.
     """
     try:
-        with _opener(path)(path, "rb") as file:
-            head: bytes = file.read(size)
+        with path.open("rb") as packed:
+            head: bytes = _unpacked(packed).read(size)
     except (OSError, *_DAMAGE) as error:
         raise _damaged(path, error) from error
     if head.startswith(_WIDE):
@@ -42,7 +44,8 @@ def is_compressed(path: Path) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    return _opener(path) is not open
+    with path.open("rb") as packed:
+        return _unpacked(packed) is not packed
 
 
 def text_lines(path: Path) -> Generator[str]:
@@ -51,28 +54,26 @@ def text_lines(path: Path) -> Generator[str]:
     Raises:
         DataError: it is damaged, or would take far more memory or disk than it has bytes.
     """
-    opener = _opener(path)
-    most = _MOST_COMPRESSION * path.stat().st_size + _SPARE
-    with path.open("rb") as file:
-        head = file.read(2) if opener is open else b""
-    encoding = "utf-16" if head in _WIDE else "utf-8-sig"
+    length = 0
     try:
-        with opener(path, "rt", encoding=encoding, errors="replace") as lines:
+        with path.open("rb") as packed, _unpacked(packed) as stream:
+            encoding = "utf-16" if stream.peek(2)[:2] in _WIDE else "utf-8-sig"
+            lines = io.TextIOWrapper(stream, encoding, errors="replace")
             while line := lines.readline(_LONGEST_LINE):
-                most -= len(line)
+                length += len(line)
                 if len(line) == _LONGEST_LINE:
                     raise DataError(f"{path}: there is a line of {_LONGEST_LINE:,} characters or more.")
-                if most < 0:
+                if stream is not packed and length > _MOST_COMPRESSION * packed.tell() + _SPARE:
                     raise DataError(f"{path}: this is packed {_MOST_COMPRESSION} times; no data are packed so well.")
                 yield line
     except (OSError, *_DAMAGE) as error:
         raise _damaged(path, error) from error
 
 
-def _opener(path: Path) -> Callable[..., Any]:
-    with path.open("rb") as file:
-        head = file.read(8)
-    return next((opener for magic, opener in _OPEN.items() if head.startswith(magic)), open)
+def _unpacked(packed: BufferedReader) -> Any:
+    """Return a stream of what is in a file, which is the file itself where it is not compressed."""
+    head = packed.peek(8)
+    return next((opened(packed, "rb") for magic, opened in _OPEN.items() if head.startswith(magic)), packed)
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
