@@ -1,6 +1,7 @@
 """The command line."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -109,8 +110,23 @@ def is_out_of_memory(error: Exception) -> bool:
     )
 
 
+def _explained(error: OSError, options: argparse.Namespace) -> str:
+    """Say what could not be written, and what to do about it."""
+    where = error.filename or getattr(options, "out", None) or options.command
+    if hasattr(options, "out"):
+        advice = "choose another -o"
+    elif options.command == "evaluate" and str(where) not in (str(options.json), str(options.csv)):
+        advice = "set TMPDIR to another folder: the data are kept there as long as evaluate runs"
+    else:
+        advice = "choose another file"
+    return f"{where}: {error.strerror or error}. Look at permissions and at the space left, or {advice}."
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, 1 after warnings of ``check``, 2 after a mistake of the user, 130 or 143 after a signal."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Å in ASCII, or a file name that is no text: a mark takes its place, and the command goes on
+        sys.stdout.reconfigure(errors="replace")
     options = parser().parse_args(arguments)
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))
@@ -126,9 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except OSError as error:
-        where = error.filename or getattr(options, "out", None) or options.command
-        what = f"{where}: {error.strerror or error}"
-        print(f"OSError: {what}. Look at permissions and at the space left, or choose another -o.", file=sys.stderr)
+        print(f"OSError: {_explained(error, options)}", file=sys.stderr)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

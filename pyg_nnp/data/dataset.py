@@ -29,13 +29,13 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
     ``dataset[i]`` is a ``Data`` with ``N`` (1,), ``Ra`` (N, 3), ``Za`` (N,), ``Q`` (1,), those of ``E`` (1,),
     ``Fa`` (N, 3), ``Qa`` (N,), ``M2`` (1, 3) that the data set has, ``edge_index`` (2, N (N - 1)) and ``num_nodes``,
-    in the units of the data. ``E`` is float64 whatever ``dtype``. Frames and batches never share memory with the data
-    set. ``dataset.Ra`` and so on are the rows of all frames, one after the other, always in memory; ``blocks`` yields
-    them piece by piece.
+    in the units of the data. ``E`` and ``Ra`` are float64 whatever ``dtype``. Frames and batches never share memory
+    with the data set. ``dataset.Ra`` and so on are the rows of all frames, one after the other, always in memory;
+    ``blocks`` yields them piece by piece.
 
     Args:
         store_folder: what ``preprocess`` returned.
-        dtype: of positions, charges, forces, dipoles.
+        dtype: of charges, forces, dipoles.
         transform: called on each ``Data`` before it is handed out, as in every data set of PyG. A data set with a
             transform batches frame by frame.
         in_memory: whether all frames are read now, or each from the store when it is needed; None: now if they take at

@@ -31,7 +31,8 @@ def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
         "shape": shape_invariants(piece["Ra"].double().numpy(), piece["Za"].numpy(), frames, count),
         "pair_counts": pair_counts,
         "pair_keys": pair_keys,
-        "pair_distances": shortest,
+        # in the precision of the data set, which takes half of the space
+        "pair_distances": shortest.to(piece["Q"].dtype).numpy(),
     }
     found |= {name: piece[name].double().numpy() for name in ("Q", "E", "weight") if name in piece}
     found["missing"] = _missing_labels(piece, frames, count)
@@ -98,7 +99,7 @@ def _order_keys(Za: Array, ptr: Array) -> Array:
     return np.add.reduceat(keys ^ (keys >> np.uint64(31)), ptr[:-1])
 
 
-def _shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array, Array]:
+def _shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array, Tensor]:
     """Find the shortest distance of each two elements in each frame.
 
     Returns:
@@ -116,7 +117,7 @@ def _shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array
     shortest = shortest.view(len(N), len(found))
     there = shortest.isfinite()
     keys_there = found.expand_as(shortest)[there]
-    return there.sum(dim=1).int().numpy(), keys_there.short().numpy(), shortest[there].numpy()
+    return there.sum(dim=1).int().numpy(), keys_there.short().numpy(), shortest[there]
 
 
 def elements_of(key: int) -> tuple[int, int]:

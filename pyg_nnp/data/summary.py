@@ -123,8 +123,10 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
     positions, largest, eps = hashlib.sha256(), 0.0, 0.0
     for block in blocks:
         block = {name: values.cpu() for name, values in block.items()}
+        precision = block["Q"].dtype
         for name in ("N", "Za", "Ra"):
-            positions.update(block[name].numpy().tobytes())
+            rows_of_field = block[name].to(precision) if name == "Ra" else block[name]
+            positions.update(rows_of_field.numpy().tobytes())
         for piece in _pieces(block):
             for name, array in describe_frames(piece).items():
                 rows.setdefault(name, []).append(array)
@@ -139,7 +141,7 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
             counts.append(csr_array((ones, piece["Za"].int().numpy(), ptr), (len(piece["N"]), NUMBER_OF_ELEMENTS)))
             counts[-1].sum_duplicates()
             largest = max(largest, float(piece["Ra"].abs().max()))
-            eps = torch.finfo(piece["Ra"].dtype).eps
+            eps = torch.finfo(precision).eps
     all_counts = vstack(counts, format="csr")
     elements = np.unique(all_counts.indices).astype(np.int64)
     without_labels = dict.fromkeys(_OF_LABELS, np.zeros(0))

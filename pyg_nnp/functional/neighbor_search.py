@@ -13,8 +13,8 @@ from pyg_nnp.functional.geometry import all_pairs, pair_distances
 
 # the number of atoms up to which all pairs of many molecules at once are faster than a tree, which takes one a call
 _FEW_ATOMS = 150
-# in units of the cutoff; covers the rounding of distances in single precision, 3e-7
-_MARGIN = 1e-6
+MARGIN = 1e-6
+"""In units of the cutoff; covers the rounding of distances in single precision, 3e-7."""
 _OR_NONE = " Or leave edge_index out: the pairs are then searched for."
 
 
@@ -124,6 +124,6 @@ def _search(Ra: Tensor, cutoff: float) -> Tensor:
     """Return (2, P) pairs i < j of one molecule, in lexicographic order: all within the cutoff, and a few beyond it."""
     tree = cKDTree(Ra.cpu().double().numpy())
     # i < j, but in no particular order
-    pairs = tree.query_pairs((1 + _MARGIN) * cutoff, output_type="ndarray")
+    pairs = tree.query_pairs((1 + MARGIN) * cutoff, output_type="ndarray")
     keys = np.sort(pairs[:, 0] * len(Ra) + pairs[:, 1])
     return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)  # (2, P)

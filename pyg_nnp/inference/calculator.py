@@ -1,5 +1,6 @@
 """The calculator for ASE: a trained potential in eV and Å, whatever the units of its training."""
 
+import copy
 import warnings
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -22,6 +24,7 @@ from pyg_nnp.units import Units
 
 # attributes of the atoms that the results depend on, besides the charge
 _READ = ("positions", "numbers", "pbc")
+_COINCIDENT = 1e-6  # Å
 
 
 class PotentialCalculator(Calculator):
@@ -31,7 +34,8 @@ class PotentialCalculator(Calculator):
     kept until an atom has moved by half of ``skin``; results are the same without.
 
     Args:
-        potential: the folder of a trained model, its file, or a loaded potential.
+        potential: the folder of a trained model, its file, or a loaded potential, of which it takes a copy: what it
+            predicts stays the same, and so does the potential, whatever becomes of the other.
         charge: total charge [e]; None takes ``atoms.info["charge"]``, and 0 where there is none.
         device: where to evaluate.
         dtype: ``float32`` or ``float64``; None takes that of the training.
@@ -41,7 +45,7 @@ class PotentialCalculator(Calculator):
 
     Raises:
         DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, or an
-            element that the potential was not trained on.
+            element that the potential was not trained on, or atoms at the same place.
     """
 
     implemented_properties = list(IN_ASE)  # noqa: RUF012, as ASE has it
@@ -58,9 +62,8 @@ class PotentialCalculator(Calculator):
         Bohr_in_R: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        if not isinstance(potential, Potential):
-            potential = load_potential(potential)
-        self.potential: Predictor = potential.to(device, getattr(torch, dtype) if dtype else None).eval()
+        own = copy.deepcopy(potential) if isinstance(potential, Potential) else load_potential(potential)
+        self.potential: Predictor = own.to(device, getattr(torch, dtype) if dtype else None).eval()
         self._predict = recorded(self.potential)
         self.units = Units(Hartree_in_E, Bohr_in_R).or_else(self.potential.units)
         # an error where one is not known
@@ -93,12 +96,14 @@ class PotentialCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
         predicted = self._predict(self._data(present))
-        self.results = {}
+        results = {}
         for name in self.implemented_properties:
             field = IN_ASE[name]
             rows = predicted[field].double().cpu().numpy() * self._in_ase[field]
-            self.results[name] = rows if FIELDS[field].level == "atom" else rows[0]
-        self._charge = self._charge_of(present)
+            results[name] = rows if FIELDS[field].level == "atom" else rows[0]
+        if not all(np.isfinite(value).all() for value in results.values()):
+            _refuse_coincident(present)
+        self.results, self._charge = results, self._charge_of(present)
 
     def _charge_of(self, atoms: Atoms) -> float:
         return float(atoms.info.get("charge", 0.0)) if self.charge is None else float(self.charge)
@@ -118,7 +123,7 @@ class PotentialCalculator(Calculator):
             for warning in filter(None, found):
                 warnings.warn(warning, stacklevel=2)
         data = Data(
-            Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=self.potential.dtype),
+            Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=torch.float64),
             Za=torch.tensor(atoms.numbers, device=device),
             N=torch.tensor([len(atoms)], device=device),
             Q=torch.tensor([charge], device=device, dtype=self.potential.dtype),
@@ -138,3 +143,11 @@ class PotentialCalculator(Calculator):
         edges = find_edges(Ra, N, self.potential.reach + skin)
         self._neighbors = (Ra, edges)
         return edges
+
+
+def _refuse_coincident(atoms: Atoms) -> None:
+    """Raise :class:`DataError` if two atoms are at the same place, where no force has a direction."""
+    for i, j in cKDTree(atoms.positions).query_pairs(_COINCIDENT):
+        raise DataError(
+            f"the atoms {i} and {j} are at the same place, where energies and forces are no numbers. Move one of them."
+        )

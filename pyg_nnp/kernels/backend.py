@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -15,12 +16,21 @@ from pyg_nnp.kernels import reference
 
 log = logging.getLogger(__name__)
 
-_FAST = {"cpu": ("pyg_nnp.kernels.cpu", "numba"), "cuda": ("pyg_nnp.kernels.gpu", "Triton")}
+# type of a device -> module, library that compiles it, and the variable that says where that keeps what it has compiled
+_FAST = {
+    "cpu": ("pyg_nnp.kernels.cpu", "numba", "NUMBA_CACHE_DIR"),
+    "cuda": ("pyg_nnp.kernels.gpu", "Triton", "TRITON_CACHE_DIR"),
+}
 _PRECISIONS = (torch.float32, torch.float64)
 _PATIENCE = 5.0  # s
+_FORKED = (
+    "This process was forked from one that has used compiled kernels, which do not survive that: plain torch computes "
+    "here, on one thread, slower. Start processes with multiprocessing.get_context('spawn') to have them."
+)
 
 _LIBRARY = torch.library.Library("pyg_nnp", "DEF")  # type: ignore[no-untyped-call]
 Operator = Callable[..., Any]
+_is_forked = False
 
 
 @cache
@@ -29,20 +39,27 @@ def backend(device: str, dtype: torch.dtype) -> Any:
 
     ``device`` is a type, ``cpu`` or ``cuda``.
     """
+    if device == "cpu":
+        _watch_forks()
     if device not in _FAST or dtype not in _PRECISIONS:
         log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
         return reference
-    module, library = _FAST[device]
+    if device == "cpu" and _is_forked:
+        log.warning(_FORKED)
+        return reference
+    module, library, cache_folder = _FAST[device]
     # what was compiled before is there within a second
-    notice = threading.Timer(
-        _PATIENCE, log.info, ("%s compiles the kernels for %s, once: up to a minute.", library, dtype)
-    )
+    notice = threading.Timer(_PATIENCE, log.info, ("%s compiles the kernels for %s: up to a minute.", library, dtype))
     notice.daemon = True
     notice.start()
     try:
         fast = importlib.import_module(module)
         with torch.inference_mode(False), torch.enable_grad():
             wrong = _differences(fast, torch.device(device), dtype)
+    except OSError as error:
+        advice = f"Set {cache_folder} to a folder that can be written to."
+        log.warning("%s cannot keep what it compiles (%s): plain torch, slower. %s", library, error, advice)
+        return reference
     except Exception as error:  # whatever goes wrong in a compiler, training can go on without it
         log.warning("%s does not work here (%s: %s): plain torch, slower.", library, type(error).__name__, error)
         return reference
@@ -53,6 +70,22 @@ def backend(device: str, dtype: torch.dtype) -> Any:
         return reference
     log.debug("The kernels of %s agree with plain torch for %s on %s.", library, dtype, device)
     return fast
+
+
+@cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    """Go on without threads: those of OpenMP, which torch and numba share, are not there in a forked process.
+
+    torch would wait for them, and numba ends the process.
+    """
+    global _is_forked
+    _is_forked = True
+    torch.set_num_threads(1)
+    backend.cache_clear()
 
 
 def fast(x: Tensor) -> Any:

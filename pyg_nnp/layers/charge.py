@@ -53,7 +53,7 @@ class AtomicCharge2Dipole(Layer):
 
     Reads:
         Qa: (A,) atomic charges [charge].
-        Ra: (A, 3) positions [length].
+        Ra: (A, 3) positions, float64 [length].
         Za: (A,) atomic numbers.
         N: (G,) number of atoms.
         batch: (A,) molecule of each atom.
@@ -79,4 +79,4 @@ class AtomicCharge2Dipole(Layer):
             weights = self.weights.index_select(0, Za)[:, None]  # (A, 1)
             center = sum_over_atoms(weights * Ra, batch, len(N)) / sum_over_atoms(weights, batch, len(N))
             R = Ra - center.index_select(0, batch)  # (A, 3)
-        return {"M2": sum_over_atoms(Qa[:, None] * R, batch, len(N))}  # (G, 3)
+        return {"M2": sum_over_atoms(Qa[:, None] * R, batch, len(N)).to(Qa.dtype)}  # (G, 3)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.coulomb import Flavor
-from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.functional.geometry import offsets, sum_over_atoms
 from pyg_nnp.kernels import coulomb_potential
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -31,14 +31,15 @@ class ElectrostaticEnergy(Layer):
 
     Reads:
         Qa: (A,) atomic charges [charge].
-        Ra: (A, 3) positions [length].
+        Ra: (A, 3) positions, float64 [length].
         N: (G,) number of atoms.
+        batch: (A,) molecule of each atom.
 
     Writes:
         Ea_electrostatic: (A,) electrostatic energy [energy].
     """
 
-    reads = ("Qa", "Ra", "N")
+    reads = ("Qa", "Ra", "N", "batch")
     writes = ("Ea_electrostatic",)
     energy_terms = ("Ea_electrostatic",)
 
@@ -62,7 +63,10 @@ class ElectrostaticEnergy(Layer):
         self.shielding = Bohr_in_R / BOHR_IN_ANGSTROM
         self.prefactor = Hartree_in_E * Bohr_in_R / dielectric_constant
 
-    def forward(self, Qa: Tensor, Ra: Tensor, N: Tensor) -> Fields:
+    def forward(self, Qa: Tensor, Ra: Tensor, N: Tensor, batch: Tensor) -> Fields:
         """Return the electrostatic energy of each atom."""
-        potential = coulomb_potential(Qa, Ra, offsets(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr)
+        # positions from the centers of the molecules lose little in the precision of the charges, wherever these are
+        center = (sum_over_atoms(Ra.detach(), batch, len(N)) / N[:, None]).index_select(0, batch)  # (A, 3)
+        R = (Ra - center).to(Qa.dtype)  # (A, 3)
+        potential = coulomb_potential(Qa, R, offsets(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr)
         return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}

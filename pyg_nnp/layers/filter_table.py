@@ -3,6 +3,8 @@
 import copy
 import logging
 import math
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +26,10 @@ _FEWEST_ROWS, _MOST_ROWS = 64, 4096
 # of a radius and where it ends: smooth, also as far again beyond as half of it
 Cutoff = Callable[[Tensor, float], Tensor]
 Function = Callable[[Tensor], Tensor]
+# one for all tables: with a lock of its own a table could not be copied
+_CHOOSING = threading.RLock()
+# forked while another thread has it, a process would wait for it for ever
+os.register_at_fork(before=_CHOOSING.acquire, after_in_parent=_CHOOSING.release, after_in_child=_CHOOSING.release)
 
 
 class FilterTable(nn.Module):
@@ -114,16 +120,17 @@ class FilterTable(nn.Module):
         return self
 
     def update(self) -> None:
-        """Choose the number of rows anew, if it is time to; a prediction does it by itself."""
+        """Choose the number of rows anew, if it is time to, once for all threads; a prediction does it by itself."""
         if self._is_fixed or self.exact or (self.training and not self._is_time()):
             return
         tensors = (value for module in (*self._networks, *self._basis) for value in tensors_of(module))
         present = tuple((value.data_ptr(), value._version) for value in tensors)
-        self._is_due, self._steps = False, 0
-        if present != self._checked:
-            before, self._tables, self._checked = self.num_rows, [], present
-            self.num_rows, self._choices = self._rows_needed() if self._basis else 0, self._choices + 1
-            self._say(before)
+        with _CHOOSING:
+            self._is_due, self._steps = False, 0
+            if present != self._checked:
+                before, self._tables, self._checked = self.num_rows, [], present
+                self.num_rows, self._choices = self._rows_needed() if self._basis else 0, self._choices + 1
+                self._say(before)
 
     def _is_time(self) -> bool:
         """Count training steps; the same parameters twice are one step, of which the first try was interrupted."""

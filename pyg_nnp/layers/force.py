@@ -17,7 +17,7 @@ class Force(Layer):
     pairs from a copy of the positions. In training mode the result can be differentiated again, for a loss on forces.
 
     Reads:
-        Ra: (A, 3) positions [length].
+        Ra: (A, 3) positions, float64 [length].
         pair_index: (2, P) pairs, ``j, i = pair_index``.
         Vij: (P, 3) vectors of the pairs, from i to j [length].
         E: (G,) total energy [energy], which was computed from both.
@@ -41,4 +41,4 @@ class Force(Layer):
         )
         # index_add takes ten times as long on a CPU
         j, i = pair_index[:, :, None].expand(-1, -1, 3)  # (2, P, 3)
-        return {"Fa": (-by_Ra).scatter_add(0, i, by_Vij).scatter_add(0, j, -by_Vij)}
+        return {"Fa": (-by_Ra).to(by_Vij.dtype).scatter_add(0, i, by_Vij).scatter_add(0, j, -by_Vij)}  # (A, 3)

@@ -12,9 +12,11 @@ class Distance(Layer):
     r"""Pairs of the neighbor list, their vectors :math:`R_j - R_i` and distances :math:`r_{ij} = |R_j - R_i|`.
 
     All that belongs to a pair (distance, filter) is computed once, and depends on the positions through these alone.
+    Differences are taken in the precision of the positions, and then rounded to that of the potential: so they are as
+    good far from the origin as near it.
 
     Reads:
-        Ra: (A, 3) positions [length].
+        Ra: (A, 3) positions, float64 [length].
         edge_index: (2, E) edges j -> i, both directions of each pair.
 
     Writes:
@@ -24,15 +26,21 @@ class Distance(Layer):
     """
 
     reads = ("Ra", "edge_index")
-    writes = ("pair_index", "Vij", "Dij")
+    writes: tuple[str, ...] = ("pair_index", "Vij", "Dij")
     # it asks for no pair itself, but passes on what there is
     reach = 0.0
+    precision: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # of no length: it is cast with the potential, so that its type is that of the potential
+        self.register_buffer("precision", torch.empty(0), persistent=False)
 
     def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
         """Return pairs, vectors and distances."""
         pairs = (edge_index[0] > edge_index[1]).nonzero()[:, 0]  # (P,)
         pair_index = edge_index.index_select(1, pairs)  # (2, P), in less time than by a mask
-        Vij = pair_vectors(Ra, pair_index)
+        Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
         return {"pair_index": pair_index, "Vij": Vij, "Dij": lengths(Vij)}
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors
+from pyg_nnp.functional.geometry import lengths, pair_vectors
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
 from pyg_nnp.layers import Distance, Force, RangeSeparation
@@ -202,7 +202,8 @@ def filled_up(inputs: Fields, reach: float) -> Fields:
     """
     Ra, Za, N, Q, molecule, edges = (inputs[name] for name in ("Ra", "Za", "N", "Q", "batch", "edge_index"))
     pairs = edges[:, edges[0] > edges[1]]  # (2, P)
-    pairs = pairs[:, pair_distances(Ra, pairs) < reach]  # (2, P_sr)
+    # in the precision in which the tables of filters end there
+    pairs = pairs[:, lengths(pair_vectors(Ra, pairs).to(Q.dtype)) < reach]  # (2, P_sr)
     padding = torch.arange(_NUM_PADDING, device=Za.device)
     # at least one, so that padding atoms are no atoms without neighbors
     missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
@@ -225,15 +226,14 @@ def capacity(pairs: int) -> int:
     return -(-pairs // step) * step
 
 
-class _GivenPairs(Layer):
+class _GivenPairs(Distance):
     """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
 
-    reads = ("Ra", "edge_index")
     writes = tuple(dict.fromkeys((*Distance.writes, *RangeSeparation.writes)))
 
     def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
         pair_index = edge_index[:, : edge_index.shape[1] // 2]  # (2, P)
-        Vij = pair_vectors(Ra, pair_index)
+        Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
         Dij = lengths(Vij)
         of_pairs = {"pair_index": pair_index, "Vij": Vij, "Dij": Dij}
         return {**of_pairs, "edge_index_sr": edge_index, "Vij_sr": Vij, "Dij_sr": Dij}
@@ -242,7 +242,7 @@ class _GivenPairs(Layer):
 def with_given_pairs(potential: Potential) -> Potential:
     """Return the same layers, modules and parameters, for neighbor lists that hold what is within the cutoff."""
     layers = [cast(Layer, module) for module in potential.layers if not isinstance(module, Distance)]
-    layers = [_GivenPairs() if isinstance(layer, RangeSeparation) else layer for layer in layers]
+    layers = [_GivenPairs().to(potential.dtype) if isinstance(layer, RangeSeparation) else layer for layer in layers]
     # without elements nothing is checked
     inner = Potential(layers, {"untrained": potential.spec.get("untrained", ())})
     inner.atomic_energies, inner.energy_shift = potential.atomic_energies, potential.energy_shift

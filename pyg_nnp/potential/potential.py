@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.errors import FieldError
-from pyg_nnp.fields import INPUTS, OUTPUTS
+from pyg_nnp.fields import FIELDS, INPUTS, OUTPUTS
 from pyg_nnp.functional.geometry import sum_over_atoms
-from pyg_nnp.functional.neighbor_search import check_edges, find_edges
+from pyg_nnp.functional.neighbor_search import MARGIN, check_edges, find_edges
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.wiring import Wiring
@@ -47,6 +47,8 @@ class Potential(nn.Module):
         self.domain = TrainingDomain()
         self.register_buffer("atomic_energies", torch.zeros(_SIZE_OF_REFERENCES, dtype=torch.float64))
         self.register_buffer("energy_shift", torch.zeros((), dtype=torch.float64))
+        if next(self.parameters(), None) is None:
+            self.double()
 
     @property
     def outputs(self) -> list[str]:
@@ -132,14 +134,16 @@ class Potential(nn.Module):
             if name in data:
                 value: Tensor = data[name]
                 value = value.clone() if value.is_inference() else value
-                inputs[name] = value.to(self.dtype) if value.is_floating_point() else value
+                dtype = torch.float64 if FIELDS[name].dtype == "float64" else self.dtype
+                inputs[name] = value.to(dtype) if value.is_floating_point() else value
             elif name not in ("batch", "edge_index"):
                 raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N and Q.")
         inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
         if "edge_index" in inputs:
             check_edges(inputs["edge_index"], len(inputs["Za"]))
         else:
-            inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], self.reach)
+            # what is at the cutoff in double precision may be within in that of the potential
+            inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], (1 + MARGIN) * self.reach)
         if not self.training:
             self.domain.refuse_unseen_elements(inputs["Za"])
         return inputs

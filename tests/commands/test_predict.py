@@ -163,3 +163,16 @@ def test_mistakes_in_predict(trained_folder: Path, tmp_path: Path, capsys: pytes
     assert "is there already" in refused(capsys, "predict", MODEL, "dataset.pkl", "-o", str(kept))
     assert not Path(out).exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_structures_far_from_the_origin(trained_folder: Path, tmp_path: Path) -> None:
+    """As in a frame of dynamics that has drifted; energies, forces and charges are those of the molecule."""
+    for name, shift in (("near", 0.0), ("far", 20000.0)):
+        atoms = water(charge=0)
+        atoms.positions += shift
+        ase.io.write(tmp_path / f"{name}.traj", atoms)
+        given, out = str(tmp_path / f"{name}.traj"), str(tmp_path / f"{name}.npz")
+        assert cli.main(["predict", MODEL, given, "-o", out]) == 0
+    near, far = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("near", "far"))
+    for name in ("E", "Fa", "Qa"):
+        np.testing.assert_allclose(far[name], near[name], rtol=1e-7, atol=1e-7)

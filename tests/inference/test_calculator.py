@@ -1,6 +1,8 @@
 """The ASE calculator: the potential's own numbers in eV and Å, whatever the units of training."""
 
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,7 @@ from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.potential.description import TrainingDomain
+from pyg_nnp.potential.potential import Potential
 
 UNITS = {
     "Hartree, Å": (1.0, 0.5291772108, HARTREE, 1.0),
@@ -158,8 +161,7 @@ def test_a_kept_neighbor_list_changes_no_bit(side: int, monkeypatch: pytest.Monk
         forces = atoms.get_forces()
         atoms.calc = without
         assert np.array_equal(forces, atoms.get_forces())
-    reach = potential.reach
-    assert searches.count(reach) == 12
+    assert sum(cutoff < potential.reach + 0.5 for cutoff in searches) == 12
     assert 1 < len(searches) - 12 < 12
 
 
@@ -184,3 +186,92 @@ def test_a_saved_potential_in_another_precision(tmp_path: Path) -> None:
         assert atoms.calc.potential.dtype == (torch.float64 if dtype else torch.float32)
     assert results[0] == pytest.approx(results[1], rel=1e-5)
     assert results[0] != results[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_calculator_changes_nothing_of_the_potential_that_it_was_given(dtype: str) -> None:
+    potential = potential_in(1.0, 0.5291772108, dtype).train()
+    double = PotentialCalculator(potential, dtype="float64")
+    single = PotentialCalculator(potential, dtype="float32")
+    assert (double.potential.dtype, single.potential.dtype) == (torch.float64, torch.float32)
+    assert potential.dtype == getattr(torch, dtype)
+    assert potential.training
+
+
+def test_nothing_that_is_done_to_a_potential_changes_its_calculators() -> None:
+    potential = potential_in(1.0, 0.5291772108)
+    atoms = distorted_water()
+    atoms.calc = PotentialCalculator(potential)
+    forces = atoms.get_forces()
+    potential.float().train()
+    with torch.no_grad():
+        next(potential.parameters()).mul_(2.0)
+    atoms.calc.reset()
+    assert np.array_equal(atoms.get_forces(), forces)
+
+
+def test_threads_with_one_potential_get_the_same_forces() -> None:
+    """Each with a calculator, and all at once, so that the first evaluations meet."""
+    potential, start = potential_in(1.0, 0.5291772108, "float32"), threading.Barrier(8)
+
+    def forces(_: int) -> np.ndarray:
+        atoms = distorted_water()
+        atoms.calc = PotentialCalculator(potential)
+        start.wait()
+        return atoms.get_forces()
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(forces, range(8)))
+    assert all(np.array_equal(one, found[0]) for one in found)
+
+
+@pytest.mark.parametrize("shift", [(100.0, 0.0, 0.0), (5000.0, -5000.0, 3.0), (0.0, 0.0, -1e6)])
+def test_single_precision_is_as_good_far_from_the_origin(shift: tuple[float, ...]) -> None:
+    """Of a charged molecule, whose dipole moment is that about the origin of the data."""
+    near = distorted_water(0.1)
+    far = near.copy()
+    far.positions += shift
+    for atoms in (near, far):
+        atoms.calc = PotentialCalculator(potential_in(1.0, 0.5291772108, "float32"), charge=1)
+    assert far.get_potential_energy() == pytest.approx(near.get_potential_energy(), rel=1e-7)
+    forces = near.get_forces()
+    np.testing.assert_allclose(far.get_forces(), forces, rtol=0, atol=1e-6 * abs(forces).max())
+    np.testing.assert_allclose(far.get_charges(), near.get_charges(), atol=1e-7)
+    moved = far.get_dipole_moment() - near.get_dipole_moment()
+    np.testing.assert_allclose(moved, shift, rtol=1e-6, atol=1e-6 * np.linalg.norm(shift))
+
+
+def test_molecules_that_are_far_from_each_other_in_one_structure() -> None:
+    """As parts of a solution are far from its center: each has the forces that it has alone."""
+    water, shift = distorted_water(0.1), np.array([3000.0, 4000.0, 0.0])
+    both = water + Atoms(water.numbers, water.positions + shift)
+    for atoms in (water, both):
+        atoms.calc = PotentialCalculator(without_coulomb())
+    for part in (slice(0, 3), slice(3, 6)):
+        forces = water.get_forces()
+        np.testing.assert_allclose(both.get_forces()[part], forces, rtol=0, atol=1e-6 * abs(forces).max())
+
+
+def without_coulomb() -> Potential:
+    document = toy_config(Trainer__dtype="float32", Modelhub__FF01__loss={"rmse": {"E": 1, "Fa": 1}})
+    document["Metrics"] = {"rmse": {"E": 1}}
+    model = document["Modelhub"]["FF01"]
+    model["build_params"] |= {"Hartree_in_E": 1.0, "Bohr_in_R": BOHR, "cutoff_sr": 4.0}
+    left_out = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy")
+    model["layers"] = [entry for entry in model["layers"] if entry["name"] not in left_out]
+    return build_potential(config_from_dict(document), "FF01").eval()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("i", "j"), [(0, 1), (1, 2)])
+def test_atoms_at_the_same_place_are_named(dtype: str, i: int, j: int) -> None:
+    atoms = distorted_water()
+    atoms.calc = PotentialCalculator(potential_in(1.0, 0.5291772108, dtype))
+    atoms.get_forces()
+    atoms.positions[j] = atoms.positions[i]
+    # whatever is asked for, and whenever
+    for ask in (atoms.get_potential_energy, atoms.get_forces, atoms.get_forces, atoms.get_charges):
+        with pytest.raises(DataError, match=f"the atoms {i} and {j} are at the same place"):
+            ask()
+    atoms.positions[j] += 1.0
+    assert np.isfinite(atoms.get_forces()).all()

@@ -38,7 +38,7 @@ def test_electrostatic_energy_by_hand(molecules: list[Data], flavor: str, bohr: 
     R = data.Ra * bohr / 0.529177210544
     Qa = torch.randn(len(R), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     layer = ElectrostaticEnergy(4.0, Hartree_in_E=27.2, Bohr_in_R=bohr, flavor=flavor, dielectric_constant=2.0)
-    written = layer(Qa=Qa, Ra=R, N=data.N)
+    written = layer(Qa=Qa, Ra=R, N=data.N, batch=torch.zeros_like(data.Za))
     expected = 27.2 * bohr / 2.0 * coulomb_by_hand(Qa.numpy(), R.numpy(), 4.0, bohr, flavor)
     assert float(written["Ea_electrostatic"].sum()) == pytest.approx(expected, rel=1e-12)
 
@@ -50,6 +50,7 @@ def test_two_far_charges_feel_coulombs_law() -> None:
         Qa=torch.tensor([1.0, -1.0], dtype=torch.float64),
         Ra=torch.tensor([[0.0, 0.0, 0.0], [0.0, 6.0, 8.0]], dtype=torch.float64),
         N=torch.tensor([2]),
+        batch=torch.zeros(2, dtype=torch.int64),
     )
     assert float(written["Ea_electrostatic"].sum()) == pytest.approx(-1.43996, rel=1e-5)
 
@@ -60,7 +61,7 @@ def test_electrostatic_energy_with_a_cutoff_by_hand(molecules: list[Data], batch
     charges = torch.randn(len(batch.Za), generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     Ra = batch.Ra.clone().requires_grad_()
     layer = ElectrostaticEnergy(3.0, 2.0, 0.529177210544, cutoff_lr=3.7, flavor=flavor)
-    Ea = layer(Qa=charges, Ra=Ra, N=batch.N)["Ea_electrostatic"]
+    Ea = layer(Qa=charges, Ra=Ra, N=batch.N, batch=batch.batch)["Ea_electrostatic"]
     (gradient,) = torch.autograd.grad(Ea.sum(), Ra)
     energies, forces, beyond = torch.zeros_like(charges), torch.zeros_like(batch.Ra), 0
     starts = np.cumsum([0, *(len(data.Za) for data in molecules)])

@@ -3,7 +3,11 @@
 import copy
 import logging
 import math
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -395,3 +399,52 @@ def test_a_table_that_knows_no_basis_computes_exactly() -> None:
         (filters,) = table(r, given)
         torch.testing.assert_close(filters_of_pairs(*filters), right)
     assert table.num_rows == 0
+
+
+def slowly(monkeypatch: pytest.MonkeyPatch, begun: threading.Event) -> list[int]:
+    """Let the choice of rows take its time, and return the numbers of rows that will be chosen."""
+    choose, chosen = FilterTable._rows_needed, []
+
+    def choose_slowly(table: FilterTable) -> int:
+        begun.set()
+        time.sleep(0.3)
+        chosen.append(choose(table))
+        return chosen[-1]
+
+    monkeypatch.setattr(FilterTable, "_rows_needed", choose_slowly)
+    return chosen
+
+
+def test_threads_wait_for_the_rows_that_one_of_them_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = slowly(monkeypatch, threading.Event())
+    table = core_of(make_potential().eval()).filter_table
+
+    def rows(_: int) -> int | None:
+        table.update()
+        return table.num_rows
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [*threads.map(rows, range(4))]
+    assert found == 4 * chosen
+    assert found[0]
+
+
+def test_a_process_forked_while_a_thread_chooses_rows_can_choose_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+    slowly(monkeypatch, begun)
+    table = core_of(make_potential().eval()).filter_table
+    thread = threading.Thread(target=table.update)
+    thread.start()
+    begun.wait()
+    process = os.fork()
+    if process == 0:
+        table.update()
+        os._exit(0 if table.num_rows else 1)
+    thread.join()
+    give_up = time.monotonic() + 60
+    while (ended := os.waitpid(process, os.WNOHANG)) == (0, 0) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    if ended == (0, 0):
+        os.kill(process, 9)
+        os.waitpid(process, 0)
+    assert ended == (process, 0)

@@ -97,6 +97,6 @@ def test_without_pairs_there_are_forces_of_what_depends_on_positions(batch: Batc
     potential = Potential(layers).double().eval()
     Ra = batch.Ra.clone().requires_grad_()
     Qa = 0.1 * batch.Za.double() - 0.5
-    Ea = potential.layers[2](Qa=Qa, Ra=Ra, N=batch.N)["Ea_electrostatic"]
+    Ea = potential.layers[2](Qa=Qa, Ra=Ra, N=batch.N, batch=batch.batch)["Ea_electrostatic"]
     (gradient,) = torch.autograd.grad(Ea.sum(), Ra)
     torch.testing.assert_close(potential(batch)["Fa"], -gradient, rtol=1e-12, atol=1e-12)

@@ -1,6 +1,7 @@
 """What a potential reads, predicts and refuses; symmetries, batches, units, gradients, neighbors."""
 
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
+from pyg_nnp.layers import Distance, RangeSeparation
 from pyg_nnp.layers.base import Layer
 from pyg_nnp.potential.potential import Potential
 
@@ -202,3 +204,29 @@ def test_a_layer_that_takes_all_pairs_gets_them() -> None:
     together = Potential(layers).eval()
     assert together.reach == math.inf
     together(batch)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_data_far_from_the_origin_are_as_good_as_near(folder: Path, in_memory: bool) -> None:
+    """Rows keep their digits, and so the loss and its gradients do."""
+    frames = pickle.loads(Path("dataset.pkl").read_bytes())
+    far = [{**frame, "coordinates": frame["coordinates"] + [3e4, 0.0, -3e4]} for frame in frames]
+    Path("far.pkl").write_bytes(pickle.dumps(far))
+    potential, found = pyg_nnp.build_potential(config_from_dict(toy_config()), "FF01"), []
+    for path in ("dataset.pkl", "far.pkl"):
+        config = config_from_dict(toy_config(Datahub__data_path=path, Datahub__in_memory=in_memory))
+        batch = MoleculeDataset.from_config(config, ".").batch(torch.arange(4))
+        assert (batch.Ra.dtype, batch.Fa.dtype) == (torch.float64, torch.float32)
+        predicted = potential(batch)
+        loss = predicted["Fa"].square().sum() + predicted["E"].sum()
+        gradients = torch.autograd.grad(loss, list(potential.parameters()), allow_unused=True)
+        found.append([predicted["Fa"], *(gradient for gradient in gradients if gradient is not None)])
+    for near, there in zip(*found, strict=True):
+        torch.testing.assert_close(there, near, rtol=1e-5, atol=1e-6 * float(near.detach().abs().max()))
+
+
+def test_a_potential_without_parameters_is_in_double_precision() -> None:
+    potential = Potential([Distance(), RangeSeparation(4.0)])
+    assert potential.dtype == torch.float64
+    fields = potential._wiring.run(potential.layers, potential.inputs_of(some_molecules()[0]))
+    assert fields["Vij"].dtype == fields["Dij_sr"].dtype == torch.float64

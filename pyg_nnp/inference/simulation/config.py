@@ -34,6 +34,7 @@ class Constraints(Section):
     fixed_distances: list[Pair] = Field(
         default=[], description="pairs of atoms, counted from 0, whose distance stays as in the structure"
     )
+    from_structure: bool = Field(default=True, description="whether constraints of the structure file hold, too")
 
     @model_validator(mode="after")
     def _check_apart(self) -> "Constraints":

@@ -83,6 +83,9 @@ def _protocol(config: Simulation) -> dict[str, Any]:
     """Return all that must be the same when dynamics go on: options that the steps depend on, and digests of inputs."""
     options = config.model_dump(exclude_none=True, exclude={"model", "structure"})
     options["dynamics"] = {key: value for key, value in options["dynamics"].items() if key not in _MAY_CHANGE}
+    if options["constraints"]["from_structure"]:
+        # what older versions do not say
+        del options["constraints"]["from_structure"]
     model = Path(config.model)
     inputs = {"model": model / BEST if model.is_dir() else model, "structure": Path(config.structure)}
     digests = {name: digest(path) if path.is_file() else "missing" for name, path in inputs.items()}

@@ -14,9 +14,10 @@ from ase.optimize import BFGS, FIRE, LBFGS
 from rich.console import Console
 
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.inference.simulation.config import NEB, Constraints, Relaxation, Scan
+from pyg_nnp.inference.simulation.config import NEB, Relaxation, Scan
 from pyg_nnp.inference.simulation.record import RESULT, Record, progress
 from pyg_nnp.inference.simulation.structure import (
+    Held,
     allowed_gap,
     check_atoms,
     check_step,
@@ -64,13 +65,12 @@ def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console
     return converged
 
 
-def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, console: Console) -> bool:
+def scan(options: Scan, atoms: Atoms, held: Held, record: Record, console: Console) -> bool:
     """Go from distance to distance, a frame and a row for each; return whether all relaxations have converged."""
     first, second = options.atoms
     check_atoms(atoms, "scan.atoms", options.atoms)
     check_atoms(atoms, "scan.moving", options.moving)
-    held = {*constraints.fixed_atoms}.union(*constraints.fixed_distances)
-    if taken := held & {second, *options.moving, *([first] if options.relaxed else [])}:
+    if taken := held.atoms & {second, *options.moving, *([first] if options.relaxed else [])}:
         raise ConfigError(f"scan: atom {taken.pop()} is part of constraints, too. It can be in one of them.")
     if first in options.moving:
         raise ConfigError(f"scan.moving: atom {first} is the first of the two atoms, which stays. Leave it out.")
@@ -79,7 +79,7 @@ def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, 
         for point, distance in enumerate(np.linspace(options.start, options.stop, options.points).tolist()):
             atoms.set_constraint()
             atoms.set_distance(first, second, distance, fix=0, indices=[second, *options.moving])
-            constrain(atoms, constraints, {(first, second): distance} if options.relaxed else None)
+            constrain(atoms, held, {(first, second): distance} if options.relaxed else None)
             check_step(atoms, point, _ADVICE)
             arrived = not options.relaxed or _relax(atoms, options, lambda step: check_step(atoms, step, _ADVICE))
             energy, force = _energy(atoms), _largest_force(atoms)
@@ -95,7 +95,7 @@ def scan(options: Scan, atoms: Atoms, constraints: Constraints, record: Record, 
 def elastic_band(
     options: NEB,
     initial: Atoms,
-    constraints: Constraints,
+    held: Held,
     new_calculator: Callable[[], Calculator],
     record: Record,
     console: Console,
@@ -110,10 +110,17 @@ def elastic_band(
     final = read_structure(Path(options.final), initial.info["charge"])
     if not np.array_equal(final.numbers, initial.numbers):
         raise DataError(f"neb.final: {options.final} has other atoms than structure, or in another order.")
+    if held.distances:
+        raise ConfigError(
+            "neb: structure has fixed distances, but a path has other distances. constraints.from_structure: false "
+            "leaves out its constraints; fixed_atoms fixes atoms."
+        )
+    if final.constraints:
+        log.info("%s: its constraints are not taken: those of the other end hold for the whole path.", options.final)
     images = [*(initial.copy() for _ in range(options.images + 1)), final]
     for image in images:
         image.calc = new_calculator()
-        constrain(image, constraints)
+        constrain(image, held)
         check_step(image, 0, _ADVICE)
     for end in (images[0], images[-1]):
         if (force := _largest_force(end)) > options.fmax:

@@ -19,7 +19,7 @@ from pyg_nnp.inference.simulation.config import Simulation, load_simulation
 from pyg_nnp.inference.simulation.dynamics import claimed, read_restart, run_dynamics
 from pyg_nnp.inference.simulation.paths import elastic_band, optimize, scan, single_point
 from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
-from pyg_nnp.inference.simulation.structure import constrain, read_structure, require_structure
+from pyg_nnp.inference.simulation.structure import Held, constrain, read_structure, require_structure, what_is_held
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.runtime.logs import final_error_logged, run_log, versions
 
@@ -71,7 +71,7 @@ def _warnings_logged() -> Iterator[None]:
 def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console: Console) -> bool:
     potential = load_potential(config.model)
     # before a file is made: a mistake in the structure or the model leaves none
-    atoms = _prepared_structure(config, potential)
+    atoms, held = _prepared_structure(config, potential)
     if not console.is_terminal:
         log.info("Step by step: %s.", out / LOG)
     if config.dynamics is not None:
@@ -81,25 +81,25 @@ def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console
         if config.optimization is not None:
             return optimize(config.optimization, atoms, record, console)
         if config.scan is not None:
-            return scan(config.scan, atoms, config.constraints, record, console)
+            return scan(config.scan, atoms, held, record, console)
         if config.neb is not None:
-            return elastic_band(
-                config.neb, atoms, config.constraints, lambda: _calculator(config, potential), record, console
-            )
+            return elastic_band(config.neb, atoms, held, lambda: _calculator(config, potential), record, console)
         single_point(atoms, record)
         return True
 
 
-def _prepared_structure(config: Simulation, potential: "Potential") -> Atoms:
-    """Return the structure of a simulation with its constraints and calculator, evaluated once."""
-    atoms = read_structure(Path(config.structure), config.charge)
-    constrain(atoms, config.constraints)
+def _prepared_structure(config: Simulation, potential: "Potential") -> tuple[Atoms, Held]:
+    """Return the structure of a simulation with its constraints and calculator, evaluated once, and what is held."""
+    path = Path(config.structure)
+    atoms = read_structure(path, config.charge)
+    held = what_is_held(path, atoms, config.constraints)
+    constrain(atoms, held)
     atoms.calc = _calculator(config, potential)
     try:
         atoms.get_potential_energy()
     except DataError as error:
         raise DataError(f"{config.structure}: {error}") from error
-    return atoms
+    return atoms, held
 
 
 def _calculator(config: Simulation, potential: "Potential") -> PotentialCalculator:

@@ -3,13 +3,15 @@
 
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixBondLengths
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.formats.cells import refuse_periodic
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SHOWN = 20  # atoms
+
 
 class SimulationError(UserError):
     """A simulation that cannot go on."""
@@ -37,7 +41,7 @@ def require_structure(path: Path) -> None:
 
 
 def read_structure(path: Path, charge: float | None) -> Atoms:
-    """Read the last structure of a file: elements, positions, velocities and masses, without constraints.
+    """Read the last structure of a file: elements, positions, velocities, masses, constraints.
 
     Their total ``charge`` [e] is that of the file, or 0, where it is None.
 
@@ -61,6 +65,7 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
         atoms.set_masses(found.get_masses())
     if found.has("momenta"):
         atoms.set_momenta(found.get_momenta())
+    atoms.set_constraint(found.constraints)
     return atoms
 
 
@@ -72,22 +77,89 @@ def _refuse_other_units(path: Path, atoms: Atoms) -> None:
         raise DataError(f"{path}: positions are in {unit}, {stated.said['length']}, but have to be in Å. Convert them.")
 
 
-def constrain(atoms: Atoms, constraints: Constraints, more: dict[tuple[int, int], float] | None = None) -> None:
-    """Replace the constraints of some atoms, whose positions have the distances that are to be kept.
+@dataclass(frozen=True)
+class Held:
+    """What does not move, by the simulation file and by the structure file.
 
-    Args:
-        atoms: at the start.
-        constraints: from the configuration.
-        more: further pairs of atoms and their distances [Å].
+    Attributes:
+        fixed: (A, 3) the directions in which each atom stays where it is.
+        distances: pairs of atoms whose distance stays as it is.
+    """
+
+    fixed: NDArray[np.bool_]
+    distances: tuple[tuple[int, int], ...]
+
+    @property
+    def atoms(self) -> set[int]:
+        """All atoms that are part of a constraint."""
+        return {*np.flatnonzero(self.fixed.any(axis=1)).tolist()}.union(*self.distances)
+
+
+def what_is_held(path: Path, atoms: Atoms, constraints: Constraints) -> Held:
+    """Return what the constraints of a simulation file and those of the atoms, as their file has them, hold.
+
+    A warning names constraints of the file that are of a kind which is not taken.
 
     Raises:
-        ConfigError: an atom is not there.
+        ConfigError: an atom is not there, or is fixed and part of a fixed distance.
+        DataError: the file has a constraint of an atom that is not there.
     """
     check_atoms(atoms, "constraints.fixed_atoms", constraints.fixed_atoms)
     for pair in constraints.fixed_distances:
         check_atoms(atoms, "constraints.fixed_distances", pair)
-    distances = {(i, j): float(atoms.get_distance(i, j)) for i, j in constraints.fixed_distances} | (more or {})
-    fixed = [FixAtoms(constraints.fixed_atoms)] if constraints.fixed_atoms else []
+    held = _held_by_file(path, atoms) if constraints.from_structure else Held(np.zeros((len(atoms), 3), dtype=bool), ())
+    if held.atoms:
+        first, more = sorted(held.atoms)[:_SHOWN], len(held.atoms) - _SHOWN
+        log.info(
+            "%s: its constraints of the atoms %s%s hold. constraints.from_structure: false leaves them out.",
+            *(path, ", ".join(map(str, first)), f" and {more} more" if more > 0 else ""),
+        )
+    held.fixed[constraints.fixed_atoms] = True
+    pairs = dict.fromkeys([*held.distances, *((min(pair), max(pair)) for pair in constraints.fixed_distances)])
+    both = {atom for pair in pairs for atom in pair if held.fixed[atom].any()}
+    if both:
+        raise ConfigError(
+            f"constraints: atom {min(both)} is fixed and part of a fixed distance, those of {path} included. It can be "
+            "in one of them. constraints.from_structure: false leaves out what the file has."
+        )
+    return Held(held.fixed, (*pairs,))
+
+
+def _held_by_file(path: Path, atoms: Atoms) -> Held:
+    fixed, distances, left = np.zeros((len(atoms), 3), dtype=bool), list[tuple[int, int]](), list[str]()
+    for constraint in atoms.constraints:
+        if not isinstance(constraint, FixAtoms | FixCartesian | FixBondLengths):
+            left.append(type(constraint).__name__)
+            continue
+        if (atom := int(constraint.get_indices().max(initial=-1))) >= len(atoms):
+            raise DataError(f"{path}: it has a constraint of atom {atom}, but {len(atoms)} atoms. Write it anew.")
+        if isinstance(constraint, FixBondLengths):
+            distances += [(min(pair), max(pair)) for pair in constraint.pairs.tolist()]
+        else:
+            fixed[constraint.index] |= getattr(constraint, "mask", True)
+    if left:
+        log.warning(
+            "%s: its constraints of the kinds %s are not taken: what they hold moves. Known are FixAtoms, FixCartesian "
+            "and FixBondLengths; constraints.fixed_atoms and fixed_distances hold more.",
+            *(path, ", ".join(dict.fromkeys(left))),
+        )
+    return Held(fixed, (*distances,))
+
+
+def constrain(atoms: Atoms, held: Held, more: dict[tuple[int, int], float] | None = None) -> None:
+    """Replace the constraints of some atoms, whose positions have the distances that are to be kept.
+
+    Args:
+        atoms: at the start.
+        held: what does not move.
+        more: further pairs of atoms and their distances [Å].
+    """
+    distances = {(i, j): float(atoms.get_distance(i, j)) for i, j in held.distances} | (more or {})
+    fixed = []
+    # each set of directions, of all atoms that are fixed in these
+    for directions in np.unique(held.fixed[held.fixed.any(axis=1)], axis=0):
+        which = np.flatnonzero((held.fixed == directions).all(axis=1))
+        fixed.append(FixAtoms(which) if directions.all() else FixCartesian(which, directions))
     # in one object: each would undo what another has done to an atom of both
     kept = [FixBondLengths([*distances], bondlengths=[*distances.values()])] if distances else []
     atoms.set_constraint([*fixed, *kept])

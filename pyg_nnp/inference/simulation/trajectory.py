@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from ase import Atoms, units
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary, ZeroRotation
@@ -148,7 +148,8 @@ def _prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Gener
     elif not atoms.has("momenta"):
         raise DataError("dynamics.velocities: the structure file has none. Take maxwell-boltzmann, or another file.")
     free: int = atoms.get_number_of_degrees_of_freedom()
-    if options.ensemble == "langevin" or any(isinstance(constraint, FixAtoms) for constraint in atoms.constraints):
+    is_held = any(isinstance(constraint, FixAtoms | FixCartesian) for constraint in atoms.constraints)
+    if options.ensemble == "langevin" or is_held:
         return free
     Stationary(atoms, preserve_temperature=False)
     # ASE divides by the moment of inertia about the axis of a linear molecule, too, and leaves that out afterwards

@@ -1,6 +1,8 @@
 """Functions compiled by numba, and run on as many threads as torch uses."""
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -8,6 +10,8 @@ import torch
 from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 # sums may be reordered, but NaN stays NaN, so that a diverged training is noticed
 _FAST_MATH = {"contract", "reassoc", "nsz", "arcp"}
@@ -37,9 +41,19 @@ def compiled(function: Kernel, parallel: bool = True, fast_math: set[str] = _FAS
     options: dict[str, Any] = {"parallel": parallel, "fastmath": fast_math, "error_model": "numpy"}
     try:
         kernel: Kernel = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # there is no folder that numba could keep compiled code in
+    except RuntimeError:
+        _warn_not_kept(f"neither beside {__file__} nor in the user's cache can files be written")
         kernel = numba.njit(**options)(function)
     return kernel
+
+
+@cache
+def _warn_not_kept(reason: str) -> None:
+    log.warning(
+        "What numba compiles cannot be kept (%s): each command compiles the kernels anew, for up to a minute. "
+        "Set NUMBA_CACHE_DIR to a folder that can be written to.",
+        reason,
+    )
 
 
 def _start_threads() -> int:
@@ -62,4 +76,10 @@ def num_threads() -> int:
 def run(kernel: Kernel, *arguments: Any) -> None:
     """Call a kernel with tensors as arrays, on as many threads as torch uses."""
     numba.set_num_threads(num_threads())
-    kernel(*[a.detach().contiguous().numpy() if isinstance(a, Tensor) else a for a in arguments])
+    arrays = [a.detach().contiguous().numpy() if isinstance(a, Tensor) else a for a in arguments]
+    try:
+        kernel(*arrays)
+    except OSError as error:
+        # it has been compiled, but the file of it could not be written, and it has not run
+        _warn_not_kept(error.strerror or str(error))
+        kernel(*arrays)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixedLine, Hookean
 from simulations import DYNAMICS, last, rows, simulate
 from toy import toy_config
 
@@ -113,3 +114,110 @@ def test_energy_that_is_no_number(folder: Path, capsys: pytest.CaptureFixture[st
     save_potential(potential, folder / "toy" / "best.safetensors", {})
     assert simulate(model="toy", single_point={}) == 2
     assert "SimulationError: step 0: the energy is nan eV" in capsys.readouterr().err
+
+
+OPT = {"optimization": {"fmax": 0.001, "steps": 30}}
+MD = {"dynamics": DYNAMICS | {"ensemble": "nve", "steps": 30}}
+
+
+def stretched(*constraints: Any, name: str = "held.traj") -> Atoms:
+    """Write water that is no minimum, with constraints."""
+    atoms = molecule("H2O")
+    atoms.positions[:, 2] *= 1.1
+    atoms.set_constraint(list(constraints))
+    ase.io.write(name, atoms)
+    return atoms
+
+
+@pytest.mark.parametrize("task", [OPT, MD, {"dynamics": DYNAMICS | {"steps": 30}}])
+@pytest.mark.parametrize("name", ["held.traj", "held.extxyz", "held.json", "held.db"])
+def test_atoms_that_a_structure_file_fixes_stay(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, task: dict[str, Any]
+) -> None:
+    start = stretched(FixAtoms([0, 1]), name=name)
+    assert simulate(structure=name, **task) in (0, 1)
+    np.testing.assert_allclose(last().positions[:2], start.positions[:2], atol=1e-7)
+    assert not np.allclose(last().positions[2], start.positions[2], atol=1e-3)
+    assert f"{name}: its constraints of the atoms 0, 1 hold." in capsys.readouterr().err
+    # and are not lost with the next run from its last frame
+    assert simulate("next", structure="out/trajectory.xyz", **task) in (0, 1)
+    np.testing.assert_allclose(last("next").positions[:2], start.positions[:2], atol=1e-7)
+
+
+def test_directions_and_distances_that_a_structure_file_holds(folder: Path) -> None:
+    start = stretched(FixCartesian([0], (True, False, True)), FixCartesian([1], (True, True, True)), name="a.extxyz")
+    assert simulate(structure="a.extxyz", **OPT) in (0, 1)
+    moved = last().positions - start.positions
+    np.testing.assert_allclose(moved[[0, 0, 1, 1, 1], [0, 2, 0, 1, 2]], 0, atol=1e-7)
+    assert abs(moved[0, 1]) > 1e-4
+    start = stretched(FixBondLengths([[1, 2]]))
+    assert simulate("md", structure="held.traj", **MD) == 0
+    assert last("md").get_distance(1, 2) == pytest.approx(start.get_distance(1, 2), abs=1e-6)
+
+
+def test_constraints_of_both_files_hold(folder: Path) -> None:
+    start = stretched(FixAtoms([0]))
+    assert simulate(structure="held.traj", constraints={"fixed_distances": [[1, 2]]}, **OPT) in (0, 1)
+    np.testing.assert_allclose(last().positions[0], start.positions[0], atol=1e-7)
+    assert last().get_distance(1, 2) == pytest.approx(start.get_distance(1, 2), abs=1e-7)
+
+
+def test_constraints_of_a_structure_file_can_be_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = stretched(FixAtoms([0, 1]))
+    assert simulate(structure="held.traj", constraints={"from_structure": False}, **OPT) in (0, 1)
+    assert not np.allclose(last().positions[:2], start.positions[:2], atol=1e-3)
+    assert "its constraints" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("constraint", [FixedLine([0], [0, 0, 1]), Hookean(0, 1, 5.0, rt=1.0)])
+def test_constraints_that_are_not_taken_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], constraint: Any
+) -> None:
+    stretched(constraint, FixAtoms([2]))
+    assert simulate(structure="held.traj", **OPT) in (0, 1)
+    kind = type(constraint).__name__
+    assert f"held.traj: its constraints of the kinds {kind} are not taken: what they hold moves." in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"constraints": {"fixed_distances": [[0, 1]]}} | OPT, "atom 0 is fixed and part of a fixed distance"),
+        ({"scan": {"atoms": [1, 0], "start": 1.0, "stop": 1.2, "points": 2}}, "atom 0 is part of constraints, too"),
+    ],
+)
+def test_constraints_that_do_not_go_together(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], message: str
+) -> None:
+    stretched(FixAtoms([0]))
+    assert simulate(structure="held.traj", **options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_constraint_of_an_atom_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stretched(FixAtoms([7]))
+    assert simulate(structure="held.traj", **OPT) == 2
+    assert "held.traj: it has a constraint of atom 7, but 3 atoms." in capsys.readouterr().err
+
+
+def test_a_path_has_the_constraints_of_its_first_end(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = stretched(FixAtoms([0]))
+    stretched(FixAtoms([1]), name="final.traj")
+    options = {"final": "final.traj", "images": 1, "steps": 2}
+    assert simulate(structure="held.traj", neb=options) in (0, 1)
+    assert "final.traj: its constraints are not taken" in capsys.readouterr().err
+    for image in ase.io.read("out/trajectory.xyz", ":"):
+        np.testing.assert_allclose(image.positions[0], start.positions[0], atol=1e-7)
+    stretched(FixBondLengths([[0, 1]]))
+    assert simulate("again", structure="held.traj", neb=options) == 2
+    assert "neb: structure has fixed distances" in capsys.readouterr().err
+
+
+def test_atoms_at_the_same_place(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    atoms = molecule("H2O")
+    atoms.positions[2] = atoms.positions[1]
+    ase.io.write("same.xyz", atoms)
+    assert simulate(model="toy", structure="same.xyz", single_point={}) == 2
+    assert "DataError: same.xyz: the atoms 1 and 2 are at the same place" in capsys.readouterr().err
