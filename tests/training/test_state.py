@@ -374,7 +374,8 @@ def test_seconds_of_an_epoch_are_those_of_all_runs(folder: Path, monkeypatch: py
         return errors(*args)
 
     errors = evaluation.evaluate
-    monkeypatch.setattr(fit, "perf_counter", lambda: now[0])
+    for module in (fit, pyg_nnp.training.state):
+        monkeypatch.setattr(module, "perf_counter", lambda: now[0])
     monkeypatch.setattr(pyg_nnp.training.step, "weighted_loss", slow)
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     with monkeypatch.context() as patch:
@@ -433,8 +434,9 @@ class Clock:
 
 def test_the_clock_ends_a_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within an epoch, which is then validated and saved; a resumed run counts the time before it."""
+    clock = Clock()
     for module in (fit, pyg_nnp.training.state):
-        monkeypatch.setattr(module, "perf_counter", Clock())
+        monkeypatch.setattr(module, "perf_counter", clock)
     changes = {"Trainer__max_time": 0.2, "Trainer__max_epochs": 1, "Trainer__warmup_ratio": 0.1}
     whole = train_toy("whole", **changes)
     rows = history(whole)
