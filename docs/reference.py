@@ -15,7 +15,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from pyg_nnp.commands import cli
 from pyg_nnp.config import Config, Section
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.layers import CORES, LAYERS, Layer
 from pyg_nnp.potential.build import options_of
 
@@ -139,7 +139,8 @@ def fields() -> str:
     parts = {
         "Input": FEATURES,
         "Output with labels": TARGETS,
-        "Within a potential": [name for name in FIELDS if name not in (*FEATURES, *TARGETS)],
+        "Weights in the loss": WEIGHTS,
+        "Within a potential": [name for name in FIELDS if name not in (*FEATURES, *TARGETS, *WEIGHTS)],
     }
     return "\n\n".join(f"## {title}\n\n" + table(head, map(_field, names)) for title, names in parts.items())
 
@@ -148,7 +149,7 @@ def _field(name: str) -> list[str]:
     field = FIELDS[name]
     level = {"graph": "molecule", "pair": "pair i < j", "edge": "edge j → i"}.get(field.level, field.level)
     shape = f"({', '.join(map(str, field.shape))}{',' * (len(field.shape) == 1)})" if field.shape else "one number"
-    numbers = {"int": "whole", "float": "`dtype` of the training", "float64": "float64"}[field.dtype]
+    numbers = {"int": "whole", "float": "`dtype` of the training", "float64": "float64", "text": "text"}[field.dtype]
     unit = "" if field.unit == "1" else field.unit
     return [f"`{name}`", level, shape, unit, numbers, field.meaning, ", ".join(f"`{a}`" for a in field.aliases)]
 

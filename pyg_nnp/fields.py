@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["graph", "atom", "pair", "edge"]
-Role = Literal["feature", "target", "graph", "layer"]
+Role = Literal["feature", "target", "weight", "graph", "layer"]
 Kind = Literal["1", "length", "energy", "energy/length", "charge", "charge*length"]
 
 
@@ -21,9 +21,11 @@ class Field:
         shape: shape of one row.
         unit: kind of unit; ``1`` for a pure number. The unit itself is that of the user's data.
         meaning: one line for the documentation; what follows a semicolon is left out of messages.
-        role: ``feature``: an input that a data file has; ``target``: a label that a potential learns; ``graph``: an
-            input that is made for a batch; ``layer``: written by layers alone.
-        dtype: integers stay integers; ``float`` follows the ``dtype`` of training; ``float64`` never goes below.
+        role: ``feature``: an input that a data file has; ``target``: a label that a potential learns; ``weight``: how
+            much a frame counts in the loss; ``graph``: an input that is made for a batch; ``layer``: written by layers
+            alone.
+        dtype: integers stay integers; ``float`` follows the ``dtype`` of training; ``float64`` never goes below;
+            ``text`` is in data files alone.
         aliases: names under which programs commonly store the quantity.
         name_parts: what the name of an array contains that probably holds the quantity.
         shareable: whether all frames of a data set may have the same value, which is then stored once.
@@ -38,7 +40,7 @@ class Field:
     unit: Kind
     meaning: str
     role: Role = "layer"
-    dtype: Literal["int", "float", "float64"] = "float"
+    dtype: Literal["int", "float", "float64", "text"] = "float"
     aliases: tuple[str, ...] = ()
     name_parts: tuple[str, ...] = ()
     shareable: bool = False
@@ -77,6 +79,10 @@ FIELDS: dict[str, Field] = {
         name_parts=("mulliken", "hirshfeld", "bader", "partial"), ase=("charges",)),
     "M2": Field("graph", (3,), "charge*length", "dipole moment", "target", is_output=True, label="dipole",
         aliases=("dipole", "dipoles", "D", "mu"), ase=("dipole",)),
+    "weight": Field("graph", (), "1", "weight of a frame in the loss; 1 where it is missing", "weight",
+        aliases=("config_weight",)),
+    "group": Field("graph", (), "1", "name of the group of a frame, which has a weight in group_weights", "weight",
+        "text", aliases=("config_type",)),
     "batch": Field("atom", (), "1", "molecule that each atom belongs to", "graph", "int"),
     "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "graph", "int"),
     "pair_index": Field("pair", (2,), "1",
@@ -97,6 +103,7 @@ FIELDS: dict[str, Field] = {
 
 FEATURES = tuple(name for name, field in FIELDS.items() if field.role == "feature")
 TARGETS = tuple(name for name, field in FIELDS.items() if field.role == "target")
+WEIGHTS = tuple(name for name, field in FIELDS.items() if field.role == "weight")
 INPUTS = (*FEATURES, *(name for name, field in FIELDS.items() if field.role == "graph"))
 """What layers may read though no layer writes it."""
 SHAREABLE = tuple(name for name, field in FIELDS.items() if field.shareable)

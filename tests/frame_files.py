@@ -55,8 +55,8 @@ def expected_arrays(frames, names=NAMES):
     return out
 
 
-def read(path, data_format, mapping, frames_per_block=1024):
-    blocks = list(read_blocks(path, data_format, mapping, frames_per_block))
+def read(path, data_format, mapping, frames_per_block=1024, optional=()):
+    blocks = list(read_blocks(path, data_format, mapping, frames_per_block, optional))
     first = 0
     for block in blocks:
         assert block.first == first

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pyg_nnp.config.section import Section, Text, problem
 from pyg_nnp.errors import did_you_mean
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
 
 
 def _source_names(value: Any) -> Any:
@@ -20,7 +20,7 @@ def _check_standard_names(names: dict[str, str], allowed: tuple[str, ...], other
     for key, source in names.items():
         if key in allowed:
             continue
-        if key in (*FEATURES, *TARGETS):
+        if key in (*FEATURES, *WEIGHTS, *TARGETS):
             raise problem(f"'{key}' is one of the {other}; move it to Datahub.{other}", key)
         if source in allowed:
             raise problem(f"the standard name comes first; write '{source}: {key}'", key)
@@ -31,8 +31,8 @@ def _check_standard_names(names: dict[str, str], allowed: tuple[str, ...], other
 
 
 def _check_features(names: dict[str, str]) -> dict[str, str]:
-    """Check the standard names of inputs."""
-    _check_standard_names(names, FEATURES, "targets")
+    """Check the standard names of inputs and of weights in the loss."""
+    _check_standard_names(names, (*FEATURES, *WEIGHTS), "targets")
     for required in ("Ra", "Za"):
         if required not in names:
             meaning = FIELDS[required].meaning
@@ -75,6 +75,13 @@ class Datahub(Section):
     targets: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_targets)] = Field(
         description="labels to learn: standard name, then name in the data file"
     )
+    allow_missing: list[str] = Field(
+        default=[], description="targets that frames or atoms may lack; of the others each frame needs all numbers"
+    )
+    group_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={},
+        description="group of frames, as features.group has it, then its weight in the loss; 1 for all other groups",
+    )
     compression: bool = Field(default=True, description="whether what all frames share is stored once")
     preload: bool = Field(default=True, description="whether an earlier preprocessing of the same data is used again")
     in_memory: bool | None = Field(
@@ -92,4 +99,23 @@ class Datahub(Section):
                 if source in places:
                     raise problem(f"'{source}' is already what {places[source]} is read from", section, name)
                 places[source] = f"{section}.{name}"
+        return self
+
+    @model_validator(mode="after")
+    def _check_missing(self) -> "Datahub":
+        for number, name in enumerate(self.allow_missing):
+            if name not in self.targets:
+                near = did_you_mean(name, self.targets)
+                text = f"'{name}' is none of the targets.{near} There are: {', '.join(self.targets)}"
+                raise problem(text, "allow_missing", number)
+        return self
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> "Datahub":
+        if self.group_weights and "group" not in self.features:
+            text = "the name of the groups in the data is missing; write 'group: ' and it in Datahub.features"
+            raise problem(text, "group_weights")
+        if "group" in self.features and not self.group_weights:
+            text = "groups have no weights; give group_weights, such as '{bulk: 2.0}', or leave 'group' out"
+            raise problem(text, "features", "group")
         return self

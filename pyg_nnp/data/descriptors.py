@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
 
 Array = NDArray[Any]
@@ -32,14 +33,26 @@ def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
         "pair_keys": pair_keys,
         "pair_distances": shortest,
     }
-    found |= {name: piece[name].double().numpy() for name in ("Q", "E") if name in piece}
+    found |= {name: piece[name].double().numpy() for name in ("Q", "E", "weight") if name in piece}
+    found["missing"] = _missing_labels(piece, frames, count)
     if "Fa" in piece:
         Fa = piece["Fa"].double().numpy()
-        found["largest_force"] = np.maximum.reduceat(np.linalg.norm(Fa, axis=1), ptr[:-1])
+        # of the forces that are there
+        found["largest_force"] = np.fmax.reduceat(np.linalg.norm(Fa, axis=1), ptr[:-1])
         found["net_force"] = np.linalg.norm(sums(Fa, frames, count), axis=1)
     if "Qa" in piece:
         found["charge_error"] = sums(piece["Qa"].double().numpy(), frames, count) - found["Q"]
     return found
+
+
+def _missing_labels(piece: Mapping[str, Tensor], frames: Array, count: int) -> Array:
+    """Return (count, T) how many numbers of each target, in the order of ``TARGETS``, each frame lacks."""
+    missing = np.zeros((count, len(TARGETS)), dtype=np.int32)
+    for column, name in enumerate(TARGETS):
+        if name in piece:
+            lacking = torch.isnan(piece[name]).reshape(len(piece[name]), -1).sum(dim=1).numpy()
+            missing[:, column] = lacking if FIELDS[name].level == "graph" else sums(lacking, frames, count)
+    return missing
 
 
 def sums(values: Array, frames: Array, count: int) -> Array:

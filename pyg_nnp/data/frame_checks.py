@@ -1,5 +1,6 @@
 """Checks of frames before they are stored: numbers of atoms, shapes, finite numbers, elements, distances."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 MAX_Z = 118
@@ -22,10 +23,17 @@ _ATOMS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Checks:
-    """Checks of frames; ``bohr_in_r`` is one Bohr in the data's unit of length, None takes positions to be in Å."""
+    """Checks of frames.
+
+    Attributes:
+        source: where they come from.
+        bohr_in_r: one Bohr in the data's unit of length; None takes positions to be in Å.
+        may_miss: targets of which numbers may be missing, which are NaN then.
+    """
 
     source: DataSource
     bohr_in_r: float | None = None
+    may_miss: Collection[str] = ()
 
     def __call__(self, block: Block) -> None:
         """Check one block; the first frame at fault raises a DataError."""
@@ -33,8 +41,12 @@ class Checks:
         self._refuse(block, "N", sizes < 1, "a molecule has at least one atom")
         self._check_shapes(block)
         for name, rows in block.arrays.items():
-            finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
-            self._refuse(block, name, np.logical_not(finite), "a number is needed")
+            wrong = np.isinf(rows) if name in self.may_miss else ~np.isfinite(rows)
+            is_missing = name in TARGETS and not np.isinf(rows).any()
+            needed = f"a number is needed{f', or {name} in Datahub.allow_missing' if is_missing else ''}"
+            self._refuse(block, name, wrong.any(axis=tuple(range(1, rows.ndim))), needed)
+        if "weight" in block.arrays:
+            self._refuse(block, "weight", block.arrays["weight"] < 0, "a weight is at least 0")
         Za: Array = block.arrays["Za"]
         self._refuse(block, "Za", (Za < 1) | (Za > MAX_Z), f"elements go from 1 (H) to {MAX_Z} (Og)")
         self._check_distances(block)

@@ -14,12 +14,13 @@ from ase.data import chemical_symbols
 
 from pyg_nnp.data.formats.readers import columns_of, read_blocks
 from pyg_nnp.data.frame_checks import Checks
+from pyg_nnp.data.frame_weights import FrameWeights
 from pyg_nnp.data.references import read_atomic_energies
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, WEIGHTS
 from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
 
 if TYPE_CHECKING:
@@ -86,15 +87,24 @@ def _checked_blocks(
     hub: "Datahub", sources: dict[str, str], bohr_in_r: float | None, energies: Mapping[int, float] | None
 ) -> Iterator[Block]:
     """Yield the frames of the data file as the store takes them."""
-    check = Checks(DataSource(hub.data_path, sources), bohr_in_r)
-    for block in read_blocks(Path(hub.data_path), hub.data_format, sources):
+    path, source = Path(hub.data_path), DataSource(hub.data_path, sources)
+    check, weigh = Checks(source, bohr_in_r, hub.allow_missing), FrameWeights(source, hub.group_weights)
+    nowhere = set(hub.allow_missing)
+    for block in read_blocks(path, hub.data_format, sources, optional={*hub.allow_missing, *WEIGHTS}):
         block.arrays.setdefault("Q", np.zeros(block.num_frames))
+        weigh(block)
         check(block)
+        nowhere = {name for name in nowhere if np.isnan(block.arrays[name]).all()}
         if energies is not None:
             _check_atomic_energies(hub, block, energies)
         if hub.transforms.negative_gradient:
             block.arrays["Fa"] = np.negative(block.arrays["Fa"])
         yield block
+    weigh.report()
+    for name in sorted(nowhere):
+        near = did_you_mean(sources[name], columns_of(path, hub.data_format))
+        found = f"is missing in all frames.{near} Correct the name, or take {name} out of the targets."
+        raise DataError(source.message(name, found))
 
 
 def _check_atomic_energies(hub: "Datahub", block: Block, energies: Mapping[int, float]) -> None:
@@ -134,7 +144,10 @@ def _check_options(hub: "Datahub") -> None:
 
 def _options(hub: "Datahub", bohr_in_r: float | None) -> dict[str, Any]:
     atomic_energy = hub.transforms.atomic_energy
+    of_labels = {"allow_missing": sorted(hub.allow_missing), "group_weights": hub.group_weights}
     return {
+        # what is not used is left out, so that stores of before have the hash that they had
+        **{name: value for name, value in of_labels.items() if value},
         "data_format": hub.data_format,
         "compression": hub.compression,
         "atomic_energy": atomic_energy if atomic_energy in (None, "fit") else "csv",

@@ -21,6 +21,7 @@ from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 if TYPE_CHECKING:
     from pyg_nnp.config import Transforms
     from pyg_nnp.data.dataset import MoleculeDataset
+    from pyg_nnp.data.summary import DatasetSummary
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,12 @@ def reference_energies(
     ``total_energy_normalization`` the shift is the mean of what then remains of E: a shift alone, because a division
     would change the unit of E.
 
-    Of the data set only the frames of the training part, (n,), are looked at; all without ``training_indices``.
+    Of the data set only the frames of the training part, (n,), are looked at; all without ``training_indices``; of
+    these only frames that have an energy and a weight other than 0.
 
     Raises:
         ConfigError: if ``E`` is needed and the data set has none.
-        DataError: if ``fit`` meets an element that does not occur in the training part.
+        DataError: if there is no such frame, or ``fit`` meets an element that does not occur in them.
     """
     fit, normalize = transforms.atomic_energy == "fit", transforms.total_energy_normalization
     energies = np.zeros(MAX_Z + 1)
@@ -96,6 +98,9 @@ def reference_energies(
         raise ConfigError(f"Datahub.transforms.{option} needs E.")
     summary, elements = dataset.summary, dataset.elements
     frames = np.arange(len(dataset)) if training_indices is None else training_indices.numpy()
+    frames = frames[_has_energy(summary)[frames]]
+    if not len(frames):
+        raise DataError("Datahub.transforms: no frame of the training part has an energy to fit references to.")
     # frames of one composition count as one row with their mean energy, which has the same least-squares solution
     counts, row, size = np.unique(summary.counts[frames], axis=0, return_inverse=True, return_counts=True)
     E = np.bincount(row.reshape(-1), summary.E[frames]) / size
@@ -113,6 +118,12 @@ def reference_energies(
             )
     shift = float(size @ (E - counts @ energies[elements]) / len(frames)) if normalize else 0.0
     return References(torch.from_numpy(energies), shift)
+
+
+def _has_energy(summary: "DatasetSummary") -> NDArray[np.bool_]:
+    """Return (n,) whether each frame has an energy that counts in the loss."""
+    found = np.isfinite(summary.E)
+    return found & (summary.weight > 0) if len(summary.weight) else found
 
 
 def _check_columns(path: Path, columns: Sequence[str] | None) -> None:
@@ -139,6 +150,7 @@ def _check_all_occur(elements: list[int], counts: NDArray[np.int16]) -> None:
     missing = [chemical_symbols[Z] for Z, most in zip(elements, counts.max(axis=0), strict=True) if most == 0]
     if missing:
         raise DataError(
-            f"Datahub.transforms.atomic_energy: fit: no frame of the training part has {', '.join(missing)}, but other "
-            "frames have. Enlarge the training part, change Splitter.seed, or give atomic_energy a CSV file."
+            "Datahub.transforms.atomic_energy: fit: no frame of the training part with an energy has "
+            f"{', '.join(missing)}, but other frames have. Enlarge the training part, change Splitter.seed, or give "
+            "atomic_energy a CSV file."
         )

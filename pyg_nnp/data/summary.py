@@ -21,16 +21,17 @@ from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array, describe_frames, elements_of
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import offsets
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
-LAYOUT = 1
+LAYOUT = 2
 MAX_PAIRS = 4_000_000
 """Pairs of atoms that are in memory at once."""
 
 _NUMBERS = ("precision", "fingerprint", "ranges")
+_OF_LABELS = ("E", "largest_force", "net_force", "charge_error", "weight")
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +48,19 @@ class DatasetSummary:
         shape: (n, 10) lengths and sums that frames share which differ by motion, reflection and the order of like
             atoms; see :func:`pyg_nnp.data.descriptors.shape_invariants`.
         Q: (n,) total charges.
-        E: (n,) energies; empty without energies.
+        E: (n,) energies; empty without energies. What is missing in a frame is NaN here and in the next three.
         largest_force: (n,) length of the largest force on an atom; empty without forces.
         net_force: (n,) length of the sum of all forces; empty without forces.
         charge_error: (n,) sum of the atomic charges minus ``Q``; empty without atomic charges.
+        missing: (n, T) how many numbers of each target, in the order of ``TARGETS``, each frame lacks; see
+            :mod:`pyg_nnp.data.labels`.
+        weight: (n,) weight of each frame in the loss; empty if frames have none.
         pair_counts: (n,) number of different pairs of elements in each frame.
         pair_keys: (M,) these pairs, frame by frame; see :func:`pyg_nnp.data.descriptors.elements_of`.
         pair_distances: (M,) shortest distance of each of these pairs.
         precision: by how much ``shape`` may differ for no other reason than the precision of positions.
         fingerprint: digest of elements and positions of all frames in their order, in the precision of the data set.
-        ranges: field -> minimum, maximum and mean of all its numbers.
+        ranges: field -> minimum, maximum and mean of all its numbers that are not missing.
     """
 
     elements: Array
@@ -69,6 +73,8 @@ class DatasetSummary:
     largest_force: Array
     net_force: Array
     charge_error: Array
+    missing: Array
+    weight: Array
     pair_counts: Array
     pair_keys: Array
     pair_distances: Array
@@ -120,12 +126,14 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
         for name in ("N", "Za", "Ra"):
             positions.update(block[name].numpy().tobytes())
         for piece in _pieces(block):
-            for name, values in describe_frames(piece).items():
-                rows.setdefault(name, []).append(values)
-            for name, numbers in piece.items():
-                low, high = numbers.aminmax()
-                total = float(numbers.sum(dtype=torch.float64))
-                spans.setdefault(name, []).append((float(low), float(high), total, numbers.numel()))
+            for name, array in describe_frames(piece).items():
+                rows.setdefault(name, []).append(array)
+            for name, values in piece.items():
+                numbers = values[~torch.isnan(values)]
+                if len(numbers):
+                    low, high = numbers.aminmax()
+                    total = float(numbers.sum(dtype=torch.float64))
+                    spans.setdefault(name, []).append((float(low), float(high), total, len(numbers)))
             # each atom is a 1 in the row of its frame and the column of its element
             ones, ptr = np.ones(len(piece["Za"]), dtype=np.int16), offsets(piece["N"]).numpy()
             counts.append(csr_array((ones, piece["Za"].int().numpy(), ptr), (len(piece["N"]), NUMBER_OF_ELEMENTS)))
@@ -134,7 +142,7 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
             eps = torch.finfo(piece["Ra"].dtype).eps
     all_counts = vstack(counts, format="csr")
     elements = np.unique(all_counts.indices).astype(np.int64)
-    without_labels = dict.fromkeys(("E", "largest_force", "net_force", "charge_error"), np.zeros(0))
+    without_labels = dict.fromkeys(_OF_LABELS, np.zeros(0))
     return DatasetSummary(
         elements=elements,
         counts=all_counts[:, elements].toarray(),
@@ -151,7 +159,7 @@ def kept_summary(
     """Return the summary of all frames of a store, which is read if it is kept there, else made and kept."""
     name = str(dtype).removeprefix("torch.")
     path = folder / f"summary_{name}.safetensors"
-    made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name}
+    made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name, "targets": list(TARGETS)}
     kept = _read(path, made_from) if path.is_file() else None
     if kept is not None:
         return kept

@@ -3,17 +3,18 @@
 import logging
 from collections.abc import Mapping
 
+import numpy as np
 from ase.data import chemical_symbols
 from torch import Tensor
-from torch_geometric.data import Batch
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.field_checks import examine
 from pyg_nnp.diagnostics.finding import Finding, report
+from pyg_nnp.diagnostics.labels import check_labels
 from pyg_nnp.diagnostics.model import check_cutoff, check_energy_unit, check_largest_element, check_length_unit
-from pyg_nnp.diagnostics.sample import small_sample
+from pyg_nnp.diagnostics.sample import frames_with, small_sample
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.potential.potential import Potential
 
@@ -43,10 +44,13 @@ def run_checks(
     report(findings)
     report(_check_roles(parts))
     report(_check_training_part(config, dataset.summary, parts["training"]))
-    report(_check_references(config, dataset, sample))
+    report(check_labels(config, dataset.summary, parts, potentials))
+    report(_check_references(config, dataset))
+    labelled = frames_with(dataset.summary, [name for name in ("Fa", "E") if name in dataset.fields][:1])
+    of_labels = small_sample(dataset, labelled) if len(labelled) else None
     for name, potential in potentials.items():
         report(check_largest_element(config, name, potential, int(dataset.summary.elements.max())))
-        report(check_energy_unit(config, name, sample))
+        report(check_energy_unit(config, name, of_labels) if of_labels is not None else [])
         report(check_cutoff(config, name, potential, sample))
 
 
@@ -78,12 +82,13 @@ def _check_training_part(config: Config, summary: DatasetSummary, training: Tens
     return findings
 
 
-def _check_references(config: Config, dataset: MoleculeDataset, sample: Batch) -> list[Finding]:
+def _check_references(config: Config, dataset: MoleculeDataset) -> list[Finding]:
     """Compare what remains of the energies without the reference energies with the energies themselves."""
     if not dataset.atomic_energies or "E" not in dataset.fields:
         return []
-    total = float(sample.E.mean())
-    rest = total - sum(dataset.atomic_energies.get(Z, 0.0) for Z in sample.Za.tolist()) / len(sample.E)
+    summary = dataset.summary
+    references = np.array([dataset.atomic_energies.get(Z, 0.0) for Z in dataset.elements])
+    total, rest = float(np.nanmean(summary.E)), float(np.nanmean(summary.E - summary.counts @ references))
     file, numbers = config.Datahub.transforms.atomic_energy, {"mean energy": total, "mean rest": rest}
     # with some pseudopotentials little remains of atoms, but never more than the total
     if abs(rest) > 1.5 * abs(total):

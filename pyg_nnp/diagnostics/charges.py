@@ -9,11 +9,13 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import Array, CheckResult, field_finding
-from pyg_nnp.diagnostics.sample import evenly_spaced, in_batches
+from pyg_nnp.diagnostics.sample import evenly_spaced, frames_with, in_batches
 from pyg_nnp.units import BOHR_IN_ANGSTROM, E_ANGSTROM_IN_DEBYE, Units
 
 _FRAMES = 2000
 """Frames whose dipole moments are looked at."""
+_LABELS = ("Qa", "M2")
+"""What these frames have."""
 _ENOUGH = 10
 """Frames that are judged at least."""
 _ORIGINS = ("lab", "center_of_mass", "center_of_nuclear_charge", "centre of the positions")
@@ -22,7 +24,10 @@ _ORIGINS = ("lab", "center_of_mass", "center_of_nuclear_charge", "centre of the 
 
 def check_charges(source: DataSource, summary: DatasetSummary) -> CheckResult:
     """Compare the sums of atomic charges with total charges; rounding of charges to three digits passes."""
-    error, Q = summary.charge_error, summary.Q
+    has_sum = np.isfinite(summary.charge_error)
+    if not has_sum.any():
+        return CheckResult("Qa", "sum not judged: no frame has all charges")
+    error, Q = np.where(has_sum, summary.charge_error, 0.0), summary.Q
     bad = np.flatnonzero(abs(error) > 0.005 + 5e-4 * summary.sizes)
     if not len(bad):
         return CheckResult("Qa", f"add up to Q within {abs(error).max():.1g}")
@@ -55,6 +60,8 @@ def check_dipoles(source: DataSource, dataset: MoleculeDataset, units: Units, or
     Of neutral molecules sign and unit are checked, of ions the origin :math:`R_0`, which the model has by its option
     ``origin_of_model``. Atomic charges of quantum chemistry give the moments to some tenths at best.
     """
+    if len(frames_with(dataset.summary, _LABELS)) < _ENOUGH:
+        return CheckResult("M2", "not judged: too few frames")
     given, predicted, Q, size = _dipoles(dataset)
     charged, groups = abs(Q) > 0.5, []
     residuals = [_rms((given - about)[charged]) for about in predicted] if charged.sum() >= _ENOUGH else []
@@ -83,7 +90,7 @@ def _dipoles(dataset: MoleculeDataset) -> tuple[Array, Array, Array, float]:
         atomic charges; and the root mean square distance of an atom from the centre of its molecule.
     """
     given, predicted, charges, spread = [], [], [], []
-    for batch in in_batches(dataset, evenly_spaced(dataset, _FRAMES)):
+    for batch in in_batches(dataset, evenly_spaced(dataset, _FRAMES, _LABELS)):
         given.append(batch.M2.double().numpy())
         molecules = (np.split(batch[name].double().numpy(), batch.ptr[1:-1].tolist()) for name in ("Ra", "Qa", "Za"))
         for Ra, Qa, Za in zip(*molecules, strict=True):

@@ -84,11 +84,12 @@ def _distances(dataset: MoleculeDataset, frames: Array) -> Iterator[Array]:
 def _contradictions(source: DataSource, summary: DatasetSummary, groups: list[Array]) -> list[Finding]:
     """Warn of frames of one shape with different energies or forces."""
     E, Fa = summary.E, summary.largest_force
-    measures = {"E": (E, 1e-6 * float(abs(E).max()))} if len(E) else {}
-    measures |= {"Fa": (Fa, 0.01 * float(np.median(Fa)))} if len(Fa) else {}
+    measures = {"E": (E, 1e-6 * float(np.nanmax(abs(E))))} if len(E) else {}
+    measures |= {"Fa": (Fa, 0.01 * float(np.nanmedian(Fa)))} if len(Fa) else {}
     findings = []
     for name, (values, tolerance) in measures.items():
-        bad = [group for group in groups if np.ptp(values[group]) > tolerance]
+        labelled = [group[np.isfinite(values[group])] for group in groups]
+        bad = [group for group in labelled if len(group) and np.ptp(values[group]) > tolerance]
         if bad:
             worst = max(bad, key=lambda group: float(np.ptp(values[group])))
             low, high = float(values[worst].min()), float(values[worst].max())

@@ -11,13 +11,15 @@ from rich.table import Table
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.labels import has_all_labels, has_labels
 from pyg_nnp.data.source import DataSource
+from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
 from pyg_nnp.diagnostics.duplicates import check_duplicates
 from pyg_nnp.diagnostics.finding import CheckResult, Finding
 from pyg_nnp.diagnostics.forces import check_forces
 from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying_forces
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, TARGETS
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -66,7 +68,8 @@ def _table(
         f"{int(sizes.sum())} atoms, {per_frame}: " + ", ".join(f"{chemical_symbols[Z]} {count}" for Z, count in counts),
     ]
     table = Table("field", "", "in the file", "unit", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in ("minimum", "maximum", "mean"):
+    is_partial = any(not has_all_labels(summary, name).all() for name in TARGETS)
+    for heading in (*(["frames"] if is_partial else []), "minimum", "maximum", "mean"):
         table.add_column(heading, justify="right")
     table.add_column("checks")
     for name, numbers in summary.ranges.items():
@@ -76,8 +79,22 @@ def _table(
                 for result in results
                 if result.field == name
             ]
-            about = FIELDS[name].short_meaning, dataset.sources.get(name, "no: set to 0"), units[FIELDS[name].unit]
-            table.add_row(name, *about, *(f"{number:.6g}" for number in numbers), "; ".join(found))
+            about = FIELDS[name].short_meaning, _source(name, dataset), units[FIELDS[name].unit]
+            frames = [_number_of_frames(name, summary)] if is_partial else []
+            table.add_row(name, *about, *frames, *(f"{number:.6g}" for number in numbers), "; ".join(found))
     text = StringIO()
     Console(file=text, width=150, color_system=None, markup=False, emoji=False, highlight=False).print(table)
     return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])
+
+
+def _source(name: str, dataset: MoleculeDataset) -> str:
+    """Return the name of a field in the file, or where it is from."""
+    other = f"by '{dataset.sources['group']}'" if name == "weight" and "group" in dataset.sources else "no: set to 0"
+    return dataset.sources.get(name, other)
+
+
+def _number_of_frames(name: str, summary: DatasetSummary) -> str:
+    """Return how many frames have a field, and how many of them only some of its numbers."""
+    has = has_labels(summary, name)
+    in_part = int((has & ~has_all_labels(summary, name)).sum())
+    return f"{int(has.sum())}{f' ({in_part} in part)' if in_part else ''}"

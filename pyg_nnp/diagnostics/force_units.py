@@ -36,8 +36,11 @@ class Slope:
 def slope_of(x: Array, y: Array) -> Slope:
     r"""Fit :math:`y = s x` where x is exact: :math:`s = \sum x y / \sum x^2`.
 
-    Points, (n,) each, ten times as far out as the median are left out, so that a broken frame does not decide.
+    Points, (n,) each, ten times as far out as the median are left out, so that a broken frame does not decide, and
+    those that are not finite, as where a label is missing.
     """
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
     near = (abs(x) <= 10 * np.median(abs(x))) & (abs(y) <= 10 * np.median(abs(y))) if len(x) else np.zeros(0, bool)
     x, y = x[near], y[near]
     xx, yy, xy = float(x @ x), float(y @ y), float(x @ y)
@@ -55,7 +58,7 @@ def stiffness_of_bonds(
     Of bonds to C, N and O the most common ones are taken. ``hartree`` and ``bohr`` are one Hartree and one Bohr in
     the units of the batches, as far as they are known.
     """
-    rows = []
+    rows = [np.zeros((0, 3))]
     for batch in batches:
         Ra, Za, Fa = batch["Ra"].double(), batch["Za"], batch["Fa"].double()
         edges, lengths = bonds_of_hydrogen(Ra, Za, batch["edge_index"])

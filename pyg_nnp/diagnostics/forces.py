@@ -19,7 +19,7 @@ from pyg_nnp.diagnostics.force_units import (
     slope_of,
     stiffness_of_bonds,
 )
-from pyg_nnp.diagnostics.sample import evenly_spaced, in_batches
+from pyg_nnp.diagnostics.sample import evenly_spaced, frames_with, in_batches
 from pyg_nnp.units import Units
 
 _FRAMES = 2000
@@ -44,7 +44,7 @@ def check_forces(source: DataSource, dataset: MoleculeDataset, units: Units, neg
     Of ``negated`` forces ``negative_gradient`` has changed the sign.
     """
     hartree, bohr = units.hartree, units.bohr
-    bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS)), hartree, bohr)
+    bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS, ["Fa"])), hartree, bohr)
     findings, near = [], None
     if "E" in dataset.fields:
         near, *others = _from_near_frames(dataset)
@@ -164,7 +164,7 @@ def _from_near_frames(dataset: MoleculeDataset) -> list[Slope]:
 def _near_pairs(dataset: MoleculeDataset) -> Iterator[tuple[Array, Array, Array, Array]]:
     """Yield work, displacement and numbers of each frame and the nearest, molecule by molecule."""
     yield np.zeros(0), np.zeros(0), np.zeros(0, int), np.zeros(0, int)
-    for frames in _groups(dataset.summary):
+    for frames in _groups(dataset.summary, frames_with(dataset.summary, ["E", "Fa"]).numpy()):
         batches = list(in_batches(dataset, torch.from_numpy(frames)))
         shape = (len(frames), -1, 3)
         Ra, Fa = (torch.cat([b[name] for b in batches]).double().numpy().reshape(shape) for name in ("Ra", "Fa"))
@@ -175,18 +175,17 @@ def _near_pairs(dataset: MoleculeDataset) -> Iterator[tuple[Array, Array, Array,
         yield *work_between(Ra, Fa, i, j), frames[i], frames[j]
 
 
-def _groups(summary: DatasetSummary) -> Iterator[Array]:
-    """Yield some frames of each molecule that has several, in runs of consecutive ones, evenly spread."""
-    molecules = summary.molecules
+def _groups(summary: DatasetSummary, labelled: Array) -> Iterator[Array]:
+    """Yield some of the ``labelled`` frames, (g,), of each molecule that has several, in runs, evenly spread."""
+    molecules = summary.molecules[labelled]
     sizes = np.bincount(molecules)
     order = np.argsort(molecules, kind="stable")
     chosen = np.argsort(-sizes, kind="stable")[: _FRAMES // _RUN]
     first = np.cumsum(sizes) - sizes
     each = max(_RUN, _FRAMES // max(1, len(chosen)))
     for number in chosen:
-        frames = order[first[number] : first[number] + sizes[number]]
-        atoms = summary.sizes[frames[0]]
-        if len(frames) < 2 or atoms < 2:
+        frames = labelled[order[first[number] : first[number] + sizes[number]]]
+        if len(frames) < 2 or summary.sizes[frames[0]] < 2:
             continue
         if len(frames) > each:
             starts = np.linspace(0, len(frames) - _RUN, each // _RUN).astype(int)

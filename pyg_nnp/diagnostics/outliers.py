@@ -18,8 +18,9 @@ _SIGMA_OF_MAD = 1.4826
 
 def check_outlying_energies(source: DataSource, summary: DatasetSummary) -> CheckResult:
     """Look for energies far from those of the same molecule, or of molecules with the same elements."""
-    E = summary.E
-    deviations = energy_deviations(E, summary.counts, summary.Q, summary.molecules)
+    has, E = np.isfinite(summary.E), summary.E
+    deviations = np.zeros(len(E))
+    deviations[has] = energy_deviations(E[has], summary.counts[has], summary.Q[has], summary.molecules[has])
     found = outliers(deviations, _ENERGY_LIMIT)
     if not deviations.any():
         return CheckResult("E", "outliers not judged: too few frames")
@@ -38,7 +39,8 @@ def check_outlying_energies(source: DataSource, summary: DatasetSummary) -> Chec
 
 def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckResult:
     """Look for forces far larger than in all other frames, and for forces that move the molecule as a whole."""
-    findings, largest, net = [], summary.largest_force, summary.net_force
+    # a force that is missing is none to look at
+    findings, largest, net = [], np.nan_to_num(summary.largest_force), np.nan_to_num(summary.net_force)
     some = largest > 0
     if some.sum() < _FEW:
         return CheckResult("Fa", "outliers not judged: too few frames")

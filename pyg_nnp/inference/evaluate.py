@@ -13,6 +13,7 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.formats.readers import columns_of, format_of
+from pyg_nnp.data.labels import has_all_labels, has_labels
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
 from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
@@ -57,6 +58,7 @@ def evaluate_file(
             )
         frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
+        _warn_of_missing(path, dataset, frames)
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
         rows, of_gradients = _errors(predictor, dataset, dataset.batches(frames, size), distances)
         unknown = unknown_compositions(predictor.domain, dataset.summary.compositions) if part is None else ""
@@ -74,6 +76,16 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
     if part not in splitter.parts:
         raise ConfigError(f"--part {part}: training had no such part, only: {', '.join(splitter.parts)}.")
     return split_dataset(splitter, len(dataset), dataset.hash, dataset.folder)[part]
+
+
+def _warn_of_missing(path: Path, dataset: MoleculeDataset, frames: Tensor) -> None:
+    """Warn of labels that some frames lack."""
+    for name in (name for name in TARGETS if name in dataset.fields):
+        has, has_all = (of(dataset.summary, name)[frames.numpy()] for of in (has_labels, has_all_labels))
+        if not has_all.all():
+            in_part = f", {int((has & ~has_all).sum())} of them in part" if (has & ~has_all).any() else ""
+            text = "%s: %d of %d frames have '%s' (%s)%s: its errors are of these."
+            log.warning(text, path, has.sum(), len(has), dataset.sources[name], name, in_part)
 
 
 def _errors(
@@ -143,7 +155,9 @@ def configuration_for(
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
     _find_features(path, features, mapping, names, predictor.domain.charges == (0.0,))
-    hub = {**hub, "data_path": str(path), "data_format": data_format, "features": features, "targets": targets}
+    # what is there is compared, whatever the training asked of its data
+    hub = {**hub, "allow_missing": list(targets), "group_weights": {}, "features": features, "targets": targets}
+    hub |= {"data_path": str(path), "data_format": data_format}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
     models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}

@@ -1,18 +1,18 @@
 """The training loop."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import perf_counter
 
 import torch
 
+from pyg_nnp.data.labels import mean_weights
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
-from pyg_nnp.training.evaluation import evaluate_frames
-from pyg_nnp.training.metrics import weighted_sum
+from pyg_nnp.training.evaluation import add_frames
+from pyg_nnp.training.metrics import MetricSums, fields_of, weighted_sum
 from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.schedule import learning_rates
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
@@ -38,14 +38,16 @@ def fit(
     trainer, stopping, watching = settings.trainer, state.early_stopping, CallbackList(callbacks)
     learning_rate = learning_rates(state, trainer)
     potential = state.potential
-    gradients = Gradients(potential, potential.parameters(), settings.loss, trainer.max_norm, watching.lap)
+    of_labels = mean_weights(data.dataset.summary, fields_of(settings.loss), data.parts["training"])
+    gradients = Gradients(potential, potential.parameters(), settings.loss, trainer.max_norm, watching.lap, of_labels)
     state.start_clock()
     try:
         watching(Callback.on_begin, state)
         while not state.is_over(trainer.max_epochs) and not stopping.exhausted(state.epoch - 1):
             loss = train_epoch(state, data, trainer.batch_size, gradients, learning_rate, watching)
             epoch = Epoch(state.epoch, loss, learning_rate(state.global_step - 1))
-            epoch = validated(epoch, state, data, settings)
+            with state.averaged():
+                epoch = validated(epoch, state, data, settings)
             watching(Callback.on_lap, "validation")
             now = perf_counter()
             epoch = replace(epoch, seconds=round(now - state.clock, 4))
@@ -111,19 +113,22 @@ def validated(epoch: Epoch, state: TrainingState, data: TrainingData, settings: 
     Raises:
         TrainingError: there is none, and the loss of a batch of the training part is not finite.
     """
-    validation, batch_size = data.parts.get("validation"), settings.trainer.batch_size
-    # without a validation part one batch shows whether the last step, which no loss has seen, went wrong
-    frames = data.parts["training"][:batch_size] if validation is None else validation
-    with state.averaged():
-        errors = evaluate_frames(state.potential, data.dataset, frames, batch_size, settings.loss, settings.metrics)
-    if validation is not None:
-        return epoch.validated(errors, settings.loss, settings.metrics)
-    if not math.isfinite(weighted_sum(errors, settings.loss)):
-        raise TrainingError(
-            f"epoch {epoch.number}: after its last step the loss is not finite. Choose a smaller "
-            "learning_rate, and look for outliers in the data."
-        )
-    return epoch
+    batch_size, potential, loss = settings.trainer.batch_size, state.potential, settings.loss
+    sums = [MetricSums(potential.device, loss, settings.metrics)]
+    if "validation" not in data.parts:
+        # one batch shows whether the last step, which no loss has seen, went wrong
+        add_frames(potential, data.dataset, data.parts["training"][:batch_size], batch_size, *sums)
+        if not sums[0].are_finite():
+            raise TrainingError(
+                f"epoch {epoch.number}: after its last step the loss is not finite. Choose a smaller "
+                "learning_rate, and look for outliers in the data."
+            )
+        return epoch
+    if "weight" in data.dataset.fields:
+        # in the loss frames have weights, in the metrics they have not
+        sums.append(MetricSums(potential.device, loss, weighted=True))
+    add_frames(potential, data.dataset, data.parts["validation"], batch_size, *sums)
+    return epoch.validated(sums[0].errors(), weighted_sum(sums[-1].errors(), loss), settings.metrics)
 
 
 def _check_end(state: TrainingState, settings: TrainingSettings) -> None:

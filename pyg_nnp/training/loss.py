@@ -6,36 +6,73 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.config import Weights
-from pyg_nnp.functional.difference import HasFields, difference
+from pyg_nnp.functional.difference import HasFields, difference, frame_weights, labelled_difference, per_atom
 
+PER_ATOM = "_per_atom"
 
-def _rmse(difference: Tensor) -> Tensor:
+Mean = Callable[[Tensor], Tensor]
+
+# kind of error -> from the differences and how their mean is taken
+LOSSES: dict[str, Callable[[Tensor, Mean], Tensor]] = {
     # the slope of a square root at 0 is infinite: an error that is exactly 0 must not make every gradient NaN
-    return difference.square().mean().clamp_min(torch.finfo(difference.dtype).tiny).sqrt()
-
-
-LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
-    "rmse": _rmse,
-    "mse": lambda difference: difference.square().mean(),
-    "mae": lambda difference: difference.abs().mean(),
+    "rmse": lambda difference, mean: mean(difference.square()).clamp_min(torch.finfo(difference.dtype).tiny).sqrt(),
+    "mse": lambda difference, mean: mean(difference.square()),
+    "mae": lambda difference, mean: mean(difference.abs()),
+    # the slope of a length at 0 is 0 here
+    "l2norm": lambda difference, mean: mean(difference.norm(dim=-1)),
 }
 
 
-def weighted_loss(predicted: Mapping[str, Tensor], data: HasFields, weights: Weights) -> Tensor:
-    """Return the weighted sum of the errors of a batch.
+def weighted_loss(
+    predicted: Mapping[str, Tensor], data: HasFields, weights: Weights, mean_weights: Mapping[str, float] | None = None
+) -> Tensor:
+    r"""Return the weighted sum of the errors of a batch.
+
+    Where labels are missing or frames have weights, a number i has the weight :math:`w_i` of its frame, 0 if it is
+    missing, and with :math:`\bar w`, the mean of all :math:`w_i` of the training part, the error of a field in a batch
+    of n numbers is that of the weighted means, as for RMSE, times what is there of what is to be expected:
+
+    .. math:: L = \sqrt{\frac{\sum_i w_i \Delta_i^2}{\sum_i w_i}} \; \frac{\sum_i w_i}{n \bar w}
+
+    so that a label counts the same whatever else is in its batch, and a field the same however many labels it has.
 
     Args:
         predicted: what a potential returned for the batch.
         data: the batch, with the true values of the same fields.
-        weights: e.g. ``{"rmse": {"E": 1.0, "Fa": 52.9}}``.
+        weights: e.g. ``{"rmse": {"E": 1.0, "Fa": 52.9}}``; ``l2norm`` is the mean length of the errors of a vector, and
+            kinds that end in ``_per_atom`` are of errors divided by the number of atoms.
+        mean_weights: field -> :math:`\bar w`, as :func:`pyg_nnp.data.labels.mean_weights` returns it. The fields that
+            it does not have are taken to have all their labels, each with weight 1.
 
     Raises:
         FieldError: a field is not predicted, or not in the shape of the data.
     """
+    known = mean_weights or {}
     terms = [
-        weight * LOSSES[kind](difference(predicted, data, name))
+        weight * _error(kind, predicted, data, name, known.get(name))
         for kind, of_field in weights.items()
         for name, weight in of_field.items()
         if weight > 0
     ]
     return torch.stack([term.double() for term in terms]).sum()
+
+
+def _error(kind: str, predicted: Mapping[str, Tensor], data: HasFields, name: str, mean_weight: float | None) -> Tensor:
+    """Return the error of a field; with a mean weight, that of the weighted labels that are there."""
+    base = kind.removesuffix(PER_ATOM)
+    if mean_weight is None:
+        values = difference(predicted, data, name)
+        return LOSSES[base](values if base == kind else per_atom(values, data), torch.mean)
+    values, present = labelled_difference(predicted, data, name)
+    values = values if base == kind else per_atom(values, data)
+    weights = present.to(values.dtype)
+    if "weight" in data:
+        weights = weights * frame_weights(data, name).to(values.dtype)
+    total = weights.sum()
+    # without a label both sums are 0, and so are the error and its gradient
+    least = torch.finfo(values.dtype).tiny
+    # of a vector all components are there, or none
+    rows = weights[:, 0] if base == "l2norm" else weights
+    sum_of_rows = rows.sum().clamp_min(least)
+    error = LOSSES[base](values, lambda numbers: (rows * numbers).sum() / sum_of_rows)
+    return error * (total / (weights.numel() * mean_weight))

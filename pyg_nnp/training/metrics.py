@@ -1,8 +1,8 @@
 """Errors over a whole part of the data, of predictions that come batch by batch."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
@@ -11,12 +11,14 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Weights
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.difference import difference
+from pyg_nnp.functional.difference import frame_weights, labelled_difference, per_atom
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
 
 ALL, PER_ATOM = "all", "per atom"
+_MEANS = ("mae", "mse", "l2norm")
+COUNT = "count"  # among kinds of errors: how many labels each field has
 
 
 def weighted_sum(errors: Errors, weights: Weights) -> float:
@@ -24,55 +26,88 @@ def weighted_sum(errors: Errors, weights: Weights) -> float:
     return sum(weight * errors[kind][name] for kind, fields in weights.items() for name, weight in fields.items())
 
 
+def fields_of(weights: Weights) -> list[str]:
+    """Return the fields that have a weight greater than 0."""
+    return list(dict.fromkeys(name for fields in weights.values() for name, weight in fields.items() if weight > 0))
+
+
 class _Sums:
-    """Errors of some kinds of numbers that belong together."""
+    """Sums over numbers that belong together, of their errors and weights."""
 
-    def __init__(self, device: torch.device, kinds: Iterable[str]) -> None:
+    def __init__(self, device: torch.device) -> None:
         # it takes longer to import than PyTorch, and most commands need no errors
-        from torchmetrics import MaxMetric, MeanAbsoluteError, MeanSquaredError, Metric
+        from torchmetrics import MaxMetric, SumMetric
 
-        known: dict[str, Callable[[], Metric]] = {
-            "rmse": partial(MeanSquaredError, squared=False),
-            "mse": MeanSquaredError,
-            "mae": MeanAbsoluteError,
-            # a prediction that is not a number makes all of them so
-            "max": partial(MaxMetric, nan_strategy="disable"),
-        }
-        self.count = 0
-        self._metrics = {kind: known[kind]().set_dtype(torch.float64).to(device) for kind in kinds}
+        kinds = {"count": SumMetric, "weight": SumMetric, "mae": SumMetric, "mse": SumMetric, "l2norm": SumMetric}
+        # a prediction that is not a number makes all of them so
+        made = {name: kind(nan_strategy="disable") for name, kind in (kinds | {"max": MaxMetric}).items()}
+        self._sums = {name: metric.set_dtype(torch.float64).to(device) for name, metric in made.items()}
 
-    def update(self, error: Tensor) -> None:
-        self.count += error.numel()
-        sizes = error.abs()
-        for kind, metric in self._metrics.items():
-            metric.update(*((sizes,) if kind == "max" else (sizes, torch.zeros_like(sizes))))
+    def update(self, error: Tensor, present: Tensor, weight: Tensor | float = 1.0) -> None:
+        """Add numbers: their errors, 0 where the label is missing, whether it is there, and weights."""
+        weights, sizes = present * weight, error.abs()
+        added = {"count": present, "weight": weights, "mae": weights * sizes, "mse": weights * sizes.square()}
+        # each component of a vector stands for a part of its length, so that the mean is that over the vectors
+        length = error.norm(dim=-1, keepdim=True) if error.dim() > 1 else sizes
+        for name, values in (added | {"l2norm": weights * length, "max": sizes}).items():
+            self._sums[name].update(values)
+
+    @property
+    def count(self) -> int:
+        """Number of labels."""
+        return int(self._sums["count"].compute())
 
     def errors(self) -> dict[str, float]:
-        return {kind: float(metric.compute()) for kind, metric in self._metrics.items()}
+        """Return kind of error -> value; NaN if there is no label."""
+        found = {name: float(metric.compute()) for name, metric in self._sums.items()}
+        means = {kind: found[kind] / found["weight"] if found["weight"] else math.nan for kind in _MEANS}
+        return {**means, "rmse": means["mse"] ** 0.5, "max": found["max"]}
 
 
-def _error(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> Tensor:
-    return difference(predicted, batch, name).detach().double()
+def _error(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> tuple[Tensor, Tensor]:
+    error, present = labelled_difference(predicted, batch, name)
+    return error.detach().double(), present
 
 
 class MetricSums:
-    """Errors of the kinds and fields that ``weights`` have, over batches that come one by one, however they are cut."""
+    """Errors of the kinds and fields that ``weights`` have, over batches that come one by one, however they are cut.
 
-    def __init__(self, device: torch.device, *weights: Weights) -> None:
-        wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
-        self._sums = {key: _Sums(device, key[:1]) for key in sorted(wanted)}
+    With ``weighted`` the frames count by their weights, if they have any.
+    """
+
+    def __init__(self, device: torch.device, *weights: Weights, weighted: bool = False) -> None:
+        self._wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
+        self._sums = {name: _Sums(device) for name in sorted({name for _, name in self._wanted})}
+        by_atoms = {name for kind, name in self._wanted if kind.endswith("_per_atom")}
+        self._per_atom = {name: _Sums(device) for name in sorted(by_atoms)}
+        self._weighted = weighted
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
         """Add a batch with true values, and the predictions for it."""
-        for (_, name), sums in self._sums.items():
-            sums.update(_error(predicted, batch, name))
+        for name, sums in self._sums.items():
+            weight = frame_weights(batch, name).double() if self._weighted and "weight" in batch else 1.0
+            error, present = _error(predicted, batch, name)
+            sums.update(error, present, weight)
+            if name in self._per_atom:
+                self._per_atom[name].update(per_atom(error, batch), present, weight)
 
     def errors(self) -> Errors:
-        """Return the errors so far, in the units of the data."""
+        """Return the errors so far, in the units of the data; NaN where there was no label."""
+        found = {name: sums.errors() for name, sums in self._sums.items()}
+        for name, sums in self._per_atom.items():
+            found[name] |= {f"{kind}_per_atom": value for kind, value in sums.errors().items()}
         errors: Errors = {}
-        for (kind, name), sums in self._sums.items():
-            errors.setdefault(kind, {})[name] = sums.errors()[kind]
+        for kind, name in sorted(self._wanted):
+            errors.setdefault(kind, {})[name] = found[name][kind]
         return errors
+
+    def are_finite(self) -> bool:
+        """Say whether all errors are finite, those of fields without labels left out."""
+        return all(math.isfinite(sums.errors()["mse"]) for sums in self._sums.values() if sums.count)
+
+    def counts(self) -> dict[str, int]:
+        """Return field -> number of labels so far; a vector has three."""
+        return {name: sums.count for name, sums in self._sums.items()}
 
 
 @dataclass(frozen=True)
@@ -81,7 +116,7 @@ class ErrorRow:
 
     field: str  # standard name
     of: str  # all; per atom, for energies divided by the number of atoms; or the symbol of an element
-    count: int  # numbers that were compared
+    count: int  # labels that it was compared with; a vector has three
     mae: float  # mean absolute error
     rmse: float  # root of the mean squared error
     max: float  # largest absolute error
@@ -97,17 +132,26 @@ class ErrorTable:
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
         """Add a batch with true values, and the predictions for it."""
         for name in self.fields:
-            error = _error(predicted, batch, name)
-            groups = {ALL: error}
+            error, present = _error(predicted, batch, name)
+            groups = {ALL: (error, present)}
             if name == "E":
-                groups[PER_ATOM] = error / batch.N
+                groups[PER_ATOM] = error / batch.N, present
             if FIELDS[name].level == "atom":
-                groups |= {chemical_symbols[Z]: error[batch.Za == Z] for Z in torch.unique(batch.Za).tolist()}
+                of_elements = {chemical_symbols[Z]: batch.Za == Z for Z in torch.unique(batch.Za).tolist()}
+                groups |= {symbol: (error[atoms], present[atoms]) for symbol, atoms in of_elements.items()}
             for of, values in groups.items():
-                self._sums.setdefault((name, of), _Sums(values.device, ("mae", "rmse", "max"))).update(values)
+                self._sums.setdefault((name, of), _Sums(error.device)).update(*values)
 
     def rows(self) -> list[ErrorRow]:
-        """Return the errors so far: field by field, first those of all numbers, then element by element."""
+        """Return the errors so far: field by field, first those of all numbers, then element by element.
+
+        What has no labels has no row.
+        """
         keys = sorted(self._sums, key=lambda key: (self.fields.index(key[0]), atomic_numbers.get(key[1], 0)))
         found = [(*key, self._sums[key]) for key in keys]
-        return [ErrorRow(name, of, sums.count, **sums.errors()) for name, of, sums in found]
+        return [_row(name, of, sums) for name, of, sums in found if sums.count]
+
+
+def _row(name: str, of: str, sums: _Sums) -> ErrorRow:
+    errors = sums.errors()
+    return ErrorRow(name, of, sums.count, *(errors[kind] for kind in ("mae", "rmse", "max")))

@@ -15,7 +15,7 @@ from pyg_nnp.config import Weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import COMPARED
 from pyg_nnp.runtime.files import write_durably
-from pyg_nnp.training.metrics import Errors, weighted_sum
+from pyg_nnp.training.metrics import COUNT, Errors, weighted_sum
 
 HISTORY, METRICS, RUN = "history.csv", "metrics.json", "run.json"
 TENSORBOARD = "tensorboard"
@@ -33,10 +33,9 @@ class Epoch:
     errors: Errors = field(default_factory=dict)  # those metrics
     seconds: float | None = None  # wall time since the end of the epoch before, without breaks between runs [s]
 
-    def validated(self, errors: Errors, loss: Weights, metrics: Weights) -> "Epoch":
-        """Return the epoch with its errors on the validation part."""
-        score = weighted_sum(errors, metrics)
-        return replace(self, errors=errors, validation_loss=weighted_sum(errors, loss), score=score)
+    def validated(self, errors: Errors, loss: float, metrics: Weights) -> "Epoch":
+        """Return the epoch with its errors and its loss on the validation part."""
+        return replace(self, errors=errors, validation_loss=loss, score=weighted_sum(errors, metrics))
 
     def row(self) -> dict[str, float]:
         """Return the line of the epoch in ``history.csv``: column -> value."""
@@ -168,6 +167,6 @@ def metric_rows(metrics: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, f
     for part, of_part in metrics.items():
         if part != "best_epoch":
             for kind, of_kind in of_part.items():
-                for name, value in of_kind.items() if kind != "score" else ():
+                for name, value in of_kind.items() if kind not in ("score", COUNT) else ():
                     rows.setdefault((name, kind), {})[part] = value
     return dict(sorted(rows.items(), key=lambda row: (COMPARED.index(row[0][0]), row[0][1])))

@@ -30,7 +30,7 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
     if config.Trainer.report:
         with _training_kept(name, out):
             evaluation = evaluate_for_report(config, name, potential, data)
-    known = {} if evaluation is None else {evaluation.part: evaluation.errors}
+    known = {} if evaluation is None else {evaluation.part: evaluation.sums}
     metrics = final_metrics(config, name, potential, data, known)
     write_json(folder / METRICS, {"best_epoch": best, **metrics})
     if evaluation is not None:

@@ -1,7 +1,7 @@
 """One optimiser step: the gradients of a batch, and the update of the parameters."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -32,6 +32,7 @@ class Gradients:
         weights: of the loss.
         max_norm: the largest norm of all gradients together, which larger ones are scaled down to.
         lap: called at the end of each part of a step; None: the parts are not told apart.
+        mean_weights: of the labels of the training part, for :func:`pyg_nnp.training.loss.weighted_loss`.
     """
 
     def __init__(
@@ -41,10 +42,11 @@ class Gradients:
         weights: Weights,
         max_norm: float | None = None,
         lap: Lap | None = None,
+        mean_weights: Mapping[str, float] | None = None,
     ) -> None:
         self._parameters, self._max_norm, self._lap = list(parameters), max_norm, lap or (lambda part: None)
         # no method, so that recordings go, with their memory, when this object does
-        loss = partial(_loss, self._parameters, weights, self._lap)
+        loss = partial(_loss, self._parameters, (weights, mean_weights or {}), self._lap)
         # a recording has no parts
         self._compute = CudaGraphs(potential, loss) if lap is None else partial(loss, potential)
 
@@ -67,10 +69,16 @@ class Gradients:
         return float(value)
 
 
-def _loss(parameters: Sequence[Tensor], weights: Weights, lap: Lap, predict: Predict, batch: Data) -> Fields:
+def _loss(
+    parameters: Sequence[Tensor],
+    weights: tuple[Weights, Mapping[str, float]],
+    lap: Lap,
+    predict: Predict,
+    batch: Data,
+) -> Fields:
     predicted = predict(batch)
     lap("forward")
-    loss = weighted_loss(predicted, batch, weights)
+    loss = weighted_loss(predicted, batch, *weights)
     for parameter in parameters:
         parameter.grad = None
     lap("rest")
@@ -115,7 +123,8 @@ def _description(frames: Tensor, batch: Batch) -> str:
     graph, numbers = batch.batch.cpu(), frames.tolist()
     text = f"Its frames are {', '.join(map(str, numbers))}."
     if "Fa" in batch:
-        force = batch.Fa.norm(dim=1).cpu()
+        # a label that is missing is not the largest
+        force = batch.Fa.norm(dim=1).nan_to_num(-1.0).cpu()
         atom = int(force.argmax())
         text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {numbers[graph[atom]]}."
     if batch.edge_index.shape[1]:

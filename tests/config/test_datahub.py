@@ -8,7 +8,10 @@ from configurations import REMOVED, read
 
 from pyg_nnp.errors import ConfigError
 
-DATAHUB_KEYS = "It takes: data_path, data_format, features, targets, compression, preload, in_memory, transforms."
+DATAHUB_KEYS = (
+    "It takes: data_path, data_format, features, targets, allow_missing, group_weights, compression, preload, "
+    "in_memory, transforms."
+)
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     # unknown keys, at every level
@@ -46,6 +49,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Datahub/targets/Q": "x"}, "Datahub.targets.Q: 'Q' is one of the features; move it to Datahub.features."),
     ({"Datahub/targets/Qa": "energy"}, "Datahub.targets.Qa: 'energy' is already what targets.E is read from."),
     ({"Datahub/targets/Qa": "coordinates"}, "Datahub.targets.Qa: 'coordinates' is already what features.Ra is read"),
+    # labels that may be missing, weights
+    (
+        {"Datahub/allow_missing": ["E", "FA"]},
+        "Datahub.allow_missing[1]: 'FA' is none of the targets. Did you mean 'Fa'",
+    ),
+    ({"Datahub/allow_missing": True}, "Datahub.allow_missing: expects a list, found true"),
+    ({"Datahub/group_weights": {"bulk": 2.0}}, "Datahub.group_weights: the name of the groups in the data is missing"),
+    ({"Datahub/features/group": "kind"}, "Datahub.features.group: groups have no weights; give group_weights"),
+    (
+        {"Datahub/features/group": "kind", "Datahub/group_weights": {"bulk": -1.0}},
+        "Datahub.group_weights.bulk: must be at least 0, found -1",
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from pyg_nnp.data.store.writer import write_store
 Frame = dict[str, Any]
 HASH = "0123456789abcdef"
 SOURCES = {"N": "n", "Ra": "xyz", "Za": "z", "Q": "q", "E": "energy", "Fa": "grad", "Qa": "mulliken", "M2": "dip"}
+SOURCES |= {"weight": "config_weight", "group": "config_type"}
 
 
 def make_frame(Za: list[int], Q: float = 0.0, seed: int = 0) -> Frame:

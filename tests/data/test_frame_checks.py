@@ -34,7 +34,10 @@ def set_row(frame: Frame, name: str, row: int, value: float) -> Frame:
     [
         (lambda f: set_row(f, "Fa", 1, np.nan), r"frame 2: 'grad' \(Fa\) of atom 1 is \[nan, nan, nan\]; a number is"),
         (lambda f: set_row(f, "Qa", 0, np.inf), r"frame 2: 'mulliken' \(Qa\) of atom 0 is inf; a number is needed\."),
-        (lambda f: f | {"E": np.nan}, r"frame 2: 'energy' \(E\) is nan; a number is needed\."),
+        (
+            lambda f: f | {"E": np.nan},
+            r"frame 2: 'energy' \(E\) is nan; a number is needed, or E in Datahub\.allow_missing\.",
+        ),
         (lambda f: f | {"M2": [0, -np.inf, 0]}, r"frame 2: 'dip' \(M2\) is \[0\.0, -inf, 0\.0\]; a number is needed\."),
         (lambda f: set_row(f, "Za", 1, 119), r"frame 2: 'z' \(Za\) of atom 1 is 119; elements go from 1 .* to 118"),
         (lambda f: set_row(f, "Za", 0, -8), r"frame 2: 'z' \(Za\) of atom 0 is -8; elements go from 1"),

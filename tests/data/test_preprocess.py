@@ -394,8 +394,8 @@ def test_file_that_changes_while_it_is_read(
 ) -> None:
     path = write_pickle(waters)
 
-    def blocks(*arguments: Any) -> Iterator[Any]:
-        yield from read_blocks(*arguments)
+    def blocks(*arguments: Any, **options: Any) -> Iterator[Any]:
+        yield from read_blocks(*arguments, **options)
         write_pickle(waters[:4])
 
     monkeypatch.setattr(sys.modules["pyg_nnp.data.preprocess"], "read_blocks", blocks)

@@ -108,8 +108,25 @@ def test_fit_of_one_molecule_is_the_smallest_that_explains_it(
 
 def test_fit_needs_every_element_in_the_training_part(frames: list[dict[str, Any]], open_dataset: OpenDataset) -> None:
     dataset = open_dataset(frames)
-    with pytest.raises(DataError, match=r"no frame of the training part has He, Na, but other frames have"):
+    with pytest.raises(
+        DataError, match=r"no frame of the training part with an energy has He, Na, but other frames have"
+    ):
         reference_energies(dataset, Transforms(atomic_energy="fit"), torch.tensor([0, 2]))
+
+
+def test_only_energies_that_are_there_and_count_are_fitted(
+    frames: list[dict[str, Any]], open_dataset: OpenDataset
+) -> None:
+    """Of frames without energy and of weight 0 nothing is left, as if they were not there."""
+    right = [frame | {"E": sum(TRUE[Z] for Z in frame["Za"].tolist()), "weight": 2.0} for frame in frames]
+    wrong = [frame | {"E": np.nan} for frame in right] + [frame | {"E": 1e6, "weight": 0.0} for frame in right]
+    transforms = Transforms(atomic_energy="fit", total_energy_normalization=True)
+    found = reference_energies(open_dataset(right + wrong), transforms)
+    expected = reference_energies(open_dataset(right), transforms)
+    torch.testing.assert_close(found.atomic_energies, expected.atomic_energies, rtol=1e-12, atol=0)
+    assert found.shift == pytest.approx(0, abs=1e-9)
+    with pytest.raises(DataError, match="no frame of the training part has an energy"):
+        reference_energies(open_dataset(right + wrong), transforms, torch.tensor([4, 8]))
 
 
 @pytest.mark.parametrize("source", ["atoms.csv", "fit", None])

@@ -103,6 +103,28 @@ def test_a_recorded_step_has_the_gradients_of_the_step(dataset: MoleculeDataset,
     assert recorder.runs == recorder.recorded + 2 * len(BATCHES) - len(graphs._compute._known)
 
 
+def test_a_recorded_step_takes_the_labels_that_there_are(dataset: MoleculeDataset) -> None:
+    """Which ones are missing differs from batch to batch, and so do the weights of frames."""
+    potential, recorder = make().train(), Recorder()
+    shares = {"E": 0.7, "Fa": 0.7, "Qa": 0.6, "M2": 0.5, "Q": 1.1}
+    plain, graphs = (Gradients(potential, potential.parameters(), LOSS, mean_weights=shares) for _ in range(2))
+    graphs._compute = CudaGraphs(potential, graphs._compute._function, recorder, "cpu")
+    generator, losses = torch.Generator().manual_seed(0), []
+    for frames in BATCHES * 2:
+        batch = dataset.batch(frames)
+        for name in ("E", "Fa", "Qa", "M2"):
+            batch[name][torch.rand(batch[name].shape, generator=generator) < 0.3] = torch.nan
+        batch.weight = torch.rand(len(frames), generator=generator).double()
+        loss, expected = gradients(potential, plain, batch)
+        again, found = gradients(potential, graphs, batch)
+        assert again == pytest.approx(loss, rel=1e-9)
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+        losses.append(loss)
+    assert len(set(losses)) == len(losses)
+    assert recorder.runs > recorder.recorded >= 2
+
+
 def test_recorded_predictions_are_the_predictions(dataset: MoleculeDataset) -> None:
     potential, recorder = make().eval(), Recorder()
     graphs = CudaGraphs(potential, record=recorder, device="cpu")

@@ -64,7 +64,7 @@ def test_averages_are_validated_and_saved_as_best_and_training_goes_on_as_withou
 
 @pytest.mark.parametrize("place", ["step", "validation"])
 def test_resumed_with_everything_is_the_same_bits(folder: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
-    owner, name, at = {"step": (step, "weighted_loss", 5), "validation": (evaluation, "evaluate", 2)}[place]
+    owner, name, at = {"step": (step, "weighted_loss", 5), "validation": (evaluation, "add_errors", 2)}[place]
     changes = {
         "Trainer__ema": 0.99,
         "Trainer__optimizer": "muon",

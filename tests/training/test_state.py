@@ -33,7 +33,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "forward of a step": (pyg_nnp.training.step, "weighted_loss", 5),
     "forward of the first step of an epoch": (pyg_nnp.training.step, "weighted_loss", 4),
     "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
-    "validation": (evaluation, "evaluate", 2),
+    "validation": (evaluation, "add_errors", 2),
     "end of an epoch": (records.Epoch, "validated", 2),
     "after the best was saved": (files, "write_history", 2),
     "last step of all": (pyg_nnp.training.step, "weighted_loss", 3 * STEPS),
@@ -373,11 +373,11 @@ def test_seconds_of_an_epoch_are_those_of_all_runs(folder: Path, monkeypatch: py
         now[0] += 1
         return errors(*args)
 
-    errors = evaluation.evaluate
+    errors = evaluation.add_errors
     for module in (fit, pyg_nnp.training.state):
         monkeypatch.setattr(module, "perf_counter", lambda: now[0])
     monkeypatch.setattr(pyg_nnp.training.step, "weighted_loss", slow)
-    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "add_errors", evaluate)
     with monkeypatch.context() as patch:
         interrupt(patch, torch.optim.Adam, "step", STEPS + 2)
         with pytest.raises(KeyboardInterrupt):

@@ -16,6 +16,8 @@ from pyg_nnp.data.formats.values import (
     check_sizes,
     count_atoms,
     fits,
+    is_missing,
+    no_value,
     one_value,
     shape_text,
     to_numbers,
@@ -24,7 +26,7 @@ from pyg_nnp.data.formats.values import (
 from pyg_nnp.data.source import Block
 from pyg_nnp.fields import FIELDS, SHAREABLE
 
-Layout = Literal["stacked", "concatenated", "single", "ragged"]
+Layout = Literal["stacked", "concatenated", "single", "ragged", "missing"]
 
 _COUNTS_AT_ONCE = 1 << 16  # numbers of atoms that are added up at a time
 
@@ -59,7 +61,8 @@ class Table:
     - stacked: (n, ...), for atoms (n, M, ...), padded with zeros;
     - concatenated: (A, ...), with ``N`` (n,);
     - single: one value for all frames (``N``, ``Za``, ``Q``), or the only frame, without the axis of frames;
-    - ragged: a list of n items.
+    - ragged: a list of n items, in which None stands for an optional value that is missing;
+    - missing: None, for an optional field that is missing in all frames.
     """
 
     def __init__(self, origin: Origin, columns: Mapping[str, Any]) -> None:
@@ -132,6 +135,8 @@ class Table:
 
     def _layout(self, name: str) -> Layout:
         column, row, n = self._columns[name], FIELDS[name].shape, self.num_frames
+        if column is None:
+            return "missing"
         if isinstance(column, list):
             if len(column) != n:
                 raise self._origin.error(self._length_mismatch(name, len(column)))
@@ -171,6 +176,8 @@ class Table:
         column, shape = self._columns[name], FIELDS[name].shape
         if self._layouts[name] == "ragged":
             rows = np.stack(self._values(name, start, stop))
+        elif self._layouts[name] == "missing":
+            rows = np.stack([no_value(name, 0)] * (stop - start))
         elif self._layouts[name] == "single":
             rows = np.repeat(column.reshape(1, *shape), stop - start, axis=0)
         else:
@@ -181,8 +188,10 @@ class Table:
         """Return rows of an atom-level field, padding included, and how many each frame has: concatenated as in N."""
         column, layout = self._columns[name], self._layouts[name]
         if layout == "ragged":
-            values = self._values(name, start, stop)
+            values = self._values(name, start, stop, N)
             rows, lengths = np.concatenate(values), np.array([len(value) for value in values])
+        elif layout == "missing" and N is not None:
+            rows, lengths = no_value(name, int(N.sum())), N
         elif layout == "concatenated" and N is not None:
             rows, lengths = column[row : row + int(N.sum())], N
         elif layout == "stacked":
@@ -198,6 +207,12 @@ class Table:
         )
         return numbers, lengths
 
-    def _values(self, name: str, start: int, stop: int) -> list[Array]:
-        items = self._columns[name][start:stop]
-        return [one_value(self._origin, name, start + i, item) for i, item in enumerate(items)]
+    def _values(self, name: str, start: int, stop: int, N: Array | None = None) -> list[Array]:
+        """Return the values of frames; ``N`` are the numbers of their atoms, as far as they are known."""
+        values = []
+        for i, item in enumerate(self._columns[name][start:stop]):
+            if name in self._origin.optional and is_missing(item):
+                values.append(no_value(name, 0 if N is None else int(N[i])))
+            else:
+                values.append(one_value(self._origin, name, start + i, item))
+        return values

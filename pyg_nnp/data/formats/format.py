@@ -1,6 +1,6 @@
 """What a reader of data files consists of, and blocks of frames that are dicts."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,9 @@ class Format:
         name: as ``data_format`` has it.
         description: of such a file, in messages.
         magic: regular expression for its first bytes.
-        read: from the file, the mapping of standard names to its own, and the largest number of frames in a block, to
-            blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` describes it.
+        read: from the file, the mapping of standard names to its own, the largest number of frames in a block, and the
+            fields that may be missing, to blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks`
+            describes it.
         array_types: from the file to all its names, each with shape and type of its first array; of objects where that
             is none.
         frames: from the file to its frames under the names of ASE, in Å; None where names and units are the user's.
@@ -34,7 +35,7 @@ class Format:
     name: str
     description: str
     magic: bytes
-    read: Callable[[Path, Mapping[str, str], int], Iterator[Block]]
+    read: Callable[[Path, Mapping[str, str], int, Collection[str]], Iterator[Block]]
     array_types: Callable[[Path], ArrayTypes]
     frames: Callable[[Path], Iterator[Frame]] | None = None
 
@@ -42,19 +43,25 @@ class Format:
 def frame_format(name: str, description: str, magic: bytes, frames: Callable[[Path], Iterator[Frame]]) -> Format:
     """Return a format whose frames are read one by one; its names are those of the first frame."""
 
-    def read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
-        return frame_blocks(path, frames(path), mapping, frames_per_block)
+    def read(
+        path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]
+    ) -> Iterator[Block]:
+        return frame_blocks(path, frames(path), mapping, frames_per_block, optional)
 
     return Format(name, description, magic, read, lambda path: value_types(next(frames(path), {})), frames)
 
 
 def frame_blocks(
-    path: Path, frames: Iterable[Frame], mapping: Mapping[str, str], frames_per_block: int = 1024
+    path: Path,
+    frames: Iterable[Frame],
+    mapping: Mapping[str, str],
+    frames_per_block: int = 1024,
+    optional: Collection[str] = (),
 ) -> Iterator[Block]:
     """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does."""
     remaining, first = iter(frames), 0
     while chunk := list(islice(remaining, frames_per_block)):
-        origin = Origin(str(path), mapping, first=first)
+        origin = Origin(str(path), mapping, first=first, optional=optional)
         yield from Table(origin, _columns(origin, chunk)).blocks(len(chunk))
         first += len(chunk)
 
@@ -69,11 +76,11 @@ def _columns(origin: Origin, frames: Sequence[Frame]) -> dict[str, list[Any]]:
     columns = {}
     for name, source in origin.names.items():
         lacking = [i for i, frame in enumerate(frames) if source not in frame]
-        if lacking:
+        if lacking and name not in origin.optional:
             what = origin.missing(name, [key for key in frames[lacking[0]] if isinstance(key, str)])
             nowhere = origin.first == 0 and len(lacking) == len(frames)
-            raise origin.error(what) if nowhere else origin.frame_error(lacking[0], what)
-        columns[name] = [frame[source] for frame in frames]
+            raise origin.error(what) if nowhere else origin.frame_error(lacking[0], what + origin.hint(name))
+        columns[name] = [frame.get(source) for frame in frames]
     return columns
 
 

@@ -1,7 +1,7 @@
 """HDF5 files: arrays of frames at the top level or in groups of any depth, each group with its own frames."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
@@ -25,11 +25,11 @@ _Group = tuple[Origin, dict[str, Any]]
 _Types = dict[str, tuple[h5py.h5t.TypeID, np.dtype[Any], h5py.h5t.TypeID]]
 
 
-def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
     """Yield the frames of all groups that have mapped names, in the order of their paths."""
     with open_hdf5(path) as file:
-        blocks = _blocks(_groups(path, file, mapping, frames_per_block), frames_per_block)
-        yield from _joined(blocks, frames_per_block)
+        groups = _groups(Origin(str(path), mapping, optional=optional), file, frames_per_block)
+        yield from _joined(_blocks(groups, frames_per_block), frames_per_block)
 
 
 def _array_types(path: Path) -> ArrayTypes:
@@ -37,7 +37,8 @@ def _array_types(path: Path) -> ArrayTypes:
         return first_datasets(path, file)
 
 
-def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[_Group]:
+def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator[_Group]:
+    path, mapping = Path(of_file.file), of_file.names
     types: _Types = {}
     paths = {source for source in mapping.values() if "/" in source}
     names = set(mapping.values()) - paths
@@ -48,14 +49,14 @@ def _groups(path: Path, file: h5py.File, mapping: Mapping[str, str], frames_per_
             example = place
             continue
         is_empty = False
-        origin = Origin(str(path), mapping, place)
+        origin = replace(of_file, group=place)
         yield origin, _columns(origin, datasets, group, types, frames_per_block)
     if left_out:
         log.warning(
             "%s: %d groups, such as '%s', have nothing but soft links, and were not read.", path, left_out, example
         )
     if is_empty:
-        require(Origin(str(path), mapping), list(first_datasets(path, file)))
+        require(of_file, list(first_datasets(path, file)))
 
 
 def _columns(
@@ -66,7 +67,10 @@ def _columns(
     frames_per_block: int,
 ) -> dict[str, Any]:
     columns: dict[str, Any] = {}
-    for name in origin.names:
+    for name, source in origin.names.items():
+        if name in origin.optional and source not in datasets:
+            columns[name] = None
+            continue
         dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
         if name not in types or types[name][0] != in_file:
             types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
@@ -96,7 +100,7 @@ def _blocks(groups: Iterable[_Group], frames_per_block: int) -> Iterator[Block]:
 def _is_one_frame(columns: Mapping[str, Any]) -> bool:
     """Return whether a group holds one frame, in arrays without an axis of frames."""
     Ra, N = columns["Ra"], columns.get("N")
-    in_memory = all(isinstance(column, np.ndarray) for column in columns.values())
+    in_memory = all(column is None or isinstance(column, np.ndarray) for column in columns.values())
     return in_memory and Ra.ndim == 2 and (N is None or N.size == 1)
 
 

@@ -144,7 +144,7 @@ def open_column(
         group.links.iterate(links.append)
         # what has the name is no data set, or leads nowhere
         known = [text for text in (link.decode(errors="replace") for link in links) if text != source]
-        raise origin.error(origin.missing(name, known))
+        raise origin.error(origin.missing(name, known) + (origin.hint(name) if origin.group.strip("/") else ""))
     if _lies_elsewhere(dataset):
         raise origin.error(f"{origin.field(name)} lies in other files, which are not read. Store it in this one.")
     shape, in_file = dataset.shape, dataset.get_type()

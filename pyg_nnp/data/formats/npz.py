@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -39,8 +39,8 @@ def _open_npz(path: Path) -> Iterator[ZipFile]:
             yield archive
 
 
-def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
-    origin = Origin(str(path), mapping)
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
+    origin = Origin(str(path), mapping, optional=optional)
     with _open_npz(path) as archive:
         require(origin, list(_members(archive)))
         found = {name: NpzColumn(origin, name, archive) for name in mapping}

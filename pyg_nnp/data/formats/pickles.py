@@ -6,7 +6,7 @@ A pickle is a program: it may call anything that can be imported. Here it calls 
 
 import math
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -160,12 +160,12 @@ def _check_written_out(content: Any, most: float) -> None:
         raise RefusedError("the pickle refers to the same parts so often that they do not fit in memory.")
 
 
-def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int) -> Iterator[Block]:
+def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
     content = _frames_or_columns(path)
     if not isinstance(content, dict):
-        yield from frame_blocks(path, content, mapping, frames_per_block)
+        yield from frame_blocks(path, content, mapping, frames_per_block, optional)
         return
-    origin = Origin(str(path), mapping)
+    origin = Origin(str(path), mapping, optional=optional)
     require(origin, [key for key in content if isinstance(key, str)])
     columns = {name: as_column(content[source]) for name, source in mapping.items()}
     yield from Table(origin, columns).blocks(frames_per_block)

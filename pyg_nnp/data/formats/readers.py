@@ -1,7 +1,7 @@
 """The formats of data files, how a file of any of them is read, and what fields its arrays probably are."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from pyg_nnp.data.formats import ase_files, hdf5, npz, pickles
@@ -26,7 +26,11 @@ _FOREIGN = {
 
 
 def read_blocks(
-    path: Path, data_format: str, mapping: Mapping[str, str], frames_per_block: int = 1024
+    path: Path,
+    data_format: str,
+    mapping: Mapping[str, str],
+    frames_per_block: int = 1024,
+    optional: Collection[str] = (),
 ) -> Iterator[Block]:
     """Read a data file as blocks of frames.
 
@@ -36,6 +40,7 @@ def read_blocks(
         mapping: standard field name -> the file's own name; always has ``Ra`` and ``Za``. Without ``N`` the atoms are
             counted from ``Za``, in which zeros at the end are padding.
         frames_per_block: largest number of frames in a block.
+        optional: fields that frames may lack. Numbers are NaN where they are missing: the name absent, None or NaN.
 
     Returns:
         Blocks of the mapped fields and ``N``, in the order of the file and in its units.
@@ -45,7 +50,7 @@ def read_blocks(
             or whose shapes do not fit. Frames are counted from 0 over the whole file.
     """
     _check_file(path, data_format)
-    return _not_empty(path, FORMATS[data_format].read(path, mapping, frames_per_block))
+    return _not_empty(path, FORMATS[data_format].read(path, mapping, frames_per_block, optional))
 
 
 def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]:

@@ -1,6 +1,6 @@
 """Values of one field: conversion to numbers, element symbols, removal of padding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import DataError, did_you_mean
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, TARGETS
 
 Array = NDArray[Any]
 ArrayTypes = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
@@ -29,10 +29,14 @@ _NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Origin(DataSource):
-    """Where values come from: besides the file the group of an HDF5 file, and the number of the first frame."""
+    """Where values come from: besides the file the group of an HDF5 file, and the number of the first frame.
+
+    Numbers of ``optional`` fields may be missing, and are NaN then.
+    """
 
     group: str = ""
     first: int = 0
+    optional: Collection[str] = ()
 
     def error(self, what: str) -> DataError:
         """Return the error for a whole file or group."""
@@ -52,15 +56,38 @@ class Origin(DataSource):
         near = did_you_mean(self.names[name], known) or usual
         return f"there is no {self.field(name)}.{near} It has: {shown}{more}."
 
+    def hint(self, name: str) -> str:
+        """Return what to write where a field is missing in some frames only."""
+        return f" If it may be missing, write {name} in Datahub.allow_missing." if name in TARGETS else ""
+
+
+def is_missing(item: Any) -> bool:
+    """Return whether the value of a frame says that there is none: None, or NaN in the place of all its numbers."""
+    is_number = isinstance(item, float | np.floating | np.ndarray) and np.shape(item) == ()
+    return item is None or (is_number and np.asarray(item).dtype.kind == "f" and bool(np.isnan(item)))
+
+
+def no_value(name: str, num_atoms: int) -> Array:
+    """Return what stands for the missing value of one frame, in the shape of its field."""
+    field = FIELDS[name]
+    if field.dtype == "text":
+        return np.array("")
+    shape = (num_atoms, *field.shape) if field.level == "atom" else field.shape
+    return np.full(tuple(map(int, shape)), np.nan)
+
 
 def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
     """Return the value of one frame in the shape of its field, (M, ...) for atoms; symbols become numbers."""
     named, field = origin.field(name), FIELDS[name]
     if item is None:
-        raise origin.frame_error(frame, f"{named} is None; every frame needs a value.")
+        raise origin.frame_error(frame, f"{named} is None; every frame needs a value.{origin.hint(name)}")
+    if field.dtype == "text":
+        return np.array(item.decode(errors="replace") if isinstance(item, bytes) else str(item))
     try:
         value = np.asarray(item)
         value = np.asarray(value.tolist()) if value.dtype == object else value
+        if value.dtype == object and name in origin.optional:
+            value = value.astype(np.float64)  # None becomes NaN
     except (ValueError, TypeError):
         raise origin.frame_error(frame, f"{named} has rows of different lengths.") from None
     kind = value.dtype.kind
@@ -76,10 +103,13 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
 
 
 def to_numbers(origin: Origin, name: str, rows: Array, frame_of: Callable[[int], int]) -> Array:
-    """Return rows, symbols for ``Za`` among them, as int64 for fields of whole numbers, else at least float64."""
+    """Return rows, symbols for ``Za`` among them, as int64 for whole numbers, as text, or as at least float64."""
     kind = rows.dtype.kind
     if name == "Za" and kind in "USO":
         return _atomic_numbers(origin, rows, frame_of)
+    if FIELDS[name].dtype == "text":
+        items = rows.tolist()
+        return np.array([item.decode(errors="replace") if isinstance(item, bytes) else str(item) for item in items])
     if kind not in "iuf":
         raise origin.error(_not_numbers(origin.field(name), rows))
     if FIELDS[name].dtype != "int":

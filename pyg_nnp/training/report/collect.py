@@ -12,8 +12,9 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Weights
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.data.labels import has_labels, number_of_labels
 from pyg_nnp.fields import COMPARED, FIELDS
-from pyg_nnp.functional.difference import difference
+from pyg_nnp.functional.difference import labelled_difference
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch, predictions
@@ -47,12 +48,12 @@ def collect(
         batch_size: frames to evaluate at once, at least.
         weights: the kinds and fields of the ``errors`` of the evaluation.
     """
-    fields = [name for name in COMPARED if name in wanted and name in potential.outputs]
     part = next(part for part in ("test", "validation", "training") if part in parts)
     frames = parts[part]
-    atoms = sum(int(block["N"].sum()) for block in dataset.blocks(["N"], frames))
+    labels = {name: number_of_labels(dataset.summary, name, frames) for name in wanted}
+    fields = [name for name in COMPARED if labels.get(name) and name in potential.outputs]
     table, sums = ErrorTable(fields), MetricSums(potential.device, *weights)
-    points = {name: _PointSample(name, len(frames), atoms) for name in fields}
+    points = {name: _PointSample(name, labels[name]) for name in fields}
     worst_by = next(name for name in ("Fa", "E", *fields) if name in fields)
     scores = []
     size = large_batch(dataset.max_atoms, batch_size)
@@ -64,11 +65,12 @@ def collect(
             found.add(batch, predicted[name], potential.atomic_energies)
         score = _frame_errors(predicted, batch, worst_by)
         scores.append((score.abs() / batch.N if worst_by == "E" else score).cpu())
-    # errors that are not finite are the worst
-    order = torch.cat(scores).nan_to_num(torch.inf).argsort(descending=True, stable=True)
-    worst = worst_frames(potential, dataset, frames[order[:WORST]], fields)
+    # errors that are not finite are the worst, and frames without labels none at all
+    has = torch.from_numpy(has_labels(dataset.summary, worst_by))[frames]
+    order = torch.cat(scores)[has].nan_to_num(torch.inf).argsort(descending=True, stable=True)
+    worst = worst_frames(potential, dataset, frames[has][order[:WORST]], fields)
     shown = {name: found.points() for name, found in points.items()}
-    return Evaluation(part, len(frames), sums.errors(), shown, table.rows(), worst, worst_by)
+    return Evaluation(part, len(frames), sums, shown, table.rows(), worst, worst_by)
 
 
 def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor, fields: Sequence[str]) -> list[Frame]:
@@ -76,14 +78,15 @@ def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor,
     batch = dataset.batch(frames).to(potential.device)
     predicted = potential(batch)
     errors = {name: _frame_errors(predicted, batch, name).tolist() for name in fields}
-    force_errors = _numpy(difference(predicted, batch, "Fa").norm(dim=1)) if "Fa" in fields else None
+    has = {name: has_labels(dataset.summary, name)[frames.numpy()] for name in fields}
+    force_errors = _numpy(labelled_difference(predicted, batch, "Fa")[0].norm(dim=1)) if "Fa" in fields else None
     Za, Ra, ptr = batch.Za.cpu().numpy(), _numpy(batch.Ra), batch.ptr.tolist()
     return [
         Frame(
             int(index),
             Za[first:end],
             Ra[first:end],
-            {name: values[number] for name, values in errors.items()},
+            {name: values[number] for name, values in errors.items() if has[name][number]},
             None if force_errors is None else force_errors[first:end],
         )
         for number, (index, first, end) in enumerate(zip(frames, ptr[:-1], ptr[1:], strict=True))
@@ -91,24 +94,23 @@ def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor,
 
 
 def _frame_errors(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> Tensor:
-    """Return (G,) root mean squares of a field's errors; predicted minus true energy for ``E``."""
-    error = difference(predicted, batch, name).double()
+    """Return (G,) root mean squares of a field's errors, predicted minus true energy for ``E``; NaN without labels."""
+    error, present = labelled_difference(predicted, batch, name)
     if name == "E":
-        return error
-    squares = error.square().reshape(len(error), -1).mean(dim=1)
+        return torch.where(present, error.double(), torch.nan)
+    squares, counts = (rows.double().reshape(len(rows), -1).sum(dim=1) for rows in (error.double().square(), present))
     if FIELDS[name].level == "atom":
-        squares = sum_over_atoms(squares, batch.batch, len(batch.N)) / batch.N
-    return squares.sqrt()
+        squares, counts = (sum_over_atoms(rows, batch.batch, len(batch.N)) for rows in (squares, counts))
+    return (squares / counts).sqrt()
 
 
 class _PointSample:
-    """A random sample of about :data:`MAX_POINTS` numbers of a field, which come batch by batch."""
+    """A random sample of about :data:`MAX_POINTS` of all labels of a field, which come batch by batch."""
 
-    def __init__(self, name: str, frames: int, atoms: int) -> None:
-        rows = atoms if FIELDS[name].level == "atom" else frames
+    def __init__(self, name: str, total: int) -> None:
         self.by_element = FIELDS[name].level == "atom" and not FIELDS[name].shape
-        self.name, self.total = name, rows * math.prod(map(int, FIELDS[name].shape))
-        self.fraction = MAX_POINTS / self.total
+        self.name, self.total = name, total
+        self.fraction = MAX_POINTS / total
         self.generator = torch.Generator().manual_seed(0)
         self.kept: list[tuple[Array, Array, Array]] = []
 
@@ -118,6 +120,7 @@ class _PointSample:
             true, predicted = (without_references(E, batch.Za, batch.N, atomic_energies) for E in (true, predicted))
         kinds = batch.Za if self.by_element else torch.zeros(true.numel(), device=true.device)
         rows = torch.stack([values.double().reshape(-1).cpu() for values in (true, predicted, kinds)])
+        rows = rows[:, ~rows[0].isnan()]
         if self.fraction < 1:
             rows = rows[:, torch.rand(rows.shape[1], generator=self.generator) < self.fraction]
         self.kept.append((rows[0].numpy(), rows[1].numpy(), rows[2].numpy()))

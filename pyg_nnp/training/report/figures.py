@@ -30,9 +30,9 @@ def model_figures(sample: Sample, records: Records, evaluation: Evaluation, unit
 
 
 def data_figure(sample: Sample, units: UnitNames) -> Figure:
-    """Draw a histogram of each field of a data set."""
+    """Draw a histogram of each field of a data set, of the numbers that are not missing."""
     values = sample.values
-    shown = [name for name in _LABELS if name in values and np.ptp(values[name]) > 0]
+    shown = [name for name in _LABELS if name in values and np.nanmax(values[name]) > np.nanmin(values[name])]
     figure = drawing.panels(len(shown) + 2 + ("Qa" in values))
     axes = iter(figure.axes)
     _bars_of_elements(next(axes), values["Za"])
@@ -116,6 +116,7 @@ def _bars_of_elements(axes: Axes, Za: Array) -> None:
 
 
 def _charges_by_element(axes: Axes, Za: Array, Qa: Array, units: UnitNames) -> None:
+    Za, Qa = Za[np.isfinite(Qa)], Qa[np.isfinite(Qa)]
     low, high = drawing.ends_of(Qa)
     for Z, (colour, dashes) in zip(np.unique(Za.astype(int)), drawing.styles(), strict=False):
         counts, edges = np.histogram(Qa[Za == Z], 80, (low, high))

@@ -40,7 +40,7 @@ def render(kind: str, **values: Any) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return a number with four digits, as tables have it."""
+    """Return a number with four digits, as tables have it; a dash where there is none."""
     return "–" if value is None else f"{value:#.4g}".rstrip(".").replace("-", "−")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pyg_nnp.training.metrics import ErrorRow, Errors
+from pyg_nnp.training.metrics import ErrorRow, MetricSums
 
 Array = NDArray[Any]
 
@@ -23,7 +23,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Points:
-    """True and predicted numbers of a field, those of molecules and atoms one after the other."""
+    """True and predicted numbers of a field that have a label, those of molecules and atoms one after the other."""
 
     true: Array  # (n,) true numbers; of E less the reference energies
     predicted: Array  # (n,) likewise
@@ -39,8 +39,9 @@ class Frame:
     index: int  # in the data set, counted from 0
     Za: Array  # (N,) atomic numbers
     Ra: Array  # (N, 3) positions
-    errors: dict[str, float]  # field -> root mean square of its errors in this frame; of E predicted minus true energy
-    force_errors: Array | None  # (N,) length of the error of the force on each atom; None without forces
+    # field that has labels in this frame -> root mean square of their errors; of E predicted minus true energy
+    errors: dict[str, float]
+    force_errors: Array | None  # (N,) length of the error of the force on each atom, 0 without label; None without any
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Evaluation:
 
     part: str  # its name
     frames: int  # number of its frames
-    errors: Errors  # over all frames, of the kinds and fields that were asked for
+    sums: MetricSums  # errors over all frames, of the kinds and fields that were asked for
     points: dict[str, Points]  # field -> true and predicted numbers
     rows: list[ErrorRow]  # errors over all frames, in total and by element
     worst: list[Frame]  # the worst frames of all, the worst first

@@ -7,8 +7,12 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import ase.db
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from frame_files import (
     NAMES,
     TWO,
@@ -17,19 +21,23 @@ from frame_files import (
     dump,
     expected_arrays,
     make_frames,
+    padded,
     read,
     save_chunked,
     save_compressed,
     save_hdf5,
     save_npz,
+    to_atoms,
     write_ase,
     write_extxyz,
     write_hdf5_padded,
     write_npz_padded,
     write_pickle_list,
+    write_pickle_padded,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
 
 from pyg_nnp.data.formats.readers import FORMATS, columns_of, read_blocks
 from pyg_nnp.errors import DataError
@@ -163,3 +171,137 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, save, concaten
         tracemalloc.stop()
     # 3000 numbers of atoms in one piece would be 24 kB alone, all positions 288 kB
     assert peaks[1] < peaks[0] + 24_000
+
+
+LACKING = {0: ["forces"], 1: ["forces", "energy"], 2: ["charges", "dipole"], 4: ["energy"]}
+
+
+def frames_with_gaps(missing=None):
+    """Frames of which some lack labels, or have ``missing`` there, and what they are read as."""
+    frames = make_frames([3, 3, 1, 4, 4])
+    expected = [dict(frame) for frame in frames]
+    for number, names in LACKING.items():
+        for name in names:
+            expected[number][name] = np.full(np.shape(frames[number][name]), np.nan)
+            frames[number][name] = missing
+    return frames, expected_arrays(expected)
+
+
+def write_list_without(folder, frames):
+    """Write dicts that have no key for what is missing."""
+    content = [{name: value for name, value in frame.items() if value is not None} for frame in frames]
+    return dump(folder / "a.pkl", content), "pickle"
+
+
+def write_columns_with_none(folder, frames):
+    return dump(folder / "a.pkl", {s: [f[s] for f in frames] for s in NAMES.values()}), "pickle"
+
+
+def write_groups_without(folder, frames):
+    """Write a group for each frame, without data sets for what is missing."""
+    groups = {f"{i}/{name}": value for i, frame in enumerate(frames) for name, value in frame.items()}
+    return save_hdf5(folder / "a.h5", **{name: value for name, value in groups.items() if value is not None}), "hdf5"
+
+
+def write_stacked_groups_without(folder, frames):
+    """Write a group of several frames, which has no forces, and groups of one."""
+    frames = [{name: value for name, value in frame.items() if value is not None} for frame in frames]
+    frames[1]["energy"] = np.nan
+    groups = {f"0/{name}": np.stack([frame[name] for frame in frames[:2]]) for name in frames[1]}
+    for i, frame in enumerate(frames[2:], 1):
+        groups |= {f"{i}/{name}": np.asarray(value)[None] for name, value in frame.items()}
+    return save_hdf5(folder / "a.h5", **groups), "hdf5"
+
+
+def to_atoms_without(frame):
+    atoms = Atoms(frame["numbers"], frame["positions"], info={"total_charge": frame["total_charge"]})
+    results = {key: frame[key] for key in ("energy", "forces", "charges", "dipole") if frame[key] is not None}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def write_extxyz_without(folder, frames):
+    ase.io.write(folder / "a.extxyz", [to_atoms_without(f) for f in frames], format="extxyz")
+    return folder / "a.extxyz", "extxyz"
+
+
+def write_ase_without(folder, frames):
+    with ase.db.connect(folder / "a.db") as database:
+        for frame in frames:
+            database.write(to_atoms_without(frame), total_charge=frame["total_charge"])
+    return folder / "a.db", "ase"
+
+
+WITH_GAPS = [
+    write_pickle_list,
+    write_list_without,
+    write_columns_with_none,
+    write_groups_without,
+    write_stacked_groups_without,
+    write_extxyz_without,
+    write_ase_without,
+]
+LABELS = ("E", "Fa", "Qa", "M2")
+
+
+@pytest.mark.parametrize("write", WITH_GAPS)
+def test_labels_may_be_missing_in_part_of_the_frames(write, tmp_path):
+    frames, expected = frames_with_gaps()
+    path, data_format = write(tmp_path, frames)
+    for frames_per_block in (1, 2, 9):
+        assert_same(read(path, data_format, NAMES, frames_per_block, LABELS), expected)
+
+
+@pytest.mark.parametrize("write", WITH_GAPS)
+@pytest.mark.parametrize("needed", LABELS)
+def test_what_may_not_be_missing_is_asked_for(write, needed, tmp_path):
+    path, data_format = write(tmp_path, frames_with_gaps()[0])
+    others = [name for name in LABELS if name != needed]
+    text = rf"\({needed}\).* write {needed} in Datahub.allow_missing"
+    with pytest.raises(DataError, match=text):
+        read(path, data_format, NAMES, optional=others)
+
+
+@pytest.mark.parametrize("write", [write_pickle_padded, write_npz_padded, write_hdf5_padded, write_pickle_list])
+def test_nan_says_that_a_label_is_missing(write, tmp_path):
+    frames, expected = frames_with_gaps()
+    for number, names in LACKING.items():
+        for name in names:
+            frames[number][name] = np.full(np.shape(make_frames([3, 3, 1, 4, 4])[number][name]), np.nan)
+    path, data_format = write(tmp_path, frames)
+    for frames_per_block in (1, 2, 9):
+        assert_same(read(path, data_format, NAMES, frames_per_block, LABELS), expected)
+
+
+def test_single_atoms_may_lack_labels(tmp_path):
+    frames = make_frames([2, 3])
+    frames[1]["charges"] = [0.5, None, np.nan]
+    frames[0]["forces"] = np.nan  # as a table of another program has it
+    path = dump(tmp_path / "a.pkl", frames)
+    found = read(path, "pickle", NAMES, optional=LABELS)
+    assert_array_equal(found["Qa"], [*frames[0]["charges"], 0.5, np.nan, np.nan])
+    assert np.isnan(found["Fa"][:2]).all()
+    assert_array_equal(found["Fa"][2:], frames[1]["forces"])
+
+
+@pytest.mark.parametrize("write", [write_pickle_list, write_npz_padded, write_hdf5_padded, write_extxyz, write_ase])
+def test_names_of_groups_are_text(write, tmp_path):
+    frames = make_frames([3, 2, 2])
+    path, data_format = write(tmp_path, frames)
+    groups = ["bulk", "a", "isolated atom"]
+    if data_format == "pickle":
+        dump(path, [frame | {"kind": group} for frame, group in zip(frames, groups, strict=True)])
+    elif data_format == "npz":
+        save_npz(path, **padded(frames), kind=groups)
+    elif data_format == "hdf5":
+        save_hdf5(path, **padded(frames), kind=groups)
+    elif data_format == "extxyz":
+        atoms = [to_atoms(frame) for frame in frames]
+        for one, group in zip(atoms, groups, strict=True):
+            one.info["kind"] = group
+        ase.io.write(path, atoms, format="extxyz")
+    else:
+        with ase.db.connect(path) as database:
+            for row, group in enumerate(groups, 1):
+                database.update(row, kind=group)
+    assert read(path, data_format, {**NAMES, "group": "kind"}, 2)["group"].tolist() == groups

@@ -24,11 +24,11 @@ def evaluated(out: Path, **changes: Any) -> Evaluation:
 
 def test_spread_of_charges_is_that_within_an_element() -> None:
     batch = Data(Za=torch.tensor([8, 1, 1]), Qa=torch.tensor([-0.8, 0.3, 0.5]), N=torch.tensor([3]))
-    found = _PointSample("Qa", 1, 3)
+    found = _PointSample("Qa", 3)
     found.add(batch, batch.Qa, torch.zeros(119))
     assert found.points().spread == pytest.approx(math.sqrt(2 * 0.1**2 / 3))
     np.testing.assert_array_equal(found.points().Za, [8, 1, 1])
-    dipoles = _PointSample("M2", 2, 6)
+    dipoles = _PointSample("M2", 6)
     dipoles.add(Data(M2=torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])), torch.zeros(2, 3), torch.zeros(119))
     assert dipoles.points().spread == pytest.approx(np.std([1, 2, 3, 4, 5, 6]))
 
