@@ -11,12 +11,13 @@ from pyg_nnp.errors import did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import Units
 
+_LOSSES = ("rmse", "mae", "mse", "l2norm", "rmse_per_atom", "mae_per_atom", "mse_per_atom")
+
 
 def _by_function(value: Any) -> Any:
     """Turn ``E: {rmse: 1}`` into ``rmse: {E: 1}``."""
     if not isinstance(value, dict):
         return value
-    functions = ("rmse", "mae", "mse")
     result: dict[str, Any] = {}
     for key, terms in value.items():
         if key in FIELDS and not isinstance(terms, dict):
@@ -24,7 +25,7 @@ def _by_function(value: Any) -> Any:
         if not isinstance(terms, dict):
             result[key] = terms
             continue
-        by_field = key not in functions and (key in FIELDS or any(function in terms for function in functions))
+        by_field = key not in _LOSSES and (key in FIELDS or any(function in terms for function in _LOSSES))
         if not by_field:
             result.setdefault(key, {})
         for inner, weight in terms.items():
@@ -52,13 +53,25 @@ def _one_of(*functions: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _check_kinds(loss: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Check that the kinds of errors are those of numbers, or vectors, that the fields are."""
+    for kind, terms in loss.items():
+        for name in (name for name in terms if name in FIELDS):
+            if kind.endswith("_per_atom") and FIELDS[name].level != "graph":
+                raise problem(f"'{name}' has a value for each atom already; put it under another function", kind, name)
+            if kind == "l2norm" and not FIELDS[name].shape:
+                raise problem(f"'{name}' is no vector; put it under 'mae'", kind, name)
+    return loss
+
+
 # kind of error -> field -> weight, of a loss or of metrics
 Weights = Mapping[Any, Mapping[str, float]]
 
 Weight = Annotated[float, Field(ge=0)]
 Loss = Annotated[
-    dict[Annotated[str, _one_of("rmse", "mae", "mse")], dict[str, Weight]],
+    dict[Annotated[str, _one_of(*_LOSSES)], dict[str, Weight]],
     BeforeValidator(_by_function),
+    AfterValidator(_check_kinds),
     AfterValidator(_check_weights),
 ]
 MetricWeights = Annotated[
@@ -90,7 +103,10 @@ class ForceField(Section):
     )
     build_params: Options = Field(default_factory=dict, description="options for all layers that take them")
     layers: Annotated[list[LayerEntry], Field(min_length=1)] = Field(description="layers in the order of computation")
-    loss: Loss = Field(description="function (rmse, mae, mse), then field, then weight >= 0")
+    loss: Loss = Field(
+        description="function, then field, then weight >= 0: rmse, mae, mse, l2norm (mean length of the errors of "
+        "vectors), and rmse_per_atom, mae_per_atom, mse_per_atom (of molecules, divided by their numbers of atoms)"
+    )
 
     @field_validator("architecture")
     @classmethod

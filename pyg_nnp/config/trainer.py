@@ -78,20 +78,38 @@ class Trainer(Section):
     batch_size: int = Field(default=32, gt=0, description="frames per optimiser step")
     cuda: bool = Field(default=True, description="whether to train on a GPU, where there is one")
     dtype: Precision = Field(default="float32", description="precision of data and model: float32 or float64")
-    schedule: Literal["linear", "constant", "cosine"] = Field(
+    schedule: Literal["linear", "constant", "cosine", "plateau"] = Field(
         default="linear",
-        description="how the learning rate goes on after warm-up: to 0 linearly, not at all, or as a cosine",
+        description="how the learning rate goes on after warm-up: to 0 linearly, not at all, to 0 as a cosine, or to "
+        "half of it whenever the validation score is not better for plateau_patience epochs",
     )
-    learning_rate: float = Field(default=1e-3, gt=0, description="largest learning rate of Adam")
-    max_epochs: int = Field(default=1000, gt=0, description="epochs at most")
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="decay of the averages of the weights, such as 0.999, which are then validated and saved as best; "
+        "null: no averages",
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="largest learning rate")
+    max_epochs: int = Field(default=1000, gt=0, description="epochs at most; without meaning where max_time is set")
+    max_time: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="minutes that the training of a model takes, validation included: warm-up, schedule and end follow "
+        "the clock; null: max_epochs",
+    )
     max_norm: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="gradients whose norm, of all together, is larger are scaled down to it; null: never"
     )
     num_workers: int = Field(
         default=0, ge=0, description="processes that read data from disk; 0: the training process does"
     )
+    optimizer: Literal["adam", "adamw", "muon"] = Field(
+        default="adam",
+        description="adam, adamw, or muon: Muon for weights that take features to features, AdamW for all others",
+    )
     patience: Annotated[int, Field(gt=0)] | None = Field(
         default=50, description="epochs without a better validation score before training stops; null: never"
+    )
+    plateau_patience: int = Field(
+        default=10, gt=0, description="epochs without a better score before schedule: plateau halves the learning rate"
     )
     report: bool = Field(default=True, description="whether report.html and plots are made when training is over")
     resume: bool = Field(
@@ -102,3 +120,14 @@ class Trainer(Section):
     warmup_ratio: float = Field(
         default=0.0, ge=0, le=1, description="share of all steps in which the learning rate rises from 0"
     )
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="share of the weights, times the learning rate, that adamw or muon takes off"
+    )
+
+    @model_validator(mode="after")
+    def _check_optimizer(self) -> "Trainer":
+        if self.weight_decay and self.optimizer == "adam":
+            raise problem("adam has no decay of weights apart from its steps; set optimizer: adamw", "weight_decay")
+        if self.schedule == "plateau" and "validation" not in self.Splitter.parts:
+            raise problem("'plateau' follows the validation score, but Splitter has no part 'validation'", "schedule")
+        return self

@@ -38,6 +38,11 @@ def labelled_difference(predicted: Mapping[str, Tensor], data: HasFields, name: 
     return torch.where(present, values, 0.0), present
 
 
+def per_atom(values: Tensor, data: HasFields) -> Tensor:
+    """Return numbers of molecules, (G, ...), divided by their numbers of atoms."""
+    return values / data["N"].to(values.dtype).view(-1, *(1,) * (values.dim() - 1))
+
+
 def frame_weights(data: HasFields, name: str) -> Tensor:
     """Return the weight of each row's frame, in a shape that broadcasts to the field: (G, 1...) or (A, 1...)."""
     values, weight, N = data[name], data["weight"], data["N"]

@@ -14,7 +14,7 @@ from pyg_nnp.training.callbacks.base import Callback, CallbackList
 from pyg_nnp.training.evaluation import add_frames
 from pyg_nnp.training.metrics import MetricSums, fields_of, weighted_sum
 from pyg_nnp.training.records import Epoch
-from pyg_nnp.training.schedule import lr_schedule
+from pyg_nnp.training.schedule import learning_rates
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 from pyg_nnp.training.step import Gradients, take_step
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 def fit(
     state: TrainingState, data: TrainingData, settings: TrainingSettings, callbacks: Iterable[Callback] = ()
 ) -> None:
-    """Train until ``max_epochs`` are over or ``patience`` is exhausted.
+    """Train until ``max_epochs``, or ``max_time``, are over or ``patience`` is exhausted.
 
     Args:
         state: new, or that of a training that is resumed; it is changed.
@@ -36,34 +36,31 @@ def fit(
         TrainingError: the loss, a gradient, or every score, is not finite.
     """
     trainer, stopping, watching = settings.trainer, state.early_stopping, CallbackList(callbacks)
-    factor = lr_schedule(trainer.schedule, state.steps_per_epoch * trainer.max_epochs, trainer.warmup_ratio)
+    learning_rate = learning_rates(state, trainer)
     potential = state.potential
     of_labels = mean_weights(data.dataset.summary, fields_of(settings.loss), data.parts["training"])
     gradients = Gradients(potential, potential.parameters(), settings.loss, trainer.max_norm, watching.lap, of_labels)
-
-    def learning_rate(global_step: int) -> float:
-        return trainer.learning_rate * factor(global_step)
-
-    began = perf_counter() - state.seconds
+    state.start_clock()
     try:
         watching(Callback.on_begin, state)
-        while state.epoch <= trainer.max_epochs and not stopping.exhausted(state.epoch - 1):
+        while not state.is_over(trainer.max_epochs) and not stopping.exhausted(state.epoch - 1):
             loss = train_epoch(state, data, trainer.batch_size, gradients, learning_rate, watching)
             epoch = Epoch(state.epoch, loss, learning_rate(state.global_step - 1))
-            epoch = validated(epoch, state, data, settings)
+            with state.averaged():
+                epoch = validated(epoch, state, data, settings)
             watching(Callback.on_lap, "validation")
             now = perf_counter()
-            epoch = replace(epoch, seconds=round(now - began, 4))
+            epoch = replace(epoch, seconds=round(now - state.clock, 4))
             with deferred():
                 # without a validation part the last potential is the best
-                stopping.update(-epoch.number if epoch.score is None else epoch.score, epoch.number)
+                is_better = stopping.update(-epoch.number if epoch.score is None else epoch.score, epoch.number)
+                state.plateau.update(is_better)
                 watching(Callback.on_epoch, state, epoch)
-                state.end_epoch()
-                began = now
+                state.end_epoch(now)
                 watching(Callback.on_next_epoch, state, epoch)
     except KeyboardInterrupt:
         with deferred():
-            state.seconds = perf_counter() - began
+            state.seconds = perf_counter() - state.clock
             watching(Callback.on_interrupt, state)
         raise
     finally:
@@ -79,7 +76,7 @@ def train_epoch(
     learning_rate: Callable[[int], float],
     watching: CallbackList,
 ) -> float:
-    """Take the optimiser steps of an epoch that are left, and return the mean loss over all its frames.
+    """Take the optimiser steps of an epoch that are left, or for which there is time, and return the mean loss.
 
     Args:
         state: moves on with each step, so that it can be saved after any.
@@ -99,13 +96,15 @@ def train_epoch(
     batches = data.dataset.batches(remaining, batch_size)
     # the batches first: no frames are split into one part that is empty
     for batch, numbers in zip(batches, torch.split(remaining, batch_size), strict=False):
+        if state.step and state.is_out_of_time:
+            break
         batch = batch.to(device)
         watching(Callback.on_lap, "data")
         take_step(state, gradients, numbers, batch, learning_rate)
         watching(Callback.on_lap, "optimiser")
         watching(Callback.on_step, state)
         watching(Callback.on_lap, "rest")
-    return state.loss_sum / len(frames)
+    return state.loss_sum / min(state.step * batch_size, len(frames))
 
 
 def validated(epoch: Epoch, state: TrainingState, data: TrainingData, settings: TrainingSettings) -> Epoch:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.config import Weights
-from pyg_nnp.functional.difference import HasFields, difference, frame_weights, labelled_difference
+from pyg_nnp.functional.difference import HasFields, difference, frame_weights, labelled_difference, per_atom
+
+PER_ATOM = "_per_atom"
 
 Mean = Callable[[Tensor], Tensor]
 
@@ -16,6 +18,8 @@ LOSSES: dict[str, Callable[[Tensor, Mean], Tensor]] = {
     "rmse": lambda difference, mean: mean(difference.square()).clamp_min(torch.finfo(difference.dtype).tiny).sqrt(),
     "mse": lambda difference, mean: mean(difference.square()),
     "mae": lambda difference, mean: mean(difference.abs()),
+    # the slope of a length at 0 is 0 here
+    "l2norm": lambda difference, mean: mean(difference.norm(dim=-1)),
 }
 
 
@@ -35,7 +39,8 @@ def weighted_loss(
     Args:
         predicted: what a potential returned for the batch.
         data: the batch, with the true values of the same fields.
-        weights: e.g. ``{"rmse": {"E": 1.0, "Fa": 52.9}}``.
+        weights: e.g. ``{"rmse": {"E": 1.0, "Fa": 52.9}}``; ``l2norm`` is the mean length of the errors of a vector, and
+            kinds that end in ``_per_atom`` are of errors divided by the number of atoms.
         mean_weights: field -> :math:`\bar w`, as :func:`pyg_nnp.data.labels.mean_weights` returns it. The fields that
             it does not have are taken to have all their labels, each with weight 1.
 
@@ -54,14 +59,20 @@ def weighted_loss(
 
 def _error(kind: str, predicted: Mapping[str, Tensor], data: HasFields, name: str, mean_weight: float | None) -> Tensor:
     """Return the error of a field; with a mean weight, that of the weighted labels that are there."""
+    base = kind.removesuffix(PER_ATOM)
     if mean_weight is None:
-        return LOSSES[kind](difference(predicted, data, name), torch.mean)
+        values = difference(predicted, data, name)
+        return LOSSES[base](values if base == kind else per_atom(values, data), torch.mean)
     values, present = labelled_difference(predicted, data, name)
+    values = values if base == kind else per_atom(values, data)
     weights = present.to(values.dtype)
     if "weight" in data:
         weights = weights * frame_weights(data, name).to(values.dtype)
     total = weights.sum()
     # without a label both sums are 0, and so are the error and its gradient
     least = torch.finfo(values.dtype).tiny
-    error = LOSSES[kind](values, lambda numbers: (weights * numbers).sum() / total.clamp_min(least))
+    # of a vector all components are there, or none
+    rows = weights[:, 0] if base == "l2norm" else weights
+    sum_of_rows = rows.sum().clamp_min(least)
+    error = LOSSES[base](values, lambda numbers: (rows * numbers).sum() / sum_of_rows)
     return error * (total / (weights.numel() * mean_weight))

@@ -11,12 +11,13 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Weights
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.difference import frame_weights, labelled_difference
+from pyg_nnp.functional.difference import frame_weights, labelled_difference, per_atom
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
 
 ALL, PER_ATOM = "all", "per atom"
+_MEANS = ("mae", "mse", "l2norm")
 COUNT = "count"  # among kinds of errors: how many labels each field has
 
 
@@ -37,16 +38,18 @@ class _Sums:
         # it takes longer to import than PyTorch, and most commands need no errors
         from torchmetrics import MaxMetric, SumMetric
 
-        kinds = {"count": SumMetric, "weight": SumMetric, "mae": SumMetric, "mse": SumMetric, "max": MaxMetric}
+        kinds = {"count": SumMetric, "weight": SumMetric, "mae": SumMetric, "mse": SumMetric, "l2norm": SumMetric}
         # a prediction that is not a number makes all of them so
-        made = {name: kind(nan_strategy="disable") for name, kind in kinds.items()}
+        made = {name: kind(nan_strategy="disable") for name, kind in (kinds | {"max": MaxMetric}).items()}
         self._sums = {name: metric.set_dtype(torch.float64).to(device) for name, metric in made.items()}
 
     def update(self, error: Tensor, present: Tensor, weight: Tensor | float = 1.0) -> None:
         """Add numbers: their errors, 0 where the label is missing, whether it is there, and weights."""
         weights, sizes = present * weight, error.abs()
         added = {"count": present, "weight": weights, "mae": weights * sizes, "mse": weights * sizes.square()}
-        for name, values in (added | {"max": sizes}).items():
+        # each component of a vector stands for a part of its length, so that the mean is that over the vectors
+        length = error.norm(dim=-1, keepdim=True) if error.dim() > 1 else sizes
+        for name, values in (added | {"l2norm": weights * length, "max": sizes}).items():
             self._sums[name].update(values)
 
     @property
@@ -57,8 +60,8 @@ class _Sums:
     def errors(self) -> dict[str, float]:
         """Return kind of error -> value; NaN if there is no label."""
         found = {name: float(metric.compute()) for name, metric in self._sums.items()}
-        mae, mse = (found[kind] / found["weight"] if found["weight"] else math.nan for kind in ("mae", "mse"))
-        return {"mae": mae, "mse": mse, "rmse": mse**0.5, "max": found["max"]}
+        means = {kind: found[kind] / found["weight"] if found["weight"] else math.nan for kind in _MEANS}
+        return {**means, "rmse": means["mse"] ** 0.5, "max": found["max"]}
 
 
 def _error(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> tuple[Tensor, Tensor]:
@@ -75,17 +78,24 @@ class MetricSums:
     def __init__(self, device: torch.device, *weights: Weights, weighted: bool = False) -> None:
         self._wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
         self._sums = {name: _Sums(device) for name in sorted({name for _, name in self._wanted})}
+        by_atoms = {name for kind, name in self._wanted if kind.endswith("_per_atom")}
+        self._per_atom = {name: _Sums(device) for name in sorted(by_atoms)}
         self._weighted = weighted
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:
         """Add a batch with true values, and the predictions for it."""
         for name, sums in self._sums.items():
             weight = frame_weights(batch, name).double() if self._weighted and "weight" in batch else 1.0
-            sums.update(*_error(predicted, batch, name), weight)
+            error, present = _error(predicted, batch, name)
+            sums.update(error, present, weight)
+            if name in self._per_atom:
+                self._per_atom[name].update(per_atom(error, batch), present, weight)
 
     def errors(self) -> Errors:
         """Return the errors so far, in the units of the data; NaN where there was no label."""
         found = {name: sums.errors() for name, sums in self._sums.items()}
+        for name, sums in self._per_atom.items():
+            found[name] |= {f"{kind}_per_atom": value for kind, value in sums.errors().items()}
         errors: Errors = {}
         for kind, name in sorted(self._wanted):
             errors.setdefault(kind, {})[name] = found[name][kind]

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyg_nnp.config import Config
+from pyg_nnp.config import Config, Trainer
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite
 from pyg_nnp.training.records import HISTORY, epochs_before
-from pyg_nnp.training.state import EarlyStopping, TrainingData, TrainingSettings, TrainingState, changes, environment
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState, changes, environment
+from pyg_nnp.training.stopping import EarlyStopping
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +43,9 @@ def begin_or_resume(
     # the best is saved before the last, which a kill may have come between
     if best.epoch and read_saved(folder / BEST)[0]["epoch"] != state.epoch:
         check_best(best, folder)
-    if state.epoch > trainer.max_epochs:
-        text = "All %d epochs are done. For more, start a new training with pretrained: %s."
-        log.info(text, trainer.max_epochs, folder)
+    if state.is_over(trainer.max_epochs):
+        done = f"All {trainer.max_epochs} epochs are done" if trainer.max_time is None else "The max_time is over"
+        log.info("%s. For more, start a new training with pretrained: %s.", done, folder)
         return state
     log.info(
         f"Going on in epoch {state.epoch} after {state.step} steps: restored parameters, optimiser, learning rate, "
@@ -124,7 +125,10 @@ def _protocol(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, 
 
 
 def _refuse_changes(saved: Mapping[str, Any], protocol: Mapping[str, Any], path: Path, place: str) -> None:
-    found = list(changes(saved, protocol))
+    # what an older version did not know was as it is by default
+    defaults = Trainer().model_dump(mode="json").items()
+    known = {key: value for key, value in defaults if key in protocol.get("Trainer", {})}
+    found = list(changes({**saved, "Trainer": {**known, **saved.get("Trainer", {})}}, protocol))
     if found:
         more = len(found) - _MOST_CHANGES
         listed = "; ".join(found[:_MOST_CHANGES]) + (f"; and {more} more" if more > 0 else "")

@@ -6,19 +6,24 @@ The state is saved, so that a resumed run ends with the same bits as one that wa
 import math
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from pyg_nnp.config import Trainer, Weights
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.training.averages import Averages
+from pyg_nnp.training.optimizers import make_optimizer
+from pyg_nnp.training.stopping import EarlyStopping, Plateau
 
 _OPTIMIZER = "training.optimizer."
 
@@ -43,30 +48,6 @@ class TrainingSettings:
 
 
 @dataclass
-class EarlyStopping:
-    """The best score so far and how long ago that was.
-
-    A score that is not finite is never an improvement.
-    """
-
-    patience: int | None  # number of epochs to wait for an improvement; None: all
-    score: float = math.inf  # the best one
-    epoch: int = 0  # which had it; 0: none so far
-    sha256: str | None = None  # digest of the file with its potential
-
-    def update(self, score: float, epoch: int) -> bool:
-        """Say whether this score is the best so far, and remember it if so."""
-        better = math.isfinite(score) and score < self.score
-        if better:
-            self.score, self.epoch = score, epoch
-        return better
-
-    def exhausted(self, epoch: int) -> bool:
-        """Say whether there was no improvement for ``patience`` epochs."""
-        return self.patience is not None and epoch - self.epoch >= self.patience
-
-
-@dataclass
 class TrainingState:
     """All that changes while a potential is trained.
 
@@ -80,7 +61,12 @@ class TrainingState:
         epoch: the one under way, counted from 1.
         step: number of its optimiser steps that were taken.
         loss_sum: sum of the losses of their frames.
-        seconds: wall time of the epoch in runs that were interrupted [s]; nan if it is not known.
+        seconds: wall time of the epoch up to its last step, without breaks between runs [s]; nan if it is not known.
+        past_seconds: that of the epochs before it.
+        clock: when the epoch would have begun if there had been no breaks, as ``perf_counter`` counts [s].
+        time_limit: wall time after which it ends [s].
+        averages: of the parameters, or None.
+        plateau: what it has done to the learning rate.
         order: state of the generator of the order of frames when the epoch began.
         random: states of the global generators after the last step; an interrupted step draws from them, too.
     """
@@ -95,30 +81,61 @@ class TrainingState:
     step: int = 0
     loss_sum: float = 0.0
     seconds: float = 0.0
+    past_seconds: float = 0.0
+    clock: float = field(init=False)
+    time_limit: float | None = None
+    averages: Averages | None = None
+    plateau: Plateau = field(default_factory=lambda: Plateau(None))
     order: Tensor = field(init=False)
     random: tuple[dict[str, Any], dict[str, Tensor]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.order, self.random = self.generator.get_state(), _random_states(self.potential.device)
+        self.start_clock()
 
     @classmethod
     def begin(
         cls, potential: Potential, trainer: Trainer, parts: Mapping[str, Tensor], protocol: Mapping[str, Any] = {}
     ) -> "TrainingState":
-        """Return the state before the first step, with Adam; without a part ``validation`` nothing stops early."""
+        """Return the state before the first step; without a part ``validation`` nothing stops early."""
         return cls(
             potential,
-            Adam(potential.parameters(), lr=trainer.learning_rate, fused=True),
+            make_optimizer(potential, trainer),
             EarlyStopping(trainer.patience if "validation" in parts else None),
             torch.Generator().manual_seed(trainer.seed),
             -(-len(parts["training"]) // trainer.batch_size),
             protocol,
+            time_limit=None if trainer.max_time is None else 60 * trainer.max_time,
+            averages=None if trainer.ema is None else Averages(potential, trainer.ema),
+            plateau=Plateau(trainer.plateau_patience if trainer.schedule == "plateau" else None),
         )
 
     @property
     def global_step(self) -> int:
         """Number of optimiser steps since the training began."""
         return (self.epoch - 1) * self.steps_per_epoch + self.step
+
+    @property
+    def elapsed(self) -> float:
+        """Wall time of all steps and validations so far, without breaks between runs [s]."""
+        return self.past_seconds + self.seconds
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the time limit is reached, after one step at least."""
+        return self.time_limit is not None and self.elapsed >= self.time_limit and self.global_step > 0
+
+    def is_over(self, max_epochs: int) -> bool:
+        """Say whether all epochs are done, or, where there is a time limit instead, all that it was enough for."""
+        return self.epoch > max_epochs if self.time_limit is None else self.is_out_of_time and self.step == 0
+
+    def start_clock(self) -> None:
+        """Let the time go on after a break."""
+        self.clock = perf_counter() - self.seconds
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Let the potential have the averages of its parameters, if there are any."""
+        return nullcontext() if self.averages is None else self.averages.applied()
 
     def shuffled(self, frames: Tensor) -> Tensor:
         """Return (n,) frames in the order of the present epoch, which is the same whenever it is asked for."""
@@ -127,19 +144,24 @@ class TrainingState:
 
     def end_step(self, loss: float, frames: int) -> None:
         """Count an optimiser step and the mean loss of its frames."""
+        if self.averages is not None:
+            self.averages.update(self.global_step)
+        self.seconds = perf_counter() - self.clock
         self.step += 1
         self.loss_sum += loss * frames
         self.random = _random_states(self.potential.device)
 
-    def end_epoch(self) -> None:
-        """Move to the beginning of the next epoch."""
-        self.epoch, self.step, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
+    def end_epoch(self, now: float) -> None:
+        """Move to the beginning of the next epoch, which began at ``now``, as ``perf_counter`` counts [s]."""
+        self.past_seconds += now - self.clock
+        self.epoch, self.step, self.loss_sum, self.seconds, self.clock = self.epoch + 1, 0, 0.0, 0.0, now
         self.order, self.random = self.generator.get_state(), _random_states(self.potential.device)
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return JSON-like values and tensors of all but the parameters of the potential."""
         known, tensors = self.random
         tensors = {**tensors, "training.order": self.order}
+        tensors |= self.averages.to_saved() if self.averages is not None else {}
         for index, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"{_OPTIMIZER}{index}.{name}": value for name, value in values.items()}
         saved = {
@@ -147,11 +169,14 @@ class TrainingState:
             "step": self.step,
             "loss": self.loss_sum,
             "seconds": self.seconds,
+            "plateau": [self.plateau.halvings, self.plateau.waited],
             "best": {key: getattr(self.early_stopping, key) for key in ("epoch", "score", "sha256")},
             "random": known,
             "protocol": self.protocol,
             "environment": environment(self.potential.device),
         }
+        if self.time_limit is not None:
+            saved["past_seconds"] = self.past_seconds
         return saved, tensors
 
     def set_saved(self, saved: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -162,10 +187,14 @@ class TrainingState:
             TypeError: something is of another type; likewise ValueError and RuntimeError.
         """
         self._set_optimizer(tensors)
+        if self.averages is not None:
+            self.averages.set_saved(tensors)
         self.epoch, self.step, self.loss_sum = saved["epoch"], saved["step"], saved["loss"]
         # older versions did not save the time of the steps of an epoch
         known = saved.get("seconds")
         self.seconds = (math.nan if self.step else 0.0) if known is None else known
+        self.past_seconds = saved.get("past_seconds", 0.0)
+        self.plateau.halvings, self.plateau.waited = saved.get("plateau", (0, 0))
         best = saved["best"]
         self.early_stopping.epoch, self.early_stopping.sha256 = best["epoch"], best.get("sha256")
         self.early_stopping.score = math.inf if best["score"] is None else best["score"]

@@ -31,6 +31,9 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # given twice
     ({"Modelhub/FF01": FF01}, "Modelhub.FF01: the model is given both in internal_FFs and directly."),
     ({"FF/loss/E": {"rmse": 2}}, "Modelhub.FF01.loss.rmse.E: the weight of 'E' is given twice."),
+    # kinds of errors that a field has not
+    ({"FF/loss": {"mae_per_atom": {"Fa": 1}}}, "Modelhub.FF01.loss.mae_per_atom.Fa: 'Fa' has a value for each atom"),
+    ({"FF/loss": {"l2norm": {"E": 1}}}, "Modelhub.FF01.loss.l2norm.E: 'E' is no vector; put it under 'mae'."),
     # missing and empty
     ({"Modelhub": {}}, "Modelhub: 'internal_FFs' is missing: the models, each under a name of your choice."),
     ({"Modelhub": {"internal_FFs": None}}, "Modelhub: expects a mapping, but is empty."),

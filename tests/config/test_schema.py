@@ -128,16 +128,21 @@ Trainer:
   cuda: true
   dtype: float64
   schedule: linear
+  ema: null
   learning_rate: 0.001
   max_epochs: 1000
+  max_time: null
   max_norm: null
   num_workers: 0
+  optimizer: adam
   patience: 50
+  plateau_patience: 10
   report: true
   resume: false
   seed: 42
   tensorboard: false
   warmup_ratio: 0.0
+  weight_decay: 0.0
 Metrics:
   rmse:
     E: 1.0
@@ -187,6 +192,8 @@ def test_file_of_the_manual_becomes_canonical():
     assert canonical["Trainer"].pop("resume") is False
     assert canonical["Trainer"].pop("report") is True
     assert canonical["Trainer"].pop("tensorboard") is False
+    later = {"ema": None, "max_time": None, "optimizer": "adam", "plateau_patience": 10, "weight_decay": 0.0}
+    assert {key: canonical["Trainer"].pop(key) for key in later} == later
     assert canonical["Trainer"] == {key: printed[key] for key in canonical["Trainer"]}
     model = canonical["Modelhub"]["internal_FFs"]["FF01"]
     assert [entry["name"] for entry in model["layers"]] == [e["name"] for e in printed["Modelhub"]["FF01"]["layers"]]

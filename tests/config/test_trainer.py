@@ -60,7 +60,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"Trainer/dtype": "float16"},
         "Trainer.dtype: expects one of float32, float64, found 'float16' (text). Did you",
     ),
-    ({"Trainer/schedule": "step"}, "Trainer.schedule: expects one of linear, constant, cosine, found 'step' (text)."),
+    (
+        {"Trainer/schedule": "step"},
+        "Trainer.schedule: expects one of linear, constant, cosine, plateau, found 'step' (text).",
+    ),
     ({"Trainer/Splitter/method": "even"}, "Trainer.Splitter.method: expects random, found 'even' (text)."),
     # parts and ratios
     ({"Trainer/Splitter/parts": ["train", "a", "b"]}, "Trainer.Splitter.parts: 'training' is missing among train, a,"),

@@ -16,7 +16,7 @@ TRAINING = f"""
 import gc, os, resource
 from pathlib import Path
 from pyg_nnp.commands import cli
-from pyg_nnp.training.state import EarlyStopping
+from pyg_nnp.training.stopping import EarlyStopping
 
 original, page = EarlyStopping.update, resource.getpagesize()
 

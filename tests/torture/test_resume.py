@@ -23,7 +23,8 @@ from pyg_nnp.training.callbacks.base import Callback, CallbackList
 from pyg_nnp.training.callbacks.files import Checkpoints, HistoryWriter
 from pyg_nnp.training.records import HISTORY, Epoch
 from pyg_nnp.training.resume import restore_state
-from pyg_nnp.training.state import EarlyStopping, TrainingState
+from pyg_nnp.training.state import TrainingState
+from pyg_nnp.training.stopping import EarlyStopping
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STOPS = 50

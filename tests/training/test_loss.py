@@ -5,6 +5,7 @@ import torch
 
 from pyg_nnp.errors import FieldError
 from pyg_nnp.training.loss import weighted_loss
+from pyg_nnp.training.metrics import MetricSums
 
 
 def test_weighted_sum_by_hand() -> None:
@@ -13,6 +14,40 @@ def test_weighted_sum_by_hand() -> None:
     loss = weighted_loss(predicted, data, {"rmse": {"E": 2.0, "Fa": 1.0}, "mae": {"E": 0.5}, "mse": {"Fa": 3.0}})
     expected = 2.0 * math.sqrt(13 / 3) + math.sqrt(5 / 3) + 0.5 * 5 / 3 + 3.0 * 5 / 3
     assert float(loss) == pytest.approx(expected)
+
+
+def test_lengths_of_errors_and_errors_per_atom_by_hand() -> None:
+    forces = torch.tensor([[3.0, 0.0, -4.0], [0.0, 0.0, 0.0], [1.0, 2.0, 2.0]])
+    predicted = {"E": torch.tensor([1.0, 2.0], dtype=torch.float64), "Fa": forces}
+    data = {"E": torch.tensor([0.0, 5.0], dtype=torch.float64), "Fa": torch.zeros(3, 3), "N": torch.tensor([1, 2])}
+    by_hand = {
+        "l2norm": ("Fa", (5 + 0 + 3) / 3),
+        "mae_per_atom": ("E", (1 + 1.5) / 2),
+        "mse_per_atom": ("E", (1 + 1.5**2) / 2),
+        "rmse_per_atom": ("E", math.sqrt((1 + 1.5**2) / 2)),
+    }
+    weights = {kind: {name: 1.0} for kind, (name, _) in by_hand.items()}
+    sums = MetricSums(torch.device("cpu"), weights)
+    sums.update(predicted, data)
+    for kind, (name, expected) in by_hand.items():
+        one = {kind: {name: 1.0}}
+        assert float(weighted_loss(predicted, data, one)) == pytest.approx(expected), kind
+        assert float(weighted_loss(predicted, data, one, {name: 1.0})) == pytest.approx(expected), kind
+        assert sums.errors()[kind][name] == pytest.approx(expected), kind
+
+
+def test_lengths_have_finite_gradients_where_nothing_is_wrong() -> None:
+    predicted = torch.zeros(3, 3, requires_grad=True)
+    weighted_loss({"Fa": predicted}, {"Fa": torch.zeros(3, 3)}, {"l2norm": {"Fa": 1.0}}).backward()
+    assert torch.equal(predicted.grad, torch.zeros(3, 3))
+
+
+def test_vectors_that_are_missing_do_not_count() -> None:
+    forces = torch.tensor([[3.0, 0.0, -4.0], [7.0, 7.0, 7.0], [1.0, 2.0, 2.0]])
+    data = {"Fa": torch.tensor([[0.0] * 3, [math.nan] * 3, [0.0] * 3]), "N": torch.tensor([3])}
+    # two of three labels are there, as is to be expected
+    loss = weighted_loss({"Fa": forces}, data, {"l2norm": {"Fa": 1.0}}, {"Fa": 2 / 3})
+    assert float(loss) == pytest.approx((5 + 3) / 2)
 
 
 def test_column_of_energies_is_refused() -> None:

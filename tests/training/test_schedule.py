@@ -1,8 +1,13 @@
 """The learning rate of each step."""
 
 import pytest
+import torch
+from toy import toy_config
 
-from pyg_nnp.training.schedule import lr_schedule
+from pyg_nnp import build_potential
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.training.schedule import learning_rates, lr_schedule
+from pyg_nnp.training.state import TrainingState
 
 
 def test_linear_schedule_by_hand() -> None:
@@ -35,3 +40,28 @@ def test_other_schedules_by_hand() -> None:
 def test_schedules_stay_between_0_and_1(name: str, steps: int, warmup: float) -> None:
     factor = lr_schedule(name, steps, warmup)
     assert all(0 <= factor(step) <= 1 for step in range(steps + 1))
+
+
+def test_the_clock_leads_from_warm_up_to_the_end() -> None:
+    config = config_from_dict(toy_config(Trainer__max_time=2, Trainer__warmup_ratio=0.1, Trainer__learning_rate=1.0))
+    potential = build_potential(config, "FF01")
+    state = TrainingState.begin(potential, config.Trainer, {"training": torch.arange(12)})
+    rate = learning_rates(state, config.Trainer)
+    found = []
+    for seconds in (0, 6, 12, 66, 119.9999, 130):
+        state.past_seconds = seconds
+        found.append(rate(0))
+    assert found == pytest.approx([0, 0.5, 1, 0.5, 0, 0], abs=1e-5)
+    assert not state.is_out_of_time, "one step at least"
+    state.step = 1
+    assert state.is_out_of_time
+    assert not state.is_over(1), "the epoch is still to be validated"
+
+
+def test_plateaus_halve_the_rate() -> None:
+    config = config_from_dict(toy_config(Trainer__schedule="plateau", Trainer__learning_rate=1.0))
+    state = TrainingState.begin(build_potential(config, "FF01"), config.Trainer, {"training": torch.arange(12)})
+    rate = learning_rates(state, config.Trainer)
+    assert rate(100) == 1.0
+    state.plateau.halvings = 3
+    assert rate(100) == 0.125

@@ -1,7 +1,6 @@
 """A training that was stopped and goes on ends with the same bits as one that never was."""
 
 import itertools
-import math
 import os
 import signal
 import subprocess
@@ -19,12 +18,12 @@ from toy_training import contents, history, interrupt, same, train_toy
 
 import pyg_nnp
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved
+from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved, sealed
 from pyg_nnp.runtime.signals import Stopped, stoppable
 from pyg_nnp.training import evaluation, fit, records, results
 from pyg_nnp.training.callbacks import files
 from pyg_nnp.training.records import HISTORY
-from pyg_nnp.training.state import EarlyStopping, TrainingState
+from pyg_nnp.training.state import TrainingState
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train.py"
 STEPS = 3  # of an epoch of 12 frames in batches of 5
@@ -98,19 +97,6 @@ def test_a_signal_waits_for_the_step_and_for_the_save(
         with stoppable(), pytest.raises(Stopped):
             train_toy("stopped")
     same(train_toy("stopped", resume=True), expected)
-
-
-def test_a_score_that_is_not_finite_is_no_improvement() -> None:
-    best = EarlyStopping(patience=3)
-    assert not best.update(math.nan, 1)
-    assert not best.update(math.inf, 2)
-    assert not best.update(-math.inf, 2)
-    assert best.update(5.0, 3)
-    assert not best.update(math.nan, 4)
-    assert not best.update(5.0, 5)
-    assert not best.exhausted(5)
-    assert best.exhausted(6)
-    assert (best.score, best.epoch) == (5.0, 3)
 
 
 def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +374,8 @@ def test_seconds_of_an_epoch_are_those_of_all_runs(folder: Path, monkeypatch: py
         return errors(*args)
 
     errors = evaluation.add_errors
-    monkeypatch.setattr(fit, "perf_counter", lambda: now[0])
+    for module in (fit, pyg_nnp.training.state):
+        monkeypatch.setattr(module, "perf_counter", lambda: now[0])
     monkeypatch.setattr(pyg_nnp.training.step, "weighted_loss", slow)
     monkeypatch.setattr(evaluation, "add_errors", evaluate)
     with monkeypatch.context() as patch:
@@ -432,3 +419,56 @@ def test_trainings_of_the_version_before_go_on(folder: Path, monkeypatch: pytest
     whole = (line.split(",") for line in (expected / HISTORY).read_text().splitlines())
     assert [row[:-1] for row in (names, *rows)] == [row[:-1] for row in whole]
     assert (model / "run.json").exists()
+
+
+class Clock:
+    """Lets half a second pass whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        self.now += 0.5
+        return self.now
+
+
+def test_the_clock_ends_a_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within an epoch, which is then validated and saved; a resumed run counts the time before it."""
+    clock = Clock()
+    for module in (fit, pyg_nnp.training.state):
+        monkeypatch.setattr(module, "perf_counter", clock)
+    changes = {"Trainer__max_time": 0.2, "Trainer__max_epochs": 1, "Trainer__warmup_ratio": 0.1}
+    whole = train_toy("whole", **changes)
+    rows = history(whole)
+    saved = read_saved(whole / LAST)[0]["training"]
+    assert 12 <= saved["past_seconds"] < 14
+    assert (saved["step"], saved["epoch"]) == (0, len(rows) + 1)
+    assert len(rows) > 3, "max_epochs does not count"
+    assert rows[-1]["learning_rate"] < 0.06 * max(row["learning_rate"] for row in rows)
+    with monkeypatch.context() as patch:
+        interrupt(patch, pyg_nnp.training.step, "weighted_loss", 8)
+        with pytest.raises(KeyboardInterrupt):
+            train_toy("stopped", **changes)
+    before = read_saved(folder / "stopped/FF01-SchNet" / LAST)[0]["training"]
+    assert 0 < before["past_seconds"] + before["seconds"] < 10
+    resumed = train_toy("stopped", resume=True, **changes)
+    assert 12 <= read_saved(resumed / LAST)[0]["training"]["past_seconds"] < 14
+    assert abs(len(history(resumed)) - len(rows)) <= 1
+    train_toy("stopped", resume=True, **changes)
+    assert "The max_time is over." in "".join(path.read_text() for path in (folder / "stopped/logs").iterdir())
+
+
+def test_a_training_of_before_these_options_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        interrupt(patch, pyg_nnp.training.step, "weighted_loss", 5)
+        with pytest.raises(KeyboardInterrupt):
+            train_toy("stopped")
+    last = folder / "stopped/FF01-SchNet" / LAST
+    description, tensors = read_saved(last)
+    for key in ("optimizer", "weight_decay", "ema", "max_time", "plateau_patience"):
+        del description["training"]["protocol"]["Trainer"][key]
+    del description["training"]["plateau"]
+    description.pop("sha256")
+    last.write_bytes(sealed(description, tensors)[0])
+    resumed = train_toy("stopped", resume=True)
+    same(resumed, train_toy("whole"))

@@ -33,7 +33,8 @@ class Checkpoints(Callback):
         """Save the potential if the epoch is the best one."""
         if state.early_stopping.epoch == epoch.number:
             about = {"epoch": epoch.number, "score": epoch.score}
-            state.early_stopping.sha256 = save_potential(state.potential, self._folder / BEST, about)
+            with state.averaged():
+                state.early_stopping.sha256 = save_potential(state.potential, self._folder / BEST, about)
 
     def on_next_epoch(self, state: TrainingState, epoch: Epoch) -> None:
         """Save the state."""
