@@ -63,6 +63,7 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info(found)
         return folder
     if "Q" not in sources:
+        _refuse_unmapped_charge(hub, sources, columns_of(path, hub.data_format, most=1))
         log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", path)
     with locked_folder(folder):
         # another process may have been here first
