@@ -36,7 +36,7 @@ class _Sums:
     """Sums over numbers that belong together, of their errors and weights."""
 
     def __init__(self, device: torch.device) -> None:
-        # those of torchmetrics take no weights, or round what they add up to single precision
+        # metrics of libraries take no weights, or round what they add up to single precision
         self._sums = {name: torch.zeros((), dtype=torch.float64, device=device) for name in _SUMS}
         self._max = torch.zeros((), dtype=torch.float64, device=device)
 
