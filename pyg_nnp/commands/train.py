@@ -11,11 +11,13 @@ from torch_geometric import seed_everything
 
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.model import check_prediction
+from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.data_preparation import read_data
 from pyg_nnp.training.resume import check_resumable
 from pyg_nnp.training.setup import initial_potentials, make_folder, save_config
+from pyg_nnp.training.state import TrainingData
 from pyg_nnp.training.train_model import train_model
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,11 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
             device, reporting = _device(config), Reporting(out, console, warnings, profile)
             for name in list(potentials):
                 # each goes, with its memory, when it is trained
-                train_model(config, name, potentials.pop(name), data, device, reporting)
+                _train(config, name, potentials.pop(name).to(device), data, reporting)
+
+
+def _train(config: Config, name: str, potential: Potential, data: TrainingData, reporting: Reporting) -> None:
+    train_model(config, name, potential, data, reporting.out, reporting.callbacks(config, name, potential))
 
 
 def _device(config: Config) -> torch.device:

@@ -1,13 +1,16 @@
 """Where data come from, and the runs of frames that readers hand on and the store takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.errors import DataError, did_you_mean
+from pyg_nnp.fields import FIELDS, TARGETS
+
+_NAMES_SHOWN = 20
 
 
 class ArrayType(NamedTuple):
@@ -51,6 +54,40 @@ class DataSource:
         """Return a message: file, frames, field, what was found and what to do."""
         place = self.file if frames is None else f"{self.file}: {frames_text(frames)}"
         return f"{place}: {self.field(name)} {found}"
+
+
+@dataclass(frozen=True)
+class Origin(DataSource):
+    """Where values come from: besides the file the group of an HDF5 file, and the number of the first frame.
+
+    Numbers of ``optional`` fields may be missing, and are NaN then.
+    """
+
+    group: str = ""
+    first: int = 0
+    optional: Collection[str] = ()
+
+    def error(self, what: str) -> DataError:
+        """Return the error for a whole file or group."""
+        group = f"group '{self.group}': " if self.group else ""
+        return DataError(f"{self.file}: {group}{what}")
+
+    def frame_error(self, frame: int, what: str) -> DataError:
+        """Return the error for a frame, counted from ``first``."""
+        group = f" in group '{self.group}'" if self.group else ""
+        return DataError(f"{self.file}: frame {self.first + frame}{group}: {what}")
+
+    def missing(self, name: str, known: Sequence[str]) -> str:
+        """Return a message that a field is missing, with the names that there are."""
+        shown = ", ".join(known[:_NAMES_SHOWN]) or "nothing"
+        more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
+        usual = next((f" Did you mean '{alias}'?" for alias in FIELDS[name].aliases if alias in known), "")
+        near = did_you_mean(self.names[name], known) or usual
+        return f"there is no {self.field(name)}.{near} It has: {shown}{more}."
+
+    def hint(self, name: str) -> str:
+        """Return what to write where a field is missing in some frames only."""
+        return f" If it may be missing, write {name} in Datahub.allow_missing." if name in TARGETS else ""
 
 
 def frames_text(frames: Sequence[int] | NDArray[Any]) -> str:

@@ -1,17 +1,15 @@
 """The training of one model, from a built potential to its metrics and report."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from pyg_nnp.config import Config
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import locked_folder
-from pyg_nnp.training.callbacks.reporting import Reporting
+from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.data_preparation import prepare_potential
 from pyg_nnp.training.fit import fit
 from pyg_nnp.training.results import write_results
@@ -22,9 +20,11 @@ log = logging.getLogger(__name__)
 
 
 def train_model(
-    config: Config, name: str, potential: Potential, data: TrainingData, device: torch.device, reporting: Reporting
+    config: Config, name: str, potential: Potential, data: TrainingData, out: Path, callbacks: Sequence[Callback]
 ) -> None:
-    """Train one model on a device, and write its metrics and its report.
+    """Train one model on the device that its potential is on, and write its metrics and its report.
+
+    ``out`` is the output folder, and ``callbacks`` watch the training.
 
     Raises:
         TrainingError: the training failed, or another run trains the same model.
@@ -32,18 +32,17 @@ def train_model(
         DataError: it cannot be resumed since what was saved is damaged.
     """
     trainer, configured = config.Trainer, config.Modelhub.internal_FFs[name]
-    folder = reporting.out / config.folder_name(name)
+    folder = out / config.folder_name(name)
     settings = TrainingSettings(trainer, configured.loss, config.Metrics, folder, config.source)
     prepare_potential(potential, config, name, data)
-    potential.to(device)
+    device = potential.device
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, configured.architecture, count, trainer.dtype, device)
-    callbacks = reporting.callbacks(config, name, potential)
     with claimed(folder):
         state = begin_or_resume(potential, config, name, data, settings)
         fit(state, data, settings, callbacks)
         check_best(state.early_stopping, folder)
-        write_results(config, name, data, reporting.out, device)
+        write_results(config, name, data, out, device)
 
 
 @contextmanager

@@ -63,7 +63,7 @@ CALLS: list[tuple[str, str, tuple[Any, ...]]] = [
     ("torch.fx.graph_module", "reduce_graph_module", ({}, "")),
     ("pandas", "read_pickle", (MARK,)),
     ("ase.io", "read", (MARK,)),
-    ("pyg_nnp.data.formats.pickles", "load_pickle", (MARK,)),
+    ("pyg_nnp.data.formats.unpickling", "load_pickle", (MARK,)),
 ]
 
 

@@ -1,8 +1,6 @@
 """Files that ASE reads: extended XYZ, its own databases (SQLite), and whatever else it knows."""
 
 import io
-import json
-import math
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -15,25 +13,23 @@ import ase.db
 import numpy as np
 from ase import Atoms
 from ase.db.core import bytes_to_object
-from ase.db.row import AtomsRow
-from ase.io import iread, jsonio
+from ase.io import iread
 from ase.io.extxyz import read_xyz
 
+from pyg_nnp.data.formats.ase_frames import decode_json, merged, row_fields
 from pyg_nnp.data.formats.cells import refuse_periodic
-from pyg_nnp.data.formats.format import Frame, frame_format, merged
+from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.text_files import text_lines
-from pyg_nnp.data.formats.values import CONFLICT, Origin, check_sizes
+from pyg_nnp.data.formats.values import CONFLICT, check_sizes
+from pyg_nnp.data.source import Origin
 from pyg_nnp.errors import DataError
 
 _COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type
 _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")  # 1.0D-03 of double precision
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _KEY = re.compile(r"([^\s=]+)\s*=")
-_connect: Any = ase.db.connect  # neither has types
-_from_json: Any = jsonio.decode
+_connect: Any = ase.db.connect  # it has no types
 _ROWS = 1000  # rows of a database held in memory at a time
-_BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
-_BOOKKEEPING |= {"cell", "pbc"}  # what is periodic is refused
 
 
 def other_frames(path: Path) -> Iterator[Frame]:
@@ -128,13 +124,6 @@ def _metadata(path: Path) -> dict[str, Any]:
             raise DataError(f"{path}: ASE cannot read its metadata ({error}).") from error
 
 
-def row_fields(row: AtomsRow) -> Frame:
-    """Return what a row has of its structure, the results of a calculator, key-value pairs and data."""
-    # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
-    stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
-    return merged({"natoms": row.natoms, "symbols": row.symbols}, row.data, stored)
-
-
 def _check_database(path: Path) -> None:
     """Look without writing: ASE would add its tables to a database that has none."""
     instead = "Write one with ase.db.connect('dataset.db'), or set another data_format"
@@ -153,21 +142,6 @@ def _check_database(path: Path) -> None:
 
 def _decode(text: str | bytes, lazy: bool = False) -> Any:
     return bytes_to_object(text) if isinstance(text, bytes) else decode_json(text)
-
-
-def decode_json(text: str) -> Any:
-    """Decode JSON of ASE; an array is not made before it is known that its numbers are there."""
-    if '"__' not in text:  # nothing of ASE's own
-        return json.loads(text)
-    json.loads(text, object_hook=_check_array)
-    return _from_json(text)
-
-
-def _check_array(found: dict[str, Any]) -> None:
-    if "__ndarray__" in found:
-        shape, _, numbers = found["__ndarray__"]
-        if math.prod(shape) > len(numbers):
-            raise ValueError(f"an array of shape {shape} with {len(numbers)} numbers")
 
 
 EXTXYZ = frame_format("extxyz", "an XYZ file", rb"\s*\d+[ \t]*[\r\n]", _xyz_frames)

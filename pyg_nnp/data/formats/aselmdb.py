@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ase.db.row import AtomsRow
 
-from pyg_nnp.data.formats.ase_files import decode_json, row_fields
+from pyg_nnp.data.formats.ase_frames import decode_json, row_fields
 from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.lmdb_pages import MAGIC, value_places

@@ -14,9 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 from ase.cell import Cell
+from numpy.typing import NDArray
 
-from pyg_nnp.data.formats.values import Array, Origin
+from pyg_nnp.data.source import Origin
 from pyg_nnp.errors import DataError
+
+Array = NDArray[Any]
 
 _PERIODIC = "the cell is periodic, but a potential here knows molecules alone"
 _NAMES = {

@@ -13,7 +13,6 @@ import numpy as np
 from pyg_nnp.data.formats.cells import Cells
 from pyg_nnp.data.formats.values import (
     Array,
-    Origin,
     check_sizes,
     count_atoms,
     fits,
@@ -24,7 +23,7 @@ from pyg_nnp.data.formats.values import (
     to_numbers,
     without_padding,
 )
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.source import Block, Origin
 from pyg_nnp.fields import FIELDS, SHAREABLE
 
 Layout = Literal["stacked", "concatenated", "single", "ragged", "missing"]

@@ -11,8 +11,7 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
-from pyg_nnp.data.formats.values import CONFLICT, Origin
-from pyg_nnp.data.source import ArrayType, ArrayTypes, Block
+from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
 
 Frame = Mapping[str, Any]
 """What a file has for one molecule, by the names of the file."""
@@ -83,24 +82,6 @@ def frame_blocks(
         for block in Table(origin, _columns(origin, chunk), cells).blocks(len(chunk)):
             yield replace(block, columns=types_in(chunk))
         first += len(chunk)
-
-
-def merged(*parts: Mapping[str, Any]) -> Frame:
-    """Return one frame of what several parts of a file say; names with different values in two of them conflict."""
-    frame: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            frame[name] = value if name not in frame or _is_same(frame[name], value) else CONFLICT
-    return frame
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    try:
-        a, b = np.squeeze(one), np.squeeze(other)
-        # the same number in single and in double precision is one number
-        return bool(np.array_equal(a, b) or np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True))
-    except (TypeError, ValueError):
-        return False
 
 
 def types_in(frames: Iterable[Frame]) -> ArrayTypes:

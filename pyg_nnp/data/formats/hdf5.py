@@ -18,8 +18,7 @@ from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
 from pyg_nnp.data.formats.unit_statements import UNIT_NAMES, Statement, Statements, statements_in, unit_text
-from pyg_nnp.data.formats.values import Origin
-from pyg_nnp.data.source import ArrayTypes, Block
+from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError
 
 log = logging.getLogger(__name__)

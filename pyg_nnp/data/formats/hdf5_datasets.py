@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pyg_nnp.data.formats.values import Origin, check_packed
-from pyg_nnp.data.source import ArrayType, ArrayTypes
+from pyg_nnp.data.formats.values import check_packed
+from pyg_nnp.data.source import ArrayType, ArrayTypes, Origin
 from pyg_nnp.errors import DataError
 
 _METADATA_CACHE = 1 << 20, 128 << 20  # bytes: as a rule, and where the names in one group take more

@@ -1,17 +1,16 @@
 """Values of one field: conversion to numbers, element symbols, removal of padding."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from pyg_nnp.data.source import DataSource
-from pyg_nnp.errors import DataError, did_you_mean
-from pyg_nnp.fields import FIELDS, TARGETS
+from pyg_nnp.data.source import Origin
+from pyg_nnp.errors import did_you_mean
+from pyg_nnp.fields import FIELDS
 
 Array = NDArray[Any]
 
@@ -23,46 +22,11 @@ MAX_ATOMS = 10_000
 # Padding with zeros can be compressed 1000 times, but is rarely most of an array.
 _MOST_COMPRESSION, _MOST_WHOLE_BYTES = 200, 1 << 30
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
-_NAMES_SHOWN = 20
 CONFLICT = object()
 """In place of a value that a file has twice for one frame, with different values."""
 # atoms, bonds, branches, rings; the charge in a bracket stands before the number of the atom, if there is one
 _SMILES = re.compile(r"(\[[^\[\]]+\]|Br|Cl|[BCNOPSFI]|[bcnops]|[-=#$:/\\.()]|%\d\d|\d)+")
 _FORMAL_CHARGE = re.compile(r"\[[^\[\]]*?(\++|-+)(\d*)(?::\d+)?\]")
-
-
-@dataclass(frozen=True)
-class Origin(DataSource):
-    """Where values come from: besides the file the group of an HDF5 file, and the number of the first frame.
-
-    Numbers of ``optional`` fields may be missing, and are NaN then.
-    """
-
-    group: str = ""
-    first: int = 0
-    optional: Collection[str] = ()
-
-    def error(self, what: str) -> DataError:
-        """Return the error for a whole file or group."""
-        group = f"group '{self.group}': " if self.group else ""
-        return DataError(f"{self.file}: {group}{what}")
-
-    def frame_error(self, frame: int, what: str) -> DataError:
-        """Return the error for a frame, counted from ``first``."""
-        group = f" in group '{self.group}'" if self.group else ""
-        return DataError(f"{self.file}: frame {self.first + frame}{group}: {what}")
-
-    def missing(self, name: str, known: Sequence[str]) -> str:
-        """Return a message that a field is missing, with the names that there are."""
-        shown = ", ".join(known[:_NAMES_SHOWN]) or "nothing"
-        more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
-        usual = next((f" Did you mean '{alias}'?" for alias in FIELDS[name].aliases if alias in known), "")
-        near = did_you_mean(self.names[name], known) or usual
-        return f"there is no {self.field(name)}.{near} It has: {shown}{more}."
-
-    def hint(self, name: str) -> str:
-        """Return what to write where a field is missing in some frames only."""
-        return f" If it may be missing, write {name} in Datahub.allow_missing." if name in TARGETS else ""
 
 
 def is_missing(item: Any) -> bool:

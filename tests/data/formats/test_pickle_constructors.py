@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from pyg_nnp.data.formats.pickles import load_pickle
 from pyg_nnp.data.formats.readers import columns_of
+from pyg_nnp.data.formats.unpickling import load_pickle
 from pyg_nnp.errors import DataError
 
 
