@@ -56,5 +56,19 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
         weights=suggested_weights(block, targets),
         length=length,
         energy=likely_energy(block, sources.get("E", ""), length[0]),
+        charges_differ=_charges_differ(path, data_format, sources),
     )
     return draft.text(), draft.guesses()
+
+
+def _charges_differ(path: Path, data_format: str, sources: Mapping[str, str]) -> bool:
+    """Return whether frames of a file have different total charges."""
+    if "Q" not in sources:
+        return False
+    structures = {name: sources[name] for name in FEATURES if name in sources}
+    found: set[float] = set()
+    for block in read_blocks(path, data_format, structures):
+        found.update(block.arrays["Q"].tolist())
+        if len(found) > 1:
+            return True
+    return False

@@ -14,6 +14,7 @@ from pyg_nnp.diagnostics.field_checks import examine
 from pyg_nnp.diagnostics.finding import Finding, report
 from pyg_nnp.diagnostics.model import check_cutoff, check_energy_unit, check_largest_element, check_length_unit
 from pyg_nnp.diagnostics.sample import small_sample
+from pyg_nnp.diagnostics.unread_features import check_unread_features
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.potential.potential import Potential
 
@@ -48,6 +49,7 @@ def run_checks(
         report(check_largest_element(config, name, potential, int(dataset.summary.elements.max())))
         report(check_energy_unit(config, name, sample))
         report(check_cutoff(config, name, potential, sample))
+        report(check_unread_features(config, name, potential, dataset))
 
 
 def _check_roles(parts: Mapping[str, Tensor]) -> list[Finding]:

@@ -13,9 +13,16 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.data.formats.readers import columns_of, format_of
+from pyg_nnp.data.formats.values import ArrayTypes
+from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
-from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
+from pyg_nnp.inference.extrapolation import (
+    ShortestDistances,
+    training_configuration,
+    unknown_charges,
+    unknown_compositions,
+)
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
 from pyg_nnp.training.metrics import ALL, ErrorRow, ErrorTable
 
@@ -24,7 +31,7 @@ log = logging.getLogger(__name__)
 # energies that are off by five times the spread of their errors, or more
 _SEVERAL, _SHIFTED = 5, 0.98
 # features that files of structures have under names of their own
-_OF_STRUCTURES = {"Ra": "positions", "Za": "elements", "Q": "total charge"}
+_OF_STRUCTURES = {"Ra": "positions", "Za": "elements"}
 
 
 def evaluate_file(
@@ -59,9 +66,11 @@ def evaluate_file(
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
         rows, of_gradients = _errors(predictor, dataset, dataset.batches(frames, size), distances)
-        unknown = unknown_compositions(predictor.domain, dataset.summary.compositions) if part is None else ""
-    if unknown:
-        log.warning("%s: %s", path, unknown)
+        unknown = [unknown_charges(predictor.domain, set(dataset.summary.charges))]
+        if part is None:
+            unknown.append(unknown_compositions(predictor.domain, dataset.summary.compositions))
+    for warning in filter(None, unknown):
+        log.warning("%s: %s", path, warning)
     distances.report(f"Errors there may be large. Are the positions of {path} in the unit of the training data?")
     _warn_of_sign(path, rows, of_gradients)
     if part is None:  # the energies of a part of the training have its reference
@@ -128,7 +137,8 @@ def configuration_for(
     document = training_configuration(predictor)
     hub = document["Datahub"]
     data_format = format_of(path) or hub["data_format"]
-    names = list(columns_of(path, data_format))
+    columns = columns_of(path, data_format)
+    names = list(columns)
     predicted = [name for name in TARGETS if name in predictor.outputs]
     sources = {**hub["features"], **hub["targets"]}
     # where the names of the training data are missing, standard ones count, as in what pyg-nnp predict writes
@@ -142,7 +152,9 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if name in hub["features"] or name in mapping}
-    _find_features(path, features, mapping, names, predictor.domain.charges == (0.0,))
+    _find_features(path, features, mapping, names)
+    if "Q" not in mapping:
+        _find_charge(path, features, columns, predictor.domain.charges == (0.0,))
     hub = {**hub, "data_path": str(path), "data_format": data_format, "features": features, "targets": targets}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
@@ -169,18 +181,27 @@ def _targets(
     return targets
 
 
-def _find_features(
-    path: Path, features: dict[str, str], mapping: Mapping[str, str], names: Sequence[str], only_neutral: bool
-) -> None:
+def _find_features(path: Path, features: dict[str, str], mapping: Mapping[str, str], names: Sequence[str]) -> None:
     """Take the names of inputs that the file has, such as those of files of structures, for those that it lacks."""
     for name, meaning in _OF_STRUCTURES.items():
         known = [alias for alias in (name, *FIELDS[name].aliases) if alias in names]
         if name not in mapping and features.get(name) not in names and known:
             log.info("%s: '%s' is taken for the %s.", path, known[0], meaning)
             features[name] = known[0]
-    if "Q" not in mapping and features.get("Q") not in names and only_neutral:
-        # without a name the charges are set to 0
-        features.pop("Q", None)
     if "N" not in mapping and features.get("N") not in names:
         features.pop("N", None)  # which can be counted
         features |= {"N": "N"} if "N" in names else {}
+
+
+def _find_charge(path: Path, features: dict[str, str], columns: ArrayTypes, only_neutral: bool) -> None:
+    """Take the total charge where structures have it; say what else looks like it."""
+    found = charge_arrays(columns, features.get("Ra", ""), features.get("Q"))
+    if found and found[0] != features.get("Q"):
+        log.info("%s: '%s' is taken for the total charge.", path, found[0])
+    if found:
+        features["Q"] = found[0]
+    elif only_neutral:
+        # without a name the charges are set to 0
+        features.pop("Q", None)
+    if found[1:]:
+        log.warning("%s: total charges are those of '%s'; not read: %s.", path, found[0], ", ".join(found[1:]))

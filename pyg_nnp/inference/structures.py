@@ -23,6 +23,8 @@ from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
+_MOST_SHOWN = 5
+
 Arrays = dict[str, NDArray[Any]]
 """Fields of some frames, one after the other, under standard names in the units of the training."""
 
@@ -33,7 +35,8 @@ class Structures:
     Args:
         predictor: the potential.
         path: the file.
-        charge: total charge of all structures [e]; None takes that of the file, and 0 where it has none.
+        charge: total charge of all structures [e]; None takes that of the file, under the name of the training data or
+            a usual one, and 0 where it has none.
 
     Raises:
         DataError: the potential does not say its units, or how it was trained.
@@ -45,13 +48,15 @@ class Structures:
         _, self.length = units.energy, units.length  # raise if unknown, before a file is written
         data_format = format_of(path)
         own_unit = data_format in OWN_NAMES or (data_format is not None and data_format == hub["data_format"])
-        self.features = hub["features"] if own_unit else {}
+        self.features = hub["features"]
         self.factor = 1.0 if own_unit else 1 / self.length
         in_angstrom = self.length if own_unit else 1.0
         log.info("%s: positions are read in %s.", path, "Å" if in_angstrom == 1 else f"units of {in_angstrom:g} Å")
         self.check = Checks(DataSource(str(path), {"Q": "charge", **hub["features"]}), units.bohr)
         self.distances = ShortestDistances(self.domain.distances_in_angstrom(units))
         self.charges: set[float] = set()
+        self.others: set[float] = set()  # of the file, which are not taken
+        self.silent = self.count = 0  # structures that say no charge, and all
         self.compositions: set[str] = set()
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -63,11 +68,19 @@ class Structures:
         for block in structure_blocks(self.path, self.features):
             arrays = dict(block.arrays)
             arrays["Ra"] = arrays["Ra"] * self.factor
-            if self.charge is not None:
-                arrays["Q"] = np.full(len(arrays["N"]), self.charge)
+            arrays["Q"] = self._charges(arrays["Q"])
             self.check(Block(block.first, arrays))
             self._compare(arrays)
             yield arrays
+
+    def _charges(self, said: NDArray[Any]) -> NDArray[Any]:
+        """Return (G,) total charges for those that the file says, NaN where it says none."""
+        is_silent = np.isnan(said)
+        self.silent, self.count = self.silent + int(is_silent.sum()), self.count + len(said)
+        if self.charge is None:
+            return np.where(is_silent, 0.0, said)
+        self.others.update(said[~is_silent & (said != self.charge)].tolist())
+        return np.full(len(said), self.charge)
 
     def _compare(self, arrays: Arrays) -> None:
         """Collect what :meth:`report` compares with the training data; warn of new charges at once."""
@@ -80,7 +93,15 @@ class Structures:
         self.compositions.update(formulas(N, Za))
 
     def report(self) -> None:
-        """Warn of compositions and distances that the training data did not have."""
+        """Warn of charges that are not those of the file, and of what the training data did not have."""
+        if self.others:
+            listed = ", ".join(f"{charge:g}" for charge in sorted(self.others)[:_MOST_SHOWN])
+            log.warning("%s: the total charge %g was given; the file says %s.", self.path, self.charge, listed)
+        if self.charge is None and self.silent:
+            # where some say it, it may be forgotten in others
+            level = logging.INFO if self.silent == self.count else logging.WARNING
+            text = "%s: %d of %d structures say no total charge; it is taken to be 0."
+            log.log(level, text, self.path, self.silent, self.count)
         if warning := unknown_compositions(self.domain, self.compositions):
             log.warning("%s: %s", self.path, warning)
         self.distances.report(

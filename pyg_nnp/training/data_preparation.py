@@ -59,15 +59,16 @@ def prepare_potential(potential: Potential, config: Config, name: str, data: Tra
     training, summary = data.parts["training"], data.dataset.summary
     references = reference_energies(data.dataset, config.Datahub.transforms, training)
     potential.set_references(references.atomic_energies, references.shift)
+    potential.spec["config"] = _own_config(config, name)
+    potential.spec["untrained"] = _untrained(config, name, potential)
     potential.domain = TrainingDomain(
         elements=tuple(summary.elements.tolist()),
         charges=tuple(summary.charges),
         compositions=tuple(summary.compositions),
         shortest_distances=summary.shortest_distances(training),
         fingerprint=summary.fingerprint,
+        blind_to_charge=tuple(potential.blind_to("Q")),
     )
-    potential.spec["config"] = _own_config(config, name)
-    potential.spec["untrained"] = _untrained(config, name, potential)
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:

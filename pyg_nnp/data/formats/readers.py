@@ -1,15 +1,21 @@
 """The formats of data files, how a file of any of them is read, and what fields its arrays probably are."""
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from pyg_nnp.data.formats import ase_files, hdf5, npz, pickles
-from pyg_nnp.data.formats.format import Format, frame_blocks
+from pyg_nnp.data.formats.format import Format, Frame, frame_blocks
 from pyg_nnp.data.formats.values import ArrayTypes
 from pyg_nnp.data.source import Block
+from pyg_nnp.data.total_charge import charge_arrays, charge_of
 from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+
+log = logging.getLogger(__name__)
 
 FORMATS = {one.name: one for one in (pickles.FORMAT, npz.FORMAT, hdf5.FORMAT, ase_files.EXTXYZ, ase_files.DATABASE)}
 """All formats by their names. A new reader is a module with a ``FORMAT``, and an entry here and in ``Datahub``."""
@@ -54,21 +60,34 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
     ``features`` are their names in the file; where ASE reads it positions and elements are always under ASE's own.
 
     Yields:
-        Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is 0 where the file has none, in the units of the file.
+        Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is NaN where the file says none, in the units of the file.
     """
     data_format = format_of(path)
     if data_format in OWN_NAMES:
         names = columns_of(path, data_format)
-        wanted = [name for name in FEATURES if name in ("Ra", "Za") or features.get(name) in names]
-        blocks = read_blocks(path, data_format, {name: features[name] for name in wanted})
+        wanted = [name for name in FEATURES if name in ("Ra", "Za") or (name != "Q" and features.get(name) in names)]
+        mapping = {name: features[name] for name in wanted}
+        charges = charge_arrays(names, features["Ra"], features.get("Q"))
+        blocks = read_blocks(path, data_format, mapping | dict(zip(["Q"], charges, strict=False)))
+        if charges[1:]:
+            log.warning("%s: total charges are those of '%s'; not read: %s.", path, charges[0], ", ".join(charges[1:]))
     else:
-        charge = features.get("Q", "charge")
         read = FORMATS[data_format].frames if data_format else None
-        frames = ({charge: 0.0, **frame} for frame in (read or ase_files.other_frames)(path))
-        blocks = frame_blocks(path, frames, {"Ra": "positions", "Za": "numbers", "Q": charge})
+        frames = _with_charges(path, (read or ase_files.other_frames)(path), features.get("Q"))
+        blocks = frame_blocks(path, frames, {"Ra": "positions", "Za": "numbers", "Q": "Q"})
     for block in blocks:
-        block.arrays.setdefault("Q", block.arrays["N"] * 0.0)
+        block.arrays.setdefault("Q", np.full(block.num_frames, np.nan))
         yield block
+
+
+def _with_charges(path: Path, frames: Iterable[Frame], of_training: str | None) -> Iterator[Frame]:
+    """Yield frames with their total charge as ``Q``, NaN where they say none."""
+    for number, frame in enumerate(frames):
+        try:
+            charge = charge_of(frame, of_training)
+        except DataError as error:
+            raise DataError(f"{path}: frame {number}: {error}") from error
+        yield {**frame, "Q": np.nan if charge is None else charge}
 
 
 def columns_of(path: Path, data_format: str | None = None) -> ArrayTypes:

@@ -92,7 +92,7 @@ def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console
 
 def _prepared_structure(config: Simulation, potential: "Potential") -> Atoms:
     """Return the structure of a simulation with its constraints and calculator, evaluated once."""
-    atoms = read_structure(Path(config.structure), config.charge)
+    atoms = read_structure(Path(config.structure), config.charge, potential)
     constrain(atoms, config.constraints)
     atoms.calc = _calculator(config, potential)
     try:

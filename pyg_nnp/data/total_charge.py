@@ -1,0 +1,77 @@
+"""The total charge that a structure says: the one rule for all that read structures.
+
+It stands under the name that the training data had, else under a usual one. What is said and cannot be taken is an
+error.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+
+_USUAL = tuple(dict.fromkeys(name.lower() for name in ("Q", *FIELDS["Q"].aliases)))
+_MOST_SHOWN = 40  # characters of a value
+
+
+def charge_names(known: Iterable[Any], of_training: str | None = None) -> list[str]:
+    """Return those of some names that stand for total charges: that of the training data, then the usual ones."""
+    found = [name for name in known if isinstance(name, str) and (name == of_training or name.lower() in _USUAL)]
+    return sorted(found, key=lambda name: -1 if name == of_training else _USUAL.index(name.lower()))
+
+
+def charge_arrays(
+    arrays: Mapping[str, tuple[tuple[int, ...], Any]], positions: str, of_training: str | None = None
+) -> list[str]:
+    """Return those of the arrays of a file, name -> shape and type, that hold total charges, as :func:`charge_names`.
+
+    A usual name alone is not enough: by its shape, and that of the array of ``positions``, it must be one number for
+    each molecule and not for each atom.
+    """
+    atoms = arrays[positions][0] if positions in arrays else ()
+
+    def is_of_molecules(name: str) -> bool:
+        shape = tuple(length for length in arrays[name][0] if length != 1)
+        # (A, 3) are positions of one molecule, or of molecules one after the other
+        return not shape or (len(shape) == 1 and (len(atoms) != 2 or shape[0] != atoms[0]))
+
+    return [name for name in charge_names(arrays, of_training) if name == of_training or is_of_molecules(name)]
+
+
+def name_in_training(configuration: Mapping[str, Any] | None) -> str | None:
+    """Return the name of the total charge in the data of a training, by its configuration; None where it had none."""
+    name: str | None = (configuration or {}).get("Datahub", {}).get("features", {}).get("Q")
+    return name
+
+
+def charge_of(values: Mapping[str, Any], of_training: str | None = None) -> float | None:
+    """Return the total charge [e] that the values of one structure say, or None where they say none.
+
+    A number in an array of one, or as text, is a number; None says nothing.
+
+    Raises:
+        DataError: what is said is not one finite number, or two names say different charges.
+    """
+    said = {name: values[name] for name in charge_names(values, of_training) if values[name] is not None}
+    numbers = {name: number for name, value in said.items() if (number := _number(value)) is not None}
+    for name, value in said.items():
+        if name not in numbers and (name == of_training or not numbers):
+            shown = f"'{value}'" if len(str(value)) < _MOST_SHOWN else f"of shape {np.shape(value)}"
+            raise DataError(f"'{name}' is {shown}, but the total charge is one number. Correct it, or rename it.")
+    if len(set(numbers.values())) > 1:
+        listed = ", but ".join(f"'{name}' is {number:g}" for name, number in numbers.items())
+        raise DataError(f"two total charges: {listed}. Remove one of them.")
+    return next(iter(numbers.values()), None)
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, also one in an array of one, or as text; None for anything else."""
+    try:
+        array = np.asarray(value)
+        number = float(array.item()) if array.dtype.kind in "iufUSO" else math.nan
+    except (ValueError, TypeError):
+        return None
+    return number if math.isfinite(number) else None
