@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyg_nnp.data.charge_energies import signed
 from pyg_nnp.data.frame_checks import MAX_Z
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 
@@ -70,7 +71,10 @@ def read_atomic_energies(path: Path) -> dict[int, float]:
 
 
 def reference_energies(
-    dataset: "MoleculeDataset", transforms: "Transforms", training_indices: Tensor | None = None
+    dataset: "MoleculeDataset",
+    transforms: "Transforms",
+    training_indices: Tensor | None = None,
+    of_charges: NDArray[Any] | None = None,
 ) -> References:
     """Work out the reference energies that the transforms ask for.
 
@@ -78,6 +82,8 @@ def reference_energies(
     the one of smallest norm where these do not determine it (as for one molecule). With
     ``total_energy_normalization`` the shift is the mean of what then remains of E: a shift alone, because a division
     would change the unit of E.
+
+    ``of_charges``, (2,), are energies of a unit of positive and of negative charge that the potential has besides.
 
     Of the data set only the frames of the training part, (n,), are looked at; all without ``training_indices``.
 
@@ -98,7 +104,8 @@ def reference_energies(
     frames = np.arange(len(dataset)) if training_indices is None else training_indices.numpy()
     # frames of one composition count as one row with their mean energy, which has the same least-squares solution
     counts, row, size = np.unique(summary.counts[frames], axis=0, return_inverse=True, return_counts=True)
-    E = np.bincount(row.reshape(-1), summary.E[frames]) / size
+    E = summary.E[frames] - (0 if of_charges is None else signed(summary.Q[frames]) @ of_charges)
+    E = np.bincount(row.reshape(-1), E) / size
     if fit:
         _check_all_occur(elements, counts)
         weights = np.sqrt(size)

@@ -13,14 +13,21 @@ import numpy as np
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 
-_USUAL = tuple(dict.fromkeys(name.lower() for name in ("Q", *FIELDS["Q"].aliases)))
+_USUAL = ("Q", *FIELDS["Q"].aliases)
+_IN_ANY_CASE = tuple(name.lower() for name in _USUAL)
 _MOST_SHOWN = 40  # characters of a value
 
 
 def charge_names(known: Iterable[Any], of_training: str | None = None) -> list[str]:
     """Return those of some names that stand for total charges: that of the training data, then the usual ones."""
-    found = [name for name in known if isinstance(name, str) and (name == of_training or name.lower() in _USUAL)]
-    return sorted(found, key=lambda name: -1 if name == of_training else _USUAL.index(name.lower()))
+
+    def rank(name: str) -> int:
+        if name == of_training:
+            return -1
+        return _USUAL.index(name) if name in _USUAL else _IN_ANY_CASE.index(name.lower())
+
+    texts = (name for name in known if isinstance(name, str))
+    return sorted((name for name in texts if name == of_training or name.lower() in _IN_ANY_CASE), key=rank)
 
 
 def charge_arrays(

@@ -26,8 +26,8 @@ def check_unread_features(config: Config, name: str, potential: Potential, datas
         if low == high or not blind:
             continue
         found = (
-            f"goes from {low:g} to {high:g}, but makes no difference to what {name} predicts for {blind}: no layer "
-            f"before reads {feature}."
+            f"goes from {low:g} to {high:g}, but makes no difference to what {name} predicts for {blind}: no "
+            f"layer that they come from reads {feature}."
         )
         numbers = {"minimum": low, "maximum": high}
         findings.append(field_finding(source, "unread feature", feature, found, _TO_READ[feature], None, **numbers))

@@ -66,7 +66,8 @@ class Structures:
             DataError: the file cannot be read, or a structure is broken.
         """
         for block in structure_blocks(self.path, self.features):
-            arrays = dict(block.arrays)
+            # arrays of a file are not writable, which PyTorch warns of
+            arrays = {name: np.require(rows, requirements="W") for name, rows in block.arrays.items()}
             arrays["Ra"] = arrays["Ra"] * self.factor
             arrays["Q"] = self._charges(arrays["Q"])
             self.check(Block(block.first, arrays))

@@ -143,7 +143,7 @@ class TrainingDomain:
         """What follows the list of charges in a sentence: what they make no difference to, or an empty text."""
         if len(self.charges) < 2 or not self.blind_to_charge:
             return ""
-        return f", which make no difference to {', '.join(self.blind_to_charge)}, since no layer before reads Q"
+        return f", which make no difference to {', '.join(self.blind_to_charge)}: no layer that they come from reads Q"
 
     def distances_in_angstrom(self, units: Units) -> dict[tuple[int, int], float]:
         """Return :attr:`shortest_distances` [Å]; where the unit of length is not known, it is taken to be Å."""
