@@ -1,6 +1,5 @@
 """From atomic numbers and total charges to features."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -89,10 +88,10 @@ class ChargeEmbedding(Layer):
         self.values = nn.Parameter(torch.zeros(2, dim_embedding))
         self.energies = nn.Parameter(torch.zeros(2))
 
-    def start_with(self, energies: Sequence[float]) -> None:
-        """Set the energies of a positive and of a negative unit of charge [energy]."""
+    def start_with(self, energies: Tensor) -> None:
+        """Set the (2,) energies of a positive and of a negative unit of charge [energy]."""
         with torch.no_grad():
-            self.energies.copy_(torch.as_tensor(energies))
+            self.energies.copy_(energies)
 
     def forward(self, x: Tensor, Q: Tensor, N: Tensor, batch: Tensor) -> Fields:
         """Return the changed features, and the energies."""

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
 from pyg_nnp.data.charge_energies import energies_of_charges
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.layers import ChargeEmbedding
+from pyg_nnp.layers import ChargeEmbedding, Layer
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.state import TrainingData
@@ -77,14 +77,14 @@ def prepare_potential(potential: Potential, config: Config, name: str, data: Tra
 
 
 def _start_energies_of_charges(potential: Potential, data: TrainingData) -> NDArray[Any]:
-    """Let layers that have energies of charges begin with fitted ones, and return these, (2,)."""
-    layers = [layer for layer in potential.layers if isinstance(layer, ChargeEmbedding)]
-    if not layers:
-        return np.zeros(2)
-    energies = energies_of_charges(data.dataset, data.parts["training"])
-    # those of the first one: several add up
-    layers[0].start_with(energies)
-    return energies
+    """Let a layer that has energies of charges begin with fitted ones, and return these, (2,); else zeros."""
+    is_used = any("Ea_charge" in cast(Layer, layer).reads for layer in potential.layers)
+    for layer in potential.layers:
+        if isinstance(layer, ChargeEmbedding) and is_used:
+            energies = energies_of_charges(data.dataset, data.parts["training"])
+            layer.start_with(torch.from_numpy(energies))
+            return energies
+    return np.zeros(2)
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:
