@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from pyg_nnp.fields import FIELDS
 
+CONFLICT = object()
+"""In place of a value that a file has twice for one frame, with different values."""
+
 
 class ArrayType(NamedTuple):
     """What a file has under a name.

@@ -22,7 +22,8 @@ from ase.io.extxyz import read_xyz
 from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.format import Frame, frame_format, merged
 from pyg_nnp.data.formats.text_files import text_lines
-from pyg_nnp.data.formats.values import CONFLICT, Origin, check_sizes
+from pyg_nnp.data.formats.values import Origin, check_sizes
+from pyg_nnp.data.source import CONFLICT
 from pyg_nnp.errors import DataError
 
 _COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type

@@ -11,8 +11,8 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
-from pyg_nnp.data.formats.values import CONFLICT, Origin
-from pyg_nnp.data.source import ArrayType, ArrayTypes, Block
+from pyg_nnp.data.formats.values import Origin
+from pyg_nnp.data.source import CONFLICT, ArrayType, ArrayTypes, Block
 
 Frame = Mapping[str, Any]
 """What a file has for one molecule, by the names of the file."""
