@@ -286,7 +286,7 @@ def in_new_process(
     for want of memory.
     """
     fresh = multiprocessing.get_context("forkserver")  # which has imported what takes long, and has not used it
-    fresh.set_forkserver_preload(["torch_geometric.nn.models", "torchmetrics", "scipy.spatial.transform"])
+    fresh.set_forkserver_preload(["torch_geometric.nn.models", "scipy.spatial.transform"])
     receiver, sender = fresh.Pipe(duplex=False)
     process = fresh.Process(target=_first_and_peak, args=(sender, make, frames, task, device, threads))
     process.start()

@@ -69,7 +69,7 @@ class Datahub(Section):
     other_names: ClassVar[dict[str, str]] = {"compressed": "compression"}
 
     data_path: Text = Field(description="data file or folder of such files, relative to the working directory")
-    data_format: Literal["pickle", "npz", "hdf5", "extxyz", "ase", "aselmdb", "qm9"] = Field(
+    data_format: Literal["pickle", "npz", "hdf5", "qm9", "extxyz", "ase", "aselmdb"] = Field(
         description="format of the data file"
     )
     features: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_features)] = Field(

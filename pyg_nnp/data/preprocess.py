@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info(found)
         return folder
     if "Q" not in sources:
+        _refuse_unmapped_charge(hub, sources, columns_of(path, hub.data_format, most=1))
         log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", path)
     with locked_folder(folder):
         # another process may have been here first
@@ -80,6 +82,9 @@ def preprocess(config: "Config", out: Path) -> Path:
             for block in _checked_blocks(hub, sources, config.units.bohr, energies, isolated):
                 writer.append(block.arrays)
                 add_types(writer.columns, block.columns)
+            # damage does no harm in arrays that are not read
+            with suppress(DataError):
+                writer.columns = writer.columns or columns_of(path, hub.data_format)
             if isolated is not None:
                 isolated.check()
                 writer.atomic_energies, writer.isolated = isolated.energies, isolated.frames

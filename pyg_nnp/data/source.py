@@ -74,8 +74,7 @@ class Block:
             where the file has integers or smaller floats.
         cells: (G, 3, 3) vectors of cells of which the file does not say whether they are periodic, in its unit of
             length, 0 for frames without one; None where there are none.
-        columns: what the file has under its own names: in these frames, or as arrays over all frames, which the first
-            block has alone.
+        columns: what these frames have under the names of the file, where it is read frame by frame; else nothing.
     """
 
     first: int

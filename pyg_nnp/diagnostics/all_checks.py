@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.formats.stated_units import stated_units
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.field_checks import examine
@@ -21,9 +19,9 @@ from pyg_nnp.diagnostics.model import (
     check_energy_unit,
     check_largest_element,
     check_length_unit,
-    check_stated_units,
 )
 from pyg_nnp.diagnostics.sample import frames_with, small_sample
+from pyg_nnp.diagnostics.stated_units import check_stated_units
 from pyg_nnp.diagnostics.unread import check_unread
 from pyg_nnp.diagnostics.unread_features import check_unread_features
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
@@ -46,12 +44,10 @@ def run_checks(
     Raises:
         UserError: something in the configuration or the data cannot be right.
     """
-    sample, hub = small_sample(dataset), config.Datahub
-    stated = stated_units(Path(hub.data_path), hub.data_format, {**hub.features, **hub.targets})
-    report(Finding("stated units", None, f"{hub.data_path}: {doubt}.") for doubt in stated.doubts)
+    sample = small_sample(dataset)
+    report(check_stated_units(config, potentials))
     # before forces are checked, which with positions in a wrong unit look wrong themselves
     for name in potentials:
-        report(check_stated_units(config, name, stated))
         report(check_length_unit(config, name, sample))
     table, findings = examine(config, dataset, parts)
     log.info("Data set: %s", table)

@@ -6,7 +6,6 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.formats.stated_units import StatedUnits
 from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.errors import ConfigError, FieldError
 from pyg_nnp.fields import INPUTS
@@ -14,7 +13,7 @@ from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.difference import difference
 from pyg_nnp.layers.geometry import RangeSeparation
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, OPTIONS, unit_of_total_energies
+from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
 # bonds of hydrogen to C, N and O are from 0.95 to 1.2 Å long; those to other elements say little about the unit
 _SHORT, _LONG = 0.7, 1.5  # Å
@@ -58,22 +57,6 @@ def check_length_unit(config: Config, name: str, sample: Batch) -> list[Finding]
         f"{bond / bohr * BOHR_IN_ANGSTROM:.3g} Å."
     )
     return [Finding("unit of positions", "Ra", text, advice, numbers=numbers, error=ConfigError)]
-
-
-def check_stated_units(config: Config, name: str, stated: StatedUnits) -> list[Finding]:
-    """Compare the units of model ``name`` with those that the data file states; warnings where they differ."""
-    findings, units, data_path = [], config.Modelhub.internal_FFs[name].units, config.Datahub.data_path
-    for option, kind, field in zip(OPTIONS, ("energy", "length"), ("E", "Ra"), strict=True):
-        ours, theirs = units.options.get(option), stated.units.options.get(option)
-        if ours is None or theirs is None or abs(theirs / ours - 1) <= _SAME_UNIT:
-            continue
-        text = (
-            f"{_place(config, name)}.{option}: {ours:g} means {units.names[kind]}, but {data_path} is in "
-            f"{stated.units.names[kind]}, {stated.said[kind]}."
-        )
-        advice = f"Set it to {theirs:.9g}, unless what the file says is wrong."
-        findings.append(Finding("stated units", field, text, advice, numbers={"stated": theirs}))
-    return findings
 
 
 def check_energy_unit(config: Config, name: str, sample: Batch) -> list[Finding]:

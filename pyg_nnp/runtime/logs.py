@@ -17,7 +17,7 @@ from pyg_nnp.errors import UserError
 ROOT = logging.getLogger("pyg_nnp")
 NOTICE = (logging.INFO + logging.WARNING) // 2
 """Level of what is not wrong, but said also where there is little to say."""
-VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "torchmetrics", "safetensors")
+VERSIONS = ("pyg-nnp", "torch", "torch-geometric", "numpy", "h5py", "ase", "safetensors")
 
 
 class _ConsoleHandler(logging.Handler):

@@ -18,6 +18,7 @@ Errors = dict[str, dict[str, float]]
 
 ALL, PER_ATOM = "all", "per atom"
 _MEANS = ("mae", "mse", "l2norm")
+_SUMS = ("count", "weight", *_MEANS)
 COUNT = "count"  # among kinds of errors: how many labels each field has
 
 
@@ -35,33 +36,32 @@ class _Sums:
     """Sums over numbers that belong together, of their errors and weights."""
 
     def __init__(self, device: torch.device) -> None:
-        # it takes longer to import than PyTorch, and most commands need no errors
-        from torchmetrics import MaxMetric, SumMetric
-
-        kinds = {"count": SumMetric, "weight": SumMetric, "mae": SumMetric, "mse": SumMetric, "l2norm": SumMetric}
-        # a prediction that is not a number makes all of them so
-        made = {name: kind(nan_strategy="disable") for name, kind in (kinds | {"max": MaxMetric}).items()}
-        self._sums = {name: metric.set_dtype(torch.float64).to(device) for name, metric in made.items()}
+        # metrics of libraries take no weights, or round what they add up to single precision
+        self._sums = {name: torch.zeros((), dtype=torch.float64, device=device) for name in _SUMS}
+        self._max = torch.zeros((), dtype=torch.float64, device=device)
 
     def update(self, error: Tensor, present: Tensor, weight: Tensor | float = 1.0) -> None:
         """Add numbers: their errors, 0 where the label is missing, whether it is there, and weights."""
-        weights, sizes = present * weight, error.abs()
-        added = {"count": present, "weight": weights, "mae": weights * sizes, "mse": weights * sizes.square()}
+        weights, sizes = present.double() * weight, error.abs()
         # each component of a vector stands for a part of its length, so that the mean is that over the vectors
         length = error.norm(dim=-1, keepdim=True) if error.dim() > 1 else sizes
-        for name, values in (added | {"l2norm": weights * length, "max": sizes}).items():
-            self._sums[name].update(values)
+        added = present, weights, weights * sizes, weights * sizes.square(), weights * length
+        for name, values in zip(_SUMS, added, strict=True):
+            self._sums[name] += values.sum()
+        if sizes.numel():
+            # a prediction that is not a number makes all of them so
+            self._max = torch.maximum(self._max, sizes.max())
 
     @property
     def count(self) -> int:
         """Number of labels."""
-        return int(self._sums["count"].compute())
+        return int(self._sums["count"])
 
     def errors(self) -> dict[str, float]:
         """Return kind of error -> value; NaN if there is no label."""
-        found = {name: float(metric.compute()) for name, metric in self._sums.items()}
-        means = {kind: found[kind] / found["weight"] if found["weight"] else math.nan for kind in _MEANS}
-        return {**means, "rmse": means["mse"] ** 0.5, "max": found["max"]}
+        means = {kind: self._sums[kind] / self._sums["weight"] for kind in _MEANS}
+        found = {**means, "rmse": means["mse"].sqrt(), "max": self._max}
+        return {kind: float(value) for kind, value in found.items()}
 
 
 def _error(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> tuple[Tensor, Tensor]:

@@ -176,3 +176,8 @@ def test_a_part_is_that_of_the_training_alone(
     copied = tmp_path / "copy.pkl"
     copied.write_bytes(Path("dataset.pkl").read_bytes())
     assert cli.main(["evaluate", MODEL, str(copied), "--part", "test"]) == 0
+
+
+def test_a_label_that_is_not_to_be_compared(trained_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["evaluate", MODEL, "dataset.pkl", "--map", "Fa=", "--json", "errors.json"]) == 0
+    assert "Fa" not in json.loads(Path("errors.json").read_text())

@@ -27,7 +27,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # missing and empty
     ({"Datahub": REMOVED}, "'Datahub' is missing: the data set."),
     ({"Datahub": None}, "Datahub: expects a mapping, but is empty."),
-    ({"Datahub/data_path": REMOVED}, "Datahub: 'data_path' is missing: data file, relative to the working directory."),
+    (
+        {"Datahub/data_path": REMOVED},
+        "Datahub: 'data_path' is missing: data file or folder of such files, relative to the working directory.",
+    ),
     ({"Datahub/data_path": None}, "Datahub.data_path: expects text, but is empty."),
     ({"Datahub/data_path": ""}, "Datahub.data_path: is empty, but needed."),
     ({"Datahub/targets": {}}, "Datahub.targets: at least one target is needed, of E, Fa, Qa, M2."),
@@ -38,7 +41,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # values out of range
     (
         {"Datahub/data_format": "pikle"},
-        "Datahub.data_format: expects one of pickle, npz, hdf5, extxyz, ase, found",
+        "Datahub.data_format: expects one of pickle, npz, hdf5, extxyz, ase, aselmdb, found",
     ),
     # fields
     ({"Datahub/features": {"Ra": None}}, "Datahub.features: 'Za' is missing; write 'Za: ' and the name of the atomic"),

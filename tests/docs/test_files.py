@@ -73,7 +73,7 @@ def test_history(run: Path) -> None:
 def test_metrics(run: Path) -> None:
     metrics: dict[str, Any] = json.loads((run / MODEL / "metrics.json").read_text())
     assert set(metrics) == tables_after("metrics.json", "key")
-    assert set(metrics["test"]) == {"score", "rmse"}
+    assert set(metrics["test"]) == {"score", "count", "rmse"}
 
 
 @pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors"])

@@ -47,10 +47,10 @@ def test_it_ends_with_the_potential_that_train_ends_with(tmp_path: Path, monkeyp
 
     loop, config = runpy.run_path(str(LOOP)), pyg_nnp.load_config("train.yaml")
     trainer, weights = config.Trainer, config.Modelhub.internal_FFs["FF01"].loss
-    potential, parts = loop["prepare"](config, "FF01", tmp_path)
+    potential, parts, of_labels = loop["prepare"](config, "FF01", tmp_path)
     sampler = OrderOfTrain(len(parts["training"]), trainer.seed)
     loader = DataLoader(parts["training"], trainer.batch_size, sampler=sampler)
-    loop["fit"](potential, loader, DataLoader(parts["validation"], trainer.batch_size), trainer, weights)
+    loop["fit"](potential, loader, DataLoader(parts["validation"], trainer.batch_size), trainer, weights, of_labels)
     assert farthest(potential, theirs) < 1e-9
     batch = next(iter(DataLoader(parts["test"], 6)))
     expected = theirs(batch)

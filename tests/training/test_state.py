@@ -105,7 +105,7 @@ def test_early_stopping_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(records, "weighted_sum", lambda errors, weights: 1.0)
     expected = train_toy("whole", **changes)
     with monkeypatch.context() as patch:
-        interrupt(patch, evaluation, "evaluate", 3)
+        interrupt(patch, evaluation, "add_errors", 3)
         with pytest.raises(KeyboardInterrupt):
             train_toy("stopped", **changes)
     same(train_toy("stopped", resume=True, **changes), expected)

@@ -34,6 +34,7 @@ _connect: Any = ase.db.connect  # neither has types
 _from_json: Any = jsonio.decode
 _ROWS = 1000  # rows of a database held in memory at a time
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
+_BOOKKEEPING |= {"cell", "pbc"}  # what is periodic is refused
 
 
 def other_frames(path: Path) -> Iterator[Frame]:

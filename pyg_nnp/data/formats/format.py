@@ -103,13 +103,6 @@ def _is_same(one: Any, other: Any) -> bool:
         return False
 
 
-def with_columns(blocks: Iterable[Block], columns: ArrayTypes) -> Iterator[Block]:
-    """Yield blocks of arrays over all frames, of which the first says what the file has."""
-    for block in blocks:
-        yield replace(block, columns=columns)
-        columns = {}
-
-
 def types_in(frames: Iterable[Frame]) -> ArrayTypes:
     """Return the names that any of the frames has, with shape and type of the first value, and in how many it is."""
     found: ArrayTypes = {}

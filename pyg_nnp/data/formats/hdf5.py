@@ -15,7 +15,7 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, require
-from pyg_nnp.data.formats.format import Format, with_columns
+from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
 from pyg_nnp.data.formats.unit_statements import UNIT_NAMES, Statement, Statements, statements_in, unit_text
 from pyg_nnp.data.formats.values import Origin
@@ -35,8 +35,7 @@ def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optiona
     """Yield the frames of all groups that have mapped names, in the order of their paths."""
     with open_hdf5(path) as file:
         groups = _groups(Origin(str(path), mapping, optional=optional), file, frames_per_block)
-        blocks = _joined(_blocks(groups, frames_per_block), frames_per_block)
-        yield from with_columns(blocks, _undamaged(path, file))
+        yield from _joined(_blocks(groups, frames_per_block), frames_per_block)
 
 
 def _array_types(path: Path) -> ArrayTypes:
@@ -76,13 +75,6 @@ def _unit_attributes(owner: h5py.HLObject) -> dict[str, Any]:
             is_small = about.dtype.itemsize <= _LONGEST_TEXT and about.shape in ((), (1,))
             found |= {name: attributes[name]} if is_small else {}
     return found
-
-
-def _undamaged(path: Path, file: h5py.File) -> ArrayTypes:
-    try:
-        return first_datasets(path, file)
-    except DataError:  # damage does no harm in what is not read
-        return {}
 
 
 def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator[_Group]:

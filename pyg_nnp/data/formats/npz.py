@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
-from pyg_nnp.data.formats.format import Format, value_type, with_columns
+from pyg_nnp.data.formats.format import Format, value_type
 from pyg_nnp.data.formats.pickle_constructors import RefusedError
 from pyg_nnp.data.formats.pickles import unpickle
 from pyg_nnp.data.formats.unit_statements import Statements, statements_in
@@ -54,8 +54,7 @@ def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optiona
             name: _column(replace(origin, names={name: name}), name, archive)
             for name in cell_names(names, mapping.values())
         }
-        blocks = Table(origin, columns, cells).blocks(frames_per_block)
-        yield from with_columns(blocks, _array_types(path))
+        yield from Table(origin, columns, cells).blocks(frames_per_block)
 
 
 def _column(origin: Origin, name: str, archive: ZipFile) -> Any:

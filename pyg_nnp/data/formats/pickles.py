@@ -15,7 +15,7 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
-from pyg_nnp.data.formats.format import Format, frame_blocks, types_in, value_type, with_columns
+from pyg_nnp.data.formats.format import Format, frame_blocks, types_in, value_type
 from pyg_nnp.data.formats.pickle_constructors import ALLOWED, Array, Dtype, RefusedError, plain_keys
 from pyg_nnp.data.formats.values import Origin
 from pyg_nnp.data.source import ArrayTypes, Block
@@ -186,16 +186,13 @@ def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optiona
     require(origin, names)
     columns = {name: as_column(content[source]) for name, source in mapping.items()}
     cells = {name: as_column(content[name]) for name in cell_names(names, mapping.values())}
-    blocks = Table(origin, columns, cells).blocks(frames_per_block)
-    yield from with_columns(blocks, _types_of(content))
+    yield from Table(origin, columns, cells).blocks(frames_per_block)
 
 
 def _array_types(path: Path) -> ArrayTypes:
     content = _frames_or_columns(path)
-    return _types_of(content) if isinstance(content, dict) else types_in(content)
-
-
-def _types_of(content: Mapping[Any, Any]) -> ArrayTypes:
+    if not isinstance(content, dict):
+        return types_in(content)
     return {name: value_type(value) for name, value in content.items() if isinstance(name, str)}
 
 

@@ -95,10 +95,10 @@ def test_objects_in_npz_are_numbers_of_each_frame(tmp_path, save):
         assert_array_equal(found["Za"], [6, 1, 2])
         assert_array_equal(found["E"], [-1, -2.5])
         assert_array_equal(found["Q"], [1, 1])
-    assert columns_of(path, "npz")["E"] == ((2,), np.dtype("f8"))
+    assert columns_of(path, "npz")["E"][:2] == ((2,), np.dtype("f8"))
     path = save(tmp_path / "b.npz", R=as_objects(*R2), z=as_objects(6, 1), note=as_objects({"a": 1}, print))
     assert_array_equal(read(path, "npz", TWO)["Ra"], R2.reshape(-1, 3))  # what is not mapped does no harm
-    assert columns_of(path, "npz")["note"] == ((), np.dtype(object))
+    assert columns_of(path, "npz")["note"][:2] == ((), np.dtype(object))
     with pytest.raises(DataError, match=r"'note' \(E\): the pickle asks for \w+.print, which is not run"):
         read(path, "npz", TWO | {"E": "note"})
     path = save(tmp_path / "c.npz", R=R2, z=[6, 1], E=as_objects(1.0, None))
