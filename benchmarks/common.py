@@ -77,7 +77,10 @@ def configuration(data_path: Path = EXAMPLE / "dataset.pkl", **core: Any) -> Con
     document = yaml.safe_load((EXAMPLE.parent / "reference.yaml").read_text(encoding="utf-8"))
     document["Datahub"]["data_path"] = str(data_path)
     document["Datahub"]["transforms"]["atomic_energy"] = str(EXAMPLE / "atomic_energy.csv")
-    for layer in document["Modelhub"]["internal_FFs"]["FF01"]["layers"]:
+    model = document["Modelhub"]["internal_FFs"]["FF01"]
+    # the specification has no such layer, and the data have one total charge
+    model["layers"] = [layer for layer in model["layers"] if layer["name"] != "ChargeEmbedding"]
+    for layer in model["layers"]:
         if layer["name"] == "Core":
             layer["params"] |= core
     document["Trainer"] |= {"batch_size": BATCH_SIZE, "warmup_ratio": 0.001}

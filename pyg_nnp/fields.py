@@ -97,6 +97,7 @@ FIELDS: dict[str, Field] = {
     "rbf": Field("pair", ("K",), "1", "radial basis functions of the pairs within cutoff_sr, (P_sr, K)"),
     "x": Field("atom", ("F",), "1", "learned features of the atoms"),
     "Ea_electrostatic": Field("atom", (), "energy", "half of the electrostatic energy of each atom's pairs"),
+    "Ea_charge": Field("atom", (), "energy", "share of each atom in the energy of the total charge"),
     "Q_sum": Field("graph", (), "charge", "sum of the atomic charges before they are corrected"),
 }
 # fmt: on

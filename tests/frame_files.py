@@ -194,7 +194,8 @@ def lmdb_row(frame, **data):
 
 
 def write_aselmdb(folder, frames):
-    rows = [lmdb_row(frame, total_charge=frame["total_charge"]) for frame in frames]
+    # fairchem writes "charge"; two names have to say the same
+    rows = [lmdb_row(frame, **dict.fromkeys(("total_charge", "charge"), frame["total_charge"])) for frame in frames]
     return save_lmdb(folder / "a.aselmdb", rows), "aselmdb"
 
 

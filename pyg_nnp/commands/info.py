@@ -7,7 +7,7 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from pyg_nnp.errors import DataError
+from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.description import BEST, LAST, TrainingDomain, damaged, read_description
 from pyg_nnp.units import Units
@@ -48,6 +48,8 @@ def _model(path: Path) -> str:
     description = read_description(path)
     if "outputs" not in description:
         description |= _derived(path)
+    elif "blind_to_charge" not in description and len(description.get("charges") or ()) > 1:
+        description |= _blind_to_charge(path)
     try:
         return "\n".join(_lines_of_model(path, description))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -62,13 +64,23 @@ def _derived(path: Path) -> dict[str, Any]:
     return {"outputs": potential.outputs, "num_parameters": sum(p.numel() for p in potential.parameters())}
 
 
+def _blind_to_charge(path: Path) -> dict[str, Any]:
+    """Return what older versions did not write; nothing where a layer is a class that is not imported."""
+    from pyg_nnp.potential.checkpoint import load_potential
+
+    try:
+        return {"blind_to_charge": load_potential(path).domain.blind_to_charge}
+    except ConfigError:
+        return {}
+
+
 def _lines_of_model(path: Path, spec: Mapping[str, Any]) -> Iterator[str]:
     domain, units = TrainingDomain.from_json(spec), Units.of(spec.get("build_params", {}))
     yield f"{path}: {spec['architecture']} with {spec['num_parameters']} parameters, {spec['dtype']}"
     yield f"  saved by pyg_nnp {spec['version']} after epoch {spec.get('epoch')}, validation score {spec.get('score')}"
     if domain.elements:
         yield f"  trained on {', '.join(chemical_symbols[Z] for Z in domain.elements)}, " + (
-            f"total charges {', '.join(f'{Q:g}' for Q in domain.charges)}"
+            f"total charges {', '.join(f'{Q:g}' for Q in domain.charges)}{domain.charges_without_effect}"
         )
     if compositions := domain.compositions:
         of = f" and {len(compositions) - _SHOWN} more" if len(compositions) > _SHOWN else ""

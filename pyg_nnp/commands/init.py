@@ -76,6 +76,7 @@ def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]
         weights=suggested_weights(found.sample, [name for name in TARGETS if name in sources]),
         length=length,
         energy=likely_energy(found.sample, sources.get("E", ""), length[0], stated),
+        charges_differ=len(found.charges) > 1,
     )
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *stated.doubts]
 

@@ -24,6 +24,7 @@ class Draft:
         has_gradients: whether ``Fa`` of the file seem to be gradients, minus the forces.
         length: one Bohr in the unit of the positions, and a comment with the name of the unit.
         energy: one Hartree in the unit of the energies, and a comment likewise.
+        charges_differ: whether frames differ in their total charge.
     """
 
     data_path: str
@@ -38,6 +39,7 @@ class Draft:
     weights: Mapping[str, float]
     length: tuple[float, str]
     energy: tuple[float, str]
+    charges_differ: bool = False
 
     @property
     def targets(self) -> list[str]:
@@ -62,6 +64,7 @@ class Draft:
             f"{name} is missing in {few} of {all_frames} frames" for name, (few, all_frames) in self.missing.items()
         ]
         names += ["Fa are taken for gradients, minus the forces"] if self.has_gradients else []
+        names += ["total charges differ, so the model has the layer ChargeEmbedding"] if self.charges_differ else []
         names += [f"{name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]
         names += [f"not used: {', '.join(map(one_line, self.unused))}"] if self.unused else []
         for name, what in (("E", "total energies"), ("Fa", "forces")):
@@ -114,7 +117,9 @@ class Draft:
 
     def _model(self) -> list[str]:
         cutoff = _CUTOFF / BOHR_IN_ANGSTROM * self.length[0]
-        layers = ["RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core", "AtomicAffine"]
+        layers = ["RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding"]
+        layers += ["ChargeEmbedding"] if self.charges_differ else []
+        layers += ["Core", "AtomicAffine"]
         layers += ["ChargeConservation"] if self.has_charges else []
         layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
         layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets else []

@@ -20,6 +20,7 @@ from pyg_nnp.data.references import METHODS, IsolatedAtoms, read_atomic_energies
 from pyg_nnp.data.source import ArrayTypes, Block, DataSource, add_types
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
 from pyg_nnp.data.store.writer import write_store
+from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
@@ -204,9 +205,8 @@ def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
 
 def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str], columns: ArrayTypes) -> None:
     """Refuse to take Q to be 0 where the file has what looks like a total charge."""
-    known = {alias.lower() for alias in ("Q", *FIELDS["Q"].aliases)}
-    for name in columns:
-        if name.lower() in known and name not in sources.values():
+    for name in charge_arrays(columns, sources["Ra"]):
+        if name not in sources.values():
             raise DataError(
                 f"{hub.data_path}: '{name}' looks like the total charge, but Datahub.features has no Q. "
                 f"Add 'Q: {name}' there."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyg_nnp.data.charge_energies import signed
 from pyg_nnp.data.frame_checks import MAX_Z
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
@@ -23,7 +24,6 @@ from pyg_nnp.fields import FIELDS
 if TYPE_CHECKING:
     from pyg_nnp.config import Transforms
     from pyg_nnp.data.dataset import MoleculeDataset
-    from pyg_nnp.data.summary import DatasetSummary
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,10 @@ class IsolatedAtoms:
 
 
 def reference_energies(
-    dataset: "MoleculeDataset", transforms: "Transforms", training_indices: Tensor | None = None
+    dataset: "MoleculeDataset",
+    transforms: "Transforms",
+    training_indices: Tensor | None = None,
+    of_charges: NDArray[Any] | None = None,
 ) -> References:
     """Work out the reference energies that the transforms ask for.
 
@@ -141,6 +144,8 @@ def reference_energies(
     the one of smallest norm where these do not determine it (as for one molecule). With
     ``total_energy_normalization`` the shift is the mean of what then remains of E: a shift alone, because a division
     would change the unit of E.
+
+    ``of_charges``, (2,), are energies of a unit of positive and of negative charge that the potential has besides.
 
     Of the data set only the frames of the training part, (n,), are looked at; all without ``training_indices``; of
     these only frames that have an energy and a weight other than 0.
@@ -160,12 +165,13 @@ def reference_energies(
         raise ConfigError(f"Datahub.transforms.{option} needs E.")
     summary, elements = dataset.summary, dataset.elements
     frames = np.arange(len(dataset)) if training_indices is None else training_indices.numpy()
-    frames = frames[_has_energy(summary)[frames]]
+    frames = frames[summary.has_energy[frames]]
     if not len(frames):
         raise DataError("Datahub.transforms: no frame of the training part has an energy to fit references to.")
     # frames of one composition count as one row with their mean energy, which has the same least-squares solution
     counts, row, size = np.unique(summary.counts[frames], axis=0, return_inverse=True, return_counts=True)
-    E = np.bincount(row.reshape(-1), summary.E[frames]) / size
+    E = summary.E[frames] - (0 if of_charges is None else signed(summary.Q[frames]) @ of_charges)
+    E = np.bincount(row.reshape(-1), E) / size
     if fit:
         _check_all_occur(elements, counts)
         weights = np.sqrt(size)
@@ -180,12 +186,6 @@ def reference_energies(
             )
     shift = float(size @ (E - counts @ energies[elements]) / len(frames)) if normalize else 0.0
     return References(torch.from_numpy(energies), shift)
-
-
-def _has_energy(summary: "DatasetSummary") -> NDArray[np.bool_]:
-    """Return (n,) whether each frame has an energy that counts in the loss."""
-    found = np.isfinite(summary.E)
-    return found & (summary.weight > 0) if len(summary.weight) else found
 
 
 def _check_columns(path: Path, columns: Sequence[str] | None) -> None:

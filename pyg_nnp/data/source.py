@@ -12,6 +12,9 @@ from pyg_nnp.fields import FIELDS, TARGETS
 
 _NAMES_SHOWN = 20
 
+CONFLICT = object()
+"""In place of a value that a file has twice for one frame, with different values."""
+
 
 class ArrayType(NamedTuple):
     """What a file has under a name.

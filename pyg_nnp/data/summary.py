@@ -95,6 +95,12 @@ class DatasetSummary:
         return found
 
     @property
+    def has_energy(self) -> Array:
+        """(n,) whether each frame has an energy that counts in the loss; empty without energies."""
+        found: Array = np.isfinite(self.E)
+        return found & (self.weight > 0) if len(self.E) and len(self.weight) else found
+
+    @property
     def compositions(self) -> list[str]:
         """The chemical formulas that occur, in alphabetical order."""
         different = np.unique(self.counts, axis=0)

@@ -23,6 +23,7 @@ from pyg_nnp.diagnostics.model import (
 from pyg_nnp.diagnostics.sample import frames_with, small_sample
 from pyg_nnp.diagnostics.stated_units import check_stated_units
 from pyg_nnp.diagnostics.unread import check_unread
+from pyg_nnp.diagnostics.unread_features import check_unread_features
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.potential.potential import Potential
 
@@ -62,6 +63,7 @@ def run_checks(
         report(check_largest_element(config, name, potential, int(dataset.summary.elements.max())))
         report(check_energy_unit(config, name, of_labels) if of_labels is not None else [])
         report(check_cutoff(config, name, potential, sample))
+        report(check_unread_features(config, name, potential, dataset))
 
 
 def _check_roles(parts: Mapping[str, Tensor]) -> list[Finding]:

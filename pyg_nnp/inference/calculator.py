@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch_geometric.data import Data
 
+from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.functional.composition import formula
@@ -36,7 +37,8 @@ class PotentialCalculator(Calculator):
     Args:
         potential: the folder of a trained model, its file, or a loaded potential, of which it takes a copy: what it
             predicts stays the same, and so does the potential, whatever becomes of the other.
-        charge: total charge [e]; None takes ``atoms.info["charge"]``, and 0 where there is none.
+        charge: total charge [e]; None takes that of ``atoms.info``, under the name of the training data or a usual
+            one such as ``charge``, and 0 where there is none.
         device: where to evaluate.
         dtype: ``float32`` or ``float64``; None takes that of the training.
         skin: how much farther than the cutoff pairs are listed [Å]; 0 for a new list at each evaluation.
@@ -44,8 +46,8 @@ class PotentialCalculator(Calculator):
         Bohr_in_R: one Bohr in its unit of length; likewise.
 
     Raises:
-        DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, or an
-            element that the potential was not trained on, or atoms at the same place.
+        DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, a charge
+            that is not one number, an element that the potential was not trained on, or atoms at the same place.
     """
 
     implemented_properties = list(IN_ASE)  # noqa: RUF012, as ASE has it
@@ -70,7 +72,8 @@ class PotentialCalculator(Calculator):
         self._in_ase = {name: self.units.in_ase(FIELDS[name].unit) for name in IN_ASE.values()}
         self.length_unit = self.units.length
         self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
-        self.charge = charge
+        self.charge = None if charge is None else charge_of({"charge": charge})
+        self._charge_name = name_in_training(self.potential.configuration)
         self.skin = skin
         self._charge: float | None = None  # total charge that the results were computed for
         self._molecule: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
@@ -106,7 +109,12 @@ class PotentialCalculator(Calculator):
         self.results, self._charge = results, self._charge_of(present)
 
     def _charge_of(self, atoms: Atoms) -> float:
-        return float(atoms.info.get("charge", 0.0)) if self.charge is None else float(self.charge)
+        if self.charge is not None:
+            return self.charge
+        try:
+            return charge_of({**atoms.arrays, **atoms.info}, self._charge_name) or 0.0
+        except DataError as error:
+            raise DataError(f"atoms.info: {error}") from error
 
     def _data(self, atoms: Atoms) -> Data:
         if atoms.pbc.any():

@@ -16,7 +16,12 @@ from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
 from pyg_nnp.data.labels import has_all_labels, has_labels
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import COMPARED, FEATURES, FIELDS, TARGETS
-from pyg_nnp.inference.extrapolation import ShortestDistances, training_configuration, unknown_compositions
+from pyg_nnp.inference.extrapolation import (
+    ShortestDistances,
+    training_configuration,
+    unknown_charges,
+    unknown_compositions,
+)
 from pyg_nnp.inference.file_units import ForceScale, as_trained, converted, units_in_evaluation
 from pyg_nnp.inference.structures import find_features
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
@@ -75,9 +80,11 @@ def evaluate_file(
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
         batches = converted(path, dataset.batches(frames, size), dataset.fields, in_file, predictor.units)
         rows, forces = _errors(predictor, dataset, batches, distances)
-        unknown = unknown_compositions(predictor.domain, dataset.summary.compositions) if part is None else ""
-    if unknown:
-        log.warning("%s: %s", path, unknown)
+        unknown = [unknown_charges(predictor.domain, set(dataset.summary.charges))]
+        if part is None:
+            unknown.append(unknown_compositions(predictor.domain, dataset.summary.compositions))
+    for warning in filter(None, unknown):
+        log.warning("%s: %s", path, warning)
     distances.report(f"Errors there may be large. Are the positions of {path} in another unit? If so, say --units.")
     forces.report(path, in_file.units.or_else(predictor.units))
     if part is None:  # the energies of a part of the training have its reference
@@ -144,7 +151,8 @@ def configuration_for(
     document = training_configuration(predictor)
     hub = document["Datahub"]
     data_format = format_of(path) or hub["data_format"]
-    names = list(columns_of(path, data_format))
+    columns = columns_of(path, data_format)
+    names = list(columns)
     predicted = [name for name in TARGETS if name in predictor.outputs]
     sources = {**hub["features"], **hub["targets"]}
     # where the names of the training data are missing, those that pyg-nnp predict and ASE write count
@@ -162,7 +170,7 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if sources.get(name)}
-    features = find_features(path, features, names, [*mapping])
+    features = find_features(path, features, columns, [*mapping])
     if "Q" not in mapping and features.get("Q") not in names and predictor.domain.charges == (0.0,):
         features.pop("Q", None)  # without a name the charges are set to 0
     # what is there is compared, whatever the training asked of its data

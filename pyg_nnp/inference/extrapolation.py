@@ -33,8 +33,11 @@ def training_configuration(predictor: "Predictor") -> Mapping[str, Any]:
 
 
 def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:
-    """Return a warning of the total charges that a potential was not trained on, or an empty text."""
+    """Return a warning of charges that a potential was not trained on, or that it does not read, or an empty text."""
     unknown = sorted(charges - set(domain.charges))
+    if charges and domain.charges_without_effect:
+        known = ", ".join(f"{Q:g}" for Q in domain.charges)
+        return f"the potential was trained on total charges {known}{domain.charges_without_effect}."
     if not unknown or not domain.charges:
         return ""
     known, others = (", ".join(f"{Q:g}" for Q in values) for values in (domain.charges, unknown))

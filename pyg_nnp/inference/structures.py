@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, structure_blocks
 from pyg_nnp.data.frame_checks import Checks
-from pyg_nnp.data.source import Block, DataSource
+from pyg_nnp.data.source import ArrayTypes, Block, DataSource
+from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
@@ -25,34 +26,42 @@ from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
+_MOST_SHOWN = 5
+
 Arrays = dict[str, NDArray[Any]]
 """Fields of some frames, one after the other, under standard names in the units of the training."""
 
 
 # inputs that files of others have under names of their own
-_USUAL = {"Ra": "positions", "Za": "elements", "Q": "total charge"}
+_USUAL = {"Ra": "positions", "Za": "elements"}
 
 
 def find_features(
-    path: Path, features: Mapping[str, str], names: Sequence[str], given: Sequence[str] = ()
+    path: Path, features: Mapping[str, str], columns: ArrayTypes, given: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the names of inputs in a file, where those of the training data are missing the usual ones.
 
     Args:
         path: the file.
         features: standard name -> name in the training data.
-        names: that the file has.
+        columns: what the file has.
         given: standard names whose source is not to be changed.
     """
     found = dict(features)
     for name, meaning in _USUAL.items():
-        known = [alias for alias in (name, *FIELDS[name].aliases) if alias in names]
-        if name not in given and found.get(name) not in names and known:
+        known = [alias for alias in (name, *FIELDS[name].aliases) if alias in columns]
+        if name not in given and found.get(name) not in columns and known:
             log.info("%s: '%s' is taken for the %s.", path, known[0], meaning)
             found[name] = known[0]
-    if "N" not in given and found.get("N") not in names:
+    if "N" not in given and found.get("N") not in columns:
         found.pop("N", None)  # which can be counted
-        found |= {"N": "N"} if "N" in names else {}
+        found |= {"N": "N"} if "N" in columns else {}
+    charges = [] if "Q" in given else charge_arrays(columns, found.get("Ra", ""), found.get("Q"))
+    if charges and charges[0] != found.get("Q"):
+        log.info("%s: '%s' is taken for the total charge.", path, charges[0])
+        found["Q"] = charges[0]
+    if charges[1:]:
+        log.warning("%s: total charges are those of '%s'; not read: %s.", path, charges[0], ", ".join(charges[1:]))
     return found
 
 
@@ -62,7 +71,8 @@ class Structures:
     Args:
         predictor: the potential.
         path: the file.
-        charge: total charge of all structures [e]; None takes that of the file, and 0 where it has none.
+        charge: total charge of all structures [e]; None takes that of the file, under the name of the training data or
+            a usual one, and 0 where it has none.
         units: of the file, as :func:`pyg_nnp.inference.file_units.units_of_file` takes them.
 
     Raises:
@@ -75,8 +85,8 @@ class Structures:
         self.path, self.charge, self.domain = path, charge, predictor.domain
         data_format, features = format_of(path), hub["features"]
         if data_format in OWN_NAMES:
-            features = find_features(path, features, [*columns_of(path, data_format)])
-        self.features = features if data_format in (*OWN_NAMES, hub["data_format"]) else {}
+            features = find_features(path, features, columns_of(path, data_format))
+        self.features = features
         in_file = units_of_file(predictor, path, data_format, features, units, ["length"])
         self.length, self.factor = trained.likely_length, in_file.units.factor_to(trained, "length")
         unit = in_file.units.names["length"]
@@ -84,6 +94,8 @@ class Structures:
         self.check = Checks(DataSource(str(path), {"Q": "charge", **features}), trained.bohr)
         self.distances = ShortestDistances(self.domain.distances_in_angstrom(trained))
         self.charges: set[float] = set()
+        self.others: set[float] = set()  # of the file, which are not taken
+        self.silent = self.count = 0  # structures that say no charge, and all
         self.compositions: set[str] = set()
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -96,12 +108,20 @@ class Structures:
             # tensors are made of arrays that can be written to
             arrays = {name: np.array(values) for name, values in block.arrays.items()}
             arrays["Ra"] = arrays["Ra"] * self.factor
-            if self.charge is not None:
-                arrays["Q"] = np.full(len(arrays["N"]), self.charge)
+            arrays["Q"] = self._charges(arrays["Q"])
             cells = None if block.cells is None else block.cells * self.factor
             self.check(Block(block.first, arrays, cells))
             self._compare(arrays)
             yield arrays
+
+    def _charges(self, said: NDArray[Any]) -> NDArray[Any]:
+        """Return (G,) total charges for those that the file says, NaN where it says none."""
+        is_silent = np.isnan(said)
+        self.silent, self.count = self.silent + int(is_silent.sum()), self.count + len(said)
+        if self.charge is None:
+            return np.where(is_silent, 0.0, said)
+        self.others.update(said[~is_silent & (said != self.charge)].tolist())
+        return np.full(len(said), self.charge)
 
     def _compare(self, arrays: Arrays) -> None:
         """Collect what :meth:`report` compares with the training data; warn of new charges at once."""
@@ -114,7 +134,15 @@ class Structures:
         self.compositions.update(formulas(N, Za))
 
     def report(self) -> None:
-        """Warn of compositions and distances that the training data did not have."""
+        """Warn of charges that are not those of the file, and of what the training data did not have."""
+        if self.others:
+            listed = ", ".join(f"{charge:g}" for charge in sorted(self.others)[:_MOST_SHOWN])
+            log.warning("%s: the total charge %g was given; the file says %s.", self.path, self.charge, listed)
+        if self.charge is None and self.silent:
+            # where some say it, it may be forgotten in others
+            level = logging.INFO if self.silent == self.count else logging.WARNING
+            text = "%s: %d of %d structures say no total charge; it is taken to be 0."
+            log.log(level, text, self.path, self.silent, self.count)
         if warning := unknown_compositions(self.domain, self.compositions):
             log.warning("%s: %s", self.path, warning)
         self.distances.report(

@@ -4,7 +4,7 @@ from pyg_nnp.layers.affine import AtomicAffine
 from pyg_nnp.layers.base import Core, Layer, RadialBasis
 from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
-from pyg_nnp.layers.embedding import RandomAtomEmbedding
+from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
@@ -16,6 +16,7 @@ LAYERS: dict[str, type[Layer]] = {
     "RangeSeparation": RangeSeparation,
     "GaussianSmearing": GaussianSmearing,
     "RandomAtomEmbedding": RandomAtomEmbedding,
+    "ChargeEmbedding": ChargeEmbedding,
     "AtomicAffine": AtomicAffine,
     "ChargeConservation": ChargeConservation,
     "AtomicCharge2Dipole": AtomicCharge2Dipole,
@@ -32,6 +33,7 @@ __all__ = [
     "AtomicCharge2Dipole",
     "CFConv",
     "ChargeConservation",
+    "ChargeEmbedding",
     "Core",
     "Distance",
     "ElectrostaticEnergy",

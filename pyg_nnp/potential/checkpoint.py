@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -205,5 +206,6 @@ def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | No
     layers, built = build_layers(spec["architecture"], {}, entries, generator, may_import=False)
     kept = {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)}
     potential = Potential(layers, {**kept, "layers": built})
-    potential.domain = TrainingDomain.from_json(spec)
+    # older files do not say what the total charge makes no difference to
+    potential.domain = replace(TrainingDomain.from_json(spec), blind_to_charge=tuple(potential.blind_to("Q")))
     return potential

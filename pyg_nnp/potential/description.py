@@ -23,7 +23,7 @@ FORMAT = 1
 KEY = "potential"
 """Entry of the header of a safetensors file that holds the description."""
 BEST, LAST = "best.safetensors", "last.safetensors"
-DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest")
+DOMAIN_KEYS = ("elements", "charges", "compositions", "structures", "closest", "blind_to_charge")
 """Keys of the description that say the training domain."""
 _MOST_NAMED = 5
 
@@ -102,6 +102,7 @@ class TrainingDomain:
         shortest_distances: two atomic numbers, the smaller one first -> their shortest distance in the training part
             [length].
         fingerprint: digest of elements and positions of all frames of the data set.
+        blind_to_charge: labels that are predicted without any use of the total charge; None where it is not known.
     """
 
     elements: tuple[int, ...] = ()
@@ -109,6 +110,7 @@ class TrainingDomain:
     compositions: tuple[str, ...] = ()
     shortest_distances: Mapping[tuple[int, int], float] = field(default_factory=dict)
     fingerprint: str = ""
+    blind_to_charge: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries for the description of a saved potential."""
@@ -119,18 +121,29 @@ class TrainingDomain:
             "structures": self.fingerprint,
             "closest": [[*pair, distance] for pair, distance in sorted(self.shortest_distances.items())],
         }
-        return {key: value for key, value in known.items() if value}
+        found = {key: value for key, value in known.items() if value}
+        # an empty list says that there are none
+        return found if self.blind_to_charge is None else {**found, "blind_to_charge": list(self.blind_to_charge)}
 
     @classmethod
     def from_json(cls, description: Mapping[str, Any]) -> "TrainingDomain":
         """Return the domain in the description of a saved potential; those of older versions lack some of it."""
+        blind = description.get("blind_to_charge")
         return cls(
             tuple(description.get("elements") or ()),
             tuple(description.get("charges") or ()),
             tuple(description.get("compositions") or ()),
             {(int(first), int(second)): distance for first, second, distance in description.get("closest") or ()},
             description.get("structures") or "",
+            None if blind is None else tuple(blind),
         )
+
+    @property
+    def charges_without_effect(self) -> str:
+        """What follows the list of charges in a sentence: what they make no difference to, or an empty text."""
+        if len(self.charges) < 2 or not self.blind_to_charge:
+            return ""
+        return f", which make no difference to {', '.join(self.blind_to_charge)}: no layer that they come from reads Q"
 
     def distances_in_angstrom(self, units: Units) -> dict[tuple[int, int], float]:
         """Return :attr:`shortest_distances` [Å]; where the unit of length is not known, it is taken to be Å."""

@@ -68,6 +68,16 @@ class Wiring:
         return {n: v.detach().requires_grad_() if n in self.differentiated else v for n, v in fields.items()}
 
 
+def derived_from(name: str, layers: Iterable[nn.Module]) -> set[str]:
+    """Return a field and all that some layers make of it, by what they declare."""
+    found = {name}
+    for module in layers:
+        layer = cast(Layer, module)
+        if not found.isdisjoint(layer.reads):
+            found |= set(layer.writes)
+    return found
+
+
 def filter_tables(module: nn.Module) -> list[FilterTable]:
     """Return the filter tables of a layer or a potential."""
     return [part for part in module.modules() if isinstance(part, FilterTable)]

@@ -3,14 +3,18 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
+from pyg_nnp.data.charge_energies import energies_of_charges
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.layers import ChargeEmbedding, Layer
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.state import TrainingData
@@ -57,17 +61,30 @@ def _split(config: Config, dataset: MoleculeDataset) -> TrainingData:
 def prepare_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
     """Set the reference energies and the domain of a potential, and the outputs that are not trained."""
     training, summary = data.parts["training"], data.dataset.summary
-    references = reference_energies(data.dataset, config.Datahub.transforms, training)
+    of_charges = _start_energies_of_charges(potential, data)
+    references = reference_energies(data.dataset, config.Datahub.transforms, training, of_charges)
     potential.set_references(references.atomic_energies, references.shift)
+    potential.spec["config"] = _own_config(config, name)
+    potential.spec["untrained"] = _untrained(config, name, potential)
     potential.domain = TrainingDomain(
         elements=tuple(summary.elements.tolist()),
         charges=tuple(summary.charges),
         compositions=tuple(summary.compositions),
         shortest_distances=summary.shortest_distances(training),
         fingerprint=summary.fingerprint,
+        blind_to_charge=tuple(potential.blind_to("Q")),
     )
-    potential.spec["config"] = _own_config(config, name)
-    potential.spec["untrained"] = _untrained(config, name, potential)
+
+
+def _start_energies_of_charges(potential: Potential, data: TrainingData) -> NDArray[Any]:
+    """Let a layer that has energies of charges begin with fitted ones, and return these, (2,); else zeros."""
+    is_used = any("Ea_charge" in cast(Layer, layer).reads for layer in potential.layers)
+    for layer in potential.layers:
+        if isinstance(layer, ChargeEmbedding) and is_used:
+            energies = energies_of_charges(data.dataset, data.parts["training"])
+            layer.start_with(torch.from_numpy(energies))
+            return energies
+    return np.zeros(2)
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:

@@ -1,13 +1,18 @@
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import MODEL, refused
+from command_line import MODEL, refused, water
+from toy import toy_config, write_config, write_toy
 
 from pyg_nnp.commands import cli
 from pyg_nnp.commands.info import describe
+from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import read_saved, sealed
+
+KEPT = ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core", "AtomicAffine", "EnergyReduce")
 
 
 def test_info(trained_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,6 +63,32 @@ def test_info_on_a_model_of_an_older_version(trained_folder: Path, tmp_path: Pat
     best = Path(MODEL) / "best.safetensors"
     older = rewrite(best, tmp_path / "older.safetensors", outputs=None, num_parameters=None)
     assert describe(older) == describe(best).replace(str(best), str(older))
+
+
+def test_info_on_charges_that_make_no_difference(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of energies that no layer with the total charge leads to; also as an older version wrote it."""
+    frames = write_toy(folder)
+    for number, frame in enumerate(frames):
+        frame["total_charge"] = number % 2
+    (folder / "dataset.pkl").write_bytes(pickle.dumps(frames))
+    document = toy_config(Trainer__max_epochs=1, Metrics={"rmse": {"E": 1}}, Modelhub__FF01__loss={"rmse": {"E": 1}})
+    model, hub = document["Modelhub"]["FF01"], document["Datahub"]
+    model["layers"] = [entry for entry in model["layers"] if entry["name"] in KEPT]
+    hub["targets"], hub["transforms"] = {"E": "energy"}, {"atomic_energy": "fit"}
+    write_config(folder, document)
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    assert "makes no difference to what FF01 predicts for E: no layer" in " ".join(capsys.readouterr().err.split())
+    best = Path(MODEL) / "best.safetensors"
+    said = "total charges 0, 1, which make no difference to E: no layer that they come from reads Q"
+    assert said in describe(best)
+    older = rewrite(best, tmp_path / "older.safetensors", blind_to_charge=None)
+    assert describe(older) == describe(best).replace(str(best), str(older))
+    atoms = water(1)
+    atoms.calc = PotentialCalculator(older)
+    with pytest.warns(UserWarning, match="trained on total charges 0, 1, which make no difference to E"):
+        atoms.get_potential_energy()
 
 
 def test_info_on_damaged_models(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from pyg_nnp.commands import cli
 from pyg_nnp.commands.info import describe
 from pyg_nnp.commands.init import first_config
 from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/alanine_dipeptide"
@@ -327,3 +328,66 @@ def test_labels_that_some_frames_lack_are_allowed_to_be_missing(tmp_path: Path) 
     text, guesses = first_config(tmp_path / "mine.xyz", {})
     assert "  allow_missing: [Fa]  # missing: Fa in 3 of 8 frames" in text
     assert "Fa is missing in 3 of 8 frames" in guesses
+
+
+def ions(positions: np.ndarray, charges: list[float], **labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return arrays of water, with energies that differ by 8 eV for each unit of charge."""
+    n = len(charges)
+    energies = -2080.0 + positions.std(axis=(1, 2)) + 8.0 * np.array(charges)
+    return {"R": positions, "z": np.array([[8, 1, 1]] * n), "E": energies, "charge": np.array(charges), **labels}
+
+
+def waters(count: int) -> np.ndarray:
+    R = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
+    return R + np.random.default_rng(0).normal(scale=0.03, size=(count, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("charges", "differ"),
+    [
+        ([0, 1, 1, 0], True),
+        ([0] * 1500 + [-1], True),  # the first frames do not decide
+        ([0.0, 2.0], True),
+        ([1, 1, 1], False),
+        ([0, 0, 0], False),
+    ],
+)
+def test_init_lets_the_model_read_charges_that_differ(tmp_path: Path, charges: list[float], differ: bool) -> None:
+    R = waters(len(charges))
+    for labels in ({}, {"dipole": R.mean(axis=1), "F": np.zeros(R.shape)}):
+        np.savez(tmp_path / "ions.npz", **ions(R, charges, **labels))
+        text, guesses = first_config(tmp_path / "ions.npz", {})
+        names = [entry["name"] for entry in yaml.safe_load(text)["Modelhub"]["FF01"]["layers"]]
+        assert ("ChargeEmbedding" in names) == differ
+        assert any("total charges differ" in guess for guess in guesses) == differ
+        if differ:
+            assert names.index("RandomAtomEmbedding") < names.index("ChargeEmbedding") < names.index("Core")
+        assert ("ElectrostaticEnergy" in names) == ("dipole" in labels)
+
+
+def test_energies_of_two_charges_differ_after_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the file that init writes, unchanged but for its length; each geometry has both charges."""
+    monkeypatch.chdir(tmp_path)
+    atoms = ase_molecule("H2O")
+    frames = []
+    for seed in range(30):
+        for charge in (0, 1):
+            moved = atoms.copy()
+            moved.rattle(0.05, seed=seed)
+            moved.info |= {"REF_energy": -2079.0 + moved.positions.std() + 8.0 * charge, "total_charge": charge}
+            frames.append(moved)
+    ase.io.write("mine.xyz", frames, format="extxyz")
+    assert cli.main(["init", "mine.xyz"]) == 0
+    text = Path("train.yaml").read_text().replace("max_epochs: 100", "report: false\n  max_epochs: 2")
+    Path("train.yaml").write_text(text)
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    assert "makes no difference to what FF01 predicts" not in capsys.readouterr().err
+    atoms.calc = PotentialCalculator("out/FF01-SchNet")
+    energies = []
+    for charge in (0, 1):
+        atoms.info["charge"] = charge
+        energies.append(atoms.get_potential_energy())
+    assert energies[1] - energies[0] == pytest.approx(8.0, abs=0.8)
+    assert "which make no difference" not in describe(Path("out/FF01-SchNet"))

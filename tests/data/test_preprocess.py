@@ -39,6 +39,10 @@ def csv_path(tmp_path: Path) -> Path:
     return path
 
 
+# of frames of one size
+ARRAYS = {"xyz": "Ra", "z": "Za", "energy": "E"}
+
+
 def without(frame: Frame, *names: str) -> Frame:
     return {name: value for name, value in frame.items() if name not in names}
 
@@ -464,3 +468,63 @@ def test_stopped_at_each_step_of_saving(
                 assert not list(out.rglob("*.partial"))
         assert 10 < stop < 99
         assert len(MoleculeDataset(folder)) == 4
+
+
+@pytest.mark.parametrize(
+    "charge", [np.array(-1), np.array([-1.0]), np.array([[-1]]), np.float32(-1), np.full((5, 1), -1)]
+)
+@pytest.mark.parametrize("data_format", ["npz", "hdf5", "groups"])
+def test_one_total_charge_for_all_frames(
+    waters: list[Frame], make_config: MakeConfig, tmp_path: Path, out: Path, data_format: str, charge: Any
+) -> None:
+    arrays = {source: np.array([water[name] for water in waters]) for source, name in ARRAYS.items()} | {"q": charge}
+    path = tmp_path / f"data.{data_format}"
+    if data_format == "npz":
+        np.savez(tmp_path / "data.npz", **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            place = file.create_group("water") if data_format == "groups" else file
+            for name, values in arrays.items():
+                place[name] = values
+    options = {"data_path": str(path), "data_format": "npz" if data_format == "npz" else "hdf5"}
+    features = {"Ra": "xyz", "Za": "z", "Q": "q"}
+    config = make_config(features=features, targets={"E": "energy"}, transforms={}, **options)
+    assert MoleculeDataset.from_config(config, out).Q.tolist() == [-1.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("charge", "message"),
+    [
+        (None, r"frame 1: 'q' \(Q\) is None; every frame needs a value"),
+        ("one", r"frame 1: 'q' \(Q\) has 'one', which is neither a charge nor a molecule in SMILES"),
+        (np.nan, r"frame 1: 'q' \(Q\) is nan; a number is needed"),
+        (np.array([1, 2]), r"frame 1: 'q' \(Q\) has shape \(2,\)"),
+        (np.array([1]), None),
+        (np.array([[1.0]]), None),
+    ],
+)
+def test_total_charges_that_are_no_numbers(
+    waters: list[Frame],
+    make_config: MakeConfig,
+    write_pickle: WritePickle,
+    out: Path,
+    charge: Any,
+    message: str | None,
+) -> None:
+    waters[1] = waters[1] | {"Q": charge}
+    write_pickle(waters)
+    if message is None:
+        assert MoleculeDataset.from_config(make_config(), out).Q.tolist() == [0, 1, 0, 0, 0]
+        return
+    with pytest.raises(DataError, match=message):
+        preprocess(make_config(), out)
+
+
+def test_atomic_charges_called_q_are_no_total_charge(
+    waters: list[Frame], make_config: MakeConfig, tmp_path: Path, out: Path
+) -> None:
+    arrays = {source: np.array([water[name] for water in waters]) for source, name in ARRAYS.items()}
+    np.savez(tmp_path / "data.npz", **arrays, q=np.zeros((5, 3)))
+    options = {"data_path": str(tmp_path / "data.npz"), "data_format": "npz", "targets": {"E": "energy"}}
+    config = make_config(features={"Ra": "xyz", "Za": "z"}, transforms={}, **options)
+    assert MoleculeDataset.from_config(config, out).Q.tolist() == [0.0] * 5

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from molecules import make_potential
+from molecules import LAYER_ENTRIES, make_potential
 from torch import Tensor
 
 from pyg_nnp.errors import FieldError
 from pyg_nnp.layers import Distance, Force, Layer, RangeSeparation
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.potential.wiring import Wiring, check_wiring
+from pyg_nnp.potential.wiring import Wiring, check_wiring, derived_from
 
 
 class Partial(Layer):
@@ -30,6 +30,17 @@ def test_derivatives_by_positions_alone_are_refused_where_pairs_are_independent_
     # by itself it gets whole derivatives
     wiring = Potential([*layers[:-1], Partial()])._wiring
     assert wiring.differentiated == {"Ra"}
+
+
+def test_what_is_made_of_a_field() -> None:
+    potential = make_potential()
+    assert {"Qa", "Q_sum", "M2", "Ea_electrostatic", "E", "Fa"} <= derived_from("Q", potential.layers)
+    assert derived_from("Q", potential.layers).isdisjoint({"x", "Ea", "Vij"})
+    assert derived_from("Q", list(potential.layers)[:6]) == {"Q"}  # up to AtomicAffine
+    assert potential.blind_to("Q") == []
+    without = make_potential([entry for entry in LAYER_ENTRIES if entry[0] != "ElectrostaticEnergy"])
+    assert without.blind_to("Q") == ["E", "Fa"]
+    assert without.blind_to("Za") == without.blind_to("Ra") == []
 
 
 def test_what_follows_from_declarations() -> None:

@@ -20,8 +20,8 @@ from pyg_nnp.data.formats.ase_frames import decode_json, merged, row_fields
 from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.text_files import text_lines
-from pyg_nnp.data.formats.values import CONFLICT, check_sizes
-from pyg_nnp.data.source import Origin
+from pyg_nnp.data.formats.values import check_sizes
+from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError
 
 _COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type

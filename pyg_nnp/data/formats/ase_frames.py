@@ -10,7 +10,7 @@ import numpy as np
 from ase.db.row import AtomsRow
 from ase.io import jsonio
 
-from pyg_nnp.data.formats.values import CONFLICT
+from pyg_nnp.data.source import CONFLICT
 
 _from_json: Any = jsonio.decode  # it has no types
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}

@@ -1,6 +1,5 @@
 """Values of one field: conversion to numbers, element symbols, removal of padding."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +7,8 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from pyg_nnp.data.source import Origin
+from pyg_nnp.data.source import CONFLICT, Origin
+from pyg_nnp.data.total_charge import charge_in_text
 from pyg_nnp.errors import did_you_mean
 from pyg_nnp.fields import FIELDS
 
@@ -22,11 +22,6 @@ MAX_ATOMS = 10_000
 # Padding with zeros can be compressed 1000 times, but is rarely most of an array.
 _MOST_COMPRESSION, _MOST_WHOLE_BYTES = 200, 1 << 30
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
-CONFLICT = object()
-"""In place of a value that a file has twice for one frame, with different values."""
-# atoms, bonds, branches, rings; the charge in a bracket stands before the number of the atom, if there is one
-_SMILES = re.compile(r"(\[[^\[\]]+\]|Br|Cl|[BCNOPSFI]|[bcnops]|[-=#$:/\\.()]|%\d\d|\d)+")
-_FORMAL_CHARGE = re.compile(r"\[[^\[\]]*?(\++|-+)(\d*)(?::\d+)?\]")
 
 
 def is_missing(item: Any) -> bool:
@@ -108,19 +103,16 @@ def _atomic_numbers(origin: Origin, symbols: Array, frame_of: Callable[[int], in
 
 
 def _total_charges(origin: Origin, texts: Array, frame_of: Callable[[int], int]) -> Array:
-    """Return the total charges that texts say: numbers, or the sums of the formal charges in SMILES."""
+    """Return the total charges that texts say."""
     items = texts.reshape(-1).tolist()
     charges = {}
     for item in dict.fromkeys(items):
         text = item.decode(errors="replace") if isinstance(item, bytes) else str(item)
-        try:
-            charges[item] = float(text)
-        except ValueError:
-            if not _SMILES.fullmatch(text):
-                what = f"{origin.field('Q')} has '{text[:40]}', which is neither a charge nor a molecule in SMILES."
-                raise origin.frame_error(frame_of(items.index(item)), what) from None
-            signs = _FORMAL_CHARGE.findall(text)
-            charges[item] = float(sum((-1 if "-" in sign else 1) * int(size or len(sign)) for sign, size in signs))
+        charge = charge_in_text(text)
+        if charge is None:
+            what = f"{origin.field('Q')} has '{text[:40]}', which is neither a charge nor a molecule in SMILES."
+            raise origin.frame_error(frame_of(items.index(item)), what)
+        charges[item] = charge
     return np.array([charges[item] for item in items]).reshape(texts.shape)
 
 

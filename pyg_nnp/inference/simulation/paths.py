@@ -107,7 +107,7 @@ def elastic_band(
     Raises:
         DataError: the other end has other atoms.
     """
-    final = read_structure(Path(options.final), initial.info["charge"])
+    final = read_structure(Path(options.final), initial.info["charge"], initial.calc.potential)
     if not np.array_equal(final.numbers, initial.numbers):
         raise DataError(f"neb.final: {options.final} has other atoms than structure, or in another order.")
     if held.distances:

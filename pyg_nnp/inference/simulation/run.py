@@ -91,7 +91,7 @@ def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console
 def _prepared_structure(config: Simulation, potential: "Potential") -> tuple[Atoms, Held]:
     """Return the structure of a simulation with its constraints and calculator, evaluated once, and what is held."""
     path = Path(config.structure)
-    atoms = read_structure(path, config.charge)
+    atoms = read_structure(path, config.charge, potential)
     held = what_is_held(path, atoms, config.constraints)
     constrain(atoms, held)
     atoms.calc = _calculator(config, potential)

@@ -17,12 +17,14 @@ from scipy.spatial import cKDTree
 from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.stated_units import understood
 from pyg_nnp.data.formats.unit_statements import statements_in
+from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.inference.simulation.config import Constraints
 from pyg_nnp.units import ASE
 
 if TYPE_CHECKING:
     from pyg_nnp.inference.calculator import PotentialCalculator
+    from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +42,20 @@ def require_structure(path: Path) -> None:
         raise DataError(f"{path}: there is no such file, seen from '{Path.cwd()}'.{near}")
 
 
-def read_structure(path: Path, charge: float | None) -> Atoms:
+def read_structure(path: Path, charge: float | None, predictor: "Predictor") -> Atoms:
     """Read the last structure of a file: elements, positions, velocities, masses, constraints.
 
-    Their total ``charge`` [e] is that of the file, or 0, where it is None.
+    Their total ``charge`` [e] is that of the file, or 0, where it is None: under the name that it had in the training
+    of the potential, or a usual one.
 
     Raises:
-        DataError: there is no such file, or ASE cannot read it, or it is periodic, or says that it is not in Å.
+        DataError: there is no such file, or ASE cannot read it, or it is periodic, or says that it is not in Å, or its
+            charge is not one number.
     """
     require_structure(path)
     try:
         structures: list[Any] = list(ase.io.iread(path, index=":", do_not_split_by_at_sign=True))
         found = structures[-1]
-        total = float(found.info.get("charge", 0.0) if charge is None else charge)
     except Exception as error:  # ASE's readers raise whatever they come upon
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
@@ -60,7 +63,7 @@ def read_structure(path: Path, charge: float | None) -> Atoms:
         log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
     refuse_periodic(path, len(structures) - 1, found.pbc)
     _refuse_other_units(path, found)
-    atoms = Atoms(found.numbers, found.positions, info={"charge": total})
+    atoms = Atoms(found.numbers, found.positions, info={"charge": _charge(path, found, charge, predictor)})
     if found.has("masses"):
         atoms.set_masses(found.get_masses())
     if found.has("momenta"):
@@ -75,6 +78,21 @@ def _refuse_other_units(path: Path, atoms: Atoms) -> None:
     if stated.units.or_else(ASE).length != ASE.length:
         unit = stated.units.names["length"]
         raise DataError(f"{path}: positions are in {unit}, {stated.said['length']}, but have to be in Å. Convert them.")
+
+
+def _charge(path: Path, atoms: Atoms, charge: float | None, predictor: "Predictor") -> float:
+    """Return the total charge of a structure from a file, or the ``charge`` that was given instead."""
+    try:
+        said = charge_of({**atoms.arrays, **atoms.info}, name_in_training(predictor.configuration))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    if charge is None:
+        if said is None:
+            log.info("%s: no total charge is said; it is taken to be 0.", path)
+        return said or 0.0
+    if said not in (None, charge):
+        log.warning("%s: the total charge %g was given; the file says %g.", path, charge, said)
+    return charge
 
 
 @dataclass(frozen=True)
