@@ -5,12 +5,12 @@ error.
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from pyg_nnp.data.charge_text import charge_in_text
 from pyg_nnp.data.source import CONFLICT, ArrayTypes
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
@@ -18,9 +18,6 @@ from pyg_nnp.fields import FIELDS
 _USUAL = ("Q", *FIELDS["Q"].aliases)
 _IN_ANY_CASE = tuple(name.lower() for name in _USUAL)
 _MOST_SHOWN = 40  # characters of a value
-# atoms, bonds, branches, rings; the charge in a bracket stands before the number of the atom, if there is one
-_SMILES = re.compile(r"(\[[^\[\]]+\]|Br|Cl|[BCNOPSFI]|[bcnops]|[-=#$:/\\.()]|%\d\d|\d)+")
-_FORMAL_CHARGE = re.compile(r"\[[^\[\]]*?(\++|-+)(\d*)(?::\d+)?\]")
 
 
 def charge_names(known: Iterable[Any], of_training: str | None = None) -> list[str]:
@@ -80,17 +77,6 @@ def charge_of(values: Mapping[str, Any], of_training: str | None = None) -> floa
         listed = ", but ".join(f"'{name}' is {number:g}" for name, number in numbers.items())
         raise DataError(f"two total charges: {listed}. Remove one of them.")
     return next(iter(numbers.values()), None)
-
-
-def charge_in_text(text: str) -> float | None:
-    """Return the total charge that a text says: a number, or a molecule in SMILES, whose formal charges are added."""
-    try:
-        return float(text)
-    except ValueError:
-        if not _SMILES.fullmatch(text):
-            return None
-    signs = _FORMAL_CHARGE.findall(text)
-    return float(sum((-1 if "-" in sign else 1) * int(size or len(sign)) for sign, size in signs))
 
 
 def _number(value: Any) -> float | None:

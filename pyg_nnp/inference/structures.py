@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, structure_blocks
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
+from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import ArrayTypes, Block, DataSource
 from pyg_nnp.data.total_charge import charge_arrays

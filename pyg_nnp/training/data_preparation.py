@@ -1,21 +1,15 @@
-"""What comes before a training: data read, split and checked; references, domain and outputs of a potential."""
+"""What comes before a training: data read, split and checked."""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
-from pyg_nnp.data.charge_energies import energies_of_charges
+from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.layers import ChargeEmbedding, Layer
-from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.state import TrainingData
 
@@ -56,64 +50,3 @@ def reopen_data(config: Config, store: Path) -> TrainingData:
 def _split(config: Config, dataset: MoleculeDataset) -> TrainingData:
     parts = split_dataset(config.Trainer.Splitter, dataset.molecules, dataset.hash, dataset.folder)
     return TrainingData(dataset, parts)
-
-
-def prepare_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
-    """Set the reference energies and the domain of a potential, and the outputs that are not trained."""
-    training, summary = data.parts["training"], data.dataset.summary
-    of_charges = _start_energies_of_charges(potential, data)
-    references = reference_energies(data.dataset, config.Datahub.transforms, training, of_charges)
-    potential.set_references(references.atomic_energies, references.shift)
-    potential.spec["config"] = _own_config(config, name)
-    potential.spec["untrained"] = _untrained(config, name, potential)
-    potential.domain = TrainingDomain(
-        elements=tuple(summary.elements.tolist()),
-        charges=tuple(summary.charges),
-        compositions=tuple(summary.compositions),
-        shortest_distances=summary.shortest_distances(training),
-        fingerprint=summary.fingerprint,
-        blind_to_charge=tuple(potential.blind_to("Q")),
-    )
-
-
-def _start_energies_of_charges(potential: Potential, data: TrainingData) -> NDArray[Any]:
-    """Let a layer that has energies of charges begin with fitted ones, and return these, (2,); else zeros."""
-    is_used = any("Ea_charge" in cast(Layer, layer).reads for layer in potential.layers)
-    for layer in potential.layers:
-        if isinstance(layer, ChargeEmbedding) and is_used:
-            energies = energies_of_charges(data.dataset, data.parts["training"])
-            layer.start_with(torch.from_numpy(energies))
-            return energies
-    return np.zeros(2)
-
-
-def _own_config(config: Config, name: str) -> dict[str, Any]:
-    """Return the configuration of one model, which is saved with it; whether it was resumed does not belong to it."""
-    document = config.model_dump(mode="json")
-    document["Modelhub"]["internal_FFs"] = {name: document["Modelhub"]["internal_FFs"][name]}
-    del document["Trainer"]["resume"]
-    return document
-
-
-def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
-    """Return the predictions that nothing teaches, which the saved potential leaves out, and log them.
-
-    Forces teach something of energies and energies of forces, dipoles of charges and charges of dipoles.
-    """
-    trained = {field for of in config.Modelhub.internal_FFs[name].loss.values() for field, w in of.items() if w > 0}
-    shown = {field for of in config.Metrics.values() for field in of}
-    left_out: list[str] = []
-    for together in (("E", "Fa"), ("Qa", "M2")):
-        predicted = [field for field in together if field in potential.outputs]
-        if trained.isdisjoint(together):
-            left_out += [field for field in predicted if field not in shown]
-        unsure = " and ".join(field for field in predicted if field not in trained and field not in left_out)
-        if unsure:
-            text = "%s: %s is no part of the loss: what the potential predicts for it is not trained."
-            log.warning(text, name, unsure)
-    if "Qa" in left_out and "Q" not in trained | shown:
-        left_out.append("Q")
-    if left_out:
-        text = "%s: %s will not be predicted: its layers could, but the loss has nothing to learn it from."
-        log.info(text, name, ", ".join(left_out))
-    return left_out

@@ -10,8 +10,8 @@ from pyg_nnp.errors import TrainingError
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import locked_folder
 from pyg_nnp.training.callbacks.base import Callback
-from pyg_nnp.training.data_preparation import prepare_potential
 from pyg_nnp.training.fit import fit
+from pyg_nnp.training.potential_preparation import prepare_potential
 from pyg_nnp.training.results import write_results
 from pyg_nnp.training.resume import begin_or_resume, check_best
 from pyg_nnp.training.state import TrainingData, TrainingSettings

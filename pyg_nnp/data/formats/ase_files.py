@@ -18,8 +18,8 @@ from ase.io.extxyz import read_xyz
 
 from pyg_nnp.data.formats.ase_frames import decode_json, merged, row_fields
 from pyg_nnp.data.formats.cells import refuse_periodic
+from pyg_nnp.data.formats.files import text_lines
 from pyg_nnp.data.formats.format import Frame, frame_format
-from pyg_nnp.data.formats.text_files import text_lines
 from pyg_nnp.data.formats.values import check_sizes
 from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError

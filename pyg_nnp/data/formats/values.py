@@ -7,8 +7,8 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
+from pyg_nnp.data.charge_text import charge_in_text
 from pyg_nnp.data.source import CONFLICT, Origin
-from pyg_nnp.data.total_charge import charge_in_text
 from pyg_nnp.errors import did_you_mean
 from pyg_nnp.fields import FIELDS
 

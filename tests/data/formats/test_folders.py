@@ -22,7 +22,8 @@ from frame_files import (
     write_xyz_gz,
 )
 
-from pyg_nnp.data.formats.readers import columns_of, data_files, format_of, read_blocks, structure_blocks
+from pyg_nnp.data.formats.readers import columns_of, data_files, format_of, read_blocks
+from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.errors import DataError
 
 Write = Callable[..., tuple[Path, str]]

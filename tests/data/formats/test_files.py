@@ -10,8 +10,8 @@ import pytest
 from frame_files import TWO, read
 from numpy.testing import assert_array_equal
 
+from pyg_nnp.data.formats.files import first_bytes, text_lines
 from pyg_nnp.data.formats.readers import columns_of, format_of
-from pyg_nnp.data.formats.text_files import first_bytes, text_lines
 from pyg_nnp.errors import DataError
 
 XYZ = """\
@@ -79,7 +79,7 @@ def test_other_compressed_files_and_those_that_are_packed_too_well(
 
 
 def test_lines_are_of_some_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyg_nnp.data.formats.text_files._LONGEST_LINE", 100)
+    monkeypatch.setattr("pyg_nnp.data.formats.files._LONGEST_LINE", 100)
     path = tmp_path / "a.xyz"
     path.write_text("a" * 99 + "\n" + "b" * 98 + "\n")
     with pytest.raises(DataError, match="there is a line of 100 characters or more"):

@@ -1,10 +1,12 @@
-"""Text files, perhaps compressed, in any encoding that begins with a byte order mark."""
+"""Data files: text that may be compressed, in any encoding that begins with a byte order mark; folders of files."""
 
 import bz2
 import codecs
 import gzip
 import io
+import logging
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Generator
 from io import BufferedReader
@@ -13,6 +15,11 @@ from typing import Any
 
 from pyg_nnp.errors import DataError
 
+log = logging.getLogger(__name__)
+
+_NAMES_SHOWN = 5
+# beside the databases of fairchem, and not data of their own
+_BESIDE = re.compile(r"metadata\.npz|.*[.-]lock|lock\.mdb")
 _OPEN: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, ValueError)
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -80,3 +87,44 @@ def _damaged(path: Path, error: Exception) -> Exception:
     if isinstance(error, OSError) and error.errno is not None:
         return error  # of the system, not of gzip or bzip2
     return DataError(f"{path}: the compressed file is damaged, or cut short ({error}).")
+
+
+def files_of_folder(
+    folder: Path, format_of_file: Callable[[Path], str | None], data_format: str | None = None, *, tell: bool = False
+) -> list[Path]:
+    """Return the data files of one format in a folder, in the order of their names: numbers in them count as numbers.
+
+    Args:
+        folder: what is in its folders is not looked at.
+        format_of_file: returns the format that a file seems to be of, None for no data file.
+        data_format: the format; None where there is one only.
+        tell: whether the log says what is left out.
+
+    Raises:
+        DataError: there is no file of the format, or of more than one.
+    """
+    paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    ordered = sorted(paths, key=lambda path: [(len(n), n) if n.isdigit() else (0, n) for n in _parts(path.name)])
+    formats = {path: None if _BESIDE.fullmatch(path.name) else format_of_file(path) for path in ordered}
+    found = dict.fromkeys(name for name in formats.values() if name)
+    chosen = data_format if data_format in found else next(iter(found), None)
+    if chosen is None:
+        raise DataError(f"{folder}: there are no data files in this folder.")
+    if data_format is None and len(found) > 1:
+        what = f"the data files in this folder are of several formats: {', '.join(found)}"
+        raise DataError(f"{folder}: {what}. Name one file, or move those of one format into a folder.")
+    chosen_files = [path for path, name in formats.items() if name == chosen]
+    if tell:
+        log.info("%s: %d files of the format %s are read.", folder, len(chosen_files), chosen)
+        data = [path.name for path, name in formats.items() if name not in (None, chosen)]
+        other = [path.name for path, name in formats.items() if name is None]
+        for level, names in ((logging.WARNING, data), (logging.INFO, other)):
+            if names:
+                more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+                shown = ", ".join(names[:_NAMES_SHOWN])
+                log.log(level, "%s: not of the format %s, and not read: %s%s.", folder, chosen, shown, more)
+    return chosen_files
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"(\d+)", name) if part]
