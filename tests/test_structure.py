@@ -55,7 +55,7 @@ def test_importing_changes_nothing(tmp_path: Path) -> None:
     """Random states, default type, threads, warnings and files are as before."""
     program = """
 import random, warnings, logging, numpy, torch, torch_geometric, torch_geometric.data, torch_geometric.nn
-import ase, h5py, pydantic, rich.progress
+import ase, h5py, pydantic, rich.progress, scipy.sparse, scipy.special
 def state():
     return (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist(), torch.get_default_dtype(),
             torch.get_num_threads(), torch.is_grad_enabled(), torch.backends.cuda.matmul.allow_tf32,
