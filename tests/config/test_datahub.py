@@ -41,7 +41,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # values out of range
     (
         {"Datahub/data_format": "pikle"},
-        "Datahub.data_format: expects one of pickle, npz, hdf5, extxyz, ase, aselmdb, found",
+        "Datahub.data_format: expects one of pickle, npz, hdf5, qm9, extxyz, ase, aselmdb, found",
     ),
     # fields
     ({"Datahub/features": {"Ra": None}}, "Datahub.features: 'Za' is missing; write 'Za: ' and the name of the atomic"),

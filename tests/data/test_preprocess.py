@@ -62,7 +62,8 @@ def test_from_pickle_to_frames(
             np.testing.assert_array_equal(data[name].numpy(), expected)
     assert dataset.sources == config.Datahub.features | config.Datahub.targets
     config.Trainer.dtype = "float32"
-    assert MoleculeDataset.from_config(config, out)[0].Ra.dtype == torch.float32
+    single = MoleculeDataset.from_config(config, out)[0]
+    assert (single.E.dtype, single.Fa.dtype, single.Ra.dtype) == (torch.float64, torch.float32, torch.float64)
 
 
 def test_store_is_used_again_and_says_so(
