@@ -10,7 +10,7 @@ import torch
 from torch_geometric import seed_everything
 
 from pyg_nnp.config import Config, dump_config, load_config
-from pyg_nnp.diagnostics.model import check_prediction
+from pyg_nnp.diagnostics.prediction import check_prediction
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting

@@ -1,5 +1,6 @@
 """Whether data can be right: each check returns findings, which are printed or raised in one place.
 
-``checks`` runs all. ``examine`` runs those of the fields: ``duplicates``, ``outliers``, ``forces``, ``charges``. What
-compares data and models is in ``model``. ``guesses`` are for a configuration that is yet to be written.
+``all_checks`` runs all. ``field_checks`` runs those of the fields: ``duplicates``, ``outliers``, ``digits``,
+``forces``, ``charges``. What compares the configuration with the data file is in ``file_statements``, models with data
+in ``model`` and ``prediction``. ``guesses`` are for a configuration that is yet to be written.
 """

@@ -1,4 +1,6 @@
-"""Whether a model fits the data: its units, its elements, its cutoff, and what it predicts."""
+"""Whether a model fits the data: its units, its elements, its cutoff, and the features that it reads."""
+
+from collections.abc import Iterator, Mapping
 
 import torch
 from ase.data import chemical_symbols
@@ -7,10 +9,10 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.diagnostics.finding import Finding
-from pyg_nnp.errors import ConfigError, FieldError
-from pyg_nnp.fields import INPUTS
+from pyg_nnp.diagnostics.prediction import check_unread_features
+from pyg_nnp.diagnostics.sample import frames_with, small_sample
+from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
-from pyg_nnp.functional.difference import difference
 from pyg_nnp.layers.geometry import RangeSeparation
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
@@ -24,6 +26,26 @@ _LARGEST_FORCE = 0.5  # Hartree/Bohr
 _SMALL_FORCE = 0.003  # Hartree/Bohr
 # no two units of energy are nearer
 _SAME_UNIT = 0.01
+
+
+def check_models(
+    config: Config, potentials: Mapping[str, Potential], dataset: MoleculeDataset, sample: Batch
+) -> Iterator[Finding]:
+    """Yield what does not fit in models with right units of length; nothing is checked after what is not yet taken.
+
+    Args:
+        config: the configuration.
+        potentials: name -> potential, of the models.
+        dataset: the data set.
+        sample: some of its frames.
+    """
+    labelled = frames_with(dataset.summary, [name for name in ("Fa", "E") if name in dataset.fields][:1])
+    of_labels = small_sample(dataset, labelled) if len(labelled) else None
+    for name, potential in potentials.items():
+        yield from check_largest_element(config, name, potential, int(dataset.summary.elements.max()))
+        yield from check_energy_unit(config, name, of_labels) if of_labels is not None else []
+        yield from check_cutoff(config, name, potential, sample)
+        yield from check_unread_features(config, name, potential, dataset)
 
 
 def check_length_unit(config: Config, name: str, sample: Batch) -> list[Finding]:
@@ -127,36 +149,6 @@ def check_cutoff(config: Config, name: str, potential: Potential, sample: Batch)
             advice, numbers = "Choose it larger, commonly 5 Å.", {"shortest distance": shortest}
             return [Finding("short cutoff", "Ra", text, advice, numbers=numbers, error=ConfigError)]
     return []
-
-
-def check_prediction(config: Config, name: str, potential: Potential, dataset: MoleculeDataset) -> None:
-    """Let a potential predict two frames, so that layers that do not fit together show before training.
-
-    Errors of users' own layers pass unchanged, for their traceback.
-
-    Raises:
-        FieldError: the layers do not fit together, change their input, or predict fields in another shape.
-    """
-    batch = dataset.batch(torch.arange(min(2, len(dataset))))
-    given = {field: batch[field].clone() for field in INPUTS}
-    place = f"{config.source}: Modelhub.{name}.layers"
-    try:
-        predicted = potential.eval()(batch)
-        for weights in (config.Modelhub.internal_FFs[name].loss, config.Metrics):
-            for field in {field for of_field in weights.values() for field in of_field}:
-                difference(predicted, batch, field)
-    except FieldError as error:
-        raise FieldError(f"{place}: {error}") from error
-    except RuntimeError as error:
-        if any(not type(layer).__module__.startswith("pyg_nnp.") for layer in potential.layers):
-            raise
-        raise FieldError(
-            f"{place}: the layers do not fit together: {error}. "
-            "Options that layers share, such as num_rbf and dim_embedding, have one value; give them in build_params."
-        ) from error
-    for field, value in given.items():
-        if not torch.equal(batch[field], value):
-            raise FieldError(f"{place}: one of the layers changes '{field}' in place. Let it return a new tensor.")
 
 
 def _place(config: Config, name: str) -> str:

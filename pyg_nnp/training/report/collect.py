@@ -14,13 +14,12 @@ from pyg_nnp.config import Weights
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.labels import has_labels, number_of_labels
 from pyg_nnp.fields import COMPARED, FIELDS
-from pyg_nnp.functional.difference import labelled_difference
-from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch, predictions
 from pyg_nnp.training.metrics import ErrorTable, MetricSums
 from pyg_nnp.training.report.sample import without_references
-from pyg_nnp.training.report.types import Array, Evaluation, Frame, Points
+from pyg_nnp.training.report.types import Array, Evaluation, Points
+from pyg_nnp.training.report.worst_frames import frame_errors, worst_frames
 
 MAX_POINTS = 200_000
 """Numbers of a field that a plot shows at most, about; of more, a random choice."""
@@ -63,7 +62,7 @@ def collect(
         sums.update(predicted, batch)
         for name, found in points.items():
             found.add(batch, predicted[name], potential.atomic_energies)
-        score = _frame_errors(predicted, batch, worst_by)
+        score = frame_errors(predicted, batch, worst_by)
         scores.append((score.abs() / batch.N if worst_by == "E" else score).cpu())
     # errors that are not finite are the worst, and frames without labels none at all
     has = torch.from_numpy(has_labels(dataset.summary, worst_by))[frames]
@@ -71,37 +70,6 @@ def collect(
     worst = worst_frames(potential, dataset, frames[has][order[:WORST]], fields)
     shown = {name: found.points() for name, found in points.items()}
     return Evaluation(part, len(frames), sums, shown, table.rows(), worst, worst_by)
-
-
-def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor, fields: Sequence[str]) -> list[Frame]:
-    """Return some frames with the errors of their fields and atoms, in this order."""
-    batch = dataset.batch(frames).to(potential.device)
-    predicted = potential(batch)
-    errors = {name: _frame_errors(predicted, batch, name).tolist() for name in fields}
-    has = {name: has_labels(dataset.summary, name)[frames.numpy()] for name in fields}
-    force_errors = _numpy(labelled_difference(predicted, batch, "Fa")[0].norm(dim=1)) if "Fa" in fields else None
-    Za, Ra, ptr = batch.Za.cpu().numpy(), _numpy(batch.Ra), batch.ptr.tolist()
-    return [
-        Frame(
-            int(index),
-            Za[first:end],
-            Ra[first:end],
-            {name: values[number] for name, values in errors.items() if has[name][number]},
-            None if force_errors is None else force_errors[first:end],
-        )
-        for number, (index, first, end) in enumerate(zip(frames, ptr[:-1], ptr[1:], strict=True))
-    ]
-
-
-def _frame_errors(predicted: Mapping[str, Tensor], batch: Batch, name: str) -> Tensor:
-    """Return (G,) root mean squares of a field's errors, predicted minus true energy for ``E``; NaN without labels."""
-    error, present = labelled_difference(predicted, batch, name)
-    if name == "E":
-        return torch.where(present, error.double(), torch.nan)
-    squares, counts = (rows.double().reshape(len(rows), -1).sum(dim=1) for rows in (error.double().square(), present))
-    if FIELDS[name].level == "atom":
-        squares, counts = (sum_over_atoms(rows, batch.batch, len(batch.N)) for rows in (squares, counts))
-    return (squares / counts).sqrt()
 
 
 class _PointSample:
@@ -130,11 +98,6 @@ class _PointSample:
         squares = [np.square(true[kinds == kind] - true[kinds == kind].mean()).sum() for kind in np.unique(kinds)]
         spread = math.sqrt(sum(squares) / max(len(true), 1))
         return Points(true, predicted, self.total, spread, kinds.astype(int) if self.by_element else None)
-
-
-def _numpy(values: Tensor) -> Array:
-    result: Array = values.detach().double().cpu().numpy()
-    return result
 
 
 def _shown(batches: Iterable[Batch], count: int) -> Iterable[Batch]:

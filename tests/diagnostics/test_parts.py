@@ -13,7 +13,7 @@ from small_set import FRAMES, config
 
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.diagnostics.labels import check_labels
+from pyg_nnp.diagnostics.parts import check_labels
 from pyg_nnp.errors import DataError
 
 TARGETS = ("E", "Fa", "Qa", "M2")

@@ -1,0 +1,28 @@
+"""Whether reference energies from a file go with the energies of the data."""
+
+import numpy as np
+
+from pyg_nnp.config import Config
+from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.errors import DataError
+
+
+def check_references(config: Config, dataset: MoleculeDataset) -> list[Finding]:
+    """Compare what remains of the energies without the reference energies with the energies themselves."""
+    if not dataset.atomic_energies or "E" not in dataset.fields:
+        return []
+    summary = dataset.summary
+    references = np.array([dataset.atomic_energies.get(Z, 0.0) for Z in dataset.elements])
+    total, rest = float(np.nanmean(summary.E)), float(np.nanmean(summary.E - summary.counts @ references))
+    file, numbers = config.Datahub.transforms.atomic_energy, {"mean energy": total, "mean rest": rest}
+    # with some pseudopotentials little remains of atoms, but never more than the total
+    if abs(rest) > 1.5 * abs(total):
+        text = f"{file}: the energies of the data are {total:.6g} on average, without these atomic energies {rest:.6g}."
+        same = f"in the unit and with the sign of '{dataset.sources['E']}', from the same method"
+        advice, error = f"Give the atomic energies {same}.", DataError
+        return [Finding("reference energies", "E", text, advice, numbers=numbers, error=error)]
+    if abs(rest) > 0.9 * abs(total):
+        text = f"{file}: these atomic energies are hardly a part of E ({total - rest:.6g} of {total:.6g})."
+        return [Finding("reference energies", "E", text, "Is it the same unit?", numbers=numbers)]
+    return []
