@@ -1,4 +1,4 @@
-"""Checks of frames before they are stored: numbers of atoms, shapes, finite numbers, elements, distances, cells."""
+"""Checks of frames before they are stored: numbers of atoms, shapes, finite numbers, elements, distances, cells, Q."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.images import closest_image
-from pyg_nnp.data.source import Block, DataSource, frames_text
+from pyg_nnp.data.source import ArrayTypes, Block, DataSource, frames_text
+from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -124,6 +125,24 @@ def any_closer_than(limit: float, Ra: Array, frames: Array) -> bool:
         if np.isfinite(distances[:, 1]).any():
             return True
     return False
+
+
+def refuse_unmapped_charge(source: DataSource, columns: ArrayTypes) -> None:
+    """Refuse to take Q to be 0 where the file has what looks like a total charge.
+
+    Args:
+        source: the file, and the names of the fields in it, without Q.
+        columns: what the file, or a part of it, has.
+
+    Raises:
+        DataError: an array that no field is read from holds total charges by name and shape.
+    """
+    for name in charge_arrays(columns, source.names["Ra"]):
+        if name not in source.names.values():
+            raise DataError(
+                f"{source.file}: '{name}' looks like the total charge, but Datahub.features has no Q. "
+                f"Add 'Q: {name}' there."
+            )
 
 
 def _closest_pair(Ra: Array) -> tuple[int, int, float]:

@@ -14,13 +14,12 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from pyg_nnp.data.formats.readers import columns_of, data_files, read_blocks
-from pyg_nnp.data.frame_checks import Checks
+from pyg_nnp.data.frame_checks import Checks, refuse_unmapped_charge
 from pyg_nnp.data.frame_weights import FrameWeights
 from pyg_nnp.data.references import METHODS, IsolatedAtoms, read_atomic_energies
-from pyg_nnp.data.source import ArrayTypes, Block, DataSource, add_types
+from pyg_nnp.data.source import Block, DataSource, add_types
 from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
-from pyg_nnp.data.store.writer import write_store
-from pyg_nnp.data.total_charge import charge_arrays
+from pyg_nnp.data.store.writer import StoreWriter, write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
@@ -65,7 +64,7 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info(found)
         return folder
     if "Q" not in sources:
-        _refuse_unmapped_charge(hub, sources, columns_of(path, hub.data_format, most=1))
+        refuse_unmapped_charge(DataSource(hub.data_path, sources), columns_of(path, hub.data_format, most=1))
         log.info("%s: no total charge Q is given; it is taken to be 0 for all frames", path)
     with locked_folder(folder):
         # another process may have been here first
@@ -78,20 +77,32 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info("%s: preprocessing into %s", path, folder)
         start = perf_counter()
         with write_store(folder, store_hash, sources, options, hub.compression, energies) as writer:
-            isolated = IsolatedAtoms(DataSource(hub.data_path, sources)) if atomic_energy == "isolated" else None
-            for block in _checked_blocks(hub, sources, config.units.bohr, energies, isolated):
-                writer.append(block.arrays)
-                add_types(writer.columns, block.columns)
-            # damage does no harm in arrays that are not read
-            with suppress(DataError):
-                writer.columns = writer.columns or columns_of(path, hub.data_format)
-            if isolated is not None:
-                isolated.check()
-                writer.atomic_energies, writer.isolated = isolated.energies, isolated.frames
+            _fill(writer, hub, sources, config.units.bohr, energies)
             if _status(files) != status:
                 raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
         log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
     return folder
+
+
+def _fill(
+    writer: StoreWriter,
+    hub: "Datahub",
+    sources: dict[str, str],
+    bohr_in_r: float | None,
+    energies: Mapping[int, float] | None,
+) -> None:
+    """Write all frames of the data file, what it has under which names, and the energies of isolated atoms."""
+    path, source = Path(hub.data_path), DataSource(hub.data_path, sources)
+    isolated = IsolatedAtoms(source) if hub.transforms.atomic_energy == "isolated" else None
+    for block in _checked_blocks(hub, sources, bohr_in_r, energies, isolated):
+        writer.append(block.arrays)
+        add_types(writer.columns, block.columns)
+    # damage does no harm in arrays that are not read
+    with suppress(DataError):
+        writer.columns = writer.columns or columns_of(path, hub.data_format)
+    if isolated is not None:
+        isolated.check()
+        writer.atomic_energies, writer.isolated = isolated.energies, isolated.frames
 
 
 def _checked_blocks(
@@ -108,7 +119,7 @@ def _checked_blocks(
     optional = {*hub.allow_missing, *WEIGHTS, *(TARGETS if isolated else ())}
     for block in read_blocks(path, hub.data_format, sources, optional=optional):
         if "Q" not in sources:
-            _refuse_unmapped_charge(hub, sources, block.columns)
+            refuse_unmapped_charge(source, block.columns)
             block.arrays["Q"] = np.zeros(block.num_frames)
         if isolated is not None:
             isolated(block)
@@ -201,13 +212,3 @@ def _damage(folder: Path, store_hash: str) -> str | None:
 def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
     """Return inode, size and time of change of files, which a change of one changes."""
     return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in (path.stat() for path in paths)]
-
-
-def _refuse_unmapped_charge(hub: "Datahub", sources: Mapping[str, str], columns: ArrayTypes) -> None:
-    """Refuse to take Q to be 0 where the file has what looks like a total charge."""
-    for name in charge_arrays(columns, sources["Ra"]):
-        if name not in sources.values():
-            raise DataError(
-                f"{hub.data_path}: '{name}' looks like the total charge, but Datahub.features has no Q. "
-                f"Add 'Q: {name}' there."
-            )

@@ -2,5 +2,5 @@
 
 ``all_checks`` runs all. ``field_checks`` runs those of the fields: ``duplicates``, ``outliers``, ``digits``,
 ``forces``, ``charges``. What compares the configuration with the data file is in ``file_statements``, models with data
-in ``model`` and ``prediction``. ``guesses`` are for a configuration that is yet to be written.
+in ``model`` and ``prediction``. ``first_config`` writes a configuration to begin with, by ``survey`` and ``guesses``.
 """

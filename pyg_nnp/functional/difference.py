@@ -40,7 +40,7 @@ def labelled_difference(predicted: Mapping[str, Tensor], data: HasFields, name: 
 
 def per_atom(values: Tensor, data: HasFields) -> Tensor:
     """Return numbers of molecules, (G, ...), divided by their numbers of atoms."""
-    return values / data["N"].to(values.dtype).view(-1, *(1,) * (values.dim() - 1))
+    return values / data["N"].to(values.dtype).view(-1, *(1,) * (values.dim() - 1))  # (G, ...) / (G, 1...)
 
 
 def frame_weights(data: HasFields, name: str) -> Tensor:
@@ -49,4 +49,4 @@ def frame_weights(data: HasFields, name: str) -> Tensor:
     if FIELDS[name].level == "atom":
         # a recorded step sees no ``batch``; with the number of rows given nothing waits for the device
         weight = weight.repeat_interleave(N, output_size=len(values))  # (A,)
-    return weight.view(-1, *(1,) * (values.dim() - 1))
+    return weight.view(-1, *(1,) * (values.dim() - 1))  # (G, 1...) or (A, 1...)

@@ -1,6 +1,5 @@
 """pyg-nnp init."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,14 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from ase import Atoms
 from ase.build import molecule as ase_molecule
-from ase.calculators.singlepoint import SinglePointCalculator
 from command_line import MODEL, refused, toy_arrays
 
 import pyg_nnp
 from pyg_nnp.commands import cli
 from pyg_nnp.commands.info import describe
-from pyg_nnp.commands.init import first_config
-from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples/alanine_dipeptide"
+from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
 
 def as_pickle(arrays: dict[str, Any]) -> str:
@@ -92,92 +85,6 @@ def test_init_writes_what_trains(
     assert cli.main(["train", str(short), "-o", str(tmp_path / "out")]) == 0
 
 
-@pytest.mark.parametrize(
-    ("positions", "energies", "bohr", "hartree"),
-    [
-        ("xyz", "energy", BOHR_IN_ANGSTROM, 1.0),
-        ("xyz_bohr", "energy_eV", 1.0, HARTREE_IN_EV),
-        ("coords (nm)", "E [kcal/mol]", BOHR_IN_ANGSTROM / 10, HARTREE_IN_KCAL_PER_MOL),
-    ],
-)
-def test_init_takes_units_from_names(
-    positions: str, energies: str, bohr: float, hartree: float, tmp_path: Path
-) -> None:
-    arrays = {positions: np.random.default_rng(0).normal(size=(4, 3, 3)), "elements": [29] * 3, energies: np.ones(4)}
-    np.savez(tmp_path / "copper.npz", **arrays)
-    text, _ = first_config(tmp_path / "copper.npz", {"Ra": positions, "E": energies})
-    assert f"Bohr_in_R: {bohr:.9g} " in text
-    assert f"Hartree_in_E: {hartree:.9g} " in text
-    assert ("not to be told" in text) == (positions == "xyz")
-
-
-def test_init_knows_a_slope_by_its_name(trained_folder: Path, tmp_path: Path) -> None:
-    arrays = toy_arrays()
-    first = int(arrays["N"][0])
-    file = tmp_path / "slopes.npz"
-    np.savez(
-        file,
-        geometry=np.stack([arrays["Ra"][:first]] * 4),
-        species=arrays["Za"][:first],
-        E_el=np.arange(4.0),
-        dEdx=np.ones((4, first, 3)),
-        partial_q=np.ones((4, first)) * 0.1,
-    )
-    text, guesses = first_config(file, {})
-    for name, source in (("Ra", "geometry"), ("Za", "species"), ("E", "E_el"), ("Fa", "dEdx"), ("Qa", "partial_q")):
-        assert f"    {name}: {source}  # " in text
-    assert "negative_gradient: true  # dEdx are gradients, not forces. CHECK: by the name" in text
-    assert "dEdx: (4, 3, 3) float64  probably Fa, gradients, minus the forces" in describe(file)
-    assert "Fa are taken for gradients, minus the forces" in guesses
-
-
-@pytest.mark.parametrize("hartree", [1.0, 27.2114, 627.509])
-def test_init_knows_the_unit_of_valence_energies_by_the_stiffness_of_bonds(tmp_path: Path, hartree: float) -> None:
-    """GFN2-xTB gives a tenth of an all-electron energy, which could be that of other elements in another unit."""
-    with (EXAMPLE / "dataset.pkl").open("rb") as file:
-        frames = pickle.load(file)[:100]
-    arrays = {name: np.array([frame[name] for frame in frames]) for name in ("coordinates", "atomic_numbers")}
-    arrays |= {name: hartree * np.array([frame[name] for frame in frames]) for name in ("energy", "forces")}
-    np.savez(tmp_path / "valence.npz", **arrays)
-    text, guesses = first_config(tmp_path / "valence.npz", {})
-    found = yaml.safe_load(text)["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"]
-    assert found == pytest.approx(hartree, rel=1e-5)
-    assert ": guessed from the stiffness of bonds of hydrogen" in guesses[-1]
-
-
-def test_an_array_that_is_mapped_is_not_guessed_to_be_another(tmp_path: Path) -> None:
-    np.savez(tmp_path / "odd.npz", coordinates=np.zeros((5, 2, 3)), Z=np.ones((5, 2), dtype=int), E=np.zeros(5))
-    with pytest.raises(DataError, match="none of these look like positions"):
-        first_config(tmp_path / "odd.npz", {"Fa": "coordinates"})
-
-
-def test_init_knows_elements_by_their_shape(tmp_path: Path) -> None:
-    file = tmp_path / "odd_names.npz"
-    labels = {
-        "quality": np.ones(40, dtype=np.int64),
-        "k": np.tile([8, 1, 1], (40, 1)),
-        "e_tot": np.linspace(-76, -75, 40),
-    }
-    np.savez(file, pos=np.random.default_rng(0).normal(size=(40, 3, 3)), **labels)
-    text, _ = first_config(file, {})
-    assert "    Za: k  # " in text
-    assert "negative_gradient" not in text
-
-
-def test_init_knows_short_names_and_asks_for_forces(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    arrays = {"cart_xyz": random.normal(size=(4, 3, 3)), "nuclear_charges": [8, 1, 1], "etot": -76 + random.random(4)}
-    labels = {"frc": random.normal(size=(4, 3, 3)), "mu": random.normal(size=(4, 3))}
-    np.savez(tmp_path / "short.npz", **arrays, **labels)
-    text, guesses = first_config(tmp_path / "short.npz", {})
-    for line in ("Ra: cart_xyz", "E: etot", "Fa: frc", "M2: mu"):
-        assert f"    {line}  # " in text
-    assert not any("no forces" in guess for guess in guesses)
-    np.savez(tmp_path / "odd.npz", **arrays, push=labels["frc"])
-    _, guesses = first_config(tmp_path / "odd.npz", {})
-    assert guesses[guesses.index("not used: push") + 1].startswith("no forces were recognised")
-
-
 def test_mistakes_in_init(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "odd.npz", a=np.zeros((5, 3, 3)), b=np.zeros((5, 3, 3)), c=np.zeros(5))
     odd, out = str(tmp_path / "odd.npz"), str(tmp_path / "init.yaml")
@@ -190,179 +97,16 @@ def test_mistakes_in_init(trained_folder: Path, tmp_path: Path, capsys: pytest.C
     assert not Path(out).exists()
 
 
-def database(folder: Path, **results: Any) -> Path:
-    """Write an ASE database of 12 water molecules with results of a calculator, which may be functions of them."""
-    file = folder / "mine.db"
-    with ase.db.connect(file) as rows:
-        for seed in range(12):
-            atoms = ase_molecule("H2O")
-            atoms.rattle(0.05, seed=seed)
-            values = {name: value(atoms) if callable(value) else value for name, value in results.items()}
-            atoms.calc = SinglePointCalculator(atoms, **values)
-            rows.write(atoms)
-    return file
-
-
-def of_config(text: str) -> dict[str, str]:
-    hub = yaml.safe_load(text)["Datahub"]
-    return {**hub["features"], **(hub["targets"] or {})}
-
-
-def test_shapes_of_one_frame_are_no_dipole_moment(tmp_path: Path) -> None:
-    """The cell of an ASE database of water is (3, 3), which is (3,) after an axis of frames that there is not."""
-    file = database(tmp_path, energy=-76.0, forces=lambda atoms: atoms.positions * 0.1)
-    text, guesses = first_config(file, {})
-    names = {"N": "natoms", "Ra": "positions", "Za": "symbols", "E": "energy", "Fa": "forces"}
-    assert of_config(text) == names
-    assert not any("cell" in guess for guess in guesses)
-
-
-def test_energies_of_atoms_and_stress_are_no_energy(tmp_path: Path) -> None:
-    file = database(tmp_path, energies=lambda atoms: np.ones(len(atoms)), stress=np.ones(6), dipole=np.ones(3))
-    text, guesses = first_config(file, {})
-    assert of_config(text).keys() & {"E", "Fa", "M2"} == {"M2"}
-    assert "no total energies were recognised: if an array above holds them, say --map E=NAME" in guesses
-
-
-def npz(folder: Path, **more: Any) -> Path:
+def test_the_user_says_that_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     random = np.random.default_rng(0)
     arrays = {"pos": random.normal(size=(40, 3, 3)), "Z": [8, 1, 1], "energy": -76 + random.random((40, 1))}
-    np.savez(folder / "mine.npz", **arrays | more)
-    return folder / "mine.npz"
-
-
-@pytest.mark.parametrize(
-    "more",
-    [
-        # one for all frames, as many rows as a vector has numbers
-        {"cell": 30 * np.eye(3), "pbc": np.zeros(3, dtype=bool)},
-        # of all frames, but by its name something else
-        {"velocities": np.ones((40, 3, 3)), "box_lengths": np.ones((40, 3))},
-        # a number of atoms, or of anything, and not of frames
-        {"masses": np.ones(3), "grid": np.ones((17, 3))},
-        # text
-        {"energies": np.array(["a"] * 40), "forces": np.array([["a"] * 3] * 40)},
-    ],
-)
-def test_a_shape_needs_the_number_of_frames(more: dict[str, Any], tmp_path: Path) -> None:
-    text, _ = first_config(npz(tmp_path, **more), {})
-    assert of_config(text) == {"Ra": "pos", "Za": "Z", "E": "energy"}
-
-
-def test_the_user_says_that_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = npz(tmp_path, centre=np.ones((40, 3)))
-    assert of_config(first_config(file, {})[0])["M2"] == "centre"
-    out = tmp_path / "init.yaml"
-    assert cli.main(["init", str(file), "-o", str(out), "--map", "M2="]) == 0
-    assert "M2" not in of_config(out.read_text())
-    assert "centre" in capsys.readouterr().out.partition("not used: ")[2]
-
-
-def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
-    """The energy of a later frame is a word, and forces of one atom too many are in another."""
-    frames = [ase_molecule("H2O") for _ in range(5)]
-    for frame in frames:
-        frame.info["dft_energy"] = -76.0
-        frame.arrays["forces"] = frame.positions
-    frames[3].info["dft_energy"] = "failed"
-    ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
-    text, guesses = first_config(tmp_path / "mine.xyz", {})
-    assert of_config(text).keys() & {"E", "Fa"} == {"Fa"}
-    (told,) = [guess for guess in guesses if guess.startswith("E was not taken")]
-    assert "frame 3: 'dft_energy' (E) holds text, such as 'failed', where numbers are" in told
-    assert f"# {told}" in text
-    with pytest.raises(DataError, match=r"frame 3: 'dft_energy' \(E\) holds text"):
-        first_config(tmp_path / "mine.xyz", {"E": "dft_energy"})
-
-
-def test_without_labels_a_file_is_written_that_asks_for_them(tmp_path: Path) -> None:
-    np.savez(tmp_path / "bare.npz", pos=np.random.default_rng(0).normal(size=(40, 3, 3)), Z=[8, 1, 1], label=["a"] * 40)
-    text, guesses = first_config(tmp_path / "bare.npz", {})
-    assert "  targets: {}  # CHECK: no labels were recognised." in text
-    assert "no forces were recognised: if an array above holds them, say --map Fa=NAME" in guesses
-    (tmp_path / "init.yaml").write_text(text)
-    with pytest.raises(ConfigError, match="at least one target is needed"):
-        pyg_nnp.load_config(tmp_path / "init.yaml")
-    (tmp_path / "init.yaml").write_text(text.replace("targets: {}", "targets: {E: label}"))
-    assert pyg_nnp.load_config(tmp_path / "init.yaml").Datahub.targets == {"E": "label"}
-
-
-def with_isolated_atoms(folder: Path, symbols: str, **names: str) -> Path:
-    """Write water with energies and forces after isolated atoms without forces, as MACE and GAP have them."""
-    energy, forces = names.get("energy", "REF_energy"), names.get("forces", "REF_forces")
-    frames = [Atoms(symbol, info={energy: -10.0, "config_type": "IsolatedAtom"}) for symbol in symbols]
-    for seed in range(20):
-        atoms = ase_molecule("H2O")
-        atoms.rattle(0.05, seed=seed)
-        atoms.info |= {energy: -35.0 - 0.01 * seed, "config_type": "md"}
-        atoms.arrays[forces] = 0.1 * atoms.positions
-        frames.append(atoms)
-    ase.io.write(folder / "mine.xyz", frames, format="extxyz")
-    return folder / "mine.xyz"
-
-
-@pytest.mark.parametrize("names", [{}, {"energy": "dft_energy", "forces": "dft_forces"}])
-def test_isolated_atoms_at_the_beginning(names: dict[str, str], tmp_path: Path) -> None:
-    text, guesses = first_config(with_isolated_atoms(tmp_path, "HO", **names), {})
-    assert {"E", "Fa"} <= of_config(text).keys()
-    assert "    atomic_energy: isolated  # energies of isolated atoms" in text
-    assert "2 of 22 frames are isolated atoms: reference energies, and in no part" in guesses
-    # what isolated atoms lack is not missing
-    assert "allow_missing" not in text
-
-
-def test_isolated_atoms_of_some_elements(tmp_path: Path) -> None:
-    text, guesses = first_config(with_isolated_atoms(tmp_path, "H"), {})
-    assert "    atomic_energy: fit " in text
-    assert "1 of 21 frames are isolated atoms, but none is O: reference energies are fitted to all frames" in guesses
-
-
-def test_labels_that_some_frames_lack_are_allowed_to_be_missing(tmp_path: Path) -> None:
-    frames = [ase_molecule("H2O") for _ in range(8)]
-    for number, frame in enumerate(frames):
-        frame.rattle(0.05, seed=number)
-        frame.info["REF_energy"] = -76.0
-        if number > 2:
-            frame.arrays["REF_forces"] = 0.1 * frame.positions
-    ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
-    text, guesses = first_config(tmp_path / "mine.xyz", {})
-    assert "  allow_missing: [Fa]  # missing: Fa in 3 of 8 frames" in text
-    assert "Fa is missing in 3 of 8 frames" in guesses
-
-
-def ions(positions: np.ndarray, charges: list[float], **labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Return arrays of water, with energies that differ by 8 eV for each unit of charge."""
-    n = len(charges)
-    energies = -2080.0 + positions.std(axis=(1, 2)) + 8.0 * np.array(charges)
-    return {"R": positions, "z": np.array([[8, 1, 1]] * n), "E": energies, "charge": np.array(charges), **labels}
-
-
-def waters(count: int) -> np.ndarray:
-    R = np.array([[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]])
-    return R + np.random.default_rng(0).normal(scale=0.03, size=(count, 3, 3))
-
-
-@pytest.mark.parametrize(
-    ("charges", "differ"),
-    [
-        ([0, 1, 1, 0], True),
-        ([0] * 1500 + [-1], True),  # the first frames do not decide
-        ([0.0, 2.0], True),
-        ([1, 1, 1], False),
-        ([0, 0, 0], False),
-    ],
-)
-def test_init_lets_the_model_read_charges_that_differ(tmp_path: Path, charges: list[float], differ: bool) -> None:
-    R = waters(len(charges))
-    for labels in ({}, {"dipole": R.mean(axis=1), "F": np.zeros(R.shape)}):
-        np.savez(tmp_path / "ions.npz", **ions(R, charges, **labels))
-        text, guesses = first_config(tmp_path / "ions.npz", {})
-        names = [entry["name"] for entry in yaml.safe_load(text)["Modelhub"]["FF01"]["layers"]]
-        assert ("ChargeEmbedding" in names) == differ
-        assert any("total charges differ" in guess for guess in guesses) == differ
-        if differ:
-            assert names.index("RandomAtomEmbedding") < names.index("ChargeEmbedding") < names.index("Core")
-        assert ("ElectrostaticEnergy" in names) == ("dipole" in labels)
+    np.savez(tmp_path / "mine.npz", **arrays, centre=np.ones((40, 3)))
+    for name, options, targets in (("taken", (), {"E", "M2"}), ("none", ("--map", "M2="), {"E"})):
+        out = tmp_path / f"{name}.yaml"
+        assert cli.main(["init", str(tmp_path / "mine.npz"), "-o", str(out), *options]) == 0
+        assert yaml.safe_load(out.read_text())["Datahub"]["targets"].keys() == targets
+        told = capsys.readouterr().out
+        assert ("centre" in told.partition("not used: ")[2]) == (name == "none")
 
 
 def test_energies_of_two_charges_differ_after_training(

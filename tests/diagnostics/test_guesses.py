@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from small_set import FRAMES
 
-from pyg_nnp.commands.init import first_config
+from pyg_nnp.diagnostics.first_config import first_config
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL
 
 # of total energies [Hartree] and positions [Å], which energies and bonds tell

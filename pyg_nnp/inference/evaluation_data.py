@@ -1,0 +1,114 @@
+"""What errors are computed on: a data file, read as those of the training were, and the frames to compare."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.config import Config, config_from_dict
+from pyg_nnp.data import MoleculeDataset, split_dataset
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
+from pyg_nnp.data.labels import has_all_labels, has_labels
+from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
+from pyg_nnp.inference.extrapolation import training_configuration
+from pyg_nnp.inference.structures import find_features
+from pyg_nnp.potential.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+
+def configuration_for(
+    predictor: Predictor, path: Path, mapping: Mapping[str, str], changes: Mapping[str, Any]
+) -> Config:
+    """Return the configuration of a potential's training with another data file.
+
+    Labels that the file lacks are left out, as long as nobody asked for them.
+
+    Raises:
+        DataError: the potential does not say how it was trained, or the file has no labels that it predicts.
+        ConfigError: what is given is not valid.
+    """
+    document = training_configuration(predictor)
+    hub = document["Datahub"]
+    data_format = format_of(path) or hub["data_format"]
+    columns = columns_of(path, data_format)
+    names = list(columns)
+    predicted = [name for name in TARGETS if name in predictor.outputs]
+    sources = {**hub["features"], **hub["targets"]}
+    # where the names of the training data are missing, those that pyg-nnp predict and ASE write count
+    is_of_ase = data_format not in OWN_NAMES
+    usual = {name: [one for one in (name, *FIELDS[name].ase * is_of_ase) if one in names] for name in predicted}
+    standard = {name: found[0] for name, found in usual.items() if found and sources.get(name) not in names}
+    sources |= standard | dict(mapping)
+    targets = _targets(path, predicted, sources, mapping, names)
+    transforms = {**hub["transforms"], **changes}
+    # what ASE calls forces are forces, unless the training data had gradients there
+    are_forces = "Fa" in standard or (is_of_ase and data_format != hub["data_format"] and "Fa" in usual)
+    if are_forces and "Fa" not in mapping and "negative_gradient" not in changes:
+        transforms["negative_gradient"] = False
+    # the potential adds its reference energies itself, so these have no effect on errors
+    transforms |= {"atomic_energy": None, "total_energy_normalization": False}
+    transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
+    features = {name: sources[name] for name in FEATURES if sources.get(name)}
+    features = find_features(path, features, columns, [*mapping])
+    if "Q" not in mapping and features.get("Q") not in names and predictor.domain.charges == (0.0,):
+        features.pop("Q", None)  # without a name the charges are set to 0
+    # what is there is compared, whatever the training asked of its data
+    hub = {**hub, "allow_missing": list(targets), "group_weights": {}, "features": features, "targets": targets}
+    hub |= {"data_path": str(path), "data_format": data_format}
+    # there is one model; its loss may have labels that this file lacks
+    loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
+    models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}
+    changed = {"Datahub": {**hub, "transforms": transforms}, "Modelhub": {"internal_FFs": models}, "Metrics": {}}
+    return config_from_dict({**document, **changed}, "the configuration of the potential")
+
+
+def _targets(
+    path: Path, predicted: Sequence[str], sources: Mapping[str, str], mapping: Mapping[str, str], names: Sequence[str]
+) -> dict[str, str]:
+    """Return the names of the labels to compare with; say which of the training the file lacks."""
+    # an empty name says that the file has none
+    targets = {name: sources[name] for name in predicted if mapping.get(name) or sources.get(name) in names}
+    if not targets:
+        expected = ", ".join(f"'{sources[name]}' ({name})" for name in predicted if sources.get(name))
+        alike = {name: [alias for alias in FIELDS[name].aliases if alias in names] for name in predicted}
+        maps = " ".join(f"--map {name}={of_field[0]}" for name, of_field in alike.items() if of_field)
+        raise DataError(
+            f"{path}: there is nothing to compare with. Expected {expected}; it has: {', '.join(names)}. "
+            f"Give other names, {f'perhaps {maps}' if maps else 'such as --map E=energy'}."
+        )
+    if left_out := [name for name in predicted if sources.get(name) and name not in targets]:
+        log.warning("%s has no %s: not compared.", path, ", ".join(f"'{sources[name]}' ({name})" for name in left_out))
+    return targets
+
+
+def compared_frames(config: Config, path: Path, dataset: MoleculeDataset, part: str | None) -> Tensor:
+    """Return (n,) frames to compare: all, or those of a part of the training; warn of labels that some of them lack.
+
+    Raises:
+        ConfigError: there is no such part.
+    """
+    frames = torch.arange(len(dataset)) if part is None else _frames_of(config, dataset, part)
+    _warn_of_missing(path, dataset, frames)
+    return frames
+
+
+def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
+    splitter = config.Trainer.Splitter
+    if part not in splitter.parts:
+        raise ConfigError(f"--part {part}: training had no such part, only: {', '.join(splitter.parts)}.")
+    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder)[part]
+
+
+def _warn_of_missing(path: Path, dataset: MoleculeDataset, frames: Tensor) -> None:
+    """Warn of labels that some frames lack."""
+    for name in (name for name in TARGETS if name in dataset.fields):
+        has, has_all = (of(dataset.summary, name)[frames.numpy()] for of in (has_labels, has_all_labels))
+        if not has_all.all():
+            in_part = f", {int((has & ~has_all).sum())} of them in part" if (has & ~has_all).any() else ""
+            text = "%s: %d of %d frames have '%s' (%s)%s: its errors are of these."
+            log.warning(text, path, has.sum(), len(has), dataset.sources[name], name, in_part)
