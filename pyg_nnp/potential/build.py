@@ -100,6 +100,8 @@ def build_layers(
         if not any(issubclass(layer_class, prepended) for layer_class, *_ in classes):
             classes.insert(0, (prepended, prepended.__name__, {}, "layers (in front)"))
     _check_taken(build_params, [layer_class for layer_class, *_ in classes])
+    # one layer writes them and another adds them up
+    dipoles = sum("atomic_dipoles" in inspect.signature(layer_class).parameters for layer_class, *_ in classes) > 1
     layers: list[Layer] = []
     built: list[dict[str, Any]] = []
     for layer_class, name, own, where in classes:
@@ -111,6 +113,8 @@ def build_layers(
                 raise ConfigError(
                     "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
                 )
+        if "atomic_dipoles" in taken and given.get("atomic_dipoles") is None:
+            given["atomic_dipoles"] = dipoles
         options = _checked(layer_class, name, given, own, where)
         extra = {"generator": generator} if "generator" in taken else {}
         try:
