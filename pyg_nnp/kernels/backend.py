@@ -3,7 +3,8 @@
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from pyg_nnp.kernels import reference
 
 log = logging.getLogger(__name__)
 
-_FAST = {"cpu": ("pyg_nnp.kernels.cpu", "numba"), "cuda": ("pyg_nnp.kernels.gpu", "Triton")}
+_COMPILERS = {"cpu": "numba", "cuda": "Triton"}
 _PRECISIONS = (torch.float32, torch.float64)
 _PATIENCE = 5.0  # s
 
@@ -23,59 +24,41 @@ _LIBRARY = torch.library.Library("pyg_nnp", "DEF")  # type: ignore[no-untyped-ca
 Operator = Callable[..., Any]
 
 
-@cache
-def backend(device: str, dtype: torch.dtype) -> Any:
-    """Return the module that computes the operators: the fast one, or plain torch where that is missing or wrong.
+# makes random numbers of a shape; the device
+Normal = Callable[..., Tensor]
+# names of operators, and arguments that they are compared with plain torch for
+Cases = list[tuple[str, tuple[Any, ...]]]
 
-    ``device`` is a type, ``cpu`` or ``cuda``.
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Operators that are compiled, and compared with plain torch, together, when one of them is first needed.
+
+    Attributes:
+        reference: the module that computes them in plain torch.
+        modules: type of a device -> module that computes them fast there.
+        cases: small examples, from a function that makes random numbers, and a device.
     """
-    if device not in _FAST or dtype not in _PRECISIONS:
-        log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
-        return reference
-    module, library = _FAST[device]
-    # what was compiled before is there within a second
-    notice = threading.Timer(
-        _PATIENCE, log.info, ("%s compiles the kernels for %s, once: up to a minute.", library, dtype)
-    )
-    notice.daemon = True
-    notice.start()
-    try:
-        fast = importlib.import_module(module)
-        with torch.inference_mode(False), torch.enable_grad():
-            wrong = _differences(fast, torch.device(device), dtype)
-    except Exception as error:  # whatever goes wrong in a compiler, training can go on without it
-        log.warning("%s does not work here (%s: %s): plain torch, slower.", library, type(error).__name__, error)
-        return reference
-    finally:
-        notice.cancel()
-    if wrong:
-        log.warning("The kernels of %s differ from plain torch in %s: not used.", library, ", ".join(wrong))
-        return reference
-    log.debug("The kernels of %s agree with plain torch for %s on %s.", library, dtype, device)
-    return fast
+
+    reference: ModuleType
+    modules: Mapping[str, str]
+    cases: Callable[[Normal, torch.device], Cases]
 
 
-def fast(x: Tensor) -> Any:
-    """Return the module that computes the operators where x is."""
-    return backend(x.device.type, x.dtype)
-
-
-def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> list[str]:
-    """Return the names of the operators that do not agree with the reference on a small example."""
-    random = torch.Generator().manual_seed(0)
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=random, dtype=torch.float64).to(device, dtype)
-
-    start = torch.tensor([0, 5, 6, 9], device=device)
-    # two of them of an atom and its own image
+def example_edges(device: torch.device) -> Tensor:
+    """Return (2, 16) edges of 9 atoms, two of them, and the same reversed, of an atom and its own image."""
     pairs = torch.tensor([[1, 3, 4, 2, 2, 7, 8, 5], [0, 1, 0, 0, 2, 6, 6, 5]], device=device)  # (2, P)
-    edges = torch.cat((pairs, pairs.flip(0)), dim=1)  # (2, 2 P)
+    return torch.cat((pairs, pairs.flip(0)), dim=1)  # (2, 2 P)
+
+
+def _cases(normal: Normal, device: torch.device) -> Cases:
+    start = torch.tensor([0, 5, 6, 9], device=device)
+    edges = example_edges(device)
     rows = torch.tensor([0, 3, 1, 3, 2, 2, 0, 1], device=device)  # (P,)
     x, y, z, Ra = normal(9, 40), normal(9, 40), normal(9, 40), 2 * normal(9, 3)
     g, q, u = normal(9), normal(9), normal(9, 3)
     begin, order = reference.sort_edges(edges, len(x))
-    cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x))), ("shifted_softplus", (9 * x,))]
+    cases: Cases = [("sort_edges", (edges, len(x))), ("shifted_softplus", (9 * x,))]
     for C, R in ((6, 9), (1, 4)):
         b, c, T, V = normal(8, C), normal(8, C), normal(R, 40), normal(R, 40)
         cases += [
@@ -96,10 +79,62 @@ def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> 
             ("coulomb_gradient", (g, q, *interaction)),
             ("coulomb_gradient_backward", (u, g, q, *interaction, True)),
         ]
-    return sorted({name for name, arguments in cases if not _agree(fast, name, arguments)})
+    return cases
 
 
-def _agree(fast: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
+PAIRS = Family(reference, {"cpu": "pyg_nnp.kernels.cpu", "cuda": "pyg_nnp.kernels.gpu"}, _cases)
+
+
+@cache
+def backend(device: str, dtype: torch.dtype, family: Family = PAIRS) -> Any:
+    """Return the module that computes the operators: the fast one, or plain torch where that is missing or wrong.
+
+    ``device`` is a type, ``cpu`` or ``cuda``.
+    """
+    reference = family.reference
+    if device not in family.modules or dtype not in _PRECISIONS:
+        log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
+        return reference
+    module, library = family.modules[device], _COMPILERS[device]
+    # what was compiled before is there within a second
+    notice = threading.Timer(
+        _PATIENCE, log.info, ("%s compiles the kernels for %s, once: up to a minute.", library, dtype)
+    )
+    notice.daemon = True
+    notice.start()
+    try:
+        fast = importlib.import_module(module)
+        with torch.inference_mode(False), torch.enable_grad():
+            wrong = _differences(fast, family, torch.device(device), dtype)
+    except Exception as error:  # whatever goes wrong in a compiler, training can go on without it
+        log.warning("%s does not work here (%s: %s): plain torch, slower.", library, type(error).__name__, error)
+        return reference
+    finally:
+        notice.cancel()
+    if wrong:
+        log.warning("The kernels of %s differ from plain torch in %s: not used.", library, ", ".join(wrong))
+        return reference
+    log.debug("The kernels of %s agree with plain torch for %s on %s.", library, dtype, device)
+    return fast
+
+
+def fast(x: Tensor, *family: Family) -> Any:
+    """Return the module that computes the operators, of another family than that over pairs, where x is."""
+    return backend(x.device.type, x.dtype, *family)
+
+
+def _differences(fast: ModuleType, family: Family, device: torch.device, dtype: torch.dtype) -> list[str]:
+    """Return the names of the operators that do not agree with the reference on a small example."""
+    random = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=random, dtype=torch.float64).to(device, dtype)
+
+    cases = family.cases(normal, device)
+    return sorted({name for name, arguments in cases if not _agree(fast, family.reference, name, arguments)})
+
+
+def _agree(fast: ModuleType, reference: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
     results = getattr(fast, name)(*arguments), getattr(reference, name)(*arguments)
     found, right = (result if isinstance(result, tuple) else (result,) for result in results)
     return all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, right, strict=True))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import pad, silu
 
 from pyg_nnp.functional.cutoff import unclamped_polynomial
 from pyg_nnp.functional.harmonics import harmonics
@@ -96,7 +96,9 @@ class CartesianInteraction(nn.Module):
         g = self.lin2(silu(self.lin1(z)))  # (A, F), (A, 3 F) or (A, 6 F)
         s = s + g[:, :F]
         if self.update:
-            of_v, of_t = products(g[:, F:], M1, M2)  # (A, 3, F), (A, 5, F)
+            # without t there are no gates for it
+            gates = pad(g[:, F:], (0, 6 * F - g.shape[1]))  # (A, 5 F)
+            of_v, of_t = products(gates, M1, M2)  # (A, 3, F), (A, 5, F)
             v = _updated(v, self.update[0](of_v))
             t = _updated(t, self.update[1](of_t)) if len(self.update) == 2 else t
         return s, v, t
