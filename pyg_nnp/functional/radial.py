@@ -26,12 +26,12 @@ def gaussian_basis(r: Tensor, centers: Tensor, width: float | Tensor) -> Tensor:
 
 
 def bessel_basis(r: Tensor, wave_numbers: Tensor, cutoff: float) -> Tensor:
-    r"""Expand distances in spherical Bessel functions of order 0, :math:`\sqrt2 \sin(n \pi x) / (\pi x)`.
+    r"""Expand distances in spherical Bessel functions of order 0, :math:`\sqrt2\, j_0(n \pi x)` with x = r / r_c.
 
-    Of x = r / r_c. They are smooth at 0, and 0 at the cutoff. Without a dimension, they do not depend on the unit of
-    length.
+    With :math:`j_0(z) = \sin(z) / z` they are smooth at 0, and 0 at the cutoff. Normalised in space they would be
+    n / r_c times as large: where atoms meet, large and steep. These are bounded, and filters of them smoother.
 
-    Source: DimeNet, Gasteiger, Groß and Günnemann, ICLR 2020, arXiv 2003.03123, eq. 7, there with a dimension.
+    Source: DimeNet, Gasteiger, Groß and Günnemann, ICLR 2020, arXiv 2003.03123, eq. 7, there normalised.
 
     Args:
         r: (P,) distances.
@@ -39,4 +39,4 @@ def bessel_basis(r: Tensor, wave_numbers: Tensor, cutoff: float) -> Tensor:
         cutoff: the radius r_c, in the unit of ``r``.
     """
     scaled = wave_numbers * (r[:, None] / cutoff)  # (P, K)
-    return 2**0.5 * wave_numbers * torch.sinc(scaled)
+    return 2**0.5 * torch.sinc(scaled)

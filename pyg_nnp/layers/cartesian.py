@@ -1,7 +1,7 @@
 """A network of scalars, vectors and symmetric traceless matrices: Cartesian tensors up to rank 2."""
 
 import math
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -103,6 +103,42 @@ class CartesianInteraction(nn.Module):
             t = _updated(t, self.update[1](of_t)) if len(self.update) == 2 else t
         return s, v, t
 
+    @torch.no_grad()
+    def initialise(
+        self, s: Tensor, v: Tensor, t: Tensor, y: Tensor, edges: Edges, filters: Filters
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Scale weights so that messages, invariants, products, and v and t, have a mean square of 1.
+
+        Neighbors of one element add up coherently, so that no choice of weights alone has this. The arguments are those
+        of ``forward``, and the filters those of the networks as they were.
+        """
+        F = s.shape[1]
+        messages = aggregate_tensors(filters, y, self.source(s), v, t, edges)
+        scales = [_unit(mix(m)) for mix, m in zip(self.mix, messages, strict=True)]
+        M0, M1, M2 = (scale * mix(m) for scale, mix, m in zip(scales, self.mix, messages, strict=True))
+        of_filters = torch.stack(scales).repeat_interleave(F)  # (3 F,)
+        self.filter_network.lin2.weight *= of_filters[:, None]
+        self.filter_network.lin2.bias.mul_(of_filters)
+        for part, z in enumerate((s, M0, *torch.split(invariants(M1, M2), F, dim=1))):
+            self.lin1.weight[:, part * F : (part + 1) * F] *= _unit(z)
+        for gate, kind in ((2, 0), (4, 1), (5, 1)):
+            if gate * F < len(self.lin2.weight):
+                one = s.new_zeros(len(s), 5, F)
+                one[:, gate - 1] = 1
+                self.lin2.weight[gate * F : (gate + 1) * F] *= _unit(products(one.flatten(1), M1, M2)[kind])
+        g = self.lin2(silu(self.lin1(torch.cat((s, M0, invariants(M1, M2)), dim=1))))
+        changes = products(pad(g[:, F:], (0, 6 * F - g.shape[1])), M1, M2)
+        for update, change, x in zip(self.update, changes, (v, t), strict=False):
+            # what there is already has a mean square of 1
+            cast(nn.Linear, update).weight.mul_(_unit(update(change)) * (0.5 if len(x) else 1))
+        return self.forward(s, v, t, y, edges, filters._replace(table=filters.table * of_filters))
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Return what x has to be multiplied with for a mean square of 1; 1 where it is 0 everywhere."""
+    scale = x.square().mean().rsqrt()
+    return torch.where(scale.isfinite(), scale, 1)
+
 
 def _updated(x: Tensor, change: Tensor) -> Tensor:
     return x + change if len(x) else change
@@ -175,6 +211,23 @@ class CartesianCore(Core):
         self.dipole = normal_linear(width, 1, False, generator, 0.05) if atomic_dipoles else None
         if atomic_dipoles:
             self.writes = (*self.writes, "Ma")
+
+    @torch.no_grad()
+    def initialise(self, **fields: Any) -> None:
+        """Scale the weights, layer by layer, so that all features have a mean square of 1 in a sample of the data."""
+        x, r, rbf = fields["x"], fields["Dij_sr"], fields["rbf"]
+        if len(r) == 0:
+            return
+        edges, y = sort_edges(fields["edge_index_sr"], len(x), x.dtype), harmonics(fields["Vij_sr"], r, 2)
+        basis = rbf if isinstance(rbf, Tensor) else rbf.expand(r)  # (P, K)
+        rows, cut = torch.arange(len(r), device=r.device), unclamped_polynomial(r, self.length)[:, None]
+        s, v, t = x, x.new_empty(0, 3, x.shape[1]), x.new_empty(0, 5, x.shape[1])
+        for module in self.interactions:
+            interaction = cast(CartesianInteraction, module)
+            network = interaction.filter_network
+            network.num_neighbors.fill_(2 * len(r) / len(x))
+            network.lin1.weight *= _unit(network.lin1(basis))
+            s, v, t = interaction.initialise(s, v, t, y, edges, Filters(cut, rows, network(basis)))
 
     def forward(
         self, x: Tensor, edge_index_sr: Tensor, Vij_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialBasis

@@ -44,7 +44,7 @@ class GaussianSmearing(RadialBasis):
 class BesselBasis(RadialBasis):
     r"""Expand distances in spherical Bessel functions of order 0.
 
-    .. math:: e_n(r) = \frac{\sqrt2 \sin(n \pi x)}{\pi x}, \quad x = \frac{r}{r_{sr}}, \quad n = 1 \dots K
+    .. math:: e_n(r) = \frac{\sqrt2 \sin(n \pi x)}{n \pi x}, \quad x = \frac{r}{r_{sr}}, \quad n = 1 \dots K
 
     Few of them say as much as many Gaussians; 20 are enough for a cutoff of 5 Å.
 

@@ -17,6 +17,8 @@ from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
 
+_SAMPLE = 10  # frames
+
 
 def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) -> TrainingData:
     """Read the data of a configuration, split them, and say what seems to be wrong with them.
@@ -68,6 +70,15 @@ def prepare_potential(potential: Potential, config: Config, name: str, data: Tra
     )
     potential.spec["config"] = _own_config(config, name)
     potential.spec["untrained"] = _untrained(config, name, potential)
+
+
+def initialise_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
+    """Let a potential suit its parameters to some frames of the training part, but one that was trained before."""
+    if config.Modelhub.internal_FFs[name].pretrained is None:
+        training = data.parts["training"]
+        # from all of the part
+        sample = training[torch.linspace(0, len(training) - 1, min(len(training), _SAMPLE)).long()]  # (n,)
+        potential.train().initialise(data.dataset.batch(sample).to(potential.device))
 
 
 def _own_config(config: Config, name: str) -> dict[str, Any]:

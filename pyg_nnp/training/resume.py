@@ -11,6 +11,7 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite
+from pyg_nnp.training.data_preparation import initialise_potential
 from pyg_nnp.training.records import HISTORY, epochs_before
 from pyg_nnp.training.state import EarlyStopping, TrainingData, TrainingSettings, TrainingState, changes, environment
 
@@ -32,10 +33,11 @@ def begin_or_resume(
     """
     folder, trainer = settings.folder, settings.trainer
     state = TrainingState.begin(potential, trainer, data.parts, _protocol(config, name, data.dataset))
-    if not trainer.resume:
-        return state
-    if not (folder / LAST).exists() and not _has_an_epoch(folder):
+    is_new = not (folder / LAST).exists() and not _has_an_epoch(folder)
+    if is_new and trainer.resume:
         log.info("There is nothing in %s to go on from: a new training.", folder)
+    if is_new or not trainer.resume:
+        initialise_potential(potential, config, name, data)
         return state
     changed = restore_state(state, folder / LAST, settings.place)
     best = state.early_stopping

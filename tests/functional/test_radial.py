@@ -24,6 +24,6 @@ def test_bessel_functions_by_scipy() -> None:
     r = torch.linspace(0, 4.5, 91, dtype=torch.float64)
     found = bessel_basis(r, torch.arange(1, 21, dtype=torch.float64), 4.5)
     n = np.arange(1, 21)
-    expected = 2**0.5 * n * spherical_jn(0, n * np.pi * r.numpy()[:, None] / 4.5)
+    expected = 2**0.5 * spherical_jn(0, n * np.pi * r.numpy()[:, None] / 4.5)
     np.testing.assert_allclose(found, expected, atol=1e-13)
     assert float(found[-1].abs().max()) < 1e-14

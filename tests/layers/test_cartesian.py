@@ -165,3 +165,37 @@ def test_dipole_is_that_of_charges_and_atoms(batch: Batch) -> None:
     assert len(lone) == 2
     assert float(rest[lone].abs().max()) == 0.0
     assert float(rest.norm(dim=1).sort().values[3]) > 1e-3
+
+
+def test_initialisation_gives_all_features_a_mean_square_of_one(batch: Batch) -> None:
+    """Messages, invariants, products, and v and t, of each interaction, as seen by the layers that take them."""
+    potential = make_potential(with_options("Core", num_interactions=2), "Cartesian").train()
+    seen: dict[str, Tensor] = {}
+
+    def watch(name: str, module: torch.nn.Module) -> None:
+        module.register_forward_hook(lambda _, given, out: seen.update({f"{name} in": given[0], f"{name} out": out}))
+
+    core = cartesian(potential)
+    before = [interaction.lin1.weight.detach().clone() for interaction in core.interactions]
+    potential.initialise(batch)
+    for number, interaction in enumerate(core.interactions):
+        for name in ("mix.0", "mix.1", "mix.2", "lin1", "update.0", "update.1"):
+            if number == 0 or name != "update.1":
+                watch(f"{number} {name}", interaction.get_submodule(name))
+    potential(batch)
+
+    def size(x: Tensor) -> float:
+        return float(x.detach().square().mean().sqrt())
+
+    for number in (0, 1):
+        for degree in range(3):
+            assert abs(size(seen[f"{number} mix.{degree} out"]) - 1) < 1e-4
+        z, weight = seen[f"{number} lin1 in"], core.interactions[number].lin1.weight.detach()
+        for part, w, w_before in zip(*(x.split(16, dim=1) for x in (z, weight, before[number])), strict=True):
+            torch.testing.assert_close(size(part) * w, w_before, rtol=1e-4, atol=1e-4)
+    assert abs(size(seen["0 update.0 out"]) - 1) < 1e-4
+    assert abs(size(seen["0 update.1 out"]) - 1) < 1e-4
+    assert abs(size(seen["1 update.0 out"]) - 0.5) < 1e-4
+    neighbors = float(core.interactions[0].filter_network.num_neighbors)
+    within = sum((torch.pdist(batch.Ra[batch.batch == n]) < 4.0).sum() for n in range(7))
+    assert abs(neighbors - 2 * float(within) / len(batch.Ra)) < 1e-6
