@@ -226,7 +226,6 @@ class CartesianCore(Core):
             interaction = cast(CartesianInteraction, module)
             network = interaction.filter_network
             network.num_neighbors.fill_(2 * len(r) / len(x))
-            network.lin1.weight *= _unit(network.lin1(basis))
             s, v, t = interaction.initialise(s, v, t, y, edges, Filters(cut, rows, network(basis)))
 
     def forward(
