@@ -26,7 +26,12 @@ def polynomial_cutoff(r: Tensor, cutoff: float) -> Tensor:
 
     Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
     """
-    x = (r / cutoff).clamp(max=1)
+    return unclamped_polynomial(r.clamp(max=cutoff), cutoff)
+
+
+def unclamped_polynomial(r: Tensor, cutoff: float) -> Tensor:
+    r"""Return :math:`1 - 6x^5 + 15x^4 - 10x^3` everywhere: as smooth beyond the cutoff as before it."""
+    x = r / cutoff
     return 1 + x**3 * (x * (15 - 6 * x) - 10)
 
 

@@ -2,5 +2,17 @@
 
 from pyg_nnp.kernels.operators import aggregate, coulomb_potential, shifted_softplus, sort_edges
 from pyg_nnp.kernels.reference import Edges, Filters, filters_of_pairs
+from pyg_nnp.kernels.tensor_operators import aggregate_tensors, invariants, products
 
-__all__ = ["Edges", "Filters", "aggregate", "coulomb_potential", "filters_of_pairs", "shifted_softplus", "sort_edges"]
+__all__ = [
+    "Edges",
+    "Filters",
+    "aggregate",
+    "aggregate_tensors",
+    "coulomb_potential",
+    "filters_of_pairs",
+    "invariants",
+    "products",
+    "shifted_softplus",
+    "sort_edges",
+]

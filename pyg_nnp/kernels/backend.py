@@ -4,7 +4,8 @@ import importlib
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -16,11 +17,8 @@ from pyg_nnp.kernels import reference
 
 log = logging.getLogger(__name__)
 
-# type of a device -> module, library that compiles it, and the variable that says where that keeps what it has compiled
-_FAST = {
-    "cpu": ("pyg_nnp.kernels.cpu", "numba", "NUMBA_CACHE_DIR"),
-    "cuda": ("pyg_nnp.kernels.gpu", "Triton", "TRITON_CACHE_DIR"),
-}
+# type of a device -> library that compiles for it, and the variable that says where that keeps what it has compiled
+_COMPILERS = {"cpu": ("numba", "NUMBA_CACHE_DIR"), "cuda": ("Triton", "TRITON_CACHE_DIR")}
 _PRECISIONS = (torch.float32, torch.float64)
 _PATIENCE = 5.0  # s
 _FORKED = (
@@ -32,30 +30,91 @@ _LIBRARY = torch.library.Library("pyg_nnp", "DEF")  # type: ignore[no-untyped-ca
 Operator = Callable[..., Any]
 _is_forked = False
 
+# makes random numbers of a shape; the device
+Normal = Callable[..., Tensor]
+# names of operators, and arguments that they are compared with plain torch for
+Cases = list[tuple[str, tuple[Any, ...]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Operators that are compiled, and compared with plain torch, together, when one of them is first needed.
+
+    Attributes:
+        reference: the module that computes them in plain torch.
+        modules: type of a device -> module that computes them fast there.
+        cases: small examples, from a function that makes random numbers, and a device.
+    """
+
+    reference: ModuleType
+    modules: Mapping[str, str]
+    cases: Callable[[Normal, torch.device], Cases]
+
+
+def example_edges(device: torch.device) -> Tensor:
+    """Return (2, 16) edges of 9 atoms, two of them, and the same reversed, of an atom and its own image."""
+    pairs = torch.tensor([[1, 3, 4, 2, 2, 7, 8, 5], [0, 1, 0, 0, 2, 6, 6, 5]], device=device)  # (2, P)
+    return torch.cat((pairs, pairs.flip(0)), dim=1)  # (2, 2 P)
+
+
+def _cases(normal: Normal, device: torch.device) -> Cases:
+    start = torch.tensor([0, 5, 6, 9], device=device)
+    edges = example_edges(device)
+    rows = torch.tensor([0, 3, 1, 3, 2, 2, 0, 1], device=device)  # (P,)
+    x, y, z, Ra = normal(9, 40), normal(9, 40), normal(9, 40), 2 * normal(9, 3)
+    g, q, u = normal(9), normal(9), normal(9, 3)
+    begin, order = reference.sort_edges(edges, len(x))
+    cases: Cases = [("sort_edges", (edges, len(x))), ("shifted_softplus", (9 * x,))]
+    for C, R in ((6, 9), (1, 4)):
+        b, c, T, V = normal(8, C), normal(8, C), normal(R, 40), normal(R, 40)
+        cases += [
+            ("aggregate", (b, rows, T, x, edges, begin, order)),
+            *[
+                (
+                    "derivatives",
+                    (b, c[:0], rows, T, V[:0], x[:0], x, y, (edges, begin, order), (True, by_T, False, True)),
+                )
+                for by_T in (True, False)
+            ],
+            ("derivatives", (b, c, rows, T, V, x, y, z, (edges, begin, order), (True, True, True, True))),
+        ]
+    for flavor, cutoff_lr in (("PhysNet", 0.0), ("SpookyNet", 6.0)):
+        interaction = (Ra, start, (flavor, 5.0, 1.0, cutoff_lr))
+        cases += [
+            ("coulomb_potential", (q, *interaction)),
+            ("coulomb_gradient", (g, q, *interaction)),
+            ("coulomb_gradient_backward", (u, g, q, *interaction, True)),
+        ]
+    return cases
+
+
+PAIRS = Family(reference, {"cpu": "pyg_nnp.kernels.cpu", "cuda": "pyg_nnp.kernels.gpu"}, _cases)
+
 
 @cache
-def backend(device: str, dtype: torch.dtype) -> Any:
+def backend(device: str, dtype: torch.dtype, family: Family = PAIRS) -> Any:
     """Return the module that computes the operators: the fast one, or plain torch where that is missing or wrong.
 
     ``device`` is a type, ``cpu`` or ``cuda``.
     """
+    reference = family.reference
     if device == "cpu":
         _watch_forks()
-    if device not in _FAST or dtype not in _PRECISIONS:
+    if device not in family.modules or dtype not in _PRECISIONS:
         log.info("There are no fast kernels for %s on %s: plain torch computes the operators.", dtype, device)
         return reference
     if device == "cpu" and _is_forked:
         log.warning(_FORKED)
         return reference
-    module, library, cache_folder = _FAST[device]
+    library, cache_folder = _COMPILERS[device]
     # what was compiled before is there within a second
     notice = threading.Timer(_PATIENCE, log.info, ("%s compiles the kernels for %s: up to a minute.", library, dtype))
     notice.daemon = True
     notice.start()
     try:
-        fast = importlib.import_module(module)
+        fast = importlib.import_module(family.modules[device])
         with torch.inference_mode(False), torch.enable_grad():
-            wrong = _differences(fast, torch.device(device), dtype)
+            wrong = _differences(fast, family, torch.device(device), dtype)
     except OSError as error:
         advice = f"Set {cache_folder} to a folder that can be written to."
         log.warning("%s cannot keep what it compiles (%s): plain torch, slower. %s", library, error, advice)
@@ -88,51 +147,23 @@ def _after_fork() -> None:
     backend.cache_clear()
 
 
-def fast(x: Tensor) -> Any:
-    """Return the module that computes the operators where x is."""
-    return backend(x.device.type, x.dtype)
+def fast(x: Tensor, *family: Family) -> Any:
+    """Return the module that computes the operators, of another family than that over pairs, where x is."""
+    return backend(x.device.type, x.dtype, *family)
 
 
-def _differences(fast: ModuleType, device: torch.device, dtype: torch.dtype) -> list[str]:
+def _differences(fast: ModuleType, family: Family, device: torch.device, dtype: torch.dtype) -> list[str]:
     """Return the names of the operators that do not agree with the reference on a small example."""
     random = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=random, dtype=torch.float64).to(device, dtype)
 
-    start = torch.tensor([0, 5, 6, 9], device=device)
-    # two of them of an atom and its own image
-    pairs = torch.tensor([[1, 3, 4, 2, 2, 7, 8, 5], [0, 1, 0, 0, 2, 6, 6, 5]], device=device)  # (2, P)
-    edges = torch.cat((pairs, pairs.flip(0)), dim=1)  # (2, 2 P)
-    rows = torch.tensor([0, 3, 1, 3, 2, 2, 0, 1], device=device)  # (P,)
-    x, y, z, Ra = normal(9, 40), normal(9, 40), normal(9, 40), 2 * normal(9, 3)
-    g, q, u = normal(9), normal(9), normal(9, 3)
-    begin, order = reference.sort_edges(edges, len(x))
-    cases: list[tuple[str, tuple[Any, ...]]] = [("sort_edges", (edges, len(x))), ("shifted_softplus", (9 * x,))]
-    for C, R in ((6, 9), (1, 4)):
-        b, c, T, V = normal(8, C), normal(8, C), normal(R, 40), normal(R, 40)
-        cases += [
-            ("aggregate", (b, rows, T, x, edges, begin, order)),
-            *[
-                (
-                    "derivatives",
-                    (b, c[:0], rows, T, V[:0], x[:0], x, y, (edges, begin, order), (True, by_T, False, True)),
-                )
-                for by_T in (True, False)
-            ],
-            ("derivatives", (b, c, rows, T, V, x, y, z, (edges, begin, order), (True, True, True, True))),
-        ]
-    for flavor, cutoff_lr in (("PhysNet", 0.0), ("SpookyNet", 6.0)):
-        interaction = (Ra, start, (flavor, 5.0, 1.0, cutoff_lr))
-        cases += [
-            ("coulomb_potential", (q, *interaction)),
-            ("coulomb_gradient", (g, q, *interaction)),
-            ("coulomb_gradient_backward", (u, g, q, *interaction, True)),
-        ]
-    return sorted({name for name, arguments in cases if not _agree(fast, name, arguments)})
+    cases = family.cases(normal, device)
+    return sorted({name for name, arguments in cases if not _agree(fast, family.reference, name, arguments)})
 
 
-def _agree(fast: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
+def _agree(fast: ModuleType, reference: ModuleType, name: str, arguments: tuple[Any, ...]) -> bool:
     results = getattr(fast, name)(*arguments), getattr(reference, name)(*arguments)
     found, right = (result if isinstance(result, tuple) else (result,) for result in results)
     return all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, right, strict=True))

@@ -2,19 +2,21 @@
 
 from pyg_nnp.layers.affine import AtomicAffine
 from pyg_nnp.layers.base import Core, Layer, RadialBasis
+from pyg_nnp.layers.cartesian import CartesianCore, CartesianInteraction
 from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
-from pyg_nnp.layers.radial import GaussianSmearing
+from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
 
 LAYERS: dict[str, type[Layer]] = {
     "Distance": Distance,
     "RangeSeparation": RangeSeparation,
     "GaussianSmearing": GaussianSmearing,
+    "BesselBasis": BesselBasis,
     "RandomAtomEmbedding": RandomAtomEmbedding,
     "ChargeEmbedding": ChargeEmbedding,
     "AtomicAffine": AtomicAffine,
@@ -24,14 +26,17 @@ LAYERS: dict[str, type[Layer]] = {
     "EnergyReduce": EnergyReduce,
     "Force": Force,
 }
-CORES: dict[str, type[Core]] = {"SchNet": SchNetCore}
+CORES: dict[str, type[Core]] = {"SchNet": SchNetCore, "Cartesian": CartesianCore}
 
 __all__ = [
     "CORES",
     "LAYERS",
     "AtomicAffine",
     "AtomicCharge2Dipole",
+    "BesselBasis",
     "CFConv",
+    "CartesianCore",
+    "CartesianInteraction",
     "ChargeConservation",
     "ChargeEmbedding",
     "Core",

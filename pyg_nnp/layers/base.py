@@ -39,6 +39,12 @@ class Layer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
+    def initialise(self, **fields: Tensor) -> None:
+        """Change the parameters to suit a sample of the data; a training calls it once, before its first step.
+
+        Each layer is called before its ``forward``, with the same arguments. By default parameters stay as they are.
+        """
+
 
 class Core(Layer):
     """The message passing part of a potential, from the atoms' features to atomic energies and charges.

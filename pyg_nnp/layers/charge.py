@@ -39,9 +39,9 @@ class ChargeConservation(Layer):
 
 
 class AtomicCharge2Dipole(Layer):
-    r"""Dipole moment of the atomic charges.
+    r"""Dipole moment of the atomic charges, and of the atomic dipoles where the core predicts them.
 
-    .. math:: \mu = \sum_i q_i (R_i - R_0)
+    .. math:: \mu = \sum_i q_i (R_i - R_0) + \sum_i \mu_i
 
     The dipole of a charged molecule depends on the origin :math:`R_0`, and programs differ in it; that of a neutral
     molecule does not.
@@ -50,6 +50,7 @@ class AtomicCharge2Dipole(Layer):
 
     Args:
         origin: ``lab`` (the origin of the coordinates), ``center_of_mass`` or ``center_of_nuclear_charge``.
+        atomic_dipoles: atomic dipoles are added. Left out: if the core can write them.
 
     Reads:
         Qa: (A,) atomic charges [charge].
@@ -57,26 +58,35 @@ class AtomicCharge2Dipole(Layer):
         Za: (A,) atomic numbers.
         N: (G,) number of atoms.
         batch: (A,) molecule of each atom.
+        Ma: (A, 3) atomic dipoles [charge*length], with ``atomic_dipoles``.
 
     Writes:
         M2: (G, 3) dipole moment [charge*length].
     """
 
-    reads = ("Qa", "Ra", "Za", "N", "batch")
+    reads: tuple[str, ...] = ("Qa", "Ra", "Za", "N", "batch")
     writes = ("M2",)
     weights: Tensor
 
-    def __init__(self, origin: Literal["lab", "center_of_mass", "center_of_nuclear_charge"] = "lab") -> None:
+    def __init__(
+        self,
+        origin: Literal["lab", "center_of_mass", "center_of_nuclear_charge"] = "lab",
+        atomic_dipoles: bool | None = None,
+    ) -> None:
         super().__init__()
         self.origin = origin
+        if atomic_dipoles:
+            self.reads = (*self.reads, "Ma")
         of_element = atomic_masses if origin == "center_of_mass" else np.arange(len(atomic_masses), dtype=float)
         self.register_buffer("weights", torch.tensor(of_element, dtype=torch.float64), persistent=False)
 
-    def forward(self, Qa: Tensor, Ra: Tensor, Za: Tensor, N: Tensor, batch: Tensor) -> Fields:
+    def forward(self, Qa: Tensor, Ra: Tensor, Za: Tensor, N: Tensor, batch: Tensor, Ma: Tensor | None = None) -> Fields:
         """Return the dipole moment."""
         R = Ra
         if self.origin != "lab":
             weights = self.weights.index_select(0, Za)[:, None]  # (A, 1)
             center = sum_over_atoms(weights * Ra, batch, len(N)) / sum_over_atoms(weights, batch, len(N))
             R = Ra - center.index_select(0, batch)  # (A, 3)
-        return {"M2": sum_over_atoms(Qa[:, None] * R, batch, len(N)).to(Qa.dtype)}  # (G, 3)
+        of_atoms = Qa[:, None] * R  # (A, 3), float64
+        of_atoms = of_atoms if Ma is None else of_atoms + Ma  # (A, 3)
+        return {"M2": sum_over_atoms(of_atoms, batch, len(N)).to(Qa.dtype)}  # (G, 3)

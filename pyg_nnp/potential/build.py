@@ -100,6 +100,8 @@ def build_layers(
         if not any(issubclass(layer_class, prepended) for layer_class, *_ in classes):
             classes.insert(0, (prepended, prepended.__name__, {}, "layers (in front)"))
     _check_taken(build_params, [layer_class for layer_class, *_ in classes])
+    # one layer writes them and another adds them up
+    dipoles = sum("atomic_dipoles" in inspect.signature(layer_class).parameters for layer_class, *_ in classes) > 1
     layers: list[Layer] = []
     built: list[dict[str, Any]] = []
     for layer_class, name, own, where in classes:
@@ -111,21 +113,27 @@ def build_layers(
                 raise ConfigError(
                     "layers: EnergyReduce stands before any layer that writes an energy term. Move it behind them."
                 )
+        if "atomic_dipoles" in taken and given.get("atomic_dipoles") is None:
+            given["atomic_dipoles"] = dipoles
         options = _checked(layer_class, name, given, own, where)
         extra = {"generator": generator} if "generator" in taken else {}
-        try:
-            layers.append(layer_class(**options, **extra))
-        except ConfigError as error:
-            raise ConfigError(f"{where}.params: {name}: {error}") from error
-        except RuntimeError as error:
-            if not layer_class.__module__.startswith("pyg_nnp."):
-                raise
-            raise ConfigError(f"{where}: {name} cannot be built: {error}. Choose smaller sizes.") from error
+        layers.append(_built(layer_class, {**options, **extra}, name, where))
         built.append({"name": name, "params": options})
     places = [where for *_, where in classes]
     check_wiring(layers, places)
     _check_energy_terms(layers, places)
     return layers, built
+
+
+def _built(layer_class: type[Layer], options: Mapping[str, Any], name: str, where: str) -> Layer:
+    try:
+        return layer_class(**options)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.params: {name}: {error}") from error
+    except RuntimeError as error:
+        if not layer_class.__module__.startswith("pyg_nnp."):
+            raise
+        raise ConfigError(f"{where}: {name} cannot be built: {error}. Choose smaller sizes.") from error
 
 
 def _classes(

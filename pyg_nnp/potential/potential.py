@@ -93,6 +93,12 @@ class Potential(nn.Module):
         self.atomic_energies.copy_(atomic_energies)
         self.energy_shift.fill_(energy_shift)
 
+    def initialise(self, data: Data) -> None:
+        """Let layers suit their parameters to a sample of the training data, as far as they do; see :class:`Layer`."""
+        if any(cast(Any, type(layer)).initialise is not Layer.initialise for layer in self.layers):
+            with torch.enable_grad():
+                self._wiring.run(self.layers, self.inputs_of(data), initialise=True)
+
     def forward(self, data: Data) -> Fields:
         """Predict for a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``, which is not modified.
 

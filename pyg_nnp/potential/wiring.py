@@ -38,8 +38,10 @@ class Wiring:
         self.skipped = frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases))
         self.reach = max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0)
 
-    def run(self, layers: Iterable[nn.Module], inputs: Fields) -> Fields:
+    def run(self, layers: Iterable[nn.Module], inputs: Fields, initialise: bool = False) -> Fields:
         """Let the layers write their fields, one after the other, and return inputs and what was written.
+
+        With ``initialise``, parameters of each are suited to what it reads before.
 
         Raises:
             FieldError: a layer does not return what it declares.
@@ -54,6 +56,8 @@ class Wiring:
                 arguments["rbf"] = modules[self.bases[number]]
             # what is differentiated depends on nothing else that is, so that derivatives are partial ones
             arguments = arguments if self.differentiated.isdisjoint(layer.writes) else self._leaves(arguments)
+            if initialise:
+                layer.initialise(**arguments)
             written: Any = layer(**arguments)
             if not isinstance(written, dict) or written.keys() != set(layer.writes):
                 returned = sorted(written) if isinstance(written, dict) else f"a {type(written).__name__}"

@@ -11,9 +11,9 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite
+from pyg_nnp.training.initialise import initialise_potential
 from pyg_nnp.training.records import HISTORY, epochs_before
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState, changes, environment
-from pyg_nnp.training.stopping import EarlyStopping
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +32,20 @@ def begin_or_resume(
         DataError: what was saved is damaged, or is not of one training.
     """
     folder, trainer = settings.folder, settings.trainer
+    is_new = not trainer.resume or not ((folder / LAST).exists() or _has_an_epoch(folder))
+    if is_new:
+        # averages begin with the parameters that it leaves
+        initialise_potential(potential, config, name, data)
     state = TrainingState.begin(potential, trainer, data.parts, _protocol(config, name, data.dataset))
-    if not trainer.resume:
-        return state
-    if not (folder / LAST).exists() and not _has_an_epoch(folder):
-        log.info("There is nothing in %s to go on from: a new training.", folder)
+    if is_new:
+        if trainer.resume:
+            log.info("There is nothing in %s to go on from: a new training.", folder)
         return state
     changed = restore_state(state, folder / LAST, settings.place)
     best = state.early_stopping
     # the best is saved before the last, which a kill may have come between
     if best.epoch and read_saved(folder / BEST)[0]["epoch"] != state.epoch:
-        check_best(best, folder)
+        check_best(state, folder)
     if state.is_over(trainer.max_epochs):
         done = f"All {trainer.max_epochs} epochs are done" if trainer.max_time is None else "The max_time is over"
         log.info("%s. For more, start a new training with pretrained: %s.", done, folder)
@@ -77,13 +80,13 @@ def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
     return list(changes(saved["environment"], environment(state.potential.device)))
 
 
-def check_best(best: EarlyStopping, folder: Path) -> None:
+def check_best(state: TrainingState, folder: Path) -> None:
     """Refuse a best potential that is not that of this training.
 
     Raises:
         DataError: it is another, or damaged.
     """
-    description, _ = read_saved(folder / BEST)
+    best, (description, _) = state.early_stopping, read_saved(folder / BEST)
     # trainings that were begun with older versions have no digest
     if description["epoch"] != best.epoch or best.sha256 not in (None, description["sha256"]):
         raise DataError(

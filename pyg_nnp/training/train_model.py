@@ -41,7 +41,7 @@ def train_model(
     with claimed(folder):
         state = begin_or_resume(potential, config, name, data, settings)
         fit(state, data, settings, callbacks)
-        check_best(state.early_stopping, folder)
+        check_best(state, folder)
         write_results(config, name, data, out, device)
 
 

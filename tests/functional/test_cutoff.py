@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pyg_nnp.functional.cutoff import cosine_cutoff, polynomial_cutoff, smooth_switch
+from pyg_nnp.functional.cutoff import cosine_cutoff, polynomial_cutoff, smooth_switch, unclamped_polynomial
 
 
 def test_cutoffs_by_hand() -> None:
@@ -26,3 +26,9 @@ def test_switch_has_finite_derivatives_everywhere() -> None:
     (curvature,) = torch.autograd.grad(slope.sum(), r)
     assert slope.isfinite().all()
     assert curvature.isfinite().all()
+
+
+def test_polynomial_goes_on_beyond_the_cutoff_with_all_derivatives() -> None:
+    r = torch.linspace(0, 3, 31, dtype=torch.float64)
+    x = r / 2
+    torch.testing.assert_close(unclamped_polynomial(r, 2.0), 1 - 6 * x**5 + 15 * x**4 - 10 * x**3)

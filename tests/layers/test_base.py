@@ -22,6 +22,7 @@ OPTIONS = {
     "Hartree_in_E": 1.0,
     "Bohr_in_R": 0.529,
     "terms": ["Ea", "Ea_electrostatic"],
+    "atomic_dipoles": True,
 }
 
 
@@ -48,6 +49,7 @@ def example_fields(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     count = len(fields["Za"])
     for name in ("Qa", "Ea", "Ea_electrostatic"):
         fields[name] = torch.randn(count, generator=torch_random, dtype=dtype) * fields["Ra"].square().sum(dim=1)
+    fields["Ma"] = fields["Ra"] ** 2
     return fields | {"E": (fields["Ra"] ** 3).sum()[None].double()}
 
 
@@ -113,7 +115,7 @@ def test_construction_with_a_generator_leaves_the_global_one_alone(layer_class: 
 def test_prepended_layers_come_first() -> None:
     layers, _ = build_layers(
         "SchNet",
-        {k: v for k, v in OPTIONS.items() if k not in ("terms", "Hartree_in_E", "Bohr_in_R")},
+        {k: v for k, v in OPTIONS.items() if k not in ("terms", "atomic_dipoles", "Hartree_in_E", "Bohr_in_R")},
         [(name, {}) for name in ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core")],
     )
     assert [type(layer).__name__ for layer in layers][:2] == ["Distance", "RangeSeparation"]

@@ -62,3 +62,18 @@ def test_charge_conservation_by_hand() -> None:
     torch.testing.assert_close(
         written["Qa"], torch.tensor([0.5, 0.1, -0.3, 0.0]) + torch.tensor([0.7, 0.7, 0.7, 0]) / 3
     )
+
+
+def test_atomic_dipoles_are_added() -> None:
+    fields = {
+        "Qa": torch.tensor([1.0, -1.0, 0.5]),
+        "Ra": torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 4.0]]),
+        "Za": torch.tensor([1, 1, 1]),
+        "N": torch.tensor([2, 1]),
+        "batch": torch.tensor([0, 0, 1]),
+    }
+    Ma = torch.tensor([[0.0, 0.0, 0.25], [1.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    layer = AtomicCharge2Dipole(atomic_dipoles=True)
+    assert layer.reads == (*AtomicCharge2Dipole.reads, "Ma")
+    assert layer(**fields, Ma=Ma)["M2"].tolist() == [[2.0, -2.0, 0.25], [0.0, 3.0, 2.0]]
+    assert AtomicCharge2Dipole()(**fields)["M2"].tolist() == [[1.0, -2.0, 0.0], [0.0, 0.0, 2.0]]

@@ -21,9 +21,11 @@ ELECTROSTATICS = [
 ]
 
 
-@pytest.mark.parametrize("options", ELECTROSTATICS)
-def test_forces_are_minus_the_derivative(options: dict) -> None:
-    potential = make_potential(with_options("ElectrostaticEnergy", **options)).eval()
+@pytest.mark.parametrize(
+    ("architecture", "options"), [*(("SchNet", options) for options in ELECTROSTATICS), *((name, {}) for name in CORES)]
+)
+def test_forces_are_minus_the_derivative(architecture: str, options: dict) -> None:
+    potential = make_potential(with_options("ElectrostaticEnergy", **options), architecture).eval()
     steps = {2: -1 / 12, 1: 2 / 3, -1: -2 / 3, -2: 1 / 12}  # fourth-order central differences
     for data in some_molecules():
         forces = potential(data)["Fa"]

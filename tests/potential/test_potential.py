@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from molecules import make_data, make_potential, some_molecules, with_options
+from molecules import LAYER_ENTRIES, make_data, make_potential, some_molecules, with_options
 from scipy.spatial.transform import Rotation
 from torch_geometric.data import Batch, Data
 from toy import toy_config
@@ -17,9 +17,14 @@ import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
-from pyg_nnp.layers import Distance, RangeSeparation
+from pyg_nnp.layers import CORES, Distance, RangeSeparation
 from pyg_nnp.layers.base import Layer
 from pyg_nnp.potential.potential import Potential
+
+
+@pytest.fixture(params=CORES)
+def architecture(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 def test_predicted_energies_are_total_energies(folder: Path) -> None:
@@ -71,8 +76,8 @@ def test_inference_mode_predicts_forces_too(folder: Path) -> None:
     assert torch.equal(predicted["Fa"], expected["Fa"])
 
 
-def test_batch_gives_what_molecules_give_alone(molecules: list[Data], batch: Batch) -> None:
-    potential = make_potential().eval()
+def test_batch_gives_what_molecules_give_alone(molecules: list[Data], batch: Batch, architecture: str) -> None:
+    potential = make_potential(architecture=architecture).eval()
     together = potential(batch)
     alone = [potential(data) for data in molecules]
     assert set(together) == {"E", "Ea", "Fa", "Qa", "M2", "Q"}
@@ -86,8 +91,8 @@ def orthogonal_matrices() -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("matrix", orthogonal_matrices())
-def test_rotations_and_reflections(batch: Batch, matrix: np.ndarray) -> None:
-    potential = make_potential().eval()
+def test_rotations_and_reflections(batch: Batch, matrix: np.ndarray, architecture: str) -> None:
+    potential = make_potential(architecture=architecture).eval()
     Q = torch.tensor(matrix)
     turned = batch.clone()
     turned.Ra = batch.Ra @ Q.T
@@ -99,8 +104,8 @@ def test_rotations_and_reflections(batch: Batch, matrix: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("origin", ["lab", "center_of_mass", "center_of_nuclear_charge"])
-def test_translations(batch: Batch, origin: str) -> None:
-    potential = make_potential(with_options("AtomicCharge2Dipole", origin=origin)).eval()
+def test_translations(batch: Batch, origin: str, architecture: str) -> None:
+    potential = make_potential(with_options("AtomicCharge2Dipole", origin=origin), architecture).eval()
     shift = torch.tensor([3.0, -7.0, 1.5], dtype=torch.float64)
     moved = batch.clone()
     moved.Ra = batch.Ra + shift
@@ -112,8 +117,8 @@ def test_translations(batch: Batch, origin: str) -> None:
     torch.testing.assert_close(after["M2"], expected)
 
 
-def test_permutations(molecules: list[Data]) -> None:
-    potential = make_potential().eval()
+def test_permutations(molecules: list[Data], architecture: str) -> None:
+    potential = make_potential(architecture=architecture).eval()
     data = molecules[0]
     order = torch.randperm(len(data.Za), generator=torch.Generator().manual_seed(0))
     shuffled = data.clone()
@@ -125,8 +130,8 @@ def test_permutations(molecules: list[Data]) -> None:
         torch.testing.assert_close(after[name], before[name][order])
 
 
-def test_order_and_direction_of_edges_do_not_matter(molecules: list[Data]) -> None:
-    potential = make_potential().eval()
+def test_order_and_direction_of_edges_do_not_matter(molecules: list[Data], architecture: str) -> None:
+    potential = make_potential(architecture=architecture).eval()
     data = molecules[0]
     other = data.clone()
     order = torch.randperm(data.edge_index.shape[1], generator=torch.Generator().manual_seed(0))
@@ -134,11 +139,11 @@ def test_order_and_direction_of_edges_do_not_matter(molecules: list[Data]) -> No
     torch.testing.assert_close(potential(other)["Fa"], potential(data)["Fa"])
 
 
-def test_same_data_in_other_units_gives_the_same_potential() -> None:
+def test_same_data_in_other_units_gives_the_same_potential(architecture: str) -> None:
     """Lengths in Bohr instead of Å, energies in eV instead of Hartree."""
     bohr, hartree = 1 / 0.5291772108, 27.211386
-    angstrom_hartree = make_potential().eval()
-    other = make_potential(cutoff_sr=4.0 * bohr, Hartree_in_E=hartree, Bohr_in_R=1.0).eval()
+    angstrom_hartree = make_potential(architecture=architecture).eval()
+    other = make_potential(architecture=architecture, cutoff_sr=4.0 * bohr, Hartree_in_E=hartree, Bohr_in_R=1.0).eval()
     parameters = angstrom_hartree.state_dict()
     affine = next(name for name in parameters if name.endswith(".scale")).rpartition(".")[0]
     for kind in ("scale", "shift"):  # atomic energies in eV
@@ -156,8 +161,10 @@ def test_same_data_in_other_units_gives_the_same_potential() -> None:
     torch.testing.assert_close(theirs["M2"], ours["M2"] * bohr)
 
 
-def test_gradients_of_a_loss_on_forces_reach_every_parameter(batch: Batch) -> None:
-    potential = make_potential().train()
+def test_gradients_of_a_loss_on_forces_reach_every_parameter(batch: Batch, architecture: str) -> None:
+    # atomic dipoles have no force
+    entries = [entry for entry in LAYER_ENTRIES if entry[0] != "AtomicCharge2Dipole"]
+    potential = make_potential(entries, architecture).train()
     potential(batch)["Fa"].square().sum().backward()
     for name, parameter in potential.named_parameters():
         if name.endswith(".shift"):  # a constant per element moves charges alone, and these the Coulomb forces
@@ -169,17 +176,17 @@ def test_gradients_of_a_loss_on_forces_reach_every_parameter(batch: Batch) -> No
             assert parameter.grad.abs().max() > 0, name
 
 
-def test_evaluation_keeps_no_graph(batch: Batch) -> None:
-    predicted = make_potential().eval()(batch)
+def test_evaluation_keeps_no_graph(batch: Batch, architecture: str) -> None:
+    predicted = make_potential(architecture=architecture).eval()(batch)
     assert not any(value.requires_grad for value in predicted.values())
     with torch.no_grad():
-        again = make_potential().eval()(batch)
+        again = make_potential(architecture=architecture).eval()(batch)
     assert torch.equal(again["Fa"], predicted["Fa"])
 
 
-def test_neighbors_are_searched_for_where_there_is_no_list() -> None:
+def test_neighbors_are_searched_for_where_there_is_no_list(architecture: str) -> None:
     """With and without a list of all pairs, together and alone."""
-    potential, batch = make_potential().eval(), Batch.from_data_list(some_molecules())
+    potential, batch = make_potential(architecture=architecture).eval(), Batch.from_data_list(some_molecules())
     listed = potential(batch)
     del batch.edge_index
     found = potential(batch)

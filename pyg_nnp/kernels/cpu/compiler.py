@@ -36,6 +36,24 @@ def _wide_vectors(context: Any) -> Any:
 wide_vectors: Any = intrinsic(_wide_vectors)
 
 
+def _separate_arrays(context: Any) -> Any:
+    """Called in a function, promise that its array arguments do not overlap, so that its loops can be vectorised.
+
+    Whoever calls it has to see to that.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for argument in builder.function.args:
+            if str(argument.type) in ("float*", "double*", "i64*"):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+separate_arrays: Any = intrinsic(_separate_arrays)
+
+
 def compiled(function: Kernel, parallel: bool = True, fast_math: set[str] = _FAST_MATH) -> Kernel:
     """Return a function that is compiled at its first call, and kept for the next process where that is possible."""
     options: dict[str, Any] = {"parallel": parallel, "fastmath": fast_math, "error_model": "numpy"}

@@ -1,0 +1,142 @@
+"""Messages of scalars, vectors and matrices, and their derivatives."""
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.kernels.cpu.compiler import num_threads, run
+from pyg_nnp.kernels.cpu.product_loops import (
+    INVARIANTS,
+    INVARIANTS_GRADIENT,
+    INVARIANTS_SECOND,
+    PRODUCTS,
+    PRODUCTS_GRADIENT,
+)
+from pyg_nnp.kernels.cpu.product_second_loops import PRODUCTS_SECOND
+from pyg_nnp.kernels.cpu.tensor_loops import AGGREGATE, FIRST_DERIVATIVES, MOST_FEATURES
+from pyg_nnp.kernels.cpu.tensor_second_loops import SECOND_DERIVATIVES
+from pyg_nnp.kernels.reference import Edges
+
+Tensors = tuple[Tensor, ...]
+
+
+def supports(y: Tensor, a: Tensor) -> bool:
+    """Say whether there are loops for these sizes: degrees up to 2, and not too many features."""
+    return y.shape[1] == 8 and a.shape[1] <= 3 * MOST_FEATURES
+
+
+def _zeros_for(x: Tensor, like: Tensor, components: int) -> Tensor:
+    """Return features, or zeros in place of absent ones."""
+    return x if len(x) else like.new_zeros(len(like), components, like.shape[1] // 3)  # (A, 3, F) or (A, 5, F)
+
+
+def _arranged(
+    b: Tensor, rows: Tensor, T: Tensor, y: Tensor, a: Tensor, v: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the arguments of the loops: the degrees one after the other have a dimension of their own."""
+    F = a.shape[1] // 3
+    return (
+        b, rows, T.reshape(len(T), 3, F), y, a.reshape(len(a), 3, F), _zeros_for(v, a, 3), _zeros_for(t, a, 5),
+    )  # fmt: skip
+
+
+def aggregate_tensors(
+    weights: Tensor, rows: Tensor, table: Tensor, y: Tensor, a: Tensor, v: Tensor, t: Tensor, *edges: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See :func:`pyg_nnp.kernels.tensor_reference.aggregate_tensors`."""
+    edge_index, start, order = edges
+    A, F = len(a), a.shape[1] // 3
+    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, 5, F)
+    run(AGGREGATE, *_arranged(weights, rows, table, y, a, v, t), edge_index[0], start, order, *out, num_threads())
+    return out
+
+
+def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool]) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.tensor_derivatives`."""
+    b, _, T, y, a, v, t = inputs
+    of_b, of_T, of_y = _outputs(b, T, y, wanted)
+    arranged = _arranged(b, inputs[1], T, y, a, v, t)
+    of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in arranged[4:])
+    ends = edges.edge_index[0], edges.start, edges.order
+    run(FIRST_DERIVATIVES, *arranged, *g, *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
+    return of_b, _summed(of_T), of_y, of_a.flatten(1), of_v if len(v) else v, of_t if len(t) else t
+
+
+def tensor_second_derivatives(
+    change: Tensors, g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool]
+) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.tensor_second_derivatives`."""
+    b, rows, T, y, a, v, t = inputs
+    db, dT, dy, da, dv, dt = change
+    of_b, of_T, of_y = _outputs(b, T, y, wanted)
+    arranged, changed = _arranged(b, rows, T, y, a, v, t), _arranged(db, rows, dT, dy, da, dv, dt)
+    outputs = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (*arranged[4:], *g)]
+    ends = edges.edge_index[0], edges.start, edges.order
+    run(
+        SECOND_DERIVATIVES, *arranged, *g, db, *changed[2:], *ends, of_b, of_T, of_y, *outputs, num_threads()
+    )  # fmt: skip
+    of_a, of_v, of_t, *of_g = outputs
+    of_features = of_a.flatten(1), of_v if len(v) else v, of_t if len(t) else t
+    return of_b, _summed(of_T), of_y, *of_features, *of_g
+
+
+def _outputs(b: Tensor, T: Tensor, y: Tensor, wanted: tuple[bool, bool, bool]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what is added to: by weights, by the table, one for each thread, and by harmonics, none if not wanted."""
+    threads, rows = num_threads(), len(T) if wanted[1] else 0
+    return (
+        torch.zeros_like(b) if wanted[0] else b.new_empty(0, b.shape[1]),
+        T.new_zeros(threads, rows, 3, T.shape[1] // 3),  # (T, R, 3, F)
+        torch.zeros_like(y) if wanted[2] else y.new_empty(0, y.shape[1]),
+    )
+
+
+def _summed(of_T: Tensor) -> Tensor:
+    return (of_T[0] if len(of_T) == 1 else of_T.sum(dim=0)).flatten(1)  # (R, 3 F)
+
+
+def _like(*tensors: Tensor) -> list[Tensor]:
+    return [torch.empty_like(x, memory_format=torch.contiguous_format) for x in tensors]
+
+
+def invariants(M1: Tensor, M2: Tensor) -> Tensor:
+    """See :func:`pyg_nnp.kernels.tensor_reference.invariants`."""
+    (out,) = _like(M1)
+    run(INVARIANTS, M1, M2, out)
+    return out.flatten(1)  # (A, 3 F)
+
+
+def invariants_gradient(c: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.invariants_gradient`."""
+    out = _like(M1, M2)
+    run(INVARIANTS_GRADIENT, c.reshape(M1.shape), M1, M2, *out)
+    return tuple(out)
+
+
+def invariants_second(d1: Tensor, d2: Tensor, c: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.invariants_second`."""
+    out = _like(M1, M1, M2)
+    run(INVARIANTS_SECOND, d1, d2, c.reshape(M1.shape), M1, M2, *out)
+    return out[0].flatten(1), out[1], out[2]
+
+
+def products(g: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.products`."""
+    out = _like(M1, M2)
+    run(PRODUCTS, g.reshape(M2.shape), M1, M2, *out)
+    return tuple(out)
+
+
+def products_gradient(y1: Tensor, y2: Tensor, g: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.products_gradient`."""
+    out = _like(M2, M1, M2)
+    run(PRODUCTS_GRADIENT, y1, y2, g.reshape(M2.shape), M1, M2, *out)
+    return out[0].flatten(1), out[1], out[2]
+
+
+def products_second(
+    dg: Tensor, d1: Tensor, d2: Tensor, y1: Tensor, y2: Tensor, g: Tensor, M1: Tensor, M2: Tensor
+) -> Tensors:
+    """See :func:`pyg_nnp.kernels.tensor_reference.products_second`."""
+    of_y1, of_y2, of_g, of_M1, of_M2 = out = _like(M1, M2, M2, M1, M2)
+    gates = dg.reshape(M2.shape), d1, d2, y1, y2, g.reshape(M2.shape)
+    run(PRODUCTS_SECOND, *gates, M1, M2, *out)
+    return of_y1, of_y2, of_g.flatten(1), of_M1, of_M2

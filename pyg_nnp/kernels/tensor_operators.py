@@ -1,0 +1,223 @@
+"""The operators on vectors and symmetric traceless matrices, with two derivatives, for losses on forces.
+
+For the components of matrices see :mod:`pyg_nnp.functional.harmonics`.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pyg_nnp.kernels import reference, tensor_reference
+from pyg_nnp.kernels.backend import Cases, Family, Normal, Operator, asked_for, example_edges, fast, refuse, register
+from pyg_nnp.kernels.reference import Edges, Filters
+from pyg_nnp.kernels.tensor_reference import Tensors
+
+
+def _cases(normal: Normal, device: torch.device) -> Cases:
+    index = example_edges(device)
+    edges = Edges(index, *reference.sort_edges(index, 9))
+    rows = torch.tensor([0, 3, 1, 3, 2, 2, 0, 1], device=device)  # (P,)
+    y, dy = normal(8, 8), normal(8, 8)
+    a, v, t = normal(9, 120), normal(9, 3, 40), normal(9, 5, 40)
+    da, dv, dt = normal(9, 120), normal(9, 3, 40), normal(9, 5, 40)
+    g = normal(9, 40), normal(9, 3, 40), normal(9, 5, 40)
+    cases: Cases = []
+    for C, R in ((6, 9), (1, 4)):
+        b, db, T, dT = normal(8, C), normal(8, C), normal(R, 120), normal(R, 120)
+        for x in ((v, t), (v[:0], t[:0])):
+            inputs, dx = (b, rows, T, y, a, *x), (dv, dt) if len(x[0]) else x
+            cases += [
+                ("aggregate_tensors", (*inputs, *edges)),
+                ("tensor_derivatives", (g, inputs, edges, (True, False, True))),
+                ("tensor_derivatives", (g, inputs, edges, (False, True, False))),
+                ("tensor_second_derivatives", ((db, dT, dy, da, *dx), g, inputs, edges, (True, True, True))),
+                ("tensor_second_derivatives", ((db, dT[:0], dy, da, *dx), g, inputs, edges, (False, True, False))),
+            ]
+    c, gates, dc, dg = normal(9, 120), normal(9, 200), normal(9, 120), normal(9, 200)
+    return [
+        *cases,
+        ("invariants", (v, t)),
+        ("invariants_gradient", (c, v, t)),
+        ("invariants_second", (dv, dt, dc, v, t)),
+        ("products", (gates, v, t)),
+        ("products_gradient", (dv, dt, gates, v, t)),
+        ("products_second", (dg, dv, dt, v + dv, t + dt, gates, v, t)),
+    ]
+
+
+TENSORS = Family(tensor_reference, {"cpu": "pyg_nnp.kernels.cpu.tensors"}, _cases)
+
+
+def aggregate_tensors(
+    filters: Filters, y: Tensor, a: Tensor, v: Tensor, t: Tensor, edges: Edges
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Equivariant aggregation, :math:`m^l_i = \sum_{p = (i, j)} w^l_p \circ (y^l_p a^l_j + x^l_j)`.
+
+    Args:
+        filters: of P pairs, (L + 1) F numbers each, of the degrees 0 to L, 1 or 2.
+        y: (P, 3) or (P, 8) harmonics of the pairs, from i to j.
+        a: (A, (L + 1) F) features of all degrees.
+        v: (A, 3, F) vectors, the x of degree 1; (0, 3, F): none.
+        t: (A, 5, F) matrices, the x of degree 2; (0, 5, F): none.
+        edges: of the pairs.
+
+    Returns:
+        (A, F), (A, 3, F) and (A, 5, F), which is (A, 0, F) where L is 1.
+    """
+    module = fast(a, TENSORS)
+    if module is tensor_reference or not module.supports(y, a):  # plain torch has its own derivatives
+        return tensor_reference.aggregate_tensors(*filters, y, a, v, t, *edges)
+    return cast(tuple[Tensor, Tensor, Tensor], _AGGREGATE(*filters, y, a, v, t, *edges))
+
+
+def _aggregate(*arguments: Tensor) -> Tensors:
+    return cast(Tensors, fast(arguments[4], TENSORS).aggregate_tensors(*arguments))
+
+
+def _first(g0: Tensor, g1: Tensor, g2: Tensor, *rest: Any) -> Tensors:
+    inputs, edges, wanted = rest[:7], Edges(*rest[7:10]), rest[10:]
+    return cast(Tensors, fast(g0, TENSORS).tensor_derivatives((g0, g1, g2), inputs, edges, wanted))
+
+
+def _second(*arguments: Any) -> Tensors:
+    change, g, inputs, edges, wanted = (
+        arguments[:6], arguments[6:9], arguments[9:16], Edges(*arguments[16:19]), arguments[19:],
+    )  # fmt: skip
+    return cast(Tensors, fast(g[0], TENSORS).tensor_second_derivatives(change, g, inputs, edges, wanted))
+
+
+def _empty(inputs: Tensors, wanted: tuple[bool, ...]) -> Tensors:
+    weights, _, table, y, *features = inputs
+    by = zip((weights, table, y), wanted, strict=True)
+    return *[torch.empty_like(x if asked else x[:0]) for x, asked in by], *[torch.empty_like(x) for x in features]
+
+
+def _empty_messages(*arguments: Tensor) -> Tensors:
+    y, a = arguments[3:5]
+    degrees = 2 if y.shape[1] == 3 else 3
+    A, F = len(a), a.shape[1] // degrees
+    return a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, 5 if degrees == 3 else 0, F)
+
+
+def _empty_second(*arguments: Any) -> Tensors:
+    return *_empty(arguments[9:16], arguments[19:]), *[torch.empty_like(g) for g in arguments[6:9]]
+
+
+def _of_aggregate(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    given = zip(cotangents, _empty_messages(*ctx.saved_tensors), strict=True)
+    g = [like.zero_() if cotangent is None else cotangent for cotangent, like in given]
+    of_b, _, of_T, of_y, *_ = wanted = asked_for(ctx)
+    by_b, by_T, by_y, *by_features = _FIRST(*g, *ctx.saved_tensors, of_b, of_T, of_y)
+    found = by_b, None, by_T, by_y, *by_features
+    return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], None, None, None
+
+
+def _of_first(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+    # positions in the graph: the three g, weights, rows, table, y, a, v, t
+    saved = ctx.saved_tensors
+    weights, _, table, *others = saved[3:10]
+    db, dT, *changes = cotangents
+    change = [torch.zeros_like(weights) if db is None else db, table[:0] if dT is None else dT]
+    change += [torch.zeros_like(x) if d is None else d for x, d in zip(others, changes, strict=True)]
+    wanted = asked_for(ctx)
+    of_b, of_T, of_y, *rest = _SECOND(*change, *saved, wanted[3], wanted[5], wanted[6])
+    found = *rest[3:], of_b, None, of_T, of_y, *rest[:3]
+    return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], *[None] * 6
+
+
+_GIVEN = (
+    "Tensor weights, Tensor rows, Tensor table, Tensor y, Tensor a, Tensor v, Tensor t, "
+    "Tensor edge_index, Tensor start, Tensor order"
+)
+_G, _WANTED = "Tensor g0, Tensor g1, Tensor g2", "bool of_weights, bool of_table, bool of_y"
+_SECOND = register(
+    "aggregate_tensors_double_backward(Tensor db, Tensor dT, Tensor dy, Tensor da, Tensor dv, Tensor dt, "
+    f"{_G}, {_GIVEN}, {_WANTED}) -> ({', '.join(['Tensor'] * 9)})",
+    _second,
+    _empty_second,
+    refuse,
+)
+_FIRST = register(
+    f"aggregate_tensors_backward({_G}, {_GIVEN}, {_WANTED}) -> ({', '.join(['Tensor'] * 6)})",
+    _first,
+    lambda g0, g1, g2, *rest: _empty(rest[:7], rest[10:]),
+    _of_first,
+)
+_AGGREGATE = register(
+    f"aggregate_tensors({_GIVEN}) -> (Tensor, Tensor, Tensor)", _aggregate, _empty_messages, _of_aggregate
+)
+
+
+def invariants(M1: Tensor, M2: Tensor) -> Tensor:
+    r"""Return :math:`|M_1|^2 / 3, |M_2|^2 / 5` and :math:`M_1 \cdot T M_1`, with the matrix T of M2.
+
+    Returns:
+        (A, 3 F), from (A, 3, F) vectors and (A, 5, F) components of matrices.
+    """
+    module = fast(M1, TENSORS)
+    if module is tensor_reference or M1.shape[2] > module.MOST_FEATURES:
+        return tensor_reference.invariants(M1, M2)
+    return cast(Tensor, _INVARIANTS(M1, M2))
+
+
+def products(g: Tensor, M1: Tensor, M2: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Return gated sums of vectors and matrices, and of their products.
+
+    .. math:: g_1 M_1 + g_2 T M_1, \qquad g_3 M_2 + g_4 [M_1 M_1^T]_2 + g_5 [T T]_2
+
+    with the matrix T of M2 and :math:`[\cdot]_2` the symmetric traceless part.
+
+    Args:
+        g: (A, 5 F) gates.
+        M1: (A, 3, F) vectors.
+        M2: (A, 5, F) components of matrices.
+
+    Returns:
+        (A, 3, F) and (A, 5, F).
+    """
+    module = fast(M1, TENSORS)
+    if module is tensor_reference or M1.shape[2] > module.MOST_FEATURES:
+        return tensor_reference.products(g, M1, M2)
+    return cast(tuple[Tensor, Tensor], _PRODUCTS(g, M1, M2))
+
+
+def _operators(name: str, inputs: str, outputs: str, shapes: Operator) -> Operator:
+    """Return an operator of the name, with two derivatives: those of ``name``_gradient and ``name``_second."""
+    count, given = inputs.count("Tensor"), outputs.count("Tensor")
+    places = ", ".join(f"Tensor d{n}" for n in range(count)), ", ".join(f"Tensor y{n}" for n in range(given))
+    results = [f"({', '.join(['Tensor'] * n)})" for n in (count, given + count)]
+
+    def computed(suffix: str) -> Operator:
+        return lambda *arguments: getattr(fast(arguments[-1], TENSORS), name + suffix)(*arguments)
+
+    def filled(cotangents: Tensors, like: Tensors) -> list[Tensor]:
+        pairs = zip(cotangents, like, strict=True)
+        return [torch.zeros_like(x) if cotangent is None else cotangent for cotangent, x in pairs]
+
+    def of_first(ctx: Any, *cotangents: Tensor) -> Any:
+        return second(*filled(cotangents, ctx.saved_tensors[given:]), *ctx.saved_tensors)
+
+    def of_value(ctx: Any, *cotangents: Tensor) -> Any:
+        return first(*filled(cotangents, shapes(*ctx.saved_tensors)), *ctx.saved_tensors)
+
+    def empty_first(*arguments: Tensor) -> list[Tensor]:
+        return [torch.empty_like(x) for x in arguments[given:]]
+
+    def empty_second(*arguments: Tensor) -> list[Tensor]:
+        return [torch.empty_like(x) for x in arguments[count:]]
+
+    schema = f"{name}_double_backward({places[0]}, {places[1]}, {inputs}) -> {results[1]}"
+    second = register(schema, computed("_second"), empty_second, refuse)
+    schema = f"{name}_backward({places[1]}, {inputs}) -> {results[0]}"
+    first = register(schema, computed("_gradient"), empty_first, of_first)
+
+    def empty(*arguments: Tensor) -> Any:
+        made = [torch.empty_like(x) for x in shapes(*arguments)]
+        return made[0] if given == 1 else made
+
+    return register(f"{name}({inputs}) -> {outputs}", computed(""), empty, of_value)
+
+
+_INVARIANTS = _operators("invariants", "Tensor M1, Tensor M2", "Tensor", lambda M1, M2: [M1.flatten(1)])
+_PRODUCTS = _operators("products", "Tensor g, Tensor M1, Tensor M2", "(Tensor, Tensor)", lambda g, M1, M2: [M1, M2])
