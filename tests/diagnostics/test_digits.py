@@ -11,6 +11,7 @@ from small_set import FRAMES, config
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.digits import check_digits
+from pyg_nnp.fields import TARGETS
 
 SOURCE = DataSource("some.npz", {"E": "energy"})
 
@@ -31,6 +32,8 @@ def summary(E: np.ndarray, counts: np.ndarray | None = None) -> DatasetSummary:
         largest_force=numbers[:0],
         net_force=numbers[:0],
         charge_error=numbers[:0],
+        missing=np.zeros((n, len(TARGETS)), dtype=np.int64),
+        weight=numbers[:0],
         pair_counts=numbers,
         pair_keys=numbers,
         pair_distances=numbers,

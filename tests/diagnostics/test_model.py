@@ -33,7 +33,10 @@ def test_positions_in_bohr_without_a_unit_are_asked_about(tmp_path: Path, capsys
     for name in ("Hartree_in_E", "Bohr_in_R"):
         del params[name]
     layers = document["Modelhub"]["FF01"]["layers"]
-    document["Modelhub"]["FF01"]["layers"] = [entry for entry in layers if entry["name"] != "ElectrostaticEnergy"]
+    kept = [entry for entry in layers if entry["name"] != "ElectrostaticEnergy"]
+    # what else reads the total charge
+    core = [entry["name"] for entry in kept].index("Core")
+    document["Modelhub"]["FF01"]["layers"] = [*kept[:core], {"name": "ChargeEmbedding"}, *kept[core:]]
     moved = [
         one | {"Ra": one["Ra"] / 0.529177, "Fa": one["Fa"] * 0.529177, "M2": one["M2"] / 0.529177} for one in FRAMES
     ]
