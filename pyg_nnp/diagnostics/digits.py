@@ -44,5 +44,6 @@ def check_digits(source: DataSource, summary: DatasetSummary) -> CheckResult | N
 
 def _is_single(E: Array) -> bool:
     """Return whether numbers are those of single precision, or the shortest decimals that name these."""
-    single = E.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond single precision they are infinite
+        single = E.astype(np.float32)
     return bool(np.all((single == E) | (single.astype(str).astype(np.float64) == E)))

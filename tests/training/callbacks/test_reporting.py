@@ -10,7 +10,7 @@ from toy import toy_config
 from toy_training import run_toy
 
 from pyg_nnp import build_potential
-from pyg_nnp.config import config_from_dict
+from pyg_nnp.config import Trainer, config_from_dict
 from pyg_nnp.training.callbacks import reporting
 from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.state import TrainingState
@@ -28,7 +28,7 @@ def test_how_long_it_takes_is_without_the_first_epoch(
 ) -> None:
     ends = iter([60.0, 62.0, 64.0, 66.0])
     monkeypatch.setattr(reporting, "perf_counter", lambda: next(ends))
-    shown = reporting.EpochProgress(Console(force_terminal=False), "FF01", 100, Path("out"))
+    shown = reporting.EpochProgress(Console(force_terminal=False), "FF01", Trainer(max_epochs=100), Path("out"))
     config = config_from_dict(toy_config(Trainer__patience=None))
     state = TrainingState.begin(build_potential(config, "FF01"), config.Trainer, {"training": torch.arange(25)})
     with caplog.at_level("INFO", "pyg_nnp"):
