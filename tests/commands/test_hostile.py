@@ -23,7 +23,7 @@ NAMES = {
     "pickle: copies of copies": "much more memory than",
     "pickle: key of ten thousand digits": "there is no 'R'",
     "pickle: escapes of a terminal in a key": r"It has: \x1b[2J\x1b]0;x\x07",
-    "npz: objects": "holds Python objects",
+    "npz: objects": "asks for os.system, which is not run",
     "npz: header that never ends": "a header of 4294967295 bytes",
     "npz: positions of nothing but zeros": "no data are packed so well",
     "npz: another compression": "method 14, is not one of numpy",

@@ -188,7 +188,6 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
     # Datahub
     "typo in Datahub": (text("data_path", "datapath"), r"Datahub: unknown key 'datapath'. Did you mean 'data_path'\?"),
     "data file missing": (config(Datahub__data_path="datset.pkl"), r"train.yaml: .*'datset.pkl'.*mean 'dataset.pkl'\?"),
-    "folder as data": (config(Datahub__data_path="."), r"ConfigError: train.yaml: Datahub.data_path: .*'\.'"),
     "unknown format": (config(Datahub__data_format="pkl"), r"Datahub.data_format: .*found 'pkl'.*mean 'pickle'\?"),
     "another format": (config(Datahub__data_format="npz"), r"looks like a pickle; set data_format: pickle"),
     "typo in features": (

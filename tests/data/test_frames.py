@@ -57,7 +57,7 @@ def test_frames_stay_in_the_store_where_memory_is_short(
     frames: list[Frame], make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_store(frames)
-    rows = 7 * (3 + 3 + 1) * 4 + 4 * (3 + 1) * 4 + 7 * 8 + 4 * 8  # Ra, Fa, Qa; M2, Q; Za; E
+    rows = 7 * 3 * 8 + 7 * (3 + 1) * 4 + 4 * (3 + 1) * 4 + 7 * 8 + 4 * 8  # Ra; Fa, Qa; M2, Q; Za; E
     for available, in_memory in ((2 * rows, True), (2 * rows - 2, False)):
         monkeypatch.setattr("pyg_nnp.data.frames.available_memory", lambda available=available: available)
         dataset = MoleculeDataset(folder)
