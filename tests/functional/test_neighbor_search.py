@@ -41,7 +41,7 @@ def all_edges(N: Sequence[int]) -> torch.Tensor:
 
 
 def expected_edges(Ra: torch.Tensor, N: Sequence[int], cutoff: float) -> torch.Tensor:
-    pairs = Distance()(Ra=Ra, edge_index=all_edges(N))
+    pairs = Distance().to(Ra.dtype)(Ra=Ra, edge_index=all_edges(N))
     return RangeSeparation(cutoff)(**pairs)["edge_index_sr"]
 
 
