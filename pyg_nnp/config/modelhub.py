@@ -11,7 +11,9 @@ from pyg_nnp.errors import did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import Units
 
-_LOSSES = ("rmse", "mae", "mse", "l2norm", "rmse_per_atom", "mae_per_atom", "mse_per_atom")
+PER_ATOM = "_per_atom"
+"""End of the kinds of errors that are divided by the number of atoms."""
+_LOSSES = ("rmse", "mae", "mse", "l2norm", *(kind + PER_ATOM for kind in ("rmse", "mae", "mse")))
 
 
 def _by_function(value: Any) -> Any:
@@ -57,7 +59,7 @@ def _check_kinds(loss: dict[str, dict[str, float]]) -> dict[str, dict[str, float
     """Check that the kinds of errors are those of numbers, or vectors, that the fields are."""
     for kind, terms in loss.items():
         for name in (name for name in terms if name in FIELDS):
-            if kind.endswith("_per_atom") and FIELDS[name].level != "graph":
+            if kind.endswith(PER_ATOM) and FIELDS[name].level != "graph":
                 raise problem(f"'{name}' has a value for each atom already; put it under another function", kind, name)
             if kind == "l2norm" and not FIELDS[name].shape:
                 raise problem(f"'{name}' is no vector; put it under 'mae'", kind, name)

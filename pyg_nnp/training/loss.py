@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from pyg_nnp.config import Weights
+from pyg_nnp.config import PER_ATOM, Weights
 from pyg_nnp.functional.difference import HasFields, difference, frame_weights, labelled_difference, per_atom
-
-PER_ATOM = "_per_atom"
 
 Mean = Callable[[Tensor], Tensor]
 
@@ -71,8 +69,8 @@ def _error(kind: str, predicted: Mapping[str, Tensor], data: HasFields, name: st
     total = weights.sum()
     # without a label both sums are 0, and so are the error and its gradient
     least = torch.finfo(values.dtype).tiny
-    # of a vector all components are there, or none
-    rows = weights[:, 0] if base == "l2norm" else weights
+    # the length of a vector is known only if all its components are
+    rows = weights.amin(dim=-1) if base == "l2norm" else weights  # (A,) or (G,) of vectors
     sum_of_rows = rows.sum().clamp_min(least)
     error = LOSSES[base](values, lambda numbers: (rows * numbers).sum() / sum_of_rows)
     return error * (total / (weights.numel() * mean_weight))

@@ -9,16 +9,16 @@ from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyg_nnp.config import Weights
+from pyg_nnp.config import PER_ATOM, Weights
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import frame_weights, labelled_difference, per_atom
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
 
-ALL, PER_ATOM = "all", "per atom"
-_MEANS = ("mae", "mse", "l2norm")
-_SUMS = ("count", "weight", *_MEANS)
+ALL, OF_ATOM = "all", "per atom"
+_MEANS = {"mae": "weight", "mse": "weight", "l2norm": "vectors"}  # and the sum of the weights of each
+_SUMS = ("count", "weight", "vectors", *_MEANS)
 COUNT = "count"  # among kinds of errors: how many labels each field has
 
 
@@ -43,9 +43,9 @@ class _Sums:
     def update(self, error: Tensor, present: Tensor, weight: Tensor | float = 1.0) -> None:
         """Add numbers: their errors, 0 where the label is missing, whether it is there, and weights."""
         weights, sizes = present.double() * weight, error.abs()
-        # each component of a vector stands for a part of its length, so that the mean is that over the vectors
-        length = error.norm(dim=-1, keepdim=True) if error.dim() > 1 else sizes
-        added = present, weights, weights * sizes, weights * sizes.square(), weights * length
+        # the length of a vector is known only if all its components are; a number is a vector of one
+        vectors, lengths = (weights.amin(dim=-1), error.norm(dim=-1)) if error.dim() > 1 else (weights, sizes)
+        added = present, weights, vectors, weights * sizes, weights * sizes.square(), vectors * lengths
         for name, values in zip(_SUMS, added, strict=True):
             self._sums[name] += values.sum()
         if sizes.numel():
@@ -59,7 +59,7 @@ class _Sums:
 
     def errors(self) -> dict[str, float]:
         """Return kind of error -> value; NaN if there is no label."""
-        means = {kind: self._sums[kind] / self._sums["weight"] for kind in _MEANS}
+        means = {kind: self._sums[kind] / self._sums[weight] for kind, weight in _MEANS.items()}
         found = {**means, "rmse": means["mse"].sqrt(), "max": self._max}
         return {kind: float(value) for kind, value in found.items()}
 
@@ -78,7 +78,7 @@ class MetricSums:
     def __init__(self, device: torch.device, *weights: Weights, weighted: bool = False) -> None:
         self._wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
         self._sums = {name: _Sums(device) for name in sorted({name for _, name in self._wanted})}
-        by_atoms = {name for kind, name in self._wanted if kind.endswith("_per_atom")}
+        by_atoms = {name for kind, name in self._wanted if kind.endswith(PER_ATOM)}
         self._per_atom = {name: _Sums(device) for name in sorted(by_atoms)}
         self._weighted = weighted
 
@@ -95,7 +95,7 @@ class MetricSums:
         """Return the errors so far, in the units of the data; NaN where there was no label."""
         found = {name: sums.errors() for name, sums in self._sums.items()}
         for name, sums in self._per_atom.items():
-            found[name] |= {f"{kind}_per_atom": value for kind, value in sums.errors().items()}
+            found[name] |= {kind + PER_ATOM: value for kind, value in sums.errors().items()}
         errors: Errors = {}
         for kind, name in sorted(self._wanted):
             errors.setdefault(kind, {})[name] = found[name][kind]
@@ -135,7 +135,7 @@ class ErrorTable:
             error, present = _error(predicted, batch, name)
             groups = {ALL: (error, present)}
             if name == "E":
-                groups[PER_ATOM] = error / batch.N, present
+                groups[OF_ATOM] = per_atom(error, batch), present
             if FIELDS[name].level == "atom":
                 of_elements = {chemical_symbols[Z]: batch.Za == Z for Z in torch.unique(batch.Za).tolist()}
                 groups |= {symbol: (error[atoms], present[atoms]) for symbol, atoms in of_elements.items()}

@@ -50,6 +50,17 @@ def test_vectors_that_are_missing_do_not_count() -> None:
     assert float(loss) == pytest.approx((5 + 3) / 2)
 
 
+def test_a_vector_of_which_a_part_is_missing_has_no_length() -> None:
+    forces = torch.tensor([[3.0, 0.0, -4.0], [7.0, 7.0, 7.0], [1.0, 2.0, 2.0]])
+    data = {"Fa": torch.tensor([[0.0] * 3, [0.0, math.nan, 0.0], [0.0] * 3]), "N": torch.tensor([3])}
+    weights = {"l2norm": {"Fa": 1.0}}
+    loss = weighted_loss({"Fa": forces}, data, weights, {"Fa": 8 / 9})
+    assert float(loss) == pytest.approx((5 + 3) / 2)
+    sums = MetricSums(torch.device("cpu"), weights)
+    sums.update({"Fa": forces}, data)
+    assert sums.errors()["l2norm"]["Fa"] == pytest.approx((5 + 3) / 2)
+
+
 def test_column_of_energies_is_refused() -> None:
     """(n,) minus (n, 1) would broadcast to (n, n)."""
     with pytest.raises(FieldError, match=r"'E' is predicted with shape \(4,\), the data has \(4, 1\)"):

@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.training.metrics import ALL, PER_ATOM, ErrorRow
+from pyg_nnp.training.metrics import ALL, OF_ATOM, ErrorRow
 from pyg_nnp.training.report import drawing
 from pyg_nnp.training.report.drawing import UnitNames
 from pyg_nnp.training.report.types import Array, Evaluation, Points
@@ -28,7 +28,7 @@ def error_figures(evaluation: Evaluation, units: UnitNames) -> dict[str, Figure]
         # where all molecules have the same charge, there is nothing to compare
         if name != "Q" or np.ptp(points.true) > 0
     }
-    by_element = [row for row in evaluation.rows if row.of not in (ALL, PER_ATOM)]
+    by_element = [row for row in evaluation.rows if row.of not in (ALL, OF_ATOM)]
     if by_element:
         drawn["errors_by_element"] = errors_by_element(by_element, evaluation.part, units)
     return drawn
