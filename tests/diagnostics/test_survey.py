@@ -29,6 +29,12 @@ def test_all_frames_are_seen() -> None:
     assert found.sample.arrays["N"].tolist() == [2, 3] * 60
 
 
+def test_an_ion_of_one_atom_is_no_isolated_atom() -> None:
+    found = survey(blocks([1, 1, 2, 3]))
+    assert (found.isolated, found.num_isolated) == ((1,), 1)
+    assert found.labelled["E"] == 3
+
+
 def test_the_sample_of_many_is_evenly_spaced() -> None:
     found = survey(blocks([2] * 9000))
     E, Ra = found.sample.arrays["E"], found.sample.arrays["Ra"]
