@@ -23,7 +23,7 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 # of the end of what a part that failed printed
-TAIL = 6000
+TAIL = 20000
 
 
 class Part(NamedTuple):

@@ -145,7 +145,7 @@ def profiled(device: str, small: bool) -> list[Row]:
             for task in ("step", "evaluate"):
                 function = getattr(ours, task)
                 rows.append({"core": core, "molecules": size, "task": task, **profile_of(function, batch, device)})
-                print(rows[-1]["core"], size, task, rows[-1]["table"], flush=True)
+                print(*rows[-1].values(), flush=True)
     return rows
 
 
@@ -169,16 +169,20 @@ def profile_of(function: Callable[[Batch], Any], batch: Batch, device: str) -> R
     # of kernels; of a profiler's rows of the CPU the time on the device counts them a second time
     events = [event for event in averages if not gpu or event.device_type.name == "CUDA"]
     busy = 1e-6 * sum(getattr(event, key) for event in events)
-    table = "\n".join(
-        f"{getattr(event, key) / CALLS:10.1f} us {event.count / CALLS:6.1f}  {event.key[:90]}"
-        for event in sorted(events, key=lambda event: -getattr(event, key))[:16]
-    )
+    on_host = [event for event in averages if event.device_type.name == "CPU"]
     return {
         "ms": 1e3 * alone / CALLS,
         "idle": 1 - busy / alone if gpu else None,
-        "launches": sum(event.count for event in events) / CALLS,
-        "table": "\n" + table,
+        "kernels": sum(event.count for event in events) / CALLS,
+        "table": table_of(events, key),
+        "host": table_of(on_host, "self_cpu_time_total"),
     }
+
+
+def table_of(events: Sequence[Any], key: str) -> list[str]:
+    """Return what takes longest: time of a call [us], how often in a call, name."""
+    longest = sorted(events, key=lambda event: -getattr(event, key))[:24]
+    return [f"{getattr(event, key) / CALLS:10.1f} {event.count / CALLS:6.1f}  {event.key[:110]}" for event in longest]
 
 
 PARTS = {"correct": correct, "example": example, "profile": profiled}
@@ -195,7 +199,7 @@ def main() -> None:
     rows = PARTS[arguments.part](arguments.device, arguments.small)
     for row in rows:
         shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in row.items()}
-        print(" ".join(f"{name}={value}" for name, value in shown.items() if name != "table"))
+        print(" ".join(f"{name}={value}" for name, value in shown.items() if name not in ("table", "host")))
     if arguments.json:
         arguments.json.write_text(json.dumps({"system": started, "rows": rows}, indent=2) + "\n", encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.embedding import AtomicNumber
@@ -38,5 +39,6 @@ class AtomicAffine(Layer):
 
     def forward(self, Ea: Tensor, Qa: Tensor, Za: Tensor) -> Fields:
         """Return the scaled and shifted energies and charges."""
-        scale, shift = self.scale.index_select(0, Za), self.shift.index_select(0, Za)  # (A, 2)
+        # the derivative of index_select on a GPU are atomic additions
+        scale, shift = embedding(Za, self.scale), embedding(Za, self.shift)  # (A, 2)
         return {"Ea": scale[:, 0] * Ea + shift[:, 0], "Qa": scale[:, 1] * Qa + shift[:, 1]}

@@ -3,7 +3,8 @@
 import logging
 import math
 import operator
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -114,10 +115,11 @@ class CudaGraphs:
             if key not in self._recordings and not self._is_recorded(key, given, seen, batch):
                 return self._function(potential, batch)
             recording = self._recordings[key]
-            for kept, value in zip(recording.inputs, inputs, strict=True):
-                kept.copy_(value)
+            copy_all(inputs, recording.inputs)
             recording.run()
-            return {name: value.clone() for name, value in recording.outputs.items()}
+            copies = {name: torch.empty_like(value) for name, value in recording.outputs.items()}
+            copy_all(recording.outputs.values(), copies.values())
+            return copies
 
     def _is_recorded(self, key: Any, given: Fields, seen: Fields, batch: Data) -> bool:
         """Record a shape that comes up again, if there is room for it, and say whether that was done."""
@@ -193,6 +195,16 @@ def _agree(found: Tensor, expected: Tensor) -> bool:
     # gradients of a part of the parameters may be as small as rounding
     scale = expected.abs().max() if expected.numel() else expected.sum()
     return bool(((found - expected).abs() <= _TOLERANCE * scale + torch.finfo(expected.dtype).tiny).all())
+
+
+def copy_all(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
+    """Copy tensors into others of the same types, with one start of a kernel for each type."""
+    groups: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+    for source, target in zip(sources, targets, strict=True):
+        for group, tensor in zip(groups[source.dtype], (target, source), strict=True):
+            group.append(tensor.detach())
+    for group in groups.values():
+        torch._foreach_copy_(*group)
 
 
 def filled_up(inputs: Fields, reach: float) -> Fields:

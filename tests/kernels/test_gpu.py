@@ -26,6 +26,8 @@ FILTERS = [*product((7,), (1, 6), (0, 40)), *product((128,), (1, 6), (80,))]
 DERIVATIVES = [("U", "b"), ("U", "T"), ("U", "g"), ("c", "Txg"), ("cU", "bTxg"), ("V", "bx"), ("cVU", "bTxg")]
 # more atoms than a block has
 LARGE = (33,)
+# number of rows, of sums, of columns: more rows than are read at a time, or none
+SUMS = [*product((0, 150), (2, 7), (1, 3))]
 INTERACTIONS = [
     ((1,), "PhysNet", 6.3),
     *product([(1, 2, 5, 1)], ("PhysNet", "SpookyNet"), (0.0, 6.3)),
@@ -59,6 +61,14 @@ def filter_cases(F: int, C: int, num_pairs: int) -> list[Case]:
     return cases
 
 
+def sum_cases(size: int, num_sums: int, K: int) -> list[Case]:
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(K, size, generator=random, dtype=torch.float64).T
+    index = torch.randint(num_sums - 1, (size,), generator=random)  # the last sum has no rows
+    start, order = reference.sort_edges(torch.stack((index, index)), num_sums)
+    return [("sum_rows", (values, index, start, order)), ("sum_rows", (values, index[order], start, order[:0]))]
+
+
 def coulomb_cases(sizes: tuple[int, ...], flavor: str, cutoff_lr: float) -> list[Case]:
     random = torch.Generator().manual_seed(0)
     start = torch.tensor((0, *sizes)).cumsum(0)
@@ -69,15 +79,15 @@ def coulomb_cases(sizes: tuple[int, ...], flavor: str, cutoff_lr: float) -> list
 
 
 def outcome(gpu: Any, name: str, arguments: tuple[Any, ...], dtype: torch.dtype, device: str) -> None:
-    def moved(value: Any) -> Any:
+    def moved(value: Any, device: str, dtype: torch.dtype) -> Any:
         if isinstance(value, tuple):
-            return tuple(map(moved, value))
+            return tuple(moved(part, device, dtype) for part in value)
         return value.to(device, dtype if value.is_floating_point() else None) if isinstance(value, Tensor) else value
 
     def as_tuple(results: Any) -> tuple[Tensor, ...]:
         return results if isinstance(results, tuple) else (results,)
 
-    function, on_device = getattr(gpu, name), [moved(value) for value in arguments]
+    function, on_device = getattr(gpu, name), moved(tuple(arguments), device, dtype)
     results = function(*on_device)
     if device == "cuda":
         graph = torch.cuda.CUDAGraph()
@@ -85,8 +95,7 @@ def outcome(gpu: Any, name: str, arguments: tuple[Any, ...], dtype: torch.dtype,
             results = function(*on_device)
         graph.replay()
     # of the same numbers, rounded if they are, in double precision
-    doubles = [v.cpu().double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in on_device]
-    expected = getattr(reference, name)(*[v.cpu() if isinstance(v, Tensor) else v for v in doubles])
+    expected = getattr(reference, name)(*moved(moved(tuple(arguments), device, dtype), "cpu", torch.float64))
     # second derivatives of the reference itself are off by 2e-5 in single precision
     tolerance = 1e-12 if dtype == torch.float64 else 1e-4 if "backward" in name else 5e-6
     for found, right in zip(as_tuple(results), as_tuple(expected), strict=True):
@@ -99,7 +108,11 @@ def outcome(gpu: Any, name: str, arguments: tuple[Any, ...], dtype: torch.dtype,
 def outcomes(device: str) -> dict[str, str]:
     """Return what is wrong with each function for each precision and case."""
     gpu = importlib.import_module("pyg_nnp.kernels.gpu")
-    makers: list[tuple[Callable[..., list[Case]], list[Any]]] = [(filter_cases, FILTERS), (coulomb_cases, INTERACTIONS)]
+    makers: list[tuple[Callable[..., list[Case]], list[Any]]] = [
+        (filter_cases, FILTERS),
+        (sum_cases, SUMS),
+        (coulomb_cases, INTERACTIONS),
+    ]
     wrong = {}
     for make, options in makers:
         for option, precision in product(options, PRECISIONS):
@@ -132,6 +145,7 @@ def wrong() -> dict[str, str]:
     "name",
     [
         "sort_edges",
+        "sum_rows",
         "aggregate",
         "derivatives",
         "coulomb_potential",
