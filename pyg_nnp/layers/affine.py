@@ -39,6 +39,7 @@ class AtomicAffine(Layer):
 
     def forward(self, Ea: Tensor, Qa: Tensor, Za: Tensor) -> Fields:
         """Return the scaled and shifted energies and charges."""
-        # the derivative of index_select on a GPU are atomic additions
-        scale, shift = embedding(Za, self.scale), embedding(Za, self.shift)  # (A, 2)
-        return {"Ea": scale[:, 0] * Ea + shift[:, 0], "Qa": scale[:, 1] * Qa + shift[:, 1]}
+        # index_select has atomic additions as its derivative on a GPU
+        of_atoms = embedding(Za, torch.cat((self.scale, self.shift), dim=1))  # (A, 4)
+        of_Ea, of_Qa, add_Ea, add_Qa = of_atoms.unbind(dim=1)  # (A,)
+        return {"Ea": of_Ea * Ea + add_Ea, "Qa": of_Qa * Qa + add_Qa}

@@ -20,7 +20,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import FieldError
 from pyg_nnp.layers import SchNetCore
 from pyg_nnp.layers.base import Fields
-from pyg_nnp.potential.cuda_graphs import CudaGraphs, capacity, filled_up
+from pyg_nnp.potential.cuda_graphs import CudaGraphs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.step import Gradients
 
@@ -291,28 +291,3 @@ def test_a_missing_field_is_named(dataset: MoleculeDataset) -> None:
     graphs = CudaGraphs(make().eval(), record=Recorder(), device="cpu")
     with pytest.raises(FieldError, match="the data has no 'N'"):
         graphs(Data(Ra=torch.zeros(1, 3)))
-
-
-def test_room_for_pairs() -> None:
-    for pairs in (1, 31, 32, 33, 1000, 12345, 10**6):
-        room = capacity(pairs)
-        assert room >= pairs
-        assert room % 32 == 0
-        assert room <= max(pairs + 32, pairs * 1.04)
-    assert len({capacity(pairs) for pairs in range(10**4, 2 * 10**4)}) < 45
-
-
-def test_padding_atoms_are_a_molecule_of_their_own(dataset: MoleculeDataset) -> None:
-    batch = dataset.batch([0, 1])
-    filled = filled_up(pyg_nnp.build_potential(CONFIG, "FF01").inputs_of(batch), 2.0)
-    edges, atoms = filled["edge_index"], len(batch.Za)
-    assert filled["batch"].tolist() == [*batch.batch.tolist(), 2, 2]
-    padding = edges >= atoms
-    assert torch.equal(padding[0], padding[1])
-    assert padding[0].any()
-    distances = (filled["Ra"][edges[0]] - filled["Ra"][edges[1]]).norm(dim=1)
-    assert bool((distances < 2.0).all())
-    # all pairs of the molecules are there
-    theirs = (batch.Ra[batch.edge_index[0]] - batch.Ra[batch.edge_index[1]]).norm(dim=1) < 2.0
-    expected = set(map(tuple, batch.edge_index[:, theirs].T.tolist()))
-    assert set(map(tuple, edges[:, ~padding[0]].T.tolist())) == expected
