@@ -1,4 +1,4 @@
-"""Inputs of a potential filled up with padding, so that batches with different numbers of pairs have the same shapes."""
+"""Inputs of a potential filled up with padding, so that shapes do not depend on the number of pairs."""
 
 import torch
 from torch import Tensor
