@@ -46,7 +46,8 @@ def _cases(normal: Normal, device: torch.device) -> Cases:
     ]
 
 
-TENSORS = Family(tensor_reference, {"cpu": "pyg_nnp.kernels.cpu.tensors"}, _cases)
+_MODULES = {"cpu": "pyg_nnp.kernels.cpu.tensors", "cuda": "pyg_nnp.kernels.gpu.tensors"}
+TENSORS = Family(tensor_reference, _MODULES, _cases)
 
 
 def aggregate_tensors(

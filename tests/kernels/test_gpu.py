@@ -1,17 +1,13 @@
 """The kernels for GPUs against the definition: on a GPU, or, where there is none, in Triton's interpreter."""
 
 import importlib
-import json
-import os
-import subprocess
-import sys
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
+from device_kernels import PRECISIONS, Case, Named, found_wrong, outcomes, print_outcomes
 from torch import Tensor
 
 from pyg_nnp.kernels import reference
@@ -19,7 +15,6 @@ from pyg_nnp.kernels import reference
 pytest.importorskip("triton")
 
 NUM_ATOMS = 9
-PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 # F, C, number of pairs: the last are enough for some loops to go round twice
 FILTERS = [*product((7,), (1, 6), (0, 40)), *product((128,), (1, 6), (80,))]
 # what is given of c, V and U, and with respect to what; first derivatives, those of losses on forces, and all
@@ -33,8 +28,6 @@ INTERACTIONS = [
     *product([(1, 2, 5, 1)], ("PhysNet", "SpookyNet"), (0.0, 6.3)),
     (LARGE, "SpookyNet", 6.3),
 ]
-
-Case = tuple[str, tuple[Any, ...]]
 
 
 def filter_cases(F: int, C: int, num_pairs: int) -> list[Case]:
@@ -78,66 +71,26 @@ def coulomb_cases(sizes: tuple[int, ...], flavor: str, cutoff_lr: float) -> list
     return cases + [("coulomb_gradient_backward", (u.T, g[0], *interaction, curvature)) for curvature in (True, False)]
 
 
-def outcome(gpu: Any, name: str, arguments: tuple[Any, ...], dtype: torch.dtype, device: str) -> None:
-    def moved(value: Any, device: str, dtype: torch.dtype) -> Any:
-        if isinstance(value, tuple):
-            return tuple(moved(part, device, dtype) for part in value)
-        return value.to(device, dtype if value.is_floating_point() else None) if isinstance(value, Tensor) else value
-
-    def as_tuple(results: Any) -> tuple[Tensor, ...]:
-        return results if isinstance(results, tuple) else (results,)
-
-    function, on_device = getattr(gpu, name), moved(tuple(arguments), device, dtype)
-    results = function(*on_device)
-    if device == "cuda":
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            results = function(*on_device)
-        graph.replay()
-    # of the same numbers, rounded if they are, in double precision
-    expected = getattr(reference, name)(*moved(moved(tuple(arguments), device, dtype), "cpu", torch.float64))
-    # second derivatives of the reference itself are off by 2e-5 in single precision
-    tolerance = 1e-12 if dtype == torch.float64 else 1e-4 if "backward" in name else 5e-6
-    for found, right in zip(as_tuple(results), as_tuple(expected), strict=True):
-        assert found.dtype == (dtype if right.is_floating_point() else right.dtype)
-        assert found.is_contiguous()
-        scale = float(right.abs().max()) if right.numel() else 1.0
-        torch.testing.assert_close(found.cpu().to(right.dtype), right, rtol=0, atol=tolerance * scale)
-
-
-def outcomes(device: str) -> dict[str, str]:
-    """Return what is wrong with each function for each precision and case."""
-    gpu = importlib.import_module("pyg_nnp.kernels.gpu")
+def named_cases() -> Iterator[Named]:
     makers: list[tuple[Callable[..., list[Case]], list[Any]]] = [
         (filter_cases, FILTERS),
         (sum_cases, SUMS),
         (coulomb_cases, INTERACTIONS),
     ]
-    wrong = {}
     for make, options in makers:
         for option, precision in product(options, PRECISIONS):
             if precision == "float32" and option[0] == LARGE:  # the interpreter is slow
                 continue
-            for name, arguments in make(*option):
-                try:
-                    outcome(gpu, name, arguments, PRECISIONS[precision], device)
-                    message = ""
-                except Exception as error:
-                    message = f"{option} {type(error).__name__}: {error}\n"
-                key = f"{name} {precision}"
-                wrong[key] = wrong.get(key, "") + message
-    return wrong
+            yield from ((option, precision, case) for case in make(*option))
+
+
+def compute(device: str) -> dict[str, str]:
+    return outcomes(importlib.import_module("pyg_nnp.kernels.gpu"), reference, named_cases(), device)
 
 
 @pytest.fixture(scope="module")
 def wrong() -> dict[str, str]:
-    if torch.cuda.is_available():
-        return outcomes("cuda")
-    # Triton has to know before it is imported
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    child = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=False)
-    assert child.returncode == 0, child.stderr
-    return json.loads(child.stdout)
+    return found_wrong(__file__, compute)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -158,6 +111,4 @@ def test_is_what_the_reference_says(wrong: dict[str, str], name: str, precision:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("error")
-    torch.set_num_threads(1)
-    print(json.dumps(outcomes("cpu")))
+    print_outcomes(compute)

@@ -131,7 +131,7 @@ def _tile(F: int) -> dict[str, int]:
     return {"F": F, "WIDTH": width, "COUNT": min(max(1024 // width, 1), 16)}
 
 
-def _sort(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
+def sort_keys(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
     """Return (K + 1,) where each of the K keys begins in the sorted ones, and the order."""
     # half as many bits take half as long to sort; nothing is counted, as a count is waited for
     ordered, order = torch.sort(keys.int(), stable=True)
@@ -140,7 +140,7 @@ def _sort(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.sort_edges`."""
-    return _sort(edge_index[1], num_atoms)
+    return sort_keys(edge_index[1], num_atoms)
 
 
 def sum_rows(values: Tensor, index: Tensor, start: Tensor, order: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def derivatives(
     parts = 8 if C > 1 else 1
     of_T = T.new_empty(parts, len(T) if wanted[1] else 0, F)  # (PARTS, R, F)
     if wanted[1]:
-        arguments = b, c_, m, x, g, U_, *edge_index, *_sort(m, len(T)), of_T
+        arguments = b, c_, m, x, g, U_, *edge_index, *sort_keys(m, len(T)), of_T
         run(_of_table, (len(T), parts), *arguments, C=C, PARTS=parts, **tile)
     of_x, of_g = (g.new_empty(len(g) if asked else 0, F) for asked in wanted[2:])  # (A, F)
     if wanted[2] or wanted[3]:
