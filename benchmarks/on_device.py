@@ -34,7 +34,7 @@ STEPS = 20  # whose bits are compared
 CALLS = 10  # that are profiled
 
 
-def correct(device: str, small: bool) -> list[Row]:
+def correct(device: str, small: bool, cores: Sequence[str]) -> list[Row]:
     """Compare predictions and gradients on the device with those on the CPU, and two trainings on it, bit by bit.
 
     On the CPU plain torch computes, which is the definition, and compiles nothing.
@@ -45,7 +45,7 @@ def correct(device: str, small: bool) -> list[Row]:
         backend.cache_clear()
     frames = peptides(2 if small else 16)
     rows = []
-    for core in CORES:
+    for core in cores:
         for precision in PRECISIONS:
             started = perf_counter()
             here, there = (found(core, where, precision, frames) for where in ("cpu", device))
@@ -102,7 +102,7 @@ def in_precision(batch: Batch, precision: str) -> Batch:
     return batch
 
 
-def example(device: str, small: bool) -> list[Row]:
+def example(device: str, small: bool, cores: Sequence[str]) -> list[Row]:
     """Train the example for some epochs, at the same time on the device and, with two seeds, on one core."""
     epochs = 1 if small else 8
     with tempfile.TemporaryDirectory() as folder:
@@ -134,11 +134,11 @@ def train(folder: Path, device: str, seed: int, epochs: int) -> tuple[subprocess
     return subprocess.Popen(command, env=environment, **streams), out  # type: ignore[call-overload]
 
 
-def profiled(device: str, small: bool) -> list[Row]:
+def profiled(device: str, small: bool, cores: Sequence[str]) -> list[Row]:
     """Profile steps and evaluations; on a GPU as they are recorded, and as they are not."""
     sizes = (2,) if small else (1, 64, 1024)
     rows = []
-    for core in CORES:
+    for core in cores:
         for size in sizes:
             ours = contender(core, device, "float32")
             batch = ours.batch((dipeptides() * 2)[:size])
@@ -193,10 +193,11 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--small", action="store_true", help="tiny systems or few steps, to see whether it runs")
+    parser.add_argument("--cores", nargs="+", choices=CORES, default=list(CORES), help="of these alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
     arguments: argparse.Namespace = parser.parse_args()
     started = system(arguments.device)
-    rows = PARTS[arguments.part](arguments.device, arguments.small)
+    rows = PARTS[arguments.part](arguments.device, arguments.small, arguments.cores)
     for row in rows:
         shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in row.items()}
         print(" ".join(f"{name}={value}" for name, value in shown.items() if name not in ("table", "host")))
