@@ -52,7 +52,8 @@ def _tile(y: Tensor, a: Tensor, C: int) -> dict[str, int]:
     """Return the sizes that kernels are compiled for: how many features, and pairs at a time, fill the registers."""
     D = _degrees(y)
     width = triton.next_power_of_2(a.shape[1] // D)
-    return {"C": C, "D": D, "F": a.shape[1] // D, "WIDTH": width, "COUNT": min(max(256 // width, 1), 8)}
+    count = 2048 // (width * a.element_size())
+    return {"C": C, "D": D, "F": a.shape[1] // D, "WIDTH": width, "COUNT": min(max(count, 1), 8)}
 
 
 def _present(x: Tensor) -> Tensor | None:
@@ -127,6 +128,8 @@ def _of_table(
 ) -> Tensor:
     """Return the derivatives by the table. Pairs of the same rows are together, so that each is read once."""
     C, num_first = tile["C"], len(T) - tile["C"] + 1
+    if C == 1:  # given filters are those of one pair each
+        tile = {**tile, "COUNT": 1, "num_warps": 1}
     # rows of a spline are few, and have many pairs each, which some programs share
     parts = min(triton.next_power_of_2(triton.cdiv(len(rows), 4 * tile["COUNT"] * num_first)), 32)
     x = T.new_empty(parts, num_first, C, T.shape[1])  # (PARTS, M, C, D F)
