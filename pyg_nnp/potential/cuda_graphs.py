@@ -135,7 +135,7 @@ class CudaGraphs:
         if hash(key) not in self._known:
             self._known.add(hash(key))
             return False
-        if backend(self._device, self._potential.dtype) is reference:  # which waits for the device
+        if backend(self._device, self._potential.dtype) is reference:  # which waits, unlike that of the tensors
             self._usable = False
             return False
         if len(self._recordings) == _MOST_RECORDINGS:

@@ -71,12 +71,12 @@ LOSS = CONFIG.Modelhub.internal_FFs["FF01"].loss
 BATCHES = [list(range(first, first + 6)) for first in (0, 6, 12, 18)] + [[0, 1]]
 
 
-def make(filters: str = "table") -> Potential:
-    potential = pyg_nnp.build_potential(CONFIG, "FF01").double()
-    for layer in potential.layers:
-        if isinstance(layer, SchNetCore):
-            layer.filter_table.exact = filters == "exact"
-    return potential
+def make(filters: str = "table", architecture: str = "SchNet") -> Potential:
+    document = toy_config(Modelhub__FF01__build_params__cutoff_sr=2.0, Modelhub__FF01__architecture=architecture)
+    # matrices reach the energy through a second interaction only
+    core = next(entry for entry in document["Modelhub"]["FF01"]["layers"] if entry["name"] == "Core")
+    core["params"] |= {"filters": filters, "num_interactions": 2 if architecture == "Cartesian" else 1}
+    return pyg_nnp.build_potential(config_from_dict(document), "FF01").double()
 
 
 def gradients(potential: Potential, compute: Callable[[Batch], float], batch: Batch) -> tuple[float, list[Tensor]]:
@@ -86,8 +86,13 @@ def gradients(potential: Potential, compute: Callable[[Batch], float], batch: Ba
 
 
 @pytest.mark.parametrize("filters", ["table", "exact"])
-def test_a_recorded_step_has_the_gradients_of_the_step(dataset: MoleculeDataset, filters: str) -> None:
-    potential, recorder = make(filters).train(), Recorder()
+@pytest.mark.parametrize("core", ["SchNet", "Cartesian", "Cartesian in plain torch"])
+def test_a_recorded_step_has_the_gradients_of_the_step(
+    dataset: MoleculeDataset, core: str, filters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if core == "Cartesian in plain torch":
+        monkeypatch.setattr("pyg_nnp.kernels.tensor_operators.fast", lambda x, family: family.reference)
+    potential, recorder = make(filters, core.split()[0]).train(), Recorder()
     plain = Gradients(potential, potential.parameters(), LOSS)
     graphs = Gradients(potential, potential.parameters(), LOSS)
     graphs._compute = CudaGraphs(potential, graphs._compute._function, recorder, "cpu")

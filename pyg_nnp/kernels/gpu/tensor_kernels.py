@@ -86,8 +86,9 @@ def _edges(rows, source, order, first, end, num_pairs, COUNT: tl.constexpr):
     valid = k < end
     edge = numbers(order, k, valid)
     back = edge >= num_pairs
-    p, s = tl.where(back, edge - num_pairs, edge), tl.where(back, -1.0, 1.0)
-    return p, numbers(rows, p, valid)[:, None], s[:, None], numbers(source, edge, valid)[:, None], valid
+    p = tl.where(back, edge - num_pairs, edge)
+    row, j = numbers(rows, p, valid)[:, None], numbers(source, edge, valid)[:, None]  # (COUNT, 1)
+    return p, row, tl.where(back, -1.0, 1.0)[:, None], j, valid  # (COUNT,), (COUNT, 1), ...
 
 
 @jit
@@ -135,7 +136,8 @@ def of_features(
         added = ()
         for degree in tl.static_range(D):
             W, dW = filters(given, change, degree, p, row, f, valid, C, D, F)
-            g_j = load(g[degree], j, f, valid[:, None] & (f < F), 2 * degree + 1, F)
+            filled = valid[:, None] & (f < F)  # (COUNT, WIDTH)
+            g_j = load(g[degree], j, f, filled, 2 * degree + 1, F)
             by_x = scale(dW, g_j)
             if degree == 0:
                 by_a = by_x[0]

@@ -77,7 +77,8 @@ def of_pairs(
 ):  # fmt: skip
     """Write the derivatives of messages times g by the weights and harmonics of pairs, or their change."""
     given, change, g = (b, T, y, a, v, t), (db, dT, dy, da, dv, dt), (g0, g1, g2)
-    p, f = tl.program_id(0).to(tl.int64) * COUNT + tl.arange(0, COUNT), tl.arange(0, WIDTH)[None, :]
+    p = tl.program_id(0).to(tl.int64) * COUNT + tl.arange(0, COUNT)
+    f = tl.arange(0, WIDTH)[None, :]  # (1, WIDTH)
     valid = p < num_pairs
     i, j = numbers(target, p, valid)[:, None], numbers(source, p, valid)[:, None]  # (COUNT, 1)
     row = numbers(rows, p, valid)[:, None]  # (COUNT, 1)
@@ -134,7 +135,8 @@ def sum_rows(
     x, out, num_parts, num_first, C: tl.constexpr, SIZE: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr
 ):
     """Write the rows r of a table, of SIZE numbers each, sums of x (PARTS, M, C, SIZE) over parts and m + n = r."""
-    r, n, f = tl.program_id(0).to(tl.int64), tl.arange(0, COUNT)[:, None], tl.arange(0, WIDTH)[None, :]
+    r, f = tl.program_id(0).to(tl.int64), tl.arange(0, WIDTH)[None, :]  # (1, WIDTH)
+    n = tl.arange(0, COUNT)[:, None]  # (COUNT, 1)
     m = r - n  # (COUNT, 1)
     valid = (n < C) & (m >= 0) & (m < num_first) & (f < SIZE)  # (COUNT, WIDTH)
     total = tl.zeros((COUNT, WIDTH), x.dtype.element_ty)

@@ -52,7 +52,8 @@ def _tile(y: Tensor, a: Tensor, C: int) -> dict[str, int]:
     """Return the sizes that kernels are compiled for: how many features, and pairs at a time, fill the registers."""
     D = _degrees(y)
     width = triton.next_power_of_2(a.shape[1] // D)
-    return {"C": C, "D": D, "F": a.shape[1] // D, "WIDTH": width, "COUNT": min(max(256 // width, 1), 8)}
+    count = 2048 // (width * a.element_size())
+    return {"C": C, "D": D, "F": a.shape[1] // D, "WIDTH": width, "COUNT": min(max(count, 1), 8)}
 
 
 def _present(x: Tensor) -> Tensor | None:
@@ -69,7 +70,8 @@ def _messages(inputs: Tensors, change: tuple[Tensor | None, ...], edges: Edges) 
     b, rows, T, y, a, v, t = inputs
     tile = _tile(y, a, b.shape[1])
     A, F = len(a), tile["F"]
-    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, 5 if tile["D"] == 3 else 0, F)
+    num = 5 if tile["D"] == 3 else 0
+    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, num, F)  # (A, F), (A, 3, F), (A, 5, F)
     edge_index, start, order = edges
     run(
         of_messages, (A,), *_given((b, T, y, a, v, t)), *change, rows, edge_index[0], start, order, *out, len(rows),
@@ -106,14 +108,13 @@ def _derivatives(
     b, rows, T, y, a, v, t = inputs
     edge_index, start, order = edges
     given, tile = (*_given((b, T, y, a, v, t)), *change, *g), _tile(y, a, b.shape[1])
-    of_b, of_y = (
-        b.new_empty(len(b) if wanted[0] else 0, b.shape[1]),
-        y.new_empty(len(y) if wanted[2] else 0, y.shape[1]),
-    )
+    asked = zip((b, T, y), wanted, strict=True)
+    of_b, of_T, of_y = (x.new_empty(len(x) if w else 0, x.shape[1]) for x, w in asked)  # (P, C), (R, D F), (P, 8)
     if wanted[0] or wanted[2]:
         outputs = of_b if wanted[0] else None, of_y if wanted[2] else None
         run(of_pairs, (triton.cdiv(len(b), tile["COUNT"]),), *given, rows, *edge_index, *outputs, len(b), **tile)
-    of_T = _of_table(given, rows, T, edge_index, tile) if wanted[1] else T.new_empty(0, T.shape[1])
+    if wanted[1]:
+        _of_table(given, rows, edge_index, of_T, tile)
     of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (a, v, t))
     if tile["D"] == 2:
         of_t.zero_()  # no message has any of it
@@ -123,17 +124,16 @@ def _derivatives(
 
 
 def _of_table(
-    given: tuple[Tensor | None, ...], rows: Tensor, T: Tensor, edge_index: Tensor, tile: dict[str, int]
-) -> Tensor:
-    """Return the derivatives by the table. Pairs of the same rows are together, so that each is read once."""
-    C, num_first = tile["C"], len(T) - tile["C"] + 1
+    given: tuple[Tensor | None, ...], rows: Tensor, edge_index: Tensor, out: Tensor, tile: dict[str, int]
+) -> None:
+    """Write the derivatives by the table. Pairs that begin with the same row are together, and done once for all C."""
+    C, num_first, size = tile["C"], len(out) - tile["C"] + 1, out.shape[1]
+    if C == 1:  # given filters are those of one pair each
+        tile = {**tile, "COUNT": 1, "num_warps": 1}
     # rows of a spline are few, and have many pairs each, which some programs share
     parts = min(triton.next_power_of_2(triton.cdiv(len(rows), 4 * tile["COUNT"] * num_first)), 32)
-    x = T.new_empty(parts, num_first, C, T.shape[1])  # (PARTS, M, C, D F)
+    x = out if C == parts == 1 else out.new_empty(parts, num_first, C, size)  # (PARTS, M, C, D F)
     run(of_rows, (num_first, parts), *given, *edge_index, *sort_keys(rows, num_first), x, **tile)
-    if C == parts == 1:
-        return x.view(len(T), -1)  # (R, D F)
-    out = torch.empty_like(T, memory_format=torch.contiguous_format)
-    sizes = {"C": C, "SIZE": T.shape[1], "WIDTH": triton.next_power_of_2(T.shape[1])}
-    run(sum_rows, (len(T),), x, out, parts, num_first, COUNT=triton.next_power_of_2(C), **sizes)
-    return out
+    if x is not out:
+        sizes = {"C": C, "SIZE": size, "WIDTH": triton.next_power_of_2(size), "COUNT": triton.next_power_of_2(C)}
+        run(sum_rows, (len(out),), x, out, parts, num_first, **sizes)
