@@ -73,12 +73,18 @@ class Contender(Protocol):
 
 
 def configuration(data_path: Path = EXAMPLE / "dataset.pkl", architecture: str = "SchNet", **core: Any) -> Config:
-    """Return the specification's run on a data file, or that with another core; ``core`` are its further options."""
+    """Return the specification's run on a data file; ``core`` are further options of the core.
+
+    Another core than SchNet has 64 features and two interactions, as it is meant to have.
+    """
     document = yaml.safe_load((EXAMPLE.parent / "reference.yaml").read_text(encoding="utf-8"))
     document["Datahub"]["data_path"] = str(data_path)
     document["Datahub"]["transforms"]["atomic_energy"] = str(EXAMPLE / "atomic_energy.csv")
     model = document["Modelhub"]["internal_FFs"]["FF01"]
     model["architecture"] = architecture
+    if architecture != "SchNet":
+        model["build_params"]["dim_embedding"] = 64
+        core = {"num_interactions": 2, "hidden_channels": 64} | core
     # the specification has no such layer, and the data have one total charge
     model["layers"] = [layer for layer in model["layers"] if layer["name"] != "ChargeEmbedding"]
     for layer in model["layers"]:

@@ -34,19 +34,20 @@ STEPS = 20  # whose bits are compared
 CALLS = 10  # that are profiled
 
 
-def correct(device: str, small: bool, cores: Sequence[str]) -> list[Row]:
+def correct(arguments: argparse.Namespace) -> list[Row]:
     """Compare predictions and gradients on the device with those on the CPU, and two trainings on it, bit by bit.
 
     On the CPU plain torch computes, which is the definition, and compiles nothing.
     """
+    device = arguments.device
     if device == "cuda":
         for family in (PAIRS, TENSORS):
             cast(dict[str, str], family.modules).pop("cpu")
         backend.cache_clear()
-    frames = peptides(2 if small else 16)
+    frames = peptides(2 if arguments.small else 16)
     rows = []
-    for core in cores:
-        for precision in PRECISIONS:
+    for core in arguments.cores:
+        for precision in arguments.dtypes:
             started = perf_counter()
             here, there = (found(core, where, precision, frames) for where in ("cpu", device))
             row: Row = {"core": core, "dtype": precision, "seconds": perf_counter() - started}
@@ -102,9 +103,9 @@ def in_precision(batch: Batch, precision: str) -> Batch:
     return batch
 
 
-def example(device: str, small: bool, cores: Sequence[str]) -> list[Row]:
+def example(arguments: argparse.Namespace) -> list[Row]:
     """Train the example for some epochs, at the same time on the device and, with two seeds, on one core."""
-    epochs = 1 if small else 8
+    device, epochs = arguments.device, 1 if arguments.small else 8
     with tempfile.TemporaryDirectory() as folder:
         runs = {(where, seed): train(Path(folder), where, seed, epochs) for where in {device, "cpu"} for seed in (1, 2)}
         rows = []
@@ -134,11 +135,11 @@ def train(folder: Path, device: str, seed: int, epochs: int) -> tuple[subprocess
     return subprocess.Popen(command, env=environment, **streams), out  # type: ignore[call-overload]
 
 
-def profiled(device: str, small: bool, cores: Sequence[str]) -> list[Row]:
+def profiled(arguments: argparse.Namespace) -> list[Row]:
     """Profile steps and evaluations; on a GPU as they are recorded, and as they are not."""
-    sizes = (2,) if small else (1, 64, 1024)
+    device, sizes = arguments.device, (2,) if arguments.small else (1, 64, 1024)
     rows = []
-    for core in cores:
+    for core in arguments.cores:
         for size in sizes:
             ours = contender(core, device, "float32")
             batch = ours.batch((dipeptides() * 2)[:size])
@@ -193,11 +194,13 @@ def main() -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--small", action="store_true", help="tiny systems or few steps, to see whether it runs")
-    parser.add_argument("--cores", nargs="+", choices=CORES, default=list(CORES), help="of these alone")
+    parser.add_argument("--cores", nargs="+", choices=CORES, default=list(CORES), help="these alone")
+    dtypes = list(PRECISIONS)
+    parser.add_argument("--dtypes", nargs="+", choices=dtypes, default=dtypes, help="these alone, where both count")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the results go, too")
-    arguments: argparse.Namespace = parser.parse_args()
+    arguments = parser.parse_args()
     started = system(arguments.device)
-    rows = PARTS[arguments.part](arguments.device, arguments.small, arguments.cores)
+    rows = PARTS[arguments.part](arguments)
     for row in rows:
         shown = {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in row.items()}
         print(" ".join(f"{name}={value}" for name, value in shown.items() if name not in ("table", "host")))
