@@ -125,13 +125,10 @@ def _sums(values, start, order, out, K: tl.constexpr, WIDTH: tl.constexpr, COUNT
     tl.store(out + s * K + k, tl.sum(total, axis=0)[None, :], mask=k < K)
 
 
-def _tile(F: int, numbers: int, num_warps: int) -> dict[str, int]:
-    """Return how many features, and pairs at a time, a program has, and how many warps share them.
-
-    What each kernel has was found on an NVIDIA H200, with 128 features and 1024 molecules of 22 atoms.
-    """
+def _tile(F: int) -> dict[str, int]:
+    """Return how many features, and pairs at a time, fill the registers of a program."""
     width = triton.next_power_of_2(F)
-    return {"F": F, "WIDTH": width, "COUNT": max(numbers // width, 1), "num_warps": num_warps}
+    return {"F": F, "WIDTH": width, "COUNT": min(max(1024 // width, 1), 16)}
 
 
 def sort_keys(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
@@ -170,11 +167,11 @@ def derivatives(
     """See :func:`pyg_nnp.kernels.reference.derivatives`."""
     edge_index, start, order = edges
     (num_pairs, C), F = b.shape, g.shape[1]
+    tile = _tile(F)
     # for what is None nothing is compiled
     c_, V_, U_ = (value if len(value) else None for value in (c, V, U))
     of_b = b.new_empty(num_pairs if wanted[0] else 0, C)  # (P, C)
     if wanted[0]:
-        tile = _tile(F, 1024, 4)
         grid = (triton.cdiv(num_pairs, tile["COUNT"]),)
         run(_of_weights, grid, m, T, V_, x, g, U_, *edge_index, of_b, num_pairs, C=C, **tile)
     # the rows of a spline are few and have many pairs each, which as many programs share
@@ -182,10 +179,10 @@ def derivatives(
     of_T = T.new_empty(parts, len(T) if wanted[1] else 0, F)  # (PARTS, R, F)
     if wanted[1]:
         arguments = b, c_, m, x, g, U_, *edge_index, *sort_keys(m, len(T)), of_T
-        run(_of_table, (len(T), parts), *arguments, C=C, PARTS=parts, **_tile(F, 4096, 8))
+        run(_of_table, (len(T), parts), *arguments, C=C, PARTS=parts, **tile)
     of_x, of_g = (g.new_empty(len(g) if asked else 0, F) for asked in wanted[2:])  # (A, F)
     if wanted[2] or wanted[3]:
         outputs = of_x if wanted[2] else None, of_g if wanted[3] else None
         arguments = b, c_, m, T, V_, x, g, U_, edge_index[0], start, order, *outputs, num_pairs
-        run(_of_features, (len(g),), *arguments, C=C, **_tile(F, 256, 1))
+        run(_of_features, (len(g),), *arguments, C=C, **tile)
     return of_b, of_T.sum(dim=0) if parts > 1 else of_T[0], of_x, of_g  # (P, C), (R, F), (A, F), (A, F)

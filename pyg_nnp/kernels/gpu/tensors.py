@@ -52,8 +52,9 @@ def _tile(y: Tensor, a: Tensor, C: int) -> dict[str, int]:
     """Return the sizes that kernels are compiled for: how many features, and pairs at a time, fill the registers."""
     D = _degrees(y)
     width = triton.next_power_of_2(a.shape[1] // D)
-    count = 2048 // (width * a.element_size())
-    return {"C": C, "D": D, "F": a.shape[1] // D, "WIDTH": width, "COUNT": min(max(count, 1), 8)}
+    # one warp and 512 bytes: of those tried on an NVIDIA H200 the fastest, see docs/performance.md
+    count = 512 // (width * a.element_size())
+    return {"C": C, "D": D, "F": a.shape[1] // D, "WIDTH": width, "COUNT": min(max(count, 1), 8), "num_warps": 1}
 
 
 def _present(x: Tensor) -> Tensor | None:
