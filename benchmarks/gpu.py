@@ -34,22 +34,23 @@ class Part(NamedTuple):
 
 
 def parts(device: str, small: bool) -> dict[str, Part]:
-    """Return the parts, in order; each but the first writes JSON to what follows it in the command."""
+    """Return the parts, in order; all but tests write JSON to what follows it in the command."""
     python, options = sys.executable, ("--device", device, *(("--small",) if small else ()))
-    kernels = ["tests/kernels/test_gpu.py", "tests/functional/test_neighbor_search.py"]
     # other versions of packages than those of constraints.txt may warn
-    pytest = (python, "-m", "pytest", "-p", "no:cacheprovider", "-o", "filterwarnings=default", "-rs", *kernels)
+    pytest = (python, "-m", "pytest", "-p", "no:cacheprovider", "-o", "filterwarnings=default", "-rs")
+    kernels = "tests/kernels/test_gpu.py", "tests/functional/test_neighbor_search.py"
 
     def script(name: str, *more: str) -> tuple[str, ...]:
         return python, str(BENCHMARKS / f"{name}.py"), *more, *options
 
     return {
-        "tests": Part(pytest, 150),
-        "correct": Part(script("on_device", "correct"), 90),
-        "steps": Part(script("steps", "--repeats", "2" if small else "11"), 90),
-        "molecule": Part(script("molecule", "--repeats", "2" if small else "11"), 60),
-        "profile": Part(script("on_device", "profile"), 60),
-        "example": Part(script("on_device", "example"), 120),
+        "tests": Part((*pytest, *kernels), 100),
+        "tests of tensors": Part((*pytest, "tests/kernels/gpu"), 150),
+        "correct": Part(script("on_device", "correct"), 150),
+        "steps": Part(script("steps", "--repeats", "2" if small else "11"), 60),
+        "molecule": Part(script("molecule", "--repeats", "2" if small else "11"), 40),
+        "profile": Part(script("on_device", "profile"), 90),
+        "example": Part(script("on_device", "example"), 80),
     }
 
 
@@ -93,7 +94,7 @@ def main() -> int:
     for name in arguments.parts or chosen:
         # limits are those of a GPU
         limit = chosen[name].limit * (1 if arguments.device == "cuda" else 10)
-        document[name] = run(chosen[name], limit, has_results=name != "tests")
+        document[name] = run(chosen[name], limit, has_results=not name.startswith("tests"))
         console.rule(f"{name}: {document[name]['seconds']:.0f} s, exit status {document[name]['exit status']}")
         console.print(document[name]["output"], markup=False, highlight=False)
         partial = arguments.json.with_suffix(".partial")

@@ -44,7 +44,7 @@ def correct(arguments: argparse.Namespace) -> list[Row]:
         for family in (PAIRS, TENSORS):
             cast(dict[str, str], family.modules).pop("cpu")
         backend.cache_clear()
-    frames = peptides(2 if arguments.small else 16)
+    frames = dipeptides()[:1] if arguments.small else peptides(16)
     rows = []
     for core in arguments.cores:
         for precision in arguments.dtypes:
@@ -53,7 +53,8 @@ def correct(arguments: argparse.Namespace) -> list[Row]:
             row: Row = {"core": core, "dtype": precision, "seconds": perf_counter() - started}
             for name, right in here.items():
                 row[name] = float((there[name] - right).norm() / right.norm())
-            one, other = (trained(core, device, precision, frames) for _ in range(2))
+            steps = 2 if arguments.small else STEPS
+            one, other = (trained(core, device, precision, frames, steps) for _ in range(2))
             row["equal bits"] = sum(torch.equal(a, b) for a, b in zip(one, other, strict=True)) / len(one)
             rows.append(row)
             print(row, flush=True)
@@ -86,11 +87,11 @@ def found(core: str, device: str, precision: str, frames: Sequence[Frame]) -> di
     return {name: value.detach().cpu().double() for name, value in values.items()}
 
 
-def trained(core: str, device: str, precision: str, frames: Sequence[Frame]) -> list[Tensor]:
+def trained(core: str, device: str, precision: str, frames: Sequence[Frame], steps: int) -> list[Tensor]:
     """Return the parameters after some steps."""
     ours = contender(core, device, precision)
     batch = in_precision(ours.batch(frames), precision)
-    for _ in range(STEPS):
+    for _ in range(steps):
         ours.step(batch)
     return [parameter.detach().cpu() for parameter in ours.potential.parameters()]
 
@@ -145,24 +146,31 @@ def profiled(arguments: argparse.Namespace) -> list[Row]:
             batch = ours.batch((dipeptides() * 2)[:size])
             for task in ("step", "evaluate"):
                 function = getattr(ours, task)
-                rows.append({"core": core, "molecules": size, "task": task, **profile_of(function, batch, device)})
+                rows.append(
+                    {
+                        "core": core,
+                        "molecules": size,
+                        "task": task,
+                        **profile_of(function, batch, device, 1 if arguments.small else CALLS),
+                    }
+                )
                 print(*rows[-1].values(), flush=True)
     return rows
 
 
-def profile_of(function: Callable[[Batch], Any], batch: Batch, device: str) -> Row:
+def profile_of(function: Callable[[Batch], Any], batch: Batch, device: str, calls: int) -> Row:
     for _ in range(4):
         function(batch.clone())
     gpu = device == "cuda"
     synchronize = torch.cuda.synchronize if gpu else lambda: None
     synchronize()
     started = perf_counter()
-    for _ in range(CALLS):
+    for _ in range(calls):
         function(batch.clone())
     synchronize()
     alone = perf_counter() - started
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as measured:
-        for _ in range(CALLS):
+        for _ in range(calls):
             function(batch.clone())
         synchronize()
     averages = measured.key_averages()
@@ -172,18 +180,18 @@ def profile_of(function: Callable[[Batch], Any], batch: Batch, device: str) -> R
     busy = 1e-6 * sum(getattr(event, key) for event in events)
     on_host = [event for event in averages if event.device_type.name == "CPU"]
     return {
-        "ms": 1e3 * alone / CALLS,
+        "ms": 1e3 * alone / calls,
         "idle": 1 - busy / alone if gpu else None,
-        "kernels": sum(event.count for event in events) / CALLS,
-        "table": table_of(events, key),
-        "host": table_of(on_host, "self_cpu_time_total"),
+        "kernels": sum(event.count for event in events) / calls,
+        "table": table_of(events, key, calls),
+        "host": table_of(on_host, "self_cpu_time_total", calls),
     }
 
 
-def table_of(events: Sequence[Any], key: str) -> list[str]:
+def table_of(events: Sequence[Any], key: str, calls: int) -> list[str]:
     """Return what takes longest: time of a call [us], how often in a call, name."""
     longest = sorted(events, key=lambda event: -getattr(event, key))[:24]
-    return [f"{getattr(event, key) / CALLS:10.1f} {event.count / CALLS:6.1f}  {event.key[:110]}" for event in longest]
+    return [f"{getattr(event, key) / calls:10.1f} {event.count / calls:6.1f}  {event.key[:110]}" for event in longest]
 
 
 PARTS = {"correct": correct, "example": example, "profile": profiled}

@@ -143,3 +143,37 @@ def test_benchmark_of_minima(tmp_path: Path) -> None:
     assert row["largest_force_eV/A"] > row["rms_of_components_eV/A"] > 0.1
     assert document["vibrations"] == 6
     assert 0 < document["mean_absolute_deviation_per_cm"] <= document["largest_deviation_per_cm"]
+
+
+@pytest.mark.parametrize("part", ["correct", "profile"])
+def test_checks_on_a_device(tmp_path: Path, part: str) -> None:
+    """On the CPU, where there is nothing to differ from."""
+    document = run_small(tmp_path, "on_device", part, "--cores", "SchNet", "--dtypes", "float32")
+    for row in document["rows"]:
+        assert row["core"] == "SchNet"
+        if part == "profile":
+            assert row["ms"] > 0
+            assert row["table"]
+        else:
+            assert row["equal bits"] == 1
+            assert {row[name] for name in ("E", "Fa", "Qa", "M2", "gradient, call 1", "gradient, call 3")} == {0}
+
+
+def test_a_part_that_fails_or_hangs_costs_no_other_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import gpu
+
+    programs = {
+        "right": "import json, sys; open(sys.argv[-1], 'w').write('[1]')",
+        "wrong": "raise SystemExit('no device')",
+        "hangs": "import time; print('begun', flush=True); time.sleep(100)",
+    }
+    results = {
+        name: gpu.run(gpu.Part((sys.executable, "-c", program), 2.0), 2.0, has_results=True)
+        for name, program in programs.items()
+    }
+    assert results["right"]["results"] == [1]
+    assert results["right"]["exit status"] == "0"
+    assert (results["wrong"]["exit status"], results["wrong"]["output"]) == ("1", "no device\n")
+    assert (results["hangs"]["exit status"], results["hangs"]["output"]) == ("stopped after 2 s", "begun\n")
+    assert {"tests", "correct", "steps", "molecule", "profile", "example"} < gpu.parts("cuda", False).keys()
