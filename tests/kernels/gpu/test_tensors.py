@@ -16,7 +16,8 @@ NUM_ATOMS = 6
 # F, C, number of pairs, and of rows that they begin with, degree, and whether there are no vectors and matrices. With
 # more features fewer pairs are done at a time, and some programs share a row of the table.
 MESSAGES = [(5, 6, 15, 3, 2, False), (5, 1, 15, 3, 2, True), (5, 6, 0, 3, 2, False), (200, 6, 5, 1, 1, False)]
-WANTED = [(True, True, True), (True, False, False), (False, True, True)]
+# for each C, what first derivatives are by: weights, table, harmonics; forces and energies need those of the first
+WANTED = {6: [(True, False, True), (False, True, False)], 1: [(True, False, False), (False, True, True)]}
 PRODUCTS = [1, 40]
 NAMES = [
     "aggregate_tensors", "tensor_derivatives", "tensor_second_derivatives", "invariants", "invariants_gradient",
@@ -54,7 +55,7 @@ def message_cases(F: int, C: int, num_pairs: int, num_first: int, degree: int, a
     no_table = change[0], change[1][:0], *change[2:]
     return [
         ("aggregate_tensors", (*inputs, *edges)),
-        *[("tensor_derivatives", (g, inputs, edges, wanted)) for wanted in WANTED],
+        *[("tensor_derivatives", (g, inputs, edges, wanted)) for wanted in WANTED[C]],
         ("tensor_second_derivatives", (change, g, inputs, edges, (True, True, True))),
         ("tensor_second_derivatives", (no_table, g, inputs, edges, (False, True, False))),
     ]
