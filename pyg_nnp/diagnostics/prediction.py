@@ -10,6 +10,7 @@ from pyg_nnp.errors import FieldError
 from pyg_nnp.fields import FEATURES, INPUTS
 from pyg_nnp.functional.difference import difference
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import blind_to
 
 # what makes a model read a feature; the number of atoms follows from the atoms themselves
 _TO_READ = {
@@ -56,7 +57,9 @@ def check_unread_features(config: Config, name: str, potential: Potential, datas
     source, findings = DataSource(config.Datahub.data_path, dataset.sources), []
     for feature in (feature for feature in FEATURES if feature in _TO_READ):
         low, high, _ = dataset.summary.ranges[feature]
-        blind = ", ".join(label for label in potential.blind_to(feature) if label in in_loss)
+        blind = ", ".join(
+            blind_to(feature, potential.layers, [label for label in potential.outputs if label in in_loss])
+        )
         if low == high or not blind:
             continue
         found = (

@@ -29,6 +29,7 @@ from pyg_nnp.potential.description import (
     read_content,
 )
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import blind_to
 from pyg_nnp.runtime.files import finite, write_durably
 
 __all__ = ["BEST", "LAST", "load_parameters", "load_potential", "read_saved", "save_potential", "start_from"]
@@ -207,5 +208,7 @@ def potential_from_spec(spec: Mapping[str, Any], generator: torch.Generator | No
     kept = {key: value for key, value in spec.items() if key not in (*DOMAIN_KEYS, *_DERIVED)}
     potential = Potential(layers, {**kept, "layers": built})
     # older files do not say what the total charge makes no difference to
-    potential.domain = replace(TrainingDomain.from_json(spec), blind_to_charge=tuple(potential.blind_to("Q")))
+    potential.domain = replace(
+        TrainingDomain.from_json(spec), blind_to_charge=blind_to("Q", potential.layers, potential.outputs)
+    )
     return potential

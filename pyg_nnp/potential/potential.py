@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.errors import FieldError
-from pyg_nnp.fields import FIELDS, INPUTS, OUTPUTS, TARGETS
+from pyg_nnp.fields import FIELDS, INPUTS, OUTPUTS
 from pyg_nnp.functional.neighbor_search import MARGIN, check_edges, find_edges
 from pyg_nnp.kernels import sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.description import TrainingDomain
-from pyg_nnp.potential.wiring import Wiring, derived_from
+from pyg_nnp.potential.wiring import Wiring
 from pyg_nnp.units import Units
 
 _SIZE_OF_REFERENCES = 119  # one for each atomic number, and 0
@@ -56,11 +56,6 @@ class Potential(nn.Module):
         written = {name for module in self.layers for name in cast(Layer, module).writes}
         found = [name for name in OUTPUTS if name in written] + (["Q"] if "Qa" in written else [])
         return [name for name in found if name not in self.spec.get("untrained", ())]
-
-    def blind_to(self, name: str) -> list[str]:
-        """Return the labels that it predicts without any use of an input, by what its layers declare."""
-        derived = derived_from(name, self.layers)
-        return [label for label in TARGETS if label in self.outputs and label not in derived]
 
     @property
     def reach(self) -> float:

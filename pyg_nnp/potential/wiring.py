@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import nn
 
 from pyg_nnp.errors import FieldError, did_you_mean
-from pyg_nnp.fields import INPUTS
+from pyg_nnp.fields import INPUTS, TARGETS
 from pyg_nnp.layers.base import Fields, Layer, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
 
@@ -80,6 +80,12 @@ def derived_from(name: str, layers: Iterable[nn.Module]) -> set[str]:
         if not found.isdisjoint(layer.reads):
             found |= set(layer.writes)
     return found
+
+
+def blind_to(name: str, layers: Iterable[nn.Module], outputs: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels among the outputs of layers that are predicted without any use of an input."""
+    derived = derived_from(name, layers)
+    return tuple(label for label in outputs if label in TARGETS and label not in derived)
 
 
 def filter_tables(module: nn.Module) -> list[FilterTable]:

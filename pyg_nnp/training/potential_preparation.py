@@ -13,6 +13,7 @@ from pyg_nnp.data.charge_energies import energies_of_charges
 from pyg_nnp.layers import ChargeEmbedding, Layer
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.wiring import blind_to
 from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def prepare_potential(potential: Potential, config: Config, name: str, data: Tra
         compositions=tuple(summary.compositions),
         shortest_distances=summary.shortest_distances(training),
         fingerprint=summary.fingerprint,
-        blind_to_charge=tuple(potential.blind_to("Q")),
+        blind_to_charge=blind_to("Q", potential.layers, potential.outputs),
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from pyg_nnp.errors import FieldError
 from pyg_nnp.layers import Distance, Force, Layer, RangeSeparation
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.potential.wiring import Wiring, check_wiring, derived_from
+from pyg_nnp.potential.wiring import Wiring, blind_to, check_wiring, derived_from
 
 
 class Partial(Layer):
@@ -37,6 +37,8 @@ def test_what_is_made_of_a_field() -> None:
     assert {"Qa", "Q_sum", "M2", "Ea_electrostatic", "E", "Fa"} <= derived_from("Q", potential.layers)
     assert derived_from("Q", potential.layers).isdisjoint({"x", "Ea", "Vij"})
     assert derived_from("Q", list(potential.layers)[:6]) == {"Q"}  # up to AtomicAffine
+    assert blind_to("Q", potential.layers, ["E", "Qa", "x"]) == ()
+    assert blind_to("Q", list(potential.layers)[:6], ["E", "Qa", "x"]) == ("E", "Qa")
     assert potential.blind_to("Q") == []
     without = make_potential([entry for entry in LAYER_ENTRIES if entry[0] != "ElectrostaticEnergy"])
     assert without.blind_to("Q") == ["E", "Fa"]
