@@ -31,7 +31,8 @@ def aggregate_tensors(
     A, degrees = len(a), 2 if y.shape[1] == 3 else 3
     F = a.shape[1] // degrees
     source, target = edge_index
-    w = filters_of_pairs(weights, rows, table).repeat(2, 1).view(2 * len(rows), table.shape[1] // F, F)
+    w = filters_of_pairs(weights, rows, table).repeat(2, 1)
+    w = w.view(len(w), table.shape[1] // F, F)  # (2 P, K, F)
     sign = torch.ones_like(y)
     sign[:, :3] = -1
     of_edges = torch.cat((y, sign * y))  # (2 P, 8)
@@ -42,8 +43,10 @@ def aggregate_tensors(
 
     def of_degree(degree: int, part: Tensor, x: Tensor) -> Tensor:
         messages = w[:, None, degree] * part[:, :, None] * a_j[:, None, degree]  # (2 P, 2 l + 1, F)
-        # the filters of x are the last ones
-        return summed(messages + w[:, None, degree - degrees] * x.index_select(0, source) if len(x) else messages)
+        if len(x):
+            # the filters of x are the last ones
+            messages = messages + w[:, None, degree - degrees] * x.index_select(0, source)  # (2 P, 2 l + 1, F)
+        return summed(messages)
 
     first = of_degree(1, of_edges[:, :3], v)
     second = of_degree(2, of_edges[:, 3:], t) if y.shape[1] > 3 else a.new_empty(A, 0, F)

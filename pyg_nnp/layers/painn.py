@@ -64,13 +64,16 @@ class PaiNNInteraction(nn.Module):
         F = s.shape[1]
         phi = self.source2(silu(self.source1(s)))  # (A, 2 F) or (A, 3 F)
         x = phi[:, None, 2 * F :] * v if len(v) else v  # (A, 3, F)
-        ds, dv, _ = aggregate_tensors(filters, u, phi[:, : 2 * F], x, s.new_empty(0, 5, F), edges)
+        no_matrices = s.new_empty(0, 5, F)  # (0, 5, F)
+        ds, dv, _ = aggregate_tensors(filters, u, phi[:, : 2 * F], x, no_matrices, edges)  # (A, F), (A, 3, F)
         s, v = s + ds, v + dv if len(v) else dv
         of_U, of_V = self.mix(v).split(F, dim=2)  # (A, 3, F), (A, 3, F)
         length = (of_V.square().sum(dim=1) + _EPSILON).sqrt()  # (A, F)
         a = self.lin2(silu(self.lin1(torch.cat((s, length), dim=1))))  # (A, 2 F) or (A, 3 F)
-        s = s + a[:, :F] + a[:, F : 2 * F] * (of_U * of_V).sum(dim=1)
-        return s, v + a[:, None, 2 * F :] * of_U if self.updates_vectors else v
+        s = s + a[:, :F] + a[:, F : 2 * F] * (of_U * of_V).sum(dim=1)  # (A, F)
+        if self.updates_vectors:
+            v = v + a[:, None, 2 * F :] * of_U  # (A, 3, F)
+        return s, v
 
 
 class PaiNNCore(Core):
@@ -79,7 +82,8 @@ class PaiNNCore(Core):
     Atoms have features of two kinds: s (A, F), and v (A, 3, F), which rotates with the molecule; see
     :class:`PaiNNInteraction`. It is the published network, but that weights which make no difference are left out:
     those that multiply the vectors before the first interaction, which are 0, and those that change the vectors after
-    the last one where there are no atomic dipoles. The published one has ``BesselBasis`` before it.
+    the last one where there are no atomic dipoles. The published one has ``BesselBasis`` before it, without its
+    factors.
 
     .. math:: (E_i, q_i) = D_2\, \mathrm{silu}(D_1 s_i), \qquad \mu_i = r_{sr}\, v_i w
 
@@ -148,7 +152,7 @@ class PaiNNCore(Core):
         """Return features, atomic energies, charges and dipoles."""
         edges = sort_edges(edge_index_sr, len(x), x.dtype)
         u = Vij_sr / Dij_sr[:, None]  # (P, 3)
-        s, v = x, x.new_empty(0, 3, x.shape[1])
+        s, v = x, x.new_empty(0, 3, x.shape[1])  # (A, F), (0, 3, F)
         for interaction, filters in zip(self.interactions, self.filter_table(Dij_sr, rbf), strict=True):
             s, v = interaction(s, v, u, edges, filters)
         readout = self.lin2(silu(self.lin1(s)))  # (A, 2)

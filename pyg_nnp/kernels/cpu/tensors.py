@@ -39,10 +39,10 @@ def _arranged(
     """Return the arguments of the loops: the degrees one after the other have a dimension of their own."""
     degrees, A = _degrees(y), len(a)
     F = a.shape[1] // degrees
-    filters = T.reshape(len(T), T.shape[1] // F, F)
+    filters = T.reshape(len(T), T.shape[1] // F, F)  # (R, K, F)
     # zeros in place of absent features
     x = [x if len(x) else a.new_zeros(A, n, F) for x, n in ((v, 3), (t, y.shape[1] - 3))]  # (A, 3, F), (A, 5, F)
-    return b, rows, filters, y, a.reshape(A, degrees, F), x[0], x[1]
+    return b, rows, filters, y, a.reshape(A, degrees, F), *x  # a: (A, L + 1, F)
 
 
 def aggregate_tensors(
@@ -51,7 +51,7 @@ def aggregate_tensors(
     """See :func:`pyg_nnp.kernels.tensor_reference.aggregate_tensors`."""
     edge_index, start, order = edges
     A, F = len(a), a.shape[1] // _degrees(y)
-    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, y.shape[1] - 3, F)
+    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, y.shape[1] - 3, F)  # the last: (A, 5, F) or (A, 0, F)
     arranged = _arranged(weights, rows, table, y, a, v, t)
     run(AGGREGATE, *arranged, _own(arranged), edge_index[0], start, order, *out, num_threads())
     return out
