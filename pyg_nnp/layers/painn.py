@@ -82,14 +82,14 @@ class PaiNNCore(Core):
     Atoms have features of two kinds: s (A, F), and v (A, 3, F), which rotates with the molecule; see
     :class:`PaiNNInteraction`. It is the published network, but that weights which make no difference are left out:
     those that multiply the vectors before the first interaction, which are 0, and those that change the vectors after
-    the last one where there are no atomic dipoles. The published one has ``BesselBasis`` before it, without its
-    factors.
+    the last one where there are no atomic dipoles. The published radial basis is ``BesselBasis``, up to factors.
 
     .. math:: (E_i, q_i) = D_2\, \mathrm{silu}(D_1 s_i), \qquad \mu_i = r_{sr}\, v_i w
 
     Filters are functions of the distance, and come from a :class:`pyg_nnp.layers.filter_table.FilterTable`.
 
-    Source: PaiNN, Schütt, Unke and Gastegger, ICML 2021, arXiv 2102.03150; charges and dipoles are our own.
+    Source: PaiNN, Schütt, Unke and Gastegger, ICML 2021, arXiv 2102.03150; the readout of
+    charges and dipoles is our own.
 
     Args:
         dim_embedding: number F of features of each kind.

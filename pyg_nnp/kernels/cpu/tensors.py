@@ -42,7 +42,7 @@ def _arranged(
     filters = T.reshape(len(T), T.shape[1] // F, F)  # (R, K, F)
     # zeros in place of absent features
     x = [x if len(x) else a.new_zeros(A, n, F) for x, n in ((v, 3), (t, y.shape[1] - 3))]  # (A, 3, F), (A, 5, F)
-    return b, rows, filters, y, a.reshape(A, degrees, F), *x  # a: (A, L + 1, F)
+    return b, rows, filters, y, a.reshape(A, degrees, F), x[0], x[1]  # a: (A, L + 1, F)
 
 
 def aggregate_tensors(
