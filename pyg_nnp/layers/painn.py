@@ -54,7 +54,6 @@ class PaiNNInteraction(nn.Module):
         self.mix = linear(width, 2 * width, False, generator)  # U, V
         self.lin1 = linear(2 * width, width, True, generator)
         self.lin2 = linear(width, (3 if updates_vectors else 2) * width, True, generator)  # a_ss, a_sv, a_vv
-        self.updates_vectors = updates_vectors
 
     def forward(self, s: Tensor, v: Tensor, u: Tensor, edges: Edges, filters: Filters) -> tuple[Tensor, Tensor]:
         """Return new (A, F) s and (A, 3, F) v; before the first interaction there is no v, (0, 3, F).
@@ -62,17 +61,17 @@ class PaiNNInteraction(nn.Module):
         ``u``: (P, 3) directions of the pairs.
         """
         F = s.shape[1]
-        phi = self.source2(silu(self.source1(s)))  # (A, 2 F) or (A, 3 F)
-        x = phi[:, None, 2 * F :] * v if len(v) else v  # (A, 3, F)
+        phi, *phi_vv = self.source2(silu(self.source1(s))).split(2 * F, dim=1)  # (A, 2 F), (A, F)
+        x = phi_vv[0][:, None] * v if len(v) else v  # (A, 3, F)
         no_matrices = s.new_empty(0, 5, F)  # (0, 5, F)
-        ds, dv, _ = aggregate_tensors(filters, u, phi[:, : 2 * F], x, no_matrices, edges)  # (A, F), (A, 3, F)
+        ds, dv, _ = aggregate_tensors(filters, u, phi, x, no_matrices, edges)  # (A, F), (A, 3, F)
         s, v = s + ds, v + dv if len(v) else dv
         of_U, of_V = self.mix(v).split(F, dim=2)  # (A, 3, F), (A, 3, F)
         length = (of_V.square().sum(dim=1) + _EPSILON).sqrt()  # (A, F)
-        a = self.lin2(silu(self.lin1(torch.cat((s, length), dim=1))))  # (A, 2 F) or (A, 3 F)
-        s = s + a[:, :F] + a[:, F : 2 * F] * (of_U * of_V).sum(dim=1)  # (A, F)
-        if self.updates_vectors:
-            v = v + a[:, None, 2 * F :] * of_U  # (A, 3, F)
+        a_ss, a_sv, *a_vv = self.lin2(silu(self.lin1(torch.cat((s, length), dim=1)))).split(F, dim=1)  # (A, F) each
+        s = s + a_ss + a_sv * (of_U * of_V).sum(dim=1)  # (A, F)
+        if a_vv:
+            v = v + a_vv[0][:, None] * of_U  # (A, 3, F)
         return s, v
 
 
