@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RUN := $(CURDIR)/runs/alanine_dipeptide-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: train test docs wheel torture clean
+.PHONY: train test docs wheel torture gpu clean
 
 train: $(VENV)/installed
 	@# for batches this small one thread is as fast as two, and other programs do not slow it down
@@ -30,6 +30,10 @@ wheel: $(VENV)/installed
 # long: random stops, faults at every write, damaged and malicious files; prints what it found
 torture: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/torture -s
+
+# all that is to be checked on a GPU, in less than eight minutes; what it finds goes into gpu.json
+gpu: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/gpu.py --json gpu.json
 
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -2,7 +2,8 @@
 
 python benchmarks/steps.py --json steps.json
 
-64 frames of alanine dipeptide (22 atoms), and 32 clusters of 64 atoms as dense as a peptide of that size.
+64 frames of alanine dipeptide (22 atoms), and 32 clusters of 64 atoms as dense as a peptide of that size; on a GPU
+also 1024 frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from common import (
 from frames import Frame, dipeptides, peptides
 
 
-def cases(small: bool) -> dict[str, Sequence[Frame]]:
+def cases(small: bool, device: str) -> dict[str, Sequence[Frame]]:
     """Return the batches: name -> frames."""
     if small:
         return {"2 x 22 atoms": dipeptides()[:2]}
@@ -32,6 +33,7 @@ def cases(small: bool) -> dict[str, Sequence[Frame]]:
     return {
         f"{BATCH_SIZE} x 22 atoms": dipeptides()[::every][:BATCH_SIZE],
         "32 x 64 atoms": peptides(32),
+        **({"1024 x 22 atoms": dipeptides()[:1024]} if device == "cuda" else {}),
     }
 
 
@@ -51,7 +53,7 @@ def main() -> None:
     device, started = arguments.device, system(arguments.device)
     rows: list[Row] = []
     differences: list[float] = []
-    for case, frames in cases(arguments.small).items():
+    for case, frames in cases(arguments.small, device).items():
         contenders = {name: make(device) for name, make in CONTENDERS.items()}
         differences.append(check_agreement(contenders, frames))
         for row in rows_of(contenders, frames, arguments.repeats, device):

@@ -9,10 +9,13 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.functional.cell_list import pairs_by_cells
 from pyg_nnp.functional.geometry import all_pairs, pair_distances
 
 # the number of atoms up to which all pairs of many molecules at once are faster than a tree, which takes one a call
 _FEW_ATOMS = 150
+# types of the devices where a tree is not
+_BY_CELLS = ("cuda",)
 MARGIN = 1e-6
 """In units of the cutoff; covers the rounding of distances in single precision, 3e-7."""
 _OR_NONE = " Or leave edge_index out: the pairs are then searched for."
@@ -21,8 +24,8 @@ _OR_NONE = " Or leave edge_index out: the pairs are then searched for."
 def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
     """Return the pairs of atoms of the same molecule that are nearer than the cutoff, without periodic images.
 
-    Time and memory are proportional to the number of atoms. Molecules of more than 150 atoms are searched on the CPU,
-    by SciPy; positions on a GPU are copied there and the edges back.
+    Time and memory are proportional to the number of atoms. A molecule of more than 150 atoms is searched by SciPy's
+    tree on a CPU, and by cells on a GPU.
 
     Args:
         Ra: (A, 3) positions [length], one molecule after the other.
@@ -38,6 +41,9 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
         DataError: a position is NaN, infinite or too large to be squared, or N does not add up to the positions.
     """
     Ra = Ra.detach()
+    if Ra.device.type != "cpu" and len(Ra) <= _FEW_ATOMS:
+        # in less time than a GPU takes to start all of this
+        return find_edges(Ra.cpu(), N.cpu(), cutoff).to(Ra.device)
     sizes: list[int] = N.tolist()
     _check(Ra, sizes)
     found = [torch.empty((2, 0), dtype=torch.int64, device=Ra.device)]
@@ -70,7 +76,7 @@ def check_edges(edge_index: Tensor, num_atoms: int) -> None:
         )
     if edge_index.numel() == 0:
         return
-    lowest, highest = (int(value) for value in edge_index.aminmax())
+    lowest, highest = torch.stack(edge_index.aminmax()).tolist()
     if lowest < 0 or highest >= num_atoms:
         raise DataError(
             f"edge_index names atom {lowest if lowest < 0 else highest}, but the atoms are 0 to {num_atoms - 1}. Set "
@@ -122,8 +128,12 @@ def _check(Ra: Tensor, sizes: list[int]) -> None:
 
 def _search(Ra: Tensor, cutoff: float) -> Tensor:
     """Return (2, P) pairs i < j of one molecule, in lexicographic order: all within the cutoff, and a few beyond it."""
-    tree = cKDTree(Ra.cpu().double().numpy())
-    # i < j, but in no particular order
-    pairs = tree.query_pairs((1 + MARGIN) * cutoff, output_type="ndarray")
-    keys = np.sort(pairs[:, 0] * len(Ra) + pairs[:, 1])
-    return torch.from_numpy(np.stack(np.divmod(keys, len(Ra)))).to(Ra.device)  # (2, P)
+    Ra, reach, pairs = Ra.double(), (1 + MARGIN) * cutoff, None
+    if Ra.device.type in _BY_CELLS and (pairs := pairs_by_cells(Ra, (1 + MARGIN) * reach)) is not None:
+        pairs = pairs[:, pair_distances(Ra, pairs) < reach].sort(dim=0).values  # (2, P)
+    if pairs is None:
+        # i < j, but in no particular order
+        found = cKDTree(Ra.cpu().numpy()).query_pairs(reach, output_type="ndarray")
+        pairs = torch.from_numpy(found.T.astype(np.int64)).to(Ra.device)  # (2, P)
+    keys = (pairs[0] * len(Ra) + pairs[1]).sort().values  # (P,)
+    return torch.stack((keys.div(len(Ra), rounding_mode="floor"), keys % len(Ra)))  # (2, P)

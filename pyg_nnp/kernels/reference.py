@@ -55,6 +55,18 @@ def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
     return offsets(torch.bincount(edge_index[1], minlength=num_atoms)), order
 
 
+def sum_rows(values: Tensor, index: Tensor, start: Tensor, order: Tensor) -> Tensor:
+    """Return (S, K) sums of the rows of values (N, K) with the same index, (N,) from 0 to S - 1.
+
+    Args:
+        values: what is added.
+        index: the sum that each row belongs to.
+        start: (S + 1,) where the rows of each sum begin in ``order``.
+        order: (N,) numbers of the rows, sorted by index; of length 0 where they are sorted as they come.
+    """
+    return values.new_zeros(len(start) - 1, values.shape[1]).index_add(0, index, values)  # (S, K)
+
+
 def filters_of_pairs(weights: Tensor, rows: Tensor, table: Tensor) -> Tensor:
     """Return (P, F) the filters of the pairs."""
     # one column of weights at a time: all at once would take C times the memory

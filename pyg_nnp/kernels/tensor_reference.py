@@ -26,7 +26,7 @@ def aggregate_tensors(
 
     Filters w and features a (A, (L + 1) F) are those of all degrees l; x of degree 1 and 2 are v (A, 3, F) and
     t (A, 5, F), which may be absent, of length 0. Filters w' are w, or their own. With L = 1 the last result is
-    (A, 0, F).
+    (A, 0, F). On CUDA the sums are atomic additions, so two runs differ by rounding; nothing waits for the device.
     """
     A, degrees = len(a), 2 if y.shape[1] == 3 else 3
     F = a.shape[1] // degrees

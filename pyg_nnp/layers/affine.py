@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.embedding import AtomicNumber
@@ -38,5 +39,7 @@ class AtomicAffine(Layer):
 
     def forward(self, Ea: Tensor, Qa: Tensor, Za: Tensor) -> Fields:
         """Return the scaled and shifted energies and charges."""
-        scale, shift = self.scale.index_select(0, Za), self.shift.index_select(0, Za)  # (A, 2)
-        return {"Ea": scale[:, 0] * Ea + shift[:, 0], "Qa": scale[:, 1] * Qa + shift[:, 1]}
+        # index_select has atomic additions as its derivative on a GPU
+        of_atoms = embedding(Za, torch.cat((self.scale, self.shift), dim=1))  # (A, 4)
+        of_Ea, of_Qa, add_Ea, add_Qa = of_atoms.unbind(dim=1)  # (A,)
+        return {"Ea": of_Ea * Ea + add_Ea, "Qa": of_Qa * Qa + add_Qa}

@@ -7,7 +7,7 @@ import torch
 from ase.data import atomic_masses
 from torch import Tensor
 
-from pyg_nnp.functional.geometry import sum_over_atoms
+from pyg_nnp.kernels import of_molecules, sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 
 
@@ -35,7 +35,7 @@ class ChargeConservation(Layer):
     def forward(self, Qa: Tensor, Q: Tensor, N: Tensor, batch: Tensor) -> Fields:
         """Return corrected charges and the sum of the uncorrected."""
         Q_sum = sum_over_atoms(Qa, batch, len(N))
-        return {"Qa": Qa - ((Q_sum - Q) / N).index_select(0, batch), "Q_sum": Q_sum}  # (A,), (G,)
+        return {"Qa": Qa - of_molecules((Q_sum - Q) / N, batch), "Q_sum": Q_sum}  # (A,), (G,)
 
 
 class AtomicCharge2Dipole(Layer):
@@ -86,7 +86,7 @@ class AtomicCharge2Dipole(Layer):
         if self.origin != "lab":
             weights = self.weights.index_select(0, Za)[:, None]  # (A, 1)
             center = sum_over_atoms(weights * Ra, batch, len(N)) / sum_over_atoms(weights, batch, len(N))
-            R = Ra - center.index_select(0, batch)  # (A, 3)
+            R = Ra - of_molecules(center, batch)  # (A, 3)
         of_atoms = Qa[:, None] * R  # (A, 3), float64
         of_atoms = of_atoms if Ma is None else of_atoms + Ma  # (A, 3)
         return {"M2": sum_over_atoms(of_atoms, batch, len(N)).to(Qa.dtype)}  # (G, 3)

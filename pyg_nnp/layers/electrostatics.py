@@ -5,8 +5,8 @@ from torch import Tensor
 
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.coulomb import Flavor
-from pyg_nnp.functional.geometry import offsets, sum_over_atoms
-from pyg_nnp.kernels import coulomb_potential
+from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.kernels import coulomb_potential, of_molecules, sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
@@ -66,7 +66,7 @@ class ElectrostaticEnergy(Layer):
     def forward(self, Qa: Tensor, Ra: Tensor, N: Tensor, batch: Tensor) -> Fields:
         """Return the electrostatic energy of each atom."""
         # positions from the centers of the molecules lose little in the precision of the charges, wherever these are
-        center = (sum_over_atoms(Ra.detach(), batch, len(N)) / N[:, None]).index_select(0, batch)  # (A, 3)
+        center = of_molecules(sum_over_atoms(Ra.detach(), batch, len(N)) / N[:, None], batch)  # (A, 3)
         R = (Ra - center).to(Qa.dtype)  # (A, 3)
         potential = coulomb_potential(Qa, R, offsets(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr)
         return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}

@@ -5,8 +5,8 @@ from typing import Annotated
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
-from torch_geometric.utils import softmax
 
+from pyg_nnp.kernels import of_molecules, sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 
 AtomicNumber = Annotated[int, Field(ge=1, le=118)]
@@ -96,6 +96,14 @@ class ChargeEmbedding(Layer):
     def forward(self, x: Tensor, Q: Tensor, N: Tensor, batch: Tensor) -> Fields:
         """Return the changed features, and the energies."""
         charges = torch.stack((Q.clamp(min=0), Q.clamp(max=0)), dim=1)  # (G, 2), of which one is 0
-        shares = softmax(x @ self.keys.T, batch, num_nodes=len(N))  # (A, 2)
+        shares = _softmax(x @ self.keys.T, batch, len(N))  # (A, 2)
         shared = shares * charges.index_select(0, batch)  # (A, 2)
         return {"x": x + shared @ self.values, "Ea_charge": shared @ self.energies}  # (A, F), (A,)
+
+
+def _softmax(x: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
+    """Return (A, K) numbers in the ratios of exp(x), which add up to 1 in each molecule."""
+    lowest = x.new_full((num_molecules, x.shape[1]), -torch.inf)  # (G, K)
+    highest = lowest.scatter_reduce(0, batch[:, None].expand_as(x), x.detach(), "amax")  # (G, K)
+    weights = (x - highest.index_select(0, batch)).exp()  # (A, K)
+    return weights / of_molecules(sum_over_atoms(weights, batch, num_molecules), batch)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pyg_nnp.functional.geometry import sum_over_atoms
+from pyg_nnp.kernels import sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 
 

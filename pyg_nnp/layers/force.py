@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from pyg_nnp.kernels import sum_over_ends
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.geometry import Distance
 
@@ -39,6 +40,4 @@ class Force(Layer):
         by_Ra, by_Vij = torch.autograd.grad(
             [E.sum()], [Ra, Vij], create_graph=self.training, allow_unused=True, materialize_grads=True
         )
-        # index_add takes ten times as long on a CPU
-        j, i = pair_index[:, :, None].expand(-1, -1, 3)  # (2, P, 3)
-        return {"Fa": (-by_Ra).to(by_Vij.dtype).scatter_add(0, i, by_Vij).scatter_add(0, j, -by_Vij)}  # (A, 3)
+        return {"Fa": sum_over_ends(by_Vij, pair_index, len(Ra)) - by_Ra.to(by_Vij.dtype)}  # (A, 3)

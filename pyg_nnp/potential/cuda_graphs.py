@@ -3,7 +3,8 @@
 import logging
 import math
 import operator
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from pyg_nnp.kernels.backend import backend
 from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.filter_table import tensors_of, unchanged
+from pyg_nnp.potential.padding import NUM_PADDING, capacity, filled_up, pairs_within, put_pairs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import PAIRS, filter_tables
 
@@ -29,7 +31,6 @@ Function = Callable[[Predict, Data], Fields]
 # runs a function of no arguments, and returns what it returned, and a function that computes that anew in its place
 Record = Callable[[Callable[[], Fields]], tuple[Fields, Callable[[], None]]]
 
-_NUM_PADDING = 2  # atoms
 # each keeps the memory of a step; more shapes than these are not worth the time to record them
 _MOST_RECORDINGS = 8
 _TOLERANCE = 1e-3
@@ -54,7 +55,8 @@ def record_cuda_graph(function: Callable[[], Fields]) -> tuple[Fields, Callable[
 
 @dataclass(frozen=True)
 class _Recording:
-    inputs: list[Tensor]
+    inputs: list[Tensor]  # without the padding, and without the pairs
+    edge_index: Tensor
     outputs: Fields
     run: Callable[[], None]
 
@@ -73,6 +75,7 @@ class CudaGraphs:
             it returns tensors and changes nothing.
         record: how to record.
         device: type of the devices where it is recorded.
+        copies: what is returned has memory of its own; else the next call may overwrite it.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class CudaGraphs:
         function: Function = operator.call,
         record: Record = record_cuda_graph,
         device: str = "cuda",
+        copies: bool = True,
     ) -> None:
+        self._copies = copies
         self._potential, self._function, self._record, self._device = potential, function, record, device
         self._usable, self._tables = _can_be_recorded(potential), filter_tables(potential)
         self.forget()
@@ -96,7 +101,7 @@ class CudaGraphs:
         self._recordings: dict[Any, _Recording] = {}
 
     def __call__(self, batch: Data) -> Fields:
-        """Return what the function returns, in memory of its own."""
+        """Return what the function returns."""
         potential = self._potential
         if not (self._usable and potential.device.type == self._device):
             return self._function(potential, batch)
@@ -104,27 +109,33 @@ class CudaGraphs:
         with torch.inference_mode(False):
             for table in self._tables:
                 table.update()
-            given = filled_up(potential.inputs_of(batch), potential.reach)
+            given = potential.inputs_of(batch)
+            pairs = pairs_within(given, potential.reach)  # (2, P)
             seen = {name: value for name, value in batch if isinstance(value, Tensor) and name not in _HIDDEN}
-            inputs = [*given.values(), *seen.values()]
+            inputs = [*(value for name, value in given.items() if name != "edge_index"), *seen.values()]
             # a recording reads parameters where they were
             places = tuple(value.data_ptr() for value in tensors_of(potential))
             versions = potential.training, *(table.version for table in self._tables)
-            key = versions, places, *given, *seen, *((v.shape, v.dtype, v.device) for v in inputs)
-            if key not in self._recordings and not self._is_recorded(key, given, seen, batch):
+            shapes = ((value.shape, value.dtype, value.device) for value in inputs)
+            key = versions, places, capacity(pairs.shape[1]), *given, *seen, *shapes
+            if key not in self._recordings and not self._is_recorded(key, given, pairs, seen, batch):
                 return self._function(potential, batch)
             recording = self._recordings[key]
-            for kept, value in zip(recording.inputs, inputs, strict=True):
-                kept.copy_(value)
+            copy_all(inputs, recording.inputs)
+            put_pairs(pairs, recording.edge_index)
             recording.run()
-            return {name: value.clone() for name, value in recording.outputs.items()}
+            if not self._copies:
+                return recording.outputs
+            copies = {name: torch.empty_like(value) for name, value in recording.outputs.items()}
+            copy_all(recording.outputs.values(), copies.values())
+            return copies
 
-    def _is_recorded(self, key: Any, given: Fields, seen: Fields, batch: Data) -> bool:
+    def _is_recorded(self, key: Any, given: Fields, pairs: Tensor, seen: Fields, batch: Data) -> bool:
         """Record a shape that comes up again, if there is room for it, and say whether that was done."""
         if hash(key) not in self._known:
             self._known.add(hash(key))
             return False
-        if backend(self._device, self._potential.dtype) is reference:  # which waits for the device
+        if backend(self._device, self._potential.dtype) is reference:  # which waits, unlike that of the tensors
             self._usable = False
             return False
         if len(self._recordings) == _MOST_RECORDINGS:
@@ -133,7 +144,7 @@ class CudaGraphs:
             if len(self._recordings) == _MOST_RECORDINGS:
                 return False
         with torch.cuda.device_of(batch.Ra):  # type: ignore[no-untyped-call]
-            recording = self._recorded(given, seen, batch)
+            recording = self._recorded(given, pairs, seen, batch)
         if recording is None:
             self._usable = False
             self.forget()
@@ -141,12 +152,12 @@ class CudaGraphs:
         self._recordings[key] = recording
         return True
 
-    def _recorded(self, given: Fields, seen: Fields, batch: Data) -> _Recording | None:
+    def _recorded(self, given: Fields, pairs: Tensor, seen: Fields, batch: Data) -> _Recording | None:
         """Record the function, or say why not."""
-        filled = {name: value.clone() for name, value in given.items()}
+        filled = filled_up(given, pairs, self._potential.reach)
         visible = Data(**{name: value.clone() for name, value in seen.items()}, num_nodes=len(seen["Za"]))
         inner, tables = with_given_pairs(self._potential), self._tables
-        counts = {"atom": len(filled["Za"]) - _NUM_PADDING, "graph": len(filled["N"]) - 1}
+        counts = {"atom": len(filled["Za"]) - NUM_PADDING, "graph": len(filled["N"]) - 1}
 
         def predict(_: Data) -> Fields:
             with unchanged(tables):
@@ -167,8 +178,8 @@ class CudaGraphs:
             log.warning("The CUDA graph of a step differs from the step in %s: not used.", ", ".join(wrong))
             return None
         log.debug("Recorded a CUDA graph: %d atoms, %d edges.", len(filled["Za"]), filled["edge_index"].shape[1])
-        kept = [*filled.values(), *(visible[name] for name in seen)]
-        return _Recording(kept, outputs, run)
+        fronts = [filled[name][: len(value)] for name, value in given.items() if name != "edge_index"]
+        return _Recording([*fronts, *(visible[name] for name in seen)], filled["edge_index"], outputs, run)
 
 
 def _can_be_recorded(potential: Potential) -> bool:
@@ -195,35 +206,15 @@ def _agree(found: Tensor, expected: Tensor) -> bool:
     return bool(((found - expected).abs() <= _TOLERANCE * scale + torch.finfo(expected.dtype).tiny).all())
 
 
-def filled_up(inputs: Fields, reach: float) -> Fields:
-    """Return complete inputs with padding atoms, and with the pairs within ``reach`` [length], up to a capacity.
-
-    ``edge_index`` has the pairs j -> i, and then the same pairs reversed.
-    """
-    Ra, Za, N, Q, molecule, edges = (inputs[name] for name in ("Ra", "Za", "N", "Q", "batch", "edge_index"))
-    pairs = edges[:, edges[0] > edges[1]]  # (2, P)
-    # in the precision in which the tables of filters end there
-    pairs = pairs[:, lengths(pair_vectors(Ra, pairs).to(Q.dtype)) < reach]  # (2, P_sr)
-    padding = torch.arange(_NUM_PADDING, device=Za.device)
-    # at least one, so that padding atoms are no atoms without neighbors
-    missing = capacity(pairs.shape[1] + 1) - pairs.shape[1]
-    pairs = torch.cat((pairs, (padding + len(Za)).flip(0)[:, None].expand(-1, missing)), dim=1)  # (2, capacity)
-    place = torch.zeros_like(Ra[:1]).expand(_NUM_PADDING, -1).clone()
-    place[:, 0] = padding * ((1 - 1e-4) * reach)
-    return {
-        "Ra": torch.cat((Ra, place)),
-        "Za": torch.cat((Za, Za[:1].expand(_NUM_PADDING))),
-        "N": torch.cat((N, torch.full_like(N[:1], _NUM_PADDING))),
-        "Q": torch.cat((Q, torch.zeros_like(Q[:1]))),
-        "batch": torch.cat((molecule, torch.full_like(molecule[:1], len(N)).expand(_NUM_PADDING))),
-        "edge_index": torch.cat((pairs, pairs.flip(0)), dim=1),
-    }
-
-
-def capacity(pairs: int) -> int:
-    """Return how many pairs a recording has room for: up to 3 % more, but steps of 32."""
-    step: int = max(32, 2 ** (pairs.bit_length() - 6))
-    return -(-pairs // step) * step
+def copy_all(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
+    """Copy tensors into others of the same types, with one start of a kernel for each type."""
+    groups: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+    for source, target in zip(sources, targets, strict=True):
+        from_, to = groups[source.dtype]
+        from_.append(source.detach())
+        to.append(target.detach())
+    for from_, to in groups.values():
+        torch._foreach_copy_(to, from_)
 
 
 class _GivenPairs(Distance):

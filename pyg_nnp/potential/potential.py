@@ -9,8 +9,8 @@ from torch_geometric.data import Data
 
 from pyg_nnp.errors import FieldError
 from pyg_nnp.fields import FIELDS, INPUTS, OUTPUTS, TARGETS
-from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.functional.neighbor_search import MARGIN, check_edges, find_edges
+from pyg_nnp.kernels import sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.wiring import Wiring, derived_from

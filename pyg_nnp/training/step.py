@@ -48,7 +48,7 @@ class Gradients:
         # no method, so that recordings go, with their memory, when this object does
         loss = partial(_loss, self._parameters, (weights, mean_weights or {}), self._lap)
         # a recording has no parts
-        self._compute = CudaGraphs(potential, loss) if lap is None else partial(loss, potential)
+        self._compute = CudaGraphs(potential, loss, copies=False) if lap is None else partial(loss, potential)
 
     def __call__(self, batch: Batch) -> float:
         """Let each parameter have its gradient of the loss of a batch, and return the loss.

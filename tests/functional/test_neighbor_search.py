@@ -24,6 +24,7 @@ SETTINGS = {
     "as it is": {"_FEW_ATOMS": SWITCH},
     "torch": {"_FEW_ATOMS": 10**6},
     "tree": {"_FEW_ATOMS": 1},
+    "cells": {"_FEW_ATOMS": 1, "_BY_CELLS": ("cpu",)},
     "tree, torch for the smallest": {"_FEW_ATOMS": 20},
 }
 every_way = pytest.mark.parametrize("way", SETTINGS)
@@ -148,7 +149,7 @@ def spread_systems() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", spread_systems())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("way", ["as it is", "tree"])
+@pytest.mark.parametrize("way", ["as it is", "tree", "cells"])
 def test_spread_systems(name: str, dtype: torch.dtype, way: str) -> None:
     Ra = spread_systems()[name].to(dtype)
     if not Ra.isfinite().all():

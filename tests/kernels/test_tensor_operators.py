@@ -9,7 +9,7 @@ from pyg_nnp import kernels
 from pyg_nnp.functional import harmonics
 from pyg_nnp.kernels import Edges, Filters, tensor_reference
 from pyg_nnp.kernels.backend import Family, backend
-from pyg_nnp.kernels.tensor_operators import TENSORS, VECTORS
+from pyg_nnp.kernels.tensor_operators import TENSORS, UNTIED
 
 Example = tuple[tuple[Tensor, ...], Edges]
 # the largest degree, and how many filters a pair has: with 2 L + 1, those of vectors and matrices are their own
@@ -77,7 +77,7 @@ def test_a_loss_on_forces_as_in_training(sizes: list[int], F: int, degree: int, 
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("family", [VECTORS, TENSORS])
+@pytest.mark.parametrize("family", [UNTIED, TENSORS])
 def test_the_compiled_loops_are_used(family: Family) -> None:
     assert backend("cpu", torch.float32, family) is not tensor_reference
 

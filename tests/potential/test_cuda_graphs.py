@@ -20,7 +20,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import FieldError
 from pyg_nnp.layers import SchNetCore
 from pyg_nnp.layers.base import Fields
-from pyg_nnp.potential.cuda_graphs import CudaGraphs, capacity, filled_up
+from pyg_nnp.potential.cuda_graphs import CudaGraphs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.step import Gradients
 
@@ -71,12 +71,12 @@ LOSS = CONFIG.Modelhub.internal_FFs["FF01"].loss
 BATCHES = [list(range(first, first + 6)) for first in (0, 6, 12, 18)] + [[0, 1]]
 
 
-def make(filters: str = "table") -> Potential:
-    potential = pyg_nnp.build_potential(CONFIG, "FF01").double()
-    for layer in potential.layers:
-        if isinstance(layer, SchNetCore):
-            layer.filter_table.exact = filters == "exact"
-    return potential
+def make(filters: str = "table", architecture: str = "SchNet") -> Potential:
+    document = toy_config(Modelhub__FF01__build_params__cutoff_sr=2.0, Modelhub__FF01__architecture=architecture)
+    # matrices reach the energy through a second interaction only
+    core = next(entry for entry in document["Modelhub"]["FF01"]["layers"] if entry["name"] == "Core")
+    core["params"] |= {"filters": filters, "num_interactions": 2 if architecture == "Cartesian" else 1}
+    return pyg_nnp.build_potential(config_from_dict(document), "FF01").double()
 
 
 def gradients(potential: Potential, compute: Callable[[Batch], float], batch: Batch) -> tuple[float, list[Tensor]]:
@@ -86,8 +86,13 @@ def gradients(potential: Potential, compute: Callable[[Batch], float], batch: Ba
 
 
 @pytest.mark.parametrize("filters", ["table", "exact"])
-def test_a_recorded_step_has_the_gradients_of_the_step(dataset: MoleculeDataset, filters: str) -> None:
-    potential, recorder = make(filters).train(), Recorder()
+@pytest.mark.parametrize("core", ["SchNet", "Cartesian", "Cartesian in plain torch"])
+def test_a_recorded_step_has_the_gradients_of_the_step(
+    dataset: MoleculeDataset, core: str, filters: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if core == "Cartesian in plain torch":
+        monkeypatch.setattr("pyg_nnp.kernels.tensor_operators.fast", lambda x, family: family.reference)
+    potential, recorder = make(filters, core.split()[0]).train(), Recorder()
     plain = Gradients(potential, potential.parameters(), LOSS)
     graphs = Gradients(potential, potential.parameters(), LOSS)
     graphs._compute = CudaGraphs(potential, graphs._compute._function, recorder, "cpu")
@@ -291,28 +296,3 @@ def test_a_missing_field_is_named(dataset: MoleculeDataset) -> None:
     graphs = CudaGraphs(make().eval(), record=Recorder(), device="cpu")
     with pytest.raises(FieldError, match="the data has no 'N'"):
         graphs(Data(Ra=torch.zeros(1, 3)))
-
-
-def test_room_for_pairs() -> None:
-    for pairs in (1, 31, 32, 33, 1000, 12345, 10**6):
-        room = capacity(pairs)
-        assert room >= pairs
-        assert room % 32 == 0
-        assert room <= max(pairs + 32, pairs * 1.04)
-    assert len({capacity(pairs) for pairs in range(10**4, 2 * 10**4)}) < 45
-
-
-def test_padding_atoms_are_a_molecule_of_their_own(dataset: MoleculeDataset) -> None:
-    batch = dataset.batch([0, 1])
-    filled = filled_up(pyg_nnp.build_potential(CONFIG, "FF01").inputs_of(batch), 2.0)
-    edges, atoms = filled["edge_index"], len(batch.Za)
-    assert filled["batch"].tolist() == [*batch.batch.tolist(), 2, 2]
-    padding = edges >= atoms
-    assert torch.equal(padding[0], padding[1])
-    assert padding[0].any()
-    distances = (filled["Ra"][edges[0]] - filled["Ra"][edges[1]]).norm(dim=1)
-    assert bool((distances < 2.0).all())
-    # all pairs of the molecules are there
-    theirs = (batch.Ra[batch.edge_index[0]] - batch.Ra[batch.edge_index[1]]).norm(dim=1) < 2.0
-    expected = set(map(tuple, batch.edge_index[:, theirs].T.tolist()))
-    assert set(map(tuple, edges[:, ~padding[0]].T.tolist())) == expected

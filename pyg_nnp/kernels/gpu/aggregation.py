@@ -111,13 +111,27 @@ def _of_table(
     tl.store(of_T + (tl.num_programs(0) * part + r) * F + f, tl.sum(total, axis=0)[None, :], mask=f < F)
 
 
+@jit
+def _sums(values, start, order, out, K: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr):
+    s = tl.program_id(0).to(tl.int64)
+    k = tl.arange(0, WIDTH)[None, :]  # (1, WIDTH)
+    total = tl.zeros((COUNT, WIDTH), values.dtype.element_ty)
+    end = tl.load(start + s + 1)
+    for first in range(tl.load(start + s), end, COUNT):
+        n = first + tl.arange(0, COUNT)
+        valid = n < end
+        row = n if order is None else tl.load(order + n, mask=valid, other=0)
+        total += tl.load(values + row[:, None] * K + k, mask=valid[:, None] & (k < K), other=0)  # (COUNT, WIDTH)
+    tl.store(out + s * K + k, tl.sum(total, axis=0)[None, :], mask=k < K)
+
+
 def _tile(F: int) -> dict[str, int]:
     """Return how many features, and pairs at a time, fill the registers of a program."""
     width = triton.next_power_of_2(F)
     return {"F": F, "WIDTH": width, "COUNT": min(max(1024 // width, 1), 16)}
 
 
-def _sort(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
+def sort_keys(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
     """Return (K + 1,) where each of the K keys begins in the sorted ones, and the order."""
     # half as many bits take half as long to sort; nothing is counted, as a count is waited for
     ordered, order = torch.sort(keys.int(), stable=True)
@@ -126,7 +140,16 @@ def _sort(keys: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
 
 def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.reference.sort_edges`."""
-    return _sort(edge_index[1], num_atoms)
+    return sort_keys(edge_index[1], num_atoms)
+
+
+def sum_rows(values: Tensor, index: Tensor, start: Tensor, order: Tensor) -> Tensor:
+    """See :func:`pyg_nnp.kernels.reference.sum_rows`."""
+    size, K = len(start) - 1, values.shape[1]
+    out = values.new_empty(size, K)
+    how = {"K": K, "WIDTH": triton.next_power_of_2(K), "COUNT": 32, "num_warps": 1}
+    run(_sums, (size,), values, start, order if len(order) else None, out, **how)
+    return out
 
 
 def aggregate(
@@ -155,7 +178,7 @@ def derivatives(
     parts = 8 if C > 1 else 1
     of_T = T.new_empty(parts, len(T) if wanted[1] else 0, F)  # (PARTS, R, F)
     if wanted[1]:
-        arguments = b, c_, m, x, g, U_, *edge_index, *_sort(m, len(T)), of_T
+        arguments = b, c_, m, x, g, U_, *edge_index, *sort_keys(m, len(T)), of_T
         run(_of_table, (len(T), parts), *arguments, C=C, PARTS=parts, **tile)
     of_x, of_g = (g.new_empty(len(g) if asked else 0, F) for asked in wanted[2:])  # (A, F)
     if wanted[2] or wanted[3]:

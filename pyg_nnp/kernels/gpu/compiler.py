@@ -9,7 +9,8 @@ import triton
 from torch import Tensor
 
 # whether a number of pairs is 1 or a multiple of 16 is no reason to compile again
-jit: Callable[[Callable[..., Any]], Any] = partial(triton.jit, do_not_specialize=["num_pairs"])
+_NUMBERS = ["num_pairs", "num_features", "num_parts", "num_first"]
+jit: Callable[[Callable[..., Any]], Any] = partial(triton.jit, do_not_specialize=_NUMBERS)
 
 
 def run(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
