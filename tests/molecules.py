@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from pyg_nnp.data.neighbor_lists import full_neighbor_list
-from pyg_nnp.layers import SchNetCore
+from pyg_nnp.layers import Core
 from pyg_nnp.potential.build import build_layers
 from pyg_nnp.potential.potential import Potential
 
@@ -74,6 +74,8 @@ def make_potential(
 ) -> Potential:
     """Return a small potential with random parameters."""
     generator = torch.Generator().manual_seed(seed)
+    if architecture == "PaiNN":  # its filters have no hidden layer
+        entries = [(name, {k: value for k, value in own.items() if k != "hidden_channels"}) for name, own in entries]
     layers, built = build_layers(architecture, {**BUILD_PARAMS, **build_params}, entries, generator)
     potential = Potential(layers, {"architecture": architecture, "layers": built}).to(dtype)
     with torch.no_grad():
@@ -87,8 +89,18 @@ def with_options(layer: str, **options: object) -> list[tuple[str, dict]]:
     return [(name, {**own, **options} if name == layer else own) for name, own in LAYER_ENTRIES]
 
 
-def core_of(potential: Potential) -> SchNetCore:
-    return next(layer for layer in potential.layers if isinstance(layer, SchNetCore))
+def core_of(potential: Potential) -> Core:
+    return next(layer for layer in potential.layers if isinstance(layer, Core))
+
+
+def core_arguments(potential: Potential, batch: Batch) -> dict[str, Tensor]:
+    """Return what the core reads, with all fields as tensors."""
+    fields = potential.inputs_of(batch)
+    for layer in potential.layers:
+        if isinstance(layer, Core):
+            return {name: fields[name] for name in layer.reads}
+        fields |= layer(**{name: fields[name] for name in layer.reads})
+    raise AssertionError("there is no core")
 
 
 def results(potential: Potential, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -92,6 +92,9 @@ def toy_config(**changes: Any) -> dict[str, Any]:
         for section in sections:
             place = place[section]
         place[key] = value
+    if changes.get("Modelhub__FF01__architecture") == "PaiNN":  # its filters have no hidden layer
+        core = next(layer for layer in document["Modelhub"]["FF01"]["layers"] if layer["name"] == "Core")
+        core["params"] = {"num_interactions": 2}
     return document
 
 

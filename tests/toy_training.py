@@ -27,7 +27,7 @@ def train_toy(out: str, resume: bool = False, **changes: object) -> Path:
     config = config_from_dict(toy_config(**changes))
     train.seed_everything(config.Trainer.seed)
     train.train(config, Path(out), resume=resume)
-    return Path(out) / "FF01-SchNet"
+    return Path(out) / config.folder_name("FF01")
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, at: int) -> None:

@@ -98,7 +98,7 @@ class ForceField(Section):
     advice = " Hyperparameters go under build_params."
 
     suffix: str | None = Field(default=None, description="last part of the name of the model's folder")
-    architecture: Text = Field(description="the core: SchNet, Cartesian, or package.module:Class for your own")
+    architecture: Text = Field(description="the core: SchNet, PaiNN, Cartesian, or package.module:Class for your own")
     active: bool = Field(default=True, description="whether the model is trained")
     pretrained: Text | None = Field(
         default=None, description="trained model, a folder or file; layers that are the same begin with its parameters"

@@ -15,15 +15,33 @@ from pyg_nnp.kernels.tensor_reference import Tensors
 
 
 def _cases(normal: Normal, device: torch.device) -> Cases:
+    v, t, dv, dt = normal(9, 3, 64), normal(9, 5, 64), normal(9, 3, 64), normal(9, 5, 64)
+    c, gates, dc, dg = normal(9, 192), normal(9, 320), normal(9, 192), normal(9, 320)
+    return [
+        *_aggregations(normal, device, 2, 3),
+        ("invariants", (v, t)),
+        ("invariants_gradient", (c, v, t)),
+        ("invariants_second", (dv, dt, dc, v, t)),
+        ("products", (gates, v, t)),
+        ("products_gradient", (dv, dt, gates, v, t)),
+        ("products_second", (dg, dv, dt, v + dv, t + dt, gates, v, t)),
+    ]
+
+
+def _untied_cases(normal: Normal, device: torch.device) -> Cases:
+    return _aggregations(normal, device, 1, 3)
+
+
+def _aggregations(normal: Normal, device: torch.device, degree: int, num_filters: int) -> Cases:
     index = example_edges(device)
     edges = Edges(index, *reference.sort_edges(index, 9))
     rows = torch.tensor([0, 3, 1, 3, 2, 2, 0, 1], device=device)  # (P,)
-    y, dy = normal(8, 8), normal(8, 8)
-    a, v, t = normal(9, 192), normal(9, 3, 64), normal(9, 5, 64)
-    da, dv, dt = normal(9, 192), normal(9, 3, 64), normal(9, 5, 64)
-    g = normal(9, 64), normal(9, 3, 64), normal(9, 5, 64)
+    components, A_t, width = (3, 0, 0) if degree == 1 else (8, 9, 5)
+    y, dy, a, da = *(normal(8, components) for _ in range(2)), *(normal(9, 64 * (degree + 1)) for _ in range(2))
+    v, dv, t, dt = normal(9, 3, 64), normal(9, 3, 64), normal(A_t, 5, 64), normal(A_t, 5, 64)
+    g = normal(9, 64), normal(9, 3, 64), normal(9, width, 64)
     cases: Cases = []
-    b, db, T, dT = normal(8, 6), normal(8, 6), normal(9, 192), normal(9, 192)
+    b, db, T, dT = normal(8, 6), normal(8, 6), normal(9, 64 * num_filters), normal(9, 64 * num_filters)
     # what the first and later interactions have, of the usual sizes: Triton takes long, and compiles each size anew
     for x, dx in (((v, t), (dv, dt)), ((v[:0], t[:0]), (v[:0], t[:0]))):
         inputs = b, rows, T, y, a, *x
@@ -34,20 +52,18 @@ def _cases(normal: Normal, device: torch.device) -> Cases:
             ("tensor_second_derivatives", ((db, dT, dy, da, *dx), g, inputs, edges, (True, True, True))),
             ("tensor_second_derivatives", ((db, dT[:0], dy, da, *dx), g, inputs, edges, (False, True, False))),
         ]
-    c, gates, dc, dg = normal(9, 192), normal(9, 320), normal(9, 192), normal(9, 320)
-    return [
-        *cases,
-        ("invariants", (v, t)),
-        ("invariants_gradient", (c, v, t)),
-        ("invariants_second", (dv, dt, dc, v, t)),
-        ("products", (gates, v, t)),
-        ("products_gradient", (dv, dt, gates, v, t)),
-        ("products_second", (dg, dv, dt, v + dv, t + dt, gates, v, t)),
-    ]
+    return cases
 
 
 _MODULES = {"cpu": "pyg_nnp.kernels.cpu.tensors", "cuda": "pyg_nnp.kernels.gpu.tensors"}
 TENSORS = Family(tensor_reference, _MODULES, _cases)
+# aggregation with filters of their own for v and t, for which there are no kernels for CUDA
+UNTIED = Family(tensor_reference, {"cpu": _MODULES["cpu"]}, _untied_cases)
+
+
+def _module(table: Tensor, a: Tensor) -> Any:
+    """Return the module that computes the aggregation of features a with filters from a table."""
+    return fast(a, TENSORS if table.shape[1] == a.shape[1] else UNTIED)
 
 
 def aggregate_tensors(
@@ -56,7 +72,8 @@ def aggregate_tensors(
     r"""Equivariant aggregation, :math:`m^l_i = \sum_{p = (i, j)} w^l_p \circ (y^l_p a^l_j + x^l_j)`.
 
     Args:
-        filters: of P pairs, (L + 1) F numbers each, of the degrees 0 to L, 1 or 2.
+        filters: of P pairs, (L + 1) F numbers each, of the degrees 0 to L, 1 or 2; (2 L + 1) F: untied, the last L F
+            numbers are the filters of x in place of those of its degree.
         y: (P, 3) or (P, 8) harmonics of the pairs, from i to j.
         a: (A, (L + 1) F) features of all degrees.
         v: (A, 3, F) vectors, the x of degree 1; (0, 3, F): none.
@@ -66,26 +83,26 @@ def aggregate_tensors(
     Returns:
         (A, F), (A, 3, F) and (A, 5, F), which is (A, 0, F) where L is 1.
     """
-    module = fast(a, TENSORS)
+    module = _module(filters.table, a)
     if module is tensor_reference or not module.supports(y, a):  # plain torch has its own derivatives
         return tensor_reference.aggregate_tensors(*filters, y, a, v, t, *edges)
     return cast(tuple[Tensor, Tensor, Tensor], _AGGREGATE(*filters, y, a, v, t, *edges))
 
 
 def _aggregate(*arguments: Tensor) -> Tensors:
-    return cast(Tensors, fast(arguments[4], TENSORS).aggregate_tensors(*arguments))
+    return cast(Tensors, _module(arguments[2], arguments[4]).aggregate_tensors(*arguments))
 
 
 def _first(g0: Tensor, g1: Tensor, g2: Tensor, *rest: Any) -> Tensors:
     inputs, edges, wanted = rest[:7], Edges(*rest[7:10]), rest[10:]
-    return cast(Tensors, fast(g0, TENSORS).tensor_derivatives((g0, g1, g2), inputs, edges, wanted))
+    return cast(Tensors, _module(inputs[2], inputs[4]).tensor_derivatives((g0, g1, g2), inputs, edges, wanted))
 
 
 def _second(*arguments: Any) -> Tensors:
     change, g, inputs, edges, wanted = (
         arguments[:6], arguments[6:9], arguments[9:16], Edges(*arguments[16:19]), arguments[19:],
     )  # fmt: skip
-    return cast(Tensors, fast(g[0], TENSORS).tensor_second_derivatives(change, g, inputs, edges, wanted))
+    return cast(Tensors, _module(inputs[2], inputs[4]).tensor_second_derivatives(change, g, inputs, edges, wanted))
 
 
 def _empty(inputs: Tensors, wanted: tuple[bool, ...]) -> Tensors:

@@ -2,7 +2,8 @@ r"""What the operators on vectors and matrices compute, in plain torch: the defi
 
 Features of an atom are F scalars, vectors (A, 3, F), and symmetric traceless matrices (A, 5, F), in the components of
 :mod:`pyg_nnp.functional.harmonics`. With L the largest degree, 1 or 2, a pair has harmonics y, (P, 3) or (P, 8), and
-L + 1 filters of F numbers, one after the other in the rows of a table.
+L + 1 filters of F numbers, one after the other in the rows of a table. With 2 L + 1 of them the filters are untied: the
+last L are those of vectors and matrices of the neighbors.
 """
 
 from collections.abc import Callable
@@ -21,16 +22,17 @@ def aggregate_tensors(
     weights: Tensor, rows: Tensor, table: Tensor, y: Tensor, a: Tensor, v: Tensor, t: Tensor,
     edge_index: Tensor, start: Tensor, order: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    r"""Return (A, F), (A, 3, F) and (A, 5, F), the sums over neighbors of :math:`w_l \circ (y_l a_l + x_l)`.
+    r"""Return (A, F), (A, 3, F) and (A, 5, F), the sums over neighbors of :math:`w_l \circ y_l a_l + w'_l \circ x_l`.
 
     Filters w and features a (A, (L + 1) F) are those of all degrees l; x of degree 1 and 2 are v (A, 3, F) and
-    t (A, 5, F), which may be absent, of length 0. With L = 1 the last result is (A, 0, F).
-    On CUDA the sums are atomic additions, so two runs differ by rounding; nothing waits for the device.
+    t (A, 5, F), which may be absent, of length 0. Filters w' are w, or their own. With L = 1 the last result is
+    (A, 0, F). On CUDA the sums are atomic additions, so two runs differ by rounding; nothing waits for the device.
     """
     A, degrees = len(a), 2 if y.shape[1] == 3 else 3
     F = a.shape[1] // degrees
     source, target = edge_index
-    w = filters_of_pairs(weights, rows, table).repeat(2, 1).view(2 * len(rows), degrees, F)  # (2 P, L + 1, F)
+    w = filters_of_pairs(weights, rows, table).repeat(2, 1)
+    w = w.view(len(w), table.shape[1] // F, F)  # (2 P, K, F)
     sign = torch.ones_like(y)
     sign[:, :3] = -1
     of_edges = torch.cat((y, sign * y))  # (2 P, 8)
@@ -40,9 +42,11 @@ def aggregate_tensors(
         return messages.new_zeros(A, *messages.shape[1:]).index_add(0, target, messages)  # (A, ..., F)
 
     def of_degree(degree: int, part: Tensor, x: Tensor) -> Tensor:
-        z = part[:, :, None] * a_j[:, None, degree]  # (2 P, 2 l + 1, F)
-        z = z + x.index_select(0, source) if len(x) else z
-        return summed(w[:, None, degree] * z)
+        messages = w[:, None, degree] * part[:, :, None] * a_j[:, None, degree]  # (2 P, 2 l + 1, F)
+        if len(x):
+            # the filters of x are the last ones
+            messages = messages + w[:, None, degree - degrees] * x.index_select(0, source)  # (2 P, 2 l + 1, F)
+        return summed(messages)
 
     first = of_degree(1, of_edges[:, :3], v)
     second = of_degree(2, of_edges[:, 3:], t) if y.shape[1] > 3 else a.new_empty(A, 0, F)

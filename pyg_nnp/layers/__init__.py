@@ -9,6 +9,7 @@ from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
+from pyg_nnp.layers.painn import PaiNNCore, PaiNNInteraction
 from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
 
@@ -26,7 +27,7 @@ LAYERS: dict[str, type[Layer]] = {
     "EnergyReduce": EnergyReduce,
     "Force": Force,
 }
-CORES: dict[str, type[Core]] = {"SchNet": SchNetCore, "Cartesian": CartesianCore}
+CORES: dict[str, type[Core]] = {"SchNet": SchNetCore, "PaiNN": PaiNNCore, "Cartesian": CartesianCore}
 
 __all__ = [
     "CORES",
@@ -46,6 +47,8 @@ __all__ = [
     "Force",
     "GaussianSmearing",
     "Layer",
+    "PaiNNCore",
+    "PaiNNInteraction",
     "RadialBasis",
     "RandomAtomEmbedding",
     "RangeSeparation",

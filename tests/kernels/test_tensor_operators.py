@@ -8,40 +8,44 @@ from torch import Tensor
 from pyg_nnp import kernels
 from pyg_nnp.functional import harmonics
 from pyg_nnp.kernels import Edges, Filters, tensor_reference
-from pyg_nnp.kernels.backend import backend
-from pyg_nnp.kernels.tensor_operators import TENSORS
+from pyg_nnp.kernels.backend import Family, backend
+from pyg_nnp.kernels.tensor_operators import TENSORS, UNTIED
 
 Example = tuple[tuple[Tensor, ...], Edges]
+# the largest degree, and how many filters a pair has: with 2 L + 1, those of vectors and matrices are their own
+KINDS = [(1, 2), (1, 3), (2, 3), (2, 5)]
 
 
 def example(
-    C: int, F: int, dtype: torch.dtype = torch.float64, sizes: list[int] = SIZES, degree: int = 2, absent: bool = False
+    C: int, F: int, sizes: list[int] = SIZES, degree: int = 2, filters: int = 3, absent: bool = False
 ) -> Example:
     """Return weights, rows, table, harmonics, a, v and t, and edges with pairs of an atom and its own image."""
+    dtype = torch.float64
     pairs = some_pairs(sizes)
     P, A = pairs.shape[1], sum(sizes)
     rows = torch.arange(P) if C == 1 else torch.arange(P) % 3
     edges = kernels.sort_edges(torch.cat((pairs, pairs.flip(0)), dim=1), A, dtype)
-    x = [random(0 if absent else A, n, F, dtype=dtype) for n in (3, 5)]
-    table, y = random(max(P, 8), (degree + 1) * F, dtype=dtype), random(P, 3 if degree == 1 else 8, dtype=dtype)
-    return (random(P, C, dtype=dtype), rows, table, y, random(A, (degree + 1) * F, dtype=dtype), *x), edges
+    x = random(0 if absent else A, 3, F), random(0 if absent or degree == 1 else A, 5, F)
+    table, y = random(max(P, 8), filters * F), random(P, 3 if degree == 1 else 8)
+    return (random(P, C), rows, table, y, random(A, (degree + 1) * F), *x), edges
 
 
 def flat(messages: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([m.flatten(1) for m in messages], dim=1)
 
 
+@pytest.mark.parametrize(("degree", "filters"), KINDS)
 @pytest.mark.parametrize("absent", [False, True])
 @pytest.mark.parametrize("C", [6, 1])
-def test_derivatives_by_finite_differences(C: int, absent: bool) -> None:
+def test_derivatives_by_finite_differences(C: int, absent: bool, degree: int, filters: int) -> None:
     """With respect to all arguments, and to some alone: what is not asked for is not computed."""
-    (b, rows, T, *others), edges = example(C, 2, sizes=[3, 1], absent=absent)
+    (b, rows, T, *others), edges = example(C, 2, sizes=[3, 1], degree=degree, filters=filters, absent=absent)
 
     def function(b: Tensor, T: Tensor, *others: Tensor) -> Tensor:
         return flat(kernels.aggregate_tensors(Filters(b, rows, T), *others, edges))
 
     y, a, *x = others
-    x = [] if absent else x
+    x = [] if absent else x[:degree]
     rest = others[2 + len(x) :]
     check_derivatives(lambda *given: function(*given, *rest), b, T, y, a, *x)
     check_derivatives(lambda b: function(b, T, *others), b)
@@ -49,12 +53,12 @@ def test_derivatives_by_finite_differences(C: int, absent: bool) -> None:
     check_derivatives(lambda y, a: function(b, T, y, a, *others[2:]), y, a)
 
 
-@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize(("degree", "filters"), KINDS)
 @pytest.mark.parametrize("sizes", [[30, 30, 30], [90]])
 @pytest.mark.parametrize("F", [16, 260])
-def test_a_loss_on_forces_as_in_training(sizes: list[int], F: int, degree: int) -> None:
+def test_a_loss_on_forces_as_in_training(sizes: list[int], F: int, degree: int, filters: int) -> None:
     """Only some derivatives are asked for in each pass; through two aggregations, against plain torch."""
-    (b, rows, T, y, a, *_), edges = example(6, F, sizes=sizes, degree=degree)
+    (b, rows, T, y, a, *_), edges = example(6, F, sizes=sizes, degree=degree, filters=filters)
 
     def gradients(aggregate) -> list[Tensor]:
         weights, table, harmonics, start = (value.clone().requires_grad_() for value in (b, T, y, a))
@@ -73,14 +77,16 @@ def test_a_loss_on_forces_as_in_training(sizes: list[int], F: int, degree: int) 
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
 
 
-def test_the_compiled_loops_are_used() -> None:
-    assert backend("cpu", torch.float32, TENSORS) is not tensor_reference
+@pytest.mark.parametrize("family", [UNTIED, TENSORS])
+def test_the_compiled_loops_are_used(family: Family) -> None:
+    assert backend("cpu", torch.float32, family) is not tensor_reference
 
 
+@pytest.mark.parametrize(("degree", "filters"), KINDS)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_threads_share_the_atoms(threads: int) -> None:
-    inputs, edges = example(6, 24, sizes=[40, 3, 25])
-    g = random(68, 24), random(68, 3, 24), random(68, 5, 24)
+def test_threads_share_the_atoms(threads: int, degree: int, filters: int) -> None:
+    inputs, edges = example(6, 24, sizes=[40, 3, 25], degree=degree, filters=filters)
+    g = random(68, 24), random(68, 3, 24), random(68, 5 if degree == 2 else 0, 24)
     change = tuple(random(*x.shape) for x in (inputs[0], *inputs[2:]))
     arguments = {
         "aggregate_tensors": (*inputs, *edges),
@@ -118,6 +124,19 @@ def test_an_atom_and_its_image_by_hand() -> None:
     torch.testing.assert_close(m1[1], 6 * v[1])
     torch.testing.assert_close(m2[1], 6 * (y[0, 3:, None] * a[1, None, 8:] + t[1]))
     assert not any(m[0].any() for m in (m0, m1, m2))
+
+
+def test_filters_of_their_own_by_hand() -> None:
+    """One pair, each message from one neighbor: what multiplies harmonics is not what multiplies vectors."""
+    edges = kernels.sort_edges(torch.tensor([[0, 1], [1, 0]]), 2, torch.float64)
+    w0, w1, own = random(3, 4)
+    filters = Filters(torch.ones(1, 1).double(), torch.tensor([0]), torch.cat((w0, w1, own))[None])
+    y, a, v = random(1, 3), random(2, 8), random(2, 3, 4)
+    m0, m1, m2 = kernels.aggregate_tensors(filters, y, a, v, v.new_empty(0, 5, 4), edges)
+    assert m2.shape == (2, 0, 4)
+    for j, i, sign in ((0, 1, 1), (1, 0, -1)):
+        torch.testing.assert_close(m0[i], w0 * a[j, :4])
+        torch.testing.assert_close(m1[i], sign * y[0, :, None] * w1 * a[j, 4:] + own * v[j])
 
 
 def atoms(F: int = 4) -> tuple[Tensor, Tensor, Tensor]:

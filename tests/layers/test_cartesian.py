@@ -1,23 +1,14 @@
 """The network of Cartesian tensors against its formulas, written out with 3 x 3 matrices."""
 
-import numpy as np
 import pytest
 import torch
-from ase.build import molecule
-from molecules import LAYER_ENTRIES, make_data, make_potential, results, with_options
-from scipy.optimize import brentq
+from molecules import LAYER_ENTRIES, core_arguments, core_of, make_potential, with_options
 from torch import Tensor
 from torch.nn.functional import silu
 from torch_geometric.data import Batch
 
-from pyg_nnp.errors import FieldError
 from pyg_nnp.functional.cutoff import polynomial_cutoff
 from pyg_nnp.layers import CartesianCore
-from pyg_nnp.potential.potential import Potential
-
-
-def cartesian(potential: Potential) -> CartesianCore:
-    return next(layer for layer in potential.layers if isinstance(layer, CartesianCore))
 
 
 def traceless(T: Tensor) -> Tensor:
@@ -69,102 +60,20 @@ def by_matrices(core: CartesianCore, x: Tensor, edge_index: Tensor, R: Tensor, b
 @pytest.mark.parametrize("num_interactions", [1, 2, 3])
 def test_features_are_those_of_the_formulas(num_interactions: int, batch: Batch) -> None:
     potential = make_potential(with_options("Core", num_interactions=num_interactions, filters="exact"), "Cartesian")
-    core = cartesian(potential)
-    fields = potential.inputs_of(batch)
-    for layer in potential.layers:
-        arguments = {name: fields[name] for name in layer.reads}
-        if layer is core:
-            break
-        fields |= layer(**arguments)
+    core, arguments = core_of(potential), core_arguments(potential, batch)
     found = core(**arguments)
     basis = next(layer for layer in potential.layers if type(layer).__name__ == "GaussianSmearing")
-    expected = by_matrices(core, fields["x"], fields["edge_index_sr"], batch.Ra, basis, 4.0)
+    expected = by_matrices(core, arguments["x"], arguments["edge_index_sr"], batch.Ra, basis, 4.0)
     assert found.keys() == expected.keys() == set(core.writes)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10)
         assert float(value.detach().std()) > 1e-3, name
 
 
-def test_tables_give_what_the_networks_give(batch: Batch) -> None:
-    tables, exact = (make_potential(with_options("Core", filters=f), "Cartesian") for f in ("table", "exact"))
-    exact.load_state_dict(tables.state_dict())
-    (found, of_found), (right, of_right) = results(tables, batch), results(exact, batch)
-    assert cartesian(tables).filter_table.num_rows > 0
-    for name, value in right.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6)
-    for name, value in of_right.items():
-        assert float((of_found[name] - value).norm()) <= 1e-6 * float(value.norm()), name
-
-
-def test_gradients_of_a_loss_on_dipoles_reach_every_parameter(batch: Batch) -> None:
-    potential = make_potential(with_options("Core", num_interactions=1), "Cartesian").train()
-    potential(batch)["M2"].square().sum().backward()
-    for name, parameter in cartesian(potential).named_parameters():
-        is_charge = name == "lin2.bias"  # the same for all atoms: ChargeConservation removes it
-        assert is_charge or float(parameter.grad.abs().max()) > 0, name
-
-
-@pytest.mark.parametrize("name", ["CO2", "C2H2", "C6H6", "H2", "Na"])
-@pytest.mark.parametrize("axes", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
-def test_gradients_are_finite_for_linear_and_planar_molecules(name: str, axes: list[int]) -> None:
-    """Directions along each axis, and everything in a plane."""
-    atoms = molecule(name)
-    predicted, gradients = results(
-        make_potential(architecture="Cartesian"), make_data(atoms.numbers, atoms.positions[:, axes])
-    )
-    for value in (*predicted.values(), *gradients.values()):
-        assert value.isfinite().all()
-    # by symmetry there is no force out of the plane, or off the line
-    flat = [axis for axis in range(3) if np.ptp(atoms.positions[:, axes][:, axis]) < 1e-12]
-    assert float(predicted["Fa"][:, flat].abs().max()) < 1e-10
-
-
-def test_nothing_jumps_where_atoms_enter_the_cutoff() -> None:
-    """Two molecules of water whose nearest atoms are just within the cutoff, and just beyond it."""
-    entries = [entry for entry in LAYER_ENTRIES if entry[0] != "ElectrostaticEnergy"]
-    potential = make_potential(entries, "Cartesian").eval()
-    water = molecule("H2O").positions
-
-    def nearest(shift: float) -> float:
-        return float(np.linalg.norm(water[:, None] - water - [0, 0, shift], axis=2).min())
-
-    def predicted(shift: float) -> dict[str, Tensor]:
-        positions = np.concatenate([water, water + np.array([0, 0, shift])])
-        return potential(make_data([8, 1, 1, 8, 1, 1], positions))
-
-    gap = brentq(lambda shift: nearest(shift) - 4.0, 2.0, 9.0)
-    within, beyond, further = predicted(gap - 1e-3), predicted(gap + 1e-3), predicted(gap + 1.0)
-    assert float((predicted(gap - 0.5)["Fa"] - further["Fa"]).abs().max()) > 1e-4
-    for name in ("E", "Ea", "Fa", "Qa"):
-        torch.testing.assert_close(beyond[name], further[name], rtol=1e-12, atol=1e-12)
-        # the third power of what is left to the cutoff, relative to it, and of forces the second
-        assert float((within[name] - beyond[name]).abs().max()) < 1e-6, name
-
-
-def test_atomic_dipoles_are_where_dipoles_are() -> None:
-    with_dipole = make_potential(architecture="Cartesian")
+def test_last_vectors_cost_something_only_where_they_may_be_seen() -> None:
     entries = [entry for entry in LAYER_ENTRIES if entry[0] != "AtomicCharge2Dipole"]
-    without = make_potential(entries, "Cartesian")
-    assert "Ma" in cartesian(with_dipole).writes
-    assert "Ma" not in cartesian(without).writes
-    # only where they may be seen do the last vectors cost anything
-    assert [len(i.update) for i in cartesian(with_dipole).interactions] == [2, 1]
-    assert [len(i.update) for i in cartesian(without).interactions] == [2, 0]
-    off = make_potential(entries, "Cartesian", atomic_dipoles=False)
-    assert cartesian(off).dipole is None
-    with pytest.raises(FieldError, match=r"AtomicCharge2Dipole\) reads 'Ma', which nothing before it writes"):
-        make_potential(with_options("AtomicCharge2Dipole", atomic_dipoles=True), "SchNet")
-
-
-def test_dipole_is_that_of_charges_and_atoms(batch: Batch) -> None:
-    potential = make_potential(architecture="Cartesian").eval()
-    predicted = potential(batch)
-    of_charges = torch.zeros_like(predicted["M2"]).index_add(0, batch.batch, predicted["Qa"][:, None] * batch.Ra)
-    rest = predicted["M2"] - of_charges
-    lone = (batch.N == 1).nonzero()[:, 0]
-    assert len(lone) == 2
-    assert float(rest[lone].abs().max()) == 0.0
-    assert float(rest.norm(dim=1).sort().values[3]) > 1e-3
+    assert [len(i.update) for i in core_of(make_potential(architecture="Cartesian")).interactions] == [2, 1]
+    assert [len(i.update) for i in core_of(make_potential(entries, "Cartesian")).interactions] == [2, 0]
 
 
 def test_initialisation_gives_all_features_a_mean_square_of_one(batch: Batch) -> None:
@@ -175,7 +84,7 @@ def test_initialisation_gives_all_features_a_mean_square_of_one(batch: Batch) ->
     def watch(name: str, module: torch.nn.Module) -> None:
         module.register_forward_hook(lambda _, given, out: seen.update({f"{name} in": given[0], f"{name} out": out}))
 
-    core = cartesian(potential)
+    core = core_of(potential)
     before = [interaction.lin1.weight.detach().clone() for interaction in core.interactions]
     potential.initialise(batch)
     for number, interaction in enumerate(core.interactions):

@@ -18,6 +18,7 @@ from toy_training import contents, history, interrupt, same, train_toy
 
 import pyg_nnp
 from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.layers import CORES
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved, sealed
 from pyg_nnp.runtime.signals import Stopped, stoppable
 from pyg_nnp.training import evaluation, fit, records, results
@@ -52,16 +53,18 @@ def test_resumed_is_the_same_bits(folder: Path, monkeypatch: pytest.MonkeyPatch,
     same(train_toy("stopped", resume=True), expected)
 
 
-def test_interrupted_within_the_backward_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("architecture", CORES)
+def test_interrupted_within_the_backward_pass(folder: Path, monkeypatch: pytest.MonkeyPatch, architecture: str) -> None:
     """An exception goes through PyTorch's engine."""
-    expected = train_toy("whole")
+    core = {"Modelhub__FF01__architecture": architecture}
+    expected = train_toy("whole", **core)
     with monkeypatch.context() as patch:
         interrupt(patch, torch.Tensor, "backward", 5)
         with pytest.raises(KeyboardInterrupt):
-            train_toy("stopped")
-    last, _ = read_saved(folder / "stopped/FF01-SchNet/last.safetensors")
+            train_toy("stopped", **core)
+    last, _ = read_saved(folder / f"stopped/FF01-{architecture}/last.safetensors")
     assert (last["training"]["epoch"], last["training"]["step"]) == (2, 1)
-    same(train_toy("stopped", resume=True), expected)
+    same(train_toy("stopped", resume=True, **core), expected)
 
 
 def test_stopped_again_and_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

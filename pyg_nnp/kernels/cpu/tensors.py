@@ -20,23 +20,29 @@ Tensors = tuple[Tensor, ...]
 
 
 def supports(y: Tensor, a: Tensor) -> bool:
-    """Say whether there are loops for these sizes: degrees up to 2, and not too many features."""
-    return y.shape[1] == 8 and a.shape[1] <= 3 * MOST_FEATURES
+    """Say whether there are loops for these sizes: not too many features."""
+    return a.shape[1] <= _degrees(y) * MOST_FEATURES
 
 
-def _zeros_for(x: Tensor, like: Tensor, components: int) -> Tensor:
-    """Return features, or zeros in place of absent ones."""
-    return x if len(x) else like.new_zeros(len(like), components, like.shape[1] // 3)  # (A, 3, F) or (A, 5, F)
+def _degrees(y: Tensor) -> int:
+    return 2 if y.shape[1] == 3 else 3
+
+
+def _own(arranged: Tensors) -> tuple[int, ...]:
+    """Return a tuple as long as there are filters of v and t alone: the loops are compiled for each length."""
+    return (0,) * (arranged[2].shape[1] - arranged[4].shape[1])
 
 
 def _arranged(
     b: Tensor, rows: Tensor, T: Tensor, y: Tensor, a: Tensor, v: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the arguments of the loops: the degrees one after the other have a dimension of their own."""
-    F = a.shape[1] // 3
-    return (
-        b, rows, T.reshape(len(T), 3, F), y, a.reshape(len(a), 3, F), _zeros_for(v, a, 3), _zeros_for(t, a, 5),
-    )  # fmt: skip
+    degrees, A = _degrees(y), len(a)
+    F = a.shape[1] // degrees
+    filters = T.reshape(len(T), T.shape[1] // F, F)  # (R, K, F)
+    # zeros in place of absent features
+    x = [x if len(x) else a.new_zeros(A, n, F) for x, n in ((v, 3), (t, y.shape[1] - 3))]  # (A, 3, F), (A, 5, F)
+    return b, rows, filters, y, a.reshape(A, degrees, F), x[0], x[1]  # a: (A, L + 1, F)
 
 
 def aggregate_tensors(
@@ -44,20 +50,21 @@ def aggregate_tensors(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See :func:`pyg_nnp.kernels.tensor_reference.aggregate_tensors`."""
     edge_index, start, order = edges
-    A, F = len(a), a.shape[1] // 3
-    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, 5, F)
-    run(AGGREGATE, *_arranged(weights, rows, table, y, a, v, t), edge_index[0], start, order, *out, num_threads())
+    A, F = len(a), a.shape[1] // _degrees(y)
+    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, y.shape[1] - 3, F)  # the last: (A, 5, F) or (A, 0, F)
+    arranged = _arranged(weights, rows, table, y, a, v, t)
+    run(AGGREGATE, *arranged, _own(arranged), edge_index[0], start, order, *out, num_threads())
     return out
 
 
 def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool]) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.tensor_derivatives`."""
     b, _, T, y, a, v, t = inputs
-    of_b, of_T, of_y = _outputs(b, T, y, wanted)
     arranged = _arranged(b, inputs[1], T, y, a, v, t)
+    of_b, of_T, of_y = _outputs(b, arranged[2], y, wanted)
     of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in arranged[4:])
     ends = edges.edge_index[0], edges.start, edges.order
-    run(FIRST_DERIVATIVES, *arranged, *g, *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
+    run(FIRST_DERIVATIVES, *arranged, *g, _own(arranged), *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
     return of_b, _summed(of_T), of_y, of_a.flatten(1), of_v if len(v) else v, of_t if len(t) else t
 
 
@@ -67,13 +74,12 @@ def tensor_second_derivatives(
     """See :func:`pyg_nnp.kernels.tensor_reference.tensor_second_derivatives`."""
     b, rows, T, y, a, v, t = inputs
     db, dT, dy, da, dv, dt = change
-    of_b, of_T, of_y = _outputs(b, T, y, wanted)
     arranged, changed = _arranged(b, rows, T, y, a, v, t), _arranged(db, rows, dT, dy, da, dv, dt)
+    of_b, of_T, of_y = _outputs(b, arranged[2], y, wanted)
     outputs = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (*arranged[4:], *g)]
     ends = edges.edge_index[0], edges.start, edges.order
-    run(
-        SECOND_DERIVATIVES, *arranged, *g, db, *changed[2:], *ends, of_b, of_T, of_y, *outputs, num_threads()
-    )  # fmt: skip
+    given = *arranged, *g, db, *changed[2:], _own(arranged)
+    run(SECOND_DERIVATIVES, *given, *ends, of_b, of_T, of_y, *outputs, num_threads())
     of_a, of_v, of_t, *of_g = outputs
     of_features = of_a.flatten(1), of_v if len(v) else v, of_t if len(t) else t
     return of_b, _summed(of_T), of_y, *of_features, *of_g
@@ -84,13 +90,13 @@ def _outputs(b: Tensor, T: Tensor, y: Tensor, wanted: tuple[bool, bool, bool]) -
     threads, rows = num_threads(), len(T) if wanted[1] else 0
     return (
         torch.zeros_like(b) if wanted[0] else b.new_empty(0, b.shape[1]),
-        T.new_zeros(threads, rows, 3, T.shape[1] // 3),  # (T, R, 3, F)
+        T.new_zeros(threads, rows, *T.shape[1:]),  # (T, R, K, F)
         torch.zeros_like(y) if wanted[2] else y.new_empty(0, y.shape[1]),
     )
 
 
 def _summed(of_T: Tensor) -> Tensor:
-    return (of_T[0] if len(of_T) == 1 else of_T.sum(dim=0)).flatten(1)  # (R, 3 F)
+    return (of_T[0] if len(of_T) == 1 else of_T.sum(dim=0)).flatten(1)  # (R, K F)
 
 
 def _like(*tensors: Tensor) -> list[Tensor]:
