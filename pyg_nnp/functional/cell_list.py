@@ -41,5 +41,6 @@ def pairs_by_cells(Ra: Tensor, width: float) -> Tensor | None:
     first[:, _STEPS.index((0, 0, 0))] = atoms + 1  # in its own cell, those after it
     counts = (end - first).flatten()  # (14 A,)
     i = atoms.repeat_interleave(counts.view(-1, len(_STEPS)).sum(dim=1))  # (P,)
-    j = torch.arange(len(i), device=Ra.device) + (first.flatten() - offsets(counts)[:-1]).repeat_interleave(counts)
+    shifts = first.flatten() - offsets(counts)[:-1]  # (14 A,)
+    j = torch.arange(len(i), device=Ra.device) + shifts.repeat_interleave(counts)  # (P,)
     return order[torch.stack((i, j))]  # (2, P)

@@ -76,7 +76,7 @@ def check_edges(edge_index: Tensor, num_atoms: int) -> None:
         )
     if edge_index.numel() == 0:
         return
-    lowest, highest = torch.stack(edge_index.aminmax()).tolist()
+    lowest, highest = torch.stack(edge_index.aminmax()).tolist()  # of (2,)
     if lowest < 0 or highest >= num_atoms:
         raise DataError(
             f"edge_index names atom {lowest if lowest < 0 else highest}, but the atoms are 0 to {num_atoms - 1}. Set "

@@ -15,7 +15,7 @@ from pyg_nnp.kernels.backend import Cases, Family, Normal, example_edges, fast, 
 
 def _cases(normal: Normal, device: torch.device) -> Cases:
     index = example_edges(device)[1]  # (16,)
-    start, order = reference.sort_edges(index[None].expand(2, -1), 9)
+    start, order = reference.sort_edges(index[None].expand(2, -1), 9)  # (10,), (16,)
     of_sorted = index.sort().values, start, order[:0]
     return [("sum_rows", (normal(16, K), *how)) for K in (1, 3) for how in ((index, start, order), of_sorted)]
 
@@ -31,15 +31,17 @@ def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
     """
     if _is_plain(values):
         return geometry.sum_over_atoms(values, batch, num_molecules)
-    sums = cast(Tensor, _SUM_ROWS(values.reshape(len(values), -1), batch, *_of_sorted(batch, num_molecules)))
+    rows = values.reshape(len(values), -1)  # (A, K)
+    sums = cast(Tensor, _SUM_ROWS(rows, batch, *_of_sorted(batch, num_molecules)))  # (G, K)
     return sums.view(num_molecules, *values.shape[1:])  # (G, ...)
 
 
 def of_molecules(values: Tensor, batch: Tensor) -> Tensor:
     """Return (A, ...) for each atom the row of its molecule, of (G, ...), from (A,) the molecule of each atom."""
     if _is_plain(values):
-        return values.index_select(0, batch)
-    rows = cast(Tensor, _TAKE_ROWS(values.reshape(len(values), -1), batch, *_of_sorted(batch, len(values))))
+        return values.index_select(0, batch)  # (A, ...)
+    rows = values.reshape(len(values), -1)  # (G, K)
+    rows = cast(Tensor, _TAKE_ROWS(rows, batch, *_of_sorted(batch, len(values))))  # (A, K)
     return rows.view(len(batch), *values.shape[1:])  # (A, ...)
 
 
@@ -48,7 +50,8 @@ def sum_over_ends(values: Tensor, pair_index: Tensor, num_atoms: int) -> Tensor:
     if _is_plain(values):
         j, i = pair_index[:, :, None].expand(-1, -1, values.shape[1])  # (2, P, K)
         # index_add takes ten times as long on a CPU
-        return values.new_zeros(num_atoms, values.shape[1]).scatter_add(0, i, values).scatter_add(0, j, -values)
+        zero = values.new_zeros(num_atoms, values.shape[1])  # (A, K)
+        return zero.scatter_add(0, i, values).scatter_add(0, j, -values)
     edge_index = torch.cat((pair_index, pair_index.flip(0)), dim=1)  # (2, 2 P)
     start, order = fast(values, SUMS).sort_edges(edge_index, num_atoms)
     return cast(Tensor, _SUM_ROWS(torch.cat((values, -values)), edge_index[1], start, order))  # (A, K)
@@ -80,12 +83,12 @@ _HOW = "Tensor index, Tensor start, Tensor order"
 _SUM_ROWS = register(
     f"sum_rows(Tensor values, {_HOW}) -> Tensor",
     _sum_rows,
-    lambda values, index, start, order: values.new_empty(len(start) - 1, values.shape[1]),
+    lambda values, index, start, order: values.new_empty(len(start) - 1, values.shape[1]),  # (S, K)
     _of_sums,
 )
 _TAKE_ROWS = register(
     f"take_rows(Tensor values, {_HOW}) -> Tensor",
     lambda values, index, start, order: values.index_select(0, index),
-    lambda values, index, start, order: values.new_empty(len(index), values.shape[1]),
+    lambda values, index, start, order: values.new_empty(len(index), values.shape[1]),  # (N, K)
     _of_rows,
 )

@@ -49,7 +49,7 @@ def aggregate_tensors(
         return summed(messages)
 
     first = of_degree(1, of_edges[:, :3], v)
-    second = of_degree(2, of_edges[:, 3:], t) if y.shape[1] > 3 else a.new_empty(A, 0, F)
+    second = of_degree(2, of_edges[:, 3:], t) if y.shape[1] > 3 else a.new_empty(A, 0, F)  # (A, 5, F)
     return summed(w[:, 0] * a_j[:, 0]), first, second
 
 
@@ -104,7 +104,7 @@ def tensor_second_derivatives(
 def invariants(M1: Tensor, M2: Tensor) -> Tensor:
     r"""Return (A, 3 F), :math:`|M_1|^2 / 3, |M_2|^2 / 5` and :math:`M_1 \cdot T M_1` with the matrix T of M2."""
     p = torch.einsum("axyf,ayf->axf", matrices(M2), M1)  # (A, 3, F)
-    return torch.cat((M1.square().mean(1), M2.square().mean(1), (M1 * p).sum(1)), dim=1)
+    return torch.cat((M1.square().mean(1), M2.square().mean(1), (M1 * p).sum(1)), dim=1)  # (A, 3 F)
 
 
 def products(g: Tensor, M1: Tensor, M2: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +118,7 @@ def products(g: Tensor, M1: Tensor, M2: Tensor) -> tuple[Tensor, Tensor]:
     gates = g.reshape(len(g), g.shape[1] // F, 1, F).unbind(1)  # (A, 1, F) each
     T = matrices(M2)  # (A, 3, 3, F)
     vectors = gates[0] * M1 + gates[1] * torch.einsum("axyf,ayf->axf", T, M1)  # (A, 3, F)
-    squares = components(M1[:, :, None] * M1[:, None]), components(torch.einsum("axyf,ayzf->axzf", T, T))
+    squares = components(M1[:, :, None] * M1[:, None]), components(torch.einsum("axyf,ayzf->axzf", T, T))  # (A, 5, F)
     return vectors, gates[2] * M2 + gates[3] * squares[0] + gates[4] * squares[1]  # (A, 3, F), (A, 5, F)
 
 

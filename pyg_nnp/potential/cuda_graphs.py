@@ -13,13 +13,12 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from pyg_nnp.fields import FIELDS
-from pyg_nnp.functional.geometry import lengths, pair_vectors
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
 from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.filter_table import tensors_of, unchanged
-from pyg_nnp.potential.padding import NUM_PADDING, capacity, filled_up, pairs_within, put_pairs
+from pyg_nnp.potential.padding import NUM_PADDING, capacity, filled_up, pairs_within, put_pairs, with_given_pairs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import PAIRS, filter_tables
 
@@ -215,27 +214,3 @@ def copy_all(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
         to.append(target.detach())
     for from_, to in groups.values():
         torch._foreach_copy_(to, from_)
-
-
-class _GivenPairs(Distance):
-    """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
-
-    writes = tuple(dict.fromkeys((*Distance.writes, *RangeSeparation.writes)))
-
-    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
-        pair_index = edge_index[:, : edge_index.shape[1] // 2]  # (2, P)
-        Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
-        Dij = lengths(Vij)
-        of_pairs = {"pair_index": pair_index, "Vij": Vij, "Dij": Dij}
-        return {**of_pairs, "edge_index_sr": edge_index, "Vij_sr": Vij, "Dij_sr": Dij}
-
-
-def with_given_pairs(potential: Potential) -> Potential:
-    """Return the same layers, modules and parameters, for neighbor lists that hold what is within the cutoff."""
-    layers = [cast(Layer, module) for module in potential.layers if not isinstance(module, Distance)]
-    layers = [_GivenPairs().to(potential.dtype) if isinstance(layer, RangeSeparation) else layer for layer in layers]
-    # without elements nothing is checked
-    inner = Potential(layers, {"untrained": potential.spec.get("untrained", ())})
-    inner.atomic_energies, inner.energy_shift = potential.atomic_energies, potential.energy_shift
-    inner.train(potential.training)
-    return inner

@@ -1,10 +1,14 @@
 """Inputs of a potential filled up with padding, so that shapes do not depend on the number of pairs."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
 from pyg_nnp.functional.geometry import lengths, pair_vectors
-from pyg_nnp.layers.base import Fields
+from pyg_nnp.layers import Distance, RangeSeparation
+from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.potential.potential import Potential
 
 NUM_PADDING = 2
 """Number of padding atoms, a molecule of their own after all others."""
@@ -59,3 +63,27 @@ def _whole(pairs: Tensor, padding: Tensor) -> Tensor:
     """Return (2, capacity) pairs, then the (2, 1) pair of the padding atoms."""
     missing = capacity(pairs.shape[1]) - pairs.shape[1]
     return torch.cat((pairs, padding.expand(-1, missing)), dim=1)  # (2, capacity)
+
+
+class _GivenPairs(Distance):
+    """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
+
+    writes = tuple(dict.fromkeys((*Distance.writes, *RangeSeparation.writes)))
+
+    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
+        pair_index = edge_index[:, : edge_index.shape[1] // 2]  # (2, P)
+        Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
+        Dij = lengths(Vij)
+        of_pairs = {"pair_index": pair_index, "Vij": Vij, "Dij": Dij}
+        return {**of_pairs, "edge_index_sr": edge_index, "Vij_sr": Vij, "Dij_sr": Dij}
+
+
+def with_given_pairs(potential: Potential) -> Potential:
+    """Return the same layers, modules and parameters, for neighbor lists that hold what is within the cutoff."""
+    layers = [cast(Layer, module) for module in potential.layers if not isinstance(module, Distance)]
+    layers = [_GivenPairs().to(potential.dtype) if isinstance(layer, RangeSeparation) else layer for layer in layers]
+    # without elements nothing is checked
+    inner = Potential(layers, {"untrained": potential.spec.get("untrained", ())})
+    inner.atomic_energies, inner.energy_shift = potential.atomic_energies, potential.energy_shift
+    inner.train(potential.training)
+    return inner

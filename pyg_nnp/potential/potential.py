@@ -118,14 +118,12 @@ class Potential(nn.Module):
             fields = self._wiring.run(self.layers, inputs)
         outputs = self.outputs
         predicted: Fields = {name: fields[name] for name in outputs if name != "Q"}
+        of_atoms = inputs["batch"], len(inputs["N"])
         if "E" in predicted:
             references = self.atomic_energies.index_select(0, inputs["Za"])
-            of_molecules = sum_over_atoms(references, inputs["batch"], len(inputs["N"])) + self.energy_shift
-            predicted["E"] = predicted["E"] + of_molecules
+            predicted["E"] = predicted["E"] + (sum_over_atoms(references, *of_atoms) + self.energy_shift)
         if "Q" in outputs:
-            uncorrected = fields.get("Q_sum")
-            charges, batch, N = fields["Qa"], fields["batch"], fields["N"]
-            predicted["Q"] = sum_over_atoms(charges, batch, len(N)) if uncorrected is None else uncorrected
+            predicted["Q"] = fields["Q_sum"] if "Q_sum" in fields else sum_over_atoms(fields["Qa"], *of_atoms)
         return predicted if self.training else {name: value.detach() for name, value in predicted.items()}
 
     def inputs_of(self, data: Data) -> Fields:
@@ -158,6 +156,5 @@ class Potential(nn.Module):
         """Move or cast, but leave the reference energies in double precision."""
         references = self.atomic_energies, self.energy_shift
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        device = self.atomic_energies.device
-        self.atomic_energies, self.energy_shift = (reference.to(device) for reference in references)
+        self.atomic_energies, self.energy_shift = (value.to(self.energy_shift.device) for value in references)
         return self

@@ -65,7 +65,8 @@ def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[
     of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in arranged[4:])
     ends = edges.edge_index[0], edges.start, edges.order
     run(FIRST_DERIVATIVES, *arranged, *g, _own(arranged), *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
-    return of_b, _summed(of_T), of_y, of_a.flatten(1), of_v if len(v) else v, of_t if len(t) else t
+    by_a = of_a.flatten(1)  # (A, 3 F)
+    return of_b, _summed(of_T), of_y, by_a, of_v if len(v) else v, of_t if len(t) else t
 
 
 def tensor_second_derivatives(
@@ -121,7 +122,7 @@ def invariants_second(d1: Tensor, d2: Tensor, c: Tensor, M1: Tensor, M2: Tensor)
     """See :func:`pyg_nnp.kernels.tensor_reference.invariants_second`."""
     out = _like(M1, M1, M2)
     run(INVARIANTS_SECOND, d1, d2, c.reshape(M1.shape), M1, M2, *out)
-    return out[0].flatten(1), out[1], out[2]
+    return out[0].flatten(1), out[1], out[2]  # the first (A, 3 F) or (A, 5 F)
 
 
 def products(g: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
@@ -135,7 +136,7 @@ def products_gradient(y1: Tensor, y2: Tensor, g: Tensor, M1: Tensor, M2: Tensor)
     """See :func:`pyg_nnp.kernels.tensor_reference.products_gradient`."""
     out = _like(M2, M1, M2)
     run(PRODUCTS_GRADIENT, y1, y2, g.reshape(M2.shape), M1, M2, *out)
-    return out[0].flatten(1), out[1], out[2]
+    return out[0].flatten(1), out[1], out[2]  # the first (A, 3 F) or (A, 5 F)
 
 
 def products_second(
@@ -143,6 +144,6 @@ def products_second(
 ) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.products_second`."""
     of_y1, of_y2, of_g, of_M1, of_M2 = out = _like(M1, M2, M2, M1, M2)
-    gates = dg.reshape(M2.shape), d1, d2, y1, y2, g.reshape(M2.shape)
+    gates = dg.reshape(M2.shape), d1, d2, y1, y2, g.reshape(M2.shape)  # of gates (A, 5, F)
     run(PRODUCTS_SECOND, *gates, M1, M2, *out)
-    return of_y1, of_y2, of_g.flatten(1), of_M1, of_M2
+    return of_y1, of_y2, of_g.flatten(1), of_M1, of_M2  # of gates (A, 5 F)

@@ -146,7 +146,7 @@ def sort_edges(edge_index: Tensor, num_atoms: int) -> tuple[Tensor, Tensor]:
 def sum_rows(values: Tensor, index: Tensor, start: Tensor, order: Tensor) -> Tensor:
     """See :func:`pyg_nnp.kernels.reference.sum_rows`."""
     size, K = len(start) - 1, values.shape[1]
-    out = values.new_empty(size, K)
+    out = values.new_empty(size, K)  # (S, K)
     how = {"K": K, "WIDTH": triton.next_power_of_2(K), "COUNT": 32, "num_warps": 1}
     run(_sums, (size,), values, start, order if len(order) else None, out, **how)
     return out
