@@ -153,7 +153,9 @@ class CartesianCore(Core):
     :class:`CartesianInteraction`. Products of messages see angles between three and four atoms in one interaction. It
     learns forces from far fewer frames than SchNet, which sees distances alone.
 
-    .. math:: (E_i, q_i) = D_2\, \mathrm{silu}(D_1 s_i), \qquad \mu_i = r_{sr}\, v_i w
+    .. math:: (E_i / E_0,\ q_i / q_0) = D_2\, \mathrm{silu}(D_1 s_i), \qquad \mu_i = q_0 r_{sr}\, v_i w
+
+    where :math:`E_0` [energy] and :math:`q_0` [charge] are from the data; :meth:`scale_outputs` sets them.
 
     Args:
         dim_embedding: number F of features of each kind.
@@ -206,6 +208,7 @@ class CartesianCore(Core):
         self.filter_table.exact = filters == "exact"
         self.lin1 = normal_linear(width, max(width // 2, 1), True, generator)
         self.lin2 = normal_linear(max(width // 2, 1), 2, True, generator, 0.3 * _AFTER_SILU)
+        self.scales = nn.Buffer(torch.ones(2))
         # the cutoff is the length that makes dipoles independent of the unit of length
         self.length = cutoff_sr
         self.dipole = normal_linear(width, 1, False, generator, 0.05) if atomic_dipoles else None
@@ -228,6 +231,10 @@ class CartesianCore(Core):
             network.num_neighbors.fill_(2 * len(r) / len(x))
             s, v, t = interaction.initialise(s, v, t, y, edges, Filters(cut, rows, network(basis)))
 
+    def scale_outputs(self, energy: float, charge: float) -> None:
+        """Set what the network's atomic energies and charges are multiplied with."""
+        self.scales.copy_(torch.tensor((energy, charge)))
+
     def forward(
         self, x: Tensor, edge_index_sr: Tensor, Vij_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialBasis
     ) -> Fields:
@@ -237,6 +244,7 @@ class CartesianCore(Core):
         s, v, t = x, x.new_empty(0, 3, x.shape[1]), x.new_empty(0, 5, x.shape[1])
         for interaction, filters in zip(self.interactions, self.filter_table(Dij_sr, rbf), strict=True):
             s, v, t = interaction(s, v, t, y, edges, filters)
-        readout = self.lin2(silu(self.lin1(s)))  # (A, 2)
+        readout = self.scales * self.lin2(silu(self.lin1(s)))  # (A, 2)
         written = {"x": s, "Ea": readout[:, 0], "Qa": readout[:, 1]}
-        return written if self.dipole is None else written | {"Ma": self.length * self.dipole(v)[:, :, 0]}  # (A, 3)
+        Ma = self.dipole and self.length * self.scales[1] * self.dipole(v)[:, :, 0]  # (A, 3)
+        return written if Ma is None else written | {"Ma": Ma}
