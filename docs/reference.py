@@ -40,8 +40,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def type_in_words(schema: Schema) -> str:
     """Return the type that a JSON schema asks for."""
-    if "anyOf" in schema:
-        return " or ".join(type_in_words(choice) for choice in schema["anyOf"])
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(map(type_in_words, choices))
     if "enum" in schema or "const" in schema:
         *most, last = (f"`{choice}`" for choice in schema.get("enum") or [schema["const"]])
         return f"{', '.join(most)} or {last}" if most else last

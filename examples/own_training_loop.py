@@ -12,12 +12,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch_geometric.loader import DataLoader
 
 import pyg_nnp
+from pyg_nnp.config import fields_of
 from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
 from pyg_nnp.data.labels import mean_weights
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.training.evaluation import evaluate
 from pyg_nnp.training.loss import weighted_loss
-from pyg_nnp.training.metrics import fields_of
 from pyg_nnp.training.schedule import lr_schedule
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

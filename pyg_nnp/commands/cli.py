@@ -64,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("check", parents=[_CONFIG, _OUT], help="look for mistakes in the data of a configuration")
     init = commands.add_parser("init", parents=[_MAP], help="write a configuration for a data file")
     init.add_argument("data", type=Path, help="data file")
+    text = "the core of the model: Cartesian (default) or SchNet"
+    init.add_argument("--architecture", help=text)
+    text = "how long to train, by the clock (default: 10 minutes; SchNet: 100 epochs)"
+    init.add_argument("--minutes", type=float, help=text)
     init.add_argument("-o", "--out", type=Path, default=Path("train.yaml"), help="file to write (default: train.yaml)")
     info = commands.add_parser("info", parents=[_IMPORT], help="say what is in a model, a data file or a store")
     info.add_argument("path", type=Path, help="folder of a model or a store, or a file of a model or of data")

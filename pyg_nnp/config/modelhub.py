@@ -1,86 +1,13 @@
 """Modelhub: the models, their layers and losses."""
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from pyg_nnp.config.loss import Loss
 from pyg_nnp.config.section import Options, Section, Text, problem, shown
-from pyg_nnp.errors import did_you_mean
-from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import Units
-
-PER_ATOM = "_per_atom"
-"""End of the kinds of errors that are divided by the number of atoms."""
-_LOSSES = ("rmse", "mae", "mse", "l2norm", *(kind + PER_ATOM for kind in ("rmse", "mae", "mse")))
-
-
-def _by_function(value: Any) -> Any:
-    """Turn ``E: {rmse: 1}`` into ``rmse: {E: 1}``."""
-    if not isinstance(value, dict):
-        return value
-    result: dict[str, Any] = {}
-    for key, terms in value.items():
-        if key in FIELDS and not isinstance(terms, dict):
-            raise problem(f"a weight stands under a function; write 'rmse: {{{key}: 1}}'", key)
-        if not isinstance(terms, dict):
-            result[key] = terms
-            continue
-        by_field = key not in _LOSSES and (key in FIELDS or any(function in terms for function in _LOSSES))
-        if not by_field:
-            result.setdefault(key, {})
-        for inner, weight in terms.items():
-            function, name = (inner, key) if by_field else (key, inner)
-            if name in result.setdefault(function, {}):
-                raise problem(f"the weight of '{name}' is given twice", function, name)
-            result[function][name] = weight
-    return result
-
-
-def _check_weights(weights: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    if not any(terms for terms in weights.values()):
-        raise problem("at least one term is needed, such as 'rmse: {E: 1}'")
-    if not any(weight > 0 for terms in weights.values() for weight in terms.values()):
-        raise problem("all weights are 0; at least one must be greater")
-    return weights
-
-
-def _one_of(*functions: str) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in functions:
-            raise problem(f"unknown function.{did_you_mean(name, functions)} There are: {', '.join(functions)}")
-        return name
-
-    return AfterValidator(check)
-
-
-def _check_kinds(loss: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Check that the kinds of errors are those of numbers, or vectors, that the fields are."""
-    for kind, terms in loss.items():
-        for name in (name for name in terms if name in FIELDS):
-            if kind.endswith(PER_ATOM) and FIELDS[name].level != "graph":
-                raise problem(f"'{name}' has a value for each atom already; put it under another function", kind, name)
-            if kind == "l2norm" and not FIELDS[name].shape:
-                raise problem(f"'{name}' is no vector; put it under 'mae'", kind, name)
-    return loss
-
-
-# kind of error -> field -> weight, of a loss or of metrics
-Weights = Mapping[Any, Mapping[str, float]]
-
-Weight = Annotated[float, Field(ge=0)]
-Loss = Annotated[
-    dict[Annotated[str, _one_of(*_LOSSES)], dict[str, Weight]],
-    BeforeValidator(_by_function),
-    AfterValidator(_check_kinds),
-    AfterValidator(_check_weights),
-]
-MetricWeights = Annotated[
-    dict[Annotated[str, _one_of("rmse", "mae")], dict[str, Weight]],
-    BeforeValidator(_by_function),
-    AfterValidator(_check_weights),
-]
 
 
 class LayerEntry(Section):
@@ -106,8 +33,10 @@ class ForceField(Section):
     build_params: Options = Field(default_factory=dict, description="options for all layers that take them")
     layers: Annotated[list[LayerEntry], Field(min_length=1)] = Field(description="layers in the order of computation")
     loss: Loss = Field(
-        description="function, then field, then weight >= 0: rmse, mae, mse, l2norm (mean length of the errors of "
-        "vectors), and rmse_per_atom, mae_per_atom, mse_per_atom (of molecules, divided by their numbers of atoms)"
+        description="function, then field, then weight >= 0, or {from: 1, to: 0.1} where it changes linearly over the "
+        "training: rmse, mae, mse, huber_DELTA (huber_0.01: the Huber loss with delta 0.01, in the unit of the field), "
+        "l2norm (mean length of the errors of vectors), and rmse_per_atom, mae_per_atom, mse_per_atom, "
+        "huber_DELTA_per_atom (of molecules, divided by their numbers of atoms)"
     )
 
     @field_validator("architecture")

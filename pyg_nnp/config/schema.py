@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 from pydantic_core import ErrorDetails
 
 from pyg_nnp.config import datahub, modelhub, trainer
-from pyg_nnp.config.modelhub import MetricWeights
+from pyg_nnp.config.loss import WEIGHT_MARKS, MetricWeights, Weights
 from pyg_nnp.config.section import Section, plain_words, problem
 from pyg_nnp.config.yaml_reader import format_yaml, read_yaml
 from pyg_nnp.errors import ConfigError, did_you_mean
@@ -93,7 +93,7 @@ class Config(Section):
         return self
 
 
-def _check_terms(weights: dict[str, dict[str, float]], targets: Iterable[str], *where: str) -> None:
+def _check_terms(weights: Weights, targets: Iterable[str], *where: str) -> None:
     """Check that there is a label for each field that predictions are compared with."""
     for function, terms in weights.items():
         for name in terms:
@@ -164,8 +164,9 @@ def _line(detail: ErrorDetails, root: type[Section]) -> str:
 
 
 def _shortened(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Leave out ``internal_FFs``, which may be left out in the file, and pydantic's mark for a key."""
-    return tuple(part for number, part in enumerate(place) if (number, part) != (1, "internal_FFs") and part != "[key]")
+    """Leave out ``internal_FFs``, which may be left out in the file, and pydantic's marks."""
+    marks = ("[key]", *WEIGHT_MARKS)
+    return tuple(p for number, p in enumerate(place) if (number, p) != (1, "internal_FFs") and p not in marks)
 
 
 def _section_at(place: tuple[str | int, ...], root: type[Section]) -> type[Section]:

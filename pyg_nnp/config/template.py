@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pyg_nnp.config.recipes import DEFAULT, RECIPES, batch_size_for
 from pyg_nnp.config.yaml_reader import format_yaml
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 _CUTOFF = 5.0  # Å
+_TRAINING = 0.8  # share of the frames
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,15 @@ class Draft:
         dropped: standard name -> why the array that seemed to be it cannot be read.
         atomic_energy: where reference energies are from, as the option of this name.
         has_gradients: whether ``Fa`` of the file seem to be gradients, minus the forces.
+        num_frames: number of frames that are divided into parts.
+        atoms_per_frame: their mean number of atoms.
+        weights: target -> its weight among root mean square errors.
+        weights_by_forces: target -> its weight in the loss of a recipe with other kinds of errors.
         length: one Bohr in the unit of the positions, and a comment with the name of the unit.
         energy: one Hartree in the unit of the energies, and a comment likewise.
         charges_differ: whether frames differ in their total charge.
+        architecture: of the model.
+        minutes: how long it is trained; None: as long as the recipe of the architecture says.
     """
 
     data_path: str
@@ -36,10 +44,15 @@ class Draft:
     dropped: Mapping[str, str]
     atomic_energy: str
     has_gradients: bool
+    num_frames: int
+    atoms_per_frame: float
     weights: Mapping[str, float]
+    weights_by_forces: Mapping[str, float]
     length: tuple[float, str]
     energy: tuple[float, str]
     charges_differ: bool = False
+    architecture: str = DEFAULT
+    minutes: float | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -117,9 +130,10 @@ class Draft:
 
     def _model(self) -> list[str]:
         cutoff = _CUTOFF / BOHR_IN_ANGSTROM * self.length[0]
-        layers = ["RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding"]
+        recipe = RECIPES[self.architecture]
+        layers = ["RangeSeparation", recipe.radial, "RandomAtomEmbedding"]
         layers += ["ChargeEmbedding"] if self.charges_differ else []
-        layers += ["Core", "AtomicAffine"]
+        layers += ["Core", "AtomicAffine"] if recipe.has_affine else ["Core"]
         layers += ["ChargeConservation"] if self.has_charges else []
         layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
         layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets else []
@@ -127,11 +141,11 @@ class Draft:
         layers += ["Force"] if "Fa" in self.targets else []
         lines = [
             "Modelhub:",
-            "  FF01:  # results go to FF01-SchNet",
-            "    architecture: SchNet",
+            f"  FF01:  # results go to FF01-{self.architecture}",
+            f"    architecture: {self.architecture}",
             "    build_params:",
             "      dim_embedding: 64  # features of an atom; larger is slower and, with enough data, better",
-            "      num_rbf: 32",
+            f"      num_rbf: {recipe.num_rbf}",
             "      max_Za: 94",
             f"      cutoff_sr: {cutoff:.4g}  # 5 Å",
             f"      Hartree_in_E: {self.energy[0]:.9g}  # energies are in {self.energy[1]}",
@@ -141,28 +155,40 @@ class Draft:
         for layer in layers:
             lines.append(f"      - name: {layer}")
             if layer == "Core":
-                lines.append("        params: {num_interactions: 3, hidden_channels: 64}")
-        return [*lines, "    loss:", *self._terms(6)]
+                lines.append(f"        params: {recipe.core}")
+        weights = self.weights_by_forces if recipe.losses else self.weights
+        return [*lines, "    loss:", *self._terms(6, weights, recipe.losses)]
 
-    def _terms(self, indent: int) -> list[str]:
+    def _terms(self, indent: int, weights: Mapping[str, float], kinds: Mapping[str, str]) -> list[str]:
         margin = " " * indent
-        lines = [f"{margin}rmse:  # weights per unit of each field, from their spread in some frames"]
-        lines += [f"{margin}  {name}: {float(f'{self.weights.get(name, 1.0):.1g}'):g}" for name in self.targets]
+        by_kind: dict[str, list[str]] = {}
+        for name in self.targets:
+            weight = float(f"{weights.get(name, 1.0):.1g}")
+            by_kind.setdefault(kinds.get(name, "rmse"), []).append(f"{margin}  {name}: {weight:g}")
         if self.has_charges:
-            lines.append(f"{margin}  Q: 1  # predicted charges should add up by themselves")
+            text = f"{margin}  Q: 1  # predicted charges should add up by themselves"
+            by_kind.setdefault(kinds.get("Q", "rmse"), []).append(text)
+        said = "  # weights per unit of each field, from their spread in some frames"
+        lines: list[str] = []
+        for kind, terms in by_kind.items():
+            lines += [f"{margin}{kind}:{'' if lines else said}", *terms]
         return lines
 
     def _training(self) -> list[str]:
+        recipe = RECIPES[self.architecture]
+        size = recipe.batch_size or batch_size_for(round(_TRAINING * self.num_frames), self.atoms_per_frame)
+        if (minutes := self.minutes or recipe.minutes) is None:
+            length = "max_epochs: 100  # the learning rate falls to 0 over so many; after four the log says how long"
+        else:
+            length = f"max_time: {minutes:g}  # minutes, in which the learning rate falls to 0; more is better. CHECK"
         return [
             "Trainer:",
-            "  Splitter: {parts: [training, validation, test], ratios: [0.8, 0.1, 0.1]}",
-            "  batch_size: 10",
-            "  learning_rate: 5e-3",
-            "  schedule: cosine",
-            "  warmup_ratio: 0.02",
-            "  max_epochs: 100  # the learning rate falls to 0 over so many; after four the log says how long",
+            f"  Splitter: {{parts: [training, validation, test], ratios: [{_TRAINING}, 0.1, 0.1]}}",
+            f"  batch_size: {size}",
+            *(f"  {line}" for line in recipe.trainer),
+            f"  {length}",
             "Metrics:",
-            *self._terms(2),
+            *self._terms(2, self.weights, {}),
             "  mae:  # shown, without weight in the score",
             *(f"    {name}: 0" for name in self.targets),
         ]

@@ -6,67 +6,79 @@ from pathlib import Path
 from ase.data import chemical_symbols
 
 from pyg_nnp.config.template import Draft
-from pyg_nnp.data.formats.collections import collection_of
+from pyg_nnp.data.formats import collections
 from pyg_nnp.data.formats.guess import guess_fields, is_gradient
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.data.formats.unit_statements import says_unit
-from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights
+from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights, weights_by_forces
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
 
 
-def first_config(path: Path, mapping: Mapping[str, str]) -> tuple[str, list[str]]:
+def first_config(
+    path: Path, mapping: Mapping[str, str], architecture: str = Draft.architecture, minutes: float | None = None
+) -> tuple[str, list[str]]:
     """Return a commented configuration for a data file, and lines that say what was guessed.
 
     Args:
         path: the file.
         mapping: standard name -> name in the file, where the user knows better than names and shapes; an empty name
             says that the file has none.
+        architecture: of the model, one of :data:`pyg_nnp.config.recipes.RECIPES`.
+        minutes: how long it is trained; None: as long as its recipe says.
 
     Raises:
         DataError: the file cannot be read, or has no positions or elements that could be recognised.
     """
     columns = columns_of(path)
     data_format = format_of(path) or ""
-    known = collection_of(columns, data_format, mapping)
+    known = collections.collection_of(columns, data_format, mapping)
     guessed = guess_fields(columns) if known is None else known.sources(columns)
     guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
     fields = {name: source for name, source in {**guessed, **mapping}.items() if source}
-    for name in ("Ra", "Za"):
-        if name not in fields:
-            shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
-            what = FIELDS[name].meaning
-            raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
+    for name in (name for name in ("Ra", "Za") if name not in fields):
+        shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
+        what = FIELDS[name].meaning
+        raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
     found, sources, dropped = _readable(path, data_format, fields, mapping)
-    stated = stated_units(path, data_format, sources)
-    if known is not None:
-        stated = stated.or_else(StatedUnits.of(known.units, f"as {known.name} has it"))
-    stated = stated if data_format in OWN_NAMES else stated.or_else(IN_ASE)
+    stated = _stated(path, data_format, sources, known)
     is_known_gradient = known is not None and known.is_gradient and sources.get("Fa") == known.fields.get("Fa")
     molecules = found.num_frames - found.num_isolated
     length = likely_length(found.sample, sources["Ra"], stated)
+    targets = [name for name in TARGETS if name in sources]
     draft = Draft(
         data_path=str(path),
         data_format=data_format,
         sources=sources,
-        unused=[
-            name
-            for name, column in columns.items()
-            if name not in sources.values() and not says_unit(name, column.dtype)
-        ],
+        unused=[name for name in columns if name not in sources.values() and not says_unit(name, columns[name].dtype)],
         layout=known.name if known is not None else "",
         missing={name: (molecules - few, molecules) for name, few in found.labelled.items() if few < molecules},
         dropped=dropped,
         atomic_energy="isolated" if set(found.isolated) == set(found.elements) else "fit",
         has_gradients=is_known_gradient or is_gradient(sources.get("Fa", "")),
-        weights=suggested_weights(found.sample, [name for name in TARGETS if name in sources]),
+        num_frames=molecules,
+        atoms_per_frame=float(found.sample.arrays["N"].mean()),
+        weights=suggested_weights(found.sample, targets),
+        weights_by_forces=weights_by_forces(found.sample, targets, length[0]),
         length=length,
         energy=likely_energy(found.sample, sources.get("E", ""), length[0], stated),
         charges_differ=len(found.charges) > 1,
+        architecture=architecture,
+        minutes=minutes,
     )
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *stated.doubts]
+
+
+def _stated(
+    path: Path, data_format: str, sources: Mapping[str, str], known: collections.Collection | None
+) -> StatedUnits:
+    """Return the units that the file states, else those of its collection, else those that its format means."""
+    stated = stated_units(path, data_format, sources)
+    if known is not None:
+        stated = stated.or_else(StatedUnits.of(known.units, f"as {known.name} has it"))
+    return stated if data_format in OWN_NAMES else stated.or_else(IN_ASE)
 
 
 def _isolated_atoms(found: Survey) -> list[str]:

@@ -111,6 +111,23 @@ def suggested_weights(block: Block, targets: Sequence[str]) -> dict[str, float]:
     return {name: FIELDS[name].weight / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
 
 
+def weights_by_forces(block: Block, targets: Sequence[str], bohr: float) -> dict[str, float]:
+    """Return weights for ``l2norm`` of forces, ``mae_per_atom`` of energies, and RMSE of all other targets.
+
+    The mean length of the errors of forces counts 1 over the RMS of the forces, and energies per atom a hundredth of
+    that for 1 Å, where ``bohr`` is one Bohr in the unit of the positions: forces say far more about the potential, and
+    energies are needed for what they leave open. Without forces it is the spread of the energies per atom that counts.
+    """
+    weights = suggested_weights(block, targets)
+    forces = _spread("Fa", _labelled(block, "Fa")) if "Fa" in targets else 0.0
+    if forces > 0:
+        weights["Fa"] = 1 / forces
+    if "E" in targets:
+        unit = 100 * forces * bohr / BOHR_IN_ANGSTROM if forces > 0 else _spread_per_atom(_labelled(block, "E"))
+        weights["E"] = 1 / unit if unit > 0 else 1.0
+    return weights
+
+
 def _labelled(block: Block, name: str) -> Block:
     """Return the frames in which no label of a field is missing."""
     return Block(block.first, block.only(block.has(name)))
@@ -126,6 +143,12 @@ def _spread(name: str, labelled: Block) -> float:
     if name == "Qa":
         return float(np.sqrt(np.mean([np.var(values[Za == Z]) for Z in np.unique(Za)])))
     return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _spread_per_atom(labelled: Block) -> float:
+    """Return by how much energies per atom differ; 0 if there are none."""
+    arrays = labelled.arrays
+    return float(np.std((arrays["E"] - _fitted(labelled)) / arrays["N"])) if labelled.num_frames else 0.0
 
 
 def _fitted(block: Block) -> Array:

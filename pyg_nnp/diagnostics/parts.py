@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ase.data import chemical_symbols
 from torch import Tensor
 
-from pyg_nnp.config import Config
+from pyg_nnp.config import Config, fields_of
 from pyg_nnp.data.labels import has_labels
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import Finding
@@ -60,10 +60,10 @@ def check_labels(
         test part.
     """
     losses = [model.loss for name, model in config.Modelhub.internal_FFs.items() if name in models]
-    of_loss = {name: weight for loss in losses for fields in loss.values() for name, weight in fields.items()}
+    of_loss = {name for loss in losses for fields in loss.values() for name in fields}
     shown = {name for fields in config.Metrics.values() for name in fields}
-    needed = {"training": {name for name, weight in of_loss.items() if weight > 0}}
-    needed |= {"validation": shown | set(of_loss), "test": shown}
+    needed = {"training": {name for loss in losses for name in fields_of(loss)}}
+    needed |= {"validation": shown | of_loss, "test": shown}
     findings = []
     for part, names in needed.items():
         for name in sorted(names) if part in parts else []:

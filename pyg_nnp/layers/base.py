@@ -52,6 +52,12 @@ class Core(Layer):
     ``architecture`` in the configuration names it, and the entry ``Core`` among the layers stands for it.
     """
 
+    def scale_outputs(self, energy: float, charge: float) -> None:
+        """Let atomic energies and charges be numbers of about 1 times these [energy, charge].
+
+        A training calls it where it calls ``initialise``. By default nothing changes.
+        """
+
 
 class RadialBasis(Layer):
     """Functions of the distance alone, so that a core can evaluate them where there is no pair, for its tables.

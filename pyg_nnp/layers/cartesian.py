@@ -117,16 +117,16 @@ class CartesianInteraction(nn.Module):
         scales = [_unit(mix(m)) for mix, m in zip(self.mix, messages, strict=True)]
         M0, M1, M2 = (scale * mix(m) for scale, mix, m in zip(scales, self.mix, messages, strict=True))
         of_filters = torch.stack(scales).repeat_interleave(F)  # (3 F,)
-        self.filter_network.lin2.weight *= of_filters[:, None]
+        self.filter_network.lin2.weight *= of_filters[:, None]  # (3 F, hidden)
         self.filter_network.lin2.bias.mul_(of_filters)
         for part, z in enumerate((s, M0, *torch.split(invariants(M1, M2), F, dim=1))):
             self.lin1.weight[:, part * F : (part + 1) * F] *= _unit(z)
         for gate, kind in ((2, 0), (4, 1), (5, 1)):
             if gate * F < len(self.lin2.weight):
-                one = s.new_zeros(len(s), 5, F)
+                one = s.new_zeros(len(s), 5, F)  # (A, 5, F)
                 one[:, gate - 1] = 1
                 self.lin2.weight[gate * F : (gate + 1) * F] *= _unit(products(one.flatten(1), M1, M2)[kind])
-        g = self.lin2(silu(self.lin1(torch.cat((s, M0, invariants(M1, M2)), dim=1))))
+        g = self.lin2(silu(self.lin1(torch.cat((s, M0, invariants(M1, M2)), dim=1))))  # (A, F), (A, 3 F) or (A, 6 F)
         changes = products(pad(g[:, F:], (0, 6 * F - g.shape[1])), M1, M2)
         for update, change, x in zip(self.update, changes, (v, t), strict=False):
             # what there is already has a mean square of 1
@@ -153,7 +153,9 @@ class CartesianCore(Core):
     :class:`CartesianInteraction`. Products of messages see angles between three and four atoms in one interaction. It
     learns forces from far fewer frames than SchNet, which sees distances alone.
 
-    .. math:: (E_i, q_i) = D_2\, \mathrm{silu}(D_1 s_i), \qquad \mu_i = r_{sr}\, v_i w
+    .. math:: (E_i / E_0,\ q_i / q_0) = D_2\, \mathrm{silu}(D_1 s_i), \qquad \mu_i = q_0 r_{sr}\, v_i w
+
+    where :math:`E_0` [energy] and :math:`q_0` [charge] are from the data; :meth:`scale_outputs` sets them.
 
     Args:
         dim_embedding: number F of features of each kind.
@@ -206,6 +208,7 @@ class CartesianCore(Core):
         self.filter_table.exact = filters == "exact"
         self.lin1 = normal_linear(width, max(width // 2, 1), True, generator)
         self.lin2 = normal_linear(max(width // 2, 1), 2, True, generator, 0.3 * _AFTER_SILU)
+        self.scales = nn.Buffer(torch.ones(2))
         # the cutoff is the length that makes dipoles independent of the unit of length
         self.length = cutoff_sr
         self.dipole = normal_linear(width, 1, False, generator, 0.05) if atomic_dipoles else None
@@ -220,13 +223,17 @@ class CartesianCore(Core):
             return
         edges, y = sort_edges(fields["edge_index_sr"], len(x), x.dtype), harmonics(fields["Vij_sr"], r, 2)
         basis = rbf if isinstance(rbf, Tensor) else rbf.expand(r)  # (P, K)
-        rows, cut = torch.arange(len(r), device=r.device), unclamped_polynomial(r, self.length)[:, None]
-        s, v, t = x, x.new_empty(0, 3, x.shape[1]), x.new_empty(0, 5, x.shape[1])
+        rows, cut = torch.arange(len(r), device=r.device), unclamped_polynomial(r, self.length)[:, None]  # (P,), (P, 1)
+        s, v, t = x, x.new_empty(0, 3, x.shape[1]), x.new_empty(0, 5, x.shape[1])  # v and t (0, ..., F)
         for module in self.interactions:
             interaction = cast(CartesianInteraction, module)
             network = interaction.filter_network
             network.num_neighbors.fill_(2 * len(r) / len(x))
             s, v, t = interaction.initialise(s, v, t, y, edges, Filters(cut, rows, network(basis)))
+
+    def scale_outputs(self, energy: float, charge: float) -> None:
+        """Set what the network's atomic energies and charges are multiplied with."""
+        self.scales.copy_(torch.tensor((energy, charge)))
 
     def forward(
         self, x: Tensor, edge_index_sr: Tensor, Vij_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialBasis
@@ -234,9 +241,10 @@ class CartesianCore(Core):
         """Return features, atomic energies, charges and dipoles."""
         edges = sort_edges(edge_index_sr, len(x), x.dtype)
         y = harmonics(Vij_sr, Dij_sr, 2)  # (P, 8)
-        s, v, t = x, x.new_empty(0, 3, x.shape[1]), x.new_empty(0, 5, x.shape[1])
+        s, v, t = x, x.new_empty(0, 3, x.shape[1]), x.new_empty(0, 5, x.shape[1])  # v and t (0, ..., F)
         for interaction, filters in zip(self.interactions, self.filter_table(Dij_sr, rbf), strict=True):
             s, v, t = interaction(s, v, t, y, edges, filters)
-        readout = self.lin2(silu(self.lin1(s)))  # (A, 2)
+        readout = self.scales * self.lin2(silu(self.lin1(s)))  # (A, 2)
         written = {"x": s, "Ea": readout[:, 0], "Qa": readout[:, 1]}
-        return written if self.dipole is None else written | {"Ma": self.length * self.dipole(v)[:, :, 0]}  # (A, 3)
+        Ma = self.dipole and self.length * self.scales[1] * self.dipole(v)[:, :, 0]  # (A, 3)
+        return written if Ma is None else written | {"Ma": Ma}

@@ -1,7 +1,7 @@
 """From the configuration of a model to its layers."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ def _check_units(build_params: Mapping[str, Any]) -> None:
             raise ConfigError(f"build_params.{name}: expects a number greater than 0, found {value!r}.")
 
 
-def _check_predicted(potential: Potential, weights: Mapping[str, Mapping[str, float]], where: str) -> None:
+def _check_predicted(potential: Potential, weights: Mapping[str, Collection[str]], where: str) -> None:
     for kind, fields in weights.items():
         for name in fields:
             if name not in potential.outputs:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -12,9 +13,9 @@ from pyg_nnp.errors import TrainingError
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
 from pyg_nnp.training.evaluation import add_frames
-from pyg_nnp.training.metrics import MetricSums, fields_of, weighted_sum
+from pyg_nnp.training.metrics import MetricSums, weighted_sum
 from pyg_nnp.training.records import Epoch
-from pyg_nnp.training.schedule import learning_rates
+from pyg_nnp.training.schedule import learning_rates, progress
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 from pyg_nnp.training.step import Gradients, take_step
 
@@ -38,8 +39,11 @@ def fit(
     trainer, stopping, watching = settings.trainer, state.early_stopping, CallbackList(callbacks)
     learning_rate = learning_rates(state, trainer)
     potential = state.potential
-    of_labels = mean_weights(data.dataset.summary, fields_of(settings.loss), data.parts["training"])
-    gradients = Gradients(potential, potential.parameters(), settings.loss, trainer.max_norm, watching.lap, of_labels)
+    of_labels = mean_weights(data.dataset.summary, settings.trained_fields, data.parts["training"])
+    done = partial(progress, state, trainer)
+    gradients = Gradients(
+        potential, potential.parameters(), settings.loss, trainer.max_norm, watching.lap, of_labels, done
+    )
     state.start_clock()
     try:
         watching(Callback.on_begin, state)
@@ -128,7 +132,8 @@ def validated(epoch: Epoch, state: TrainingState, data: TrainingData, settings: 
         # in the loss frames have weights, in the metrics they have not
         sums.append(MetricSums(potential.device, loss, weighted=True))
     add_frames(potential, data.dataset, data.parts["validation"], batch_size, *sums)
-    return epoch.validated(sums[0].errors(), weighted_sum(sums[-1].errors(), loss), settings.metrics)
+    validation_loss = weighted_sum(sums[-1].errors(), loss, progress(state, settings.trainer))
+    return epoch.validated(sums[0].errors(), validation_loss, settings.metrics)
 
 
 def _check_end(state: TrainingState, settings: TrainingSettings) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.functional import huber_loss
 
-from pyg_nnp.config import PER_ATOM, Weights
+from pyg_nnp.config import PER_ATOM, Weight, Weights, delta_of, is_used, weight_at
 from pyg_nnp.functional.difference import HasFields, difference, frame_weights, labelled_difference, per_atom
 
 Mean = Callable[[Tensor], Tensor]
@@ -19,6 +20,13 @@ LOSSES: dict[str, Callable[[Tensor, Mean], Tensor]] = {
     # the slope of a length at 0 is 0 here
     "l2norm": lambda difference, mean: mean(difference.norm(dim=-1)),
 }
+
+
+def _mean_error(kind: str, difference: Tensor, mean: Mean) -> Tensor:
+    delta = delta_of(kind)
+    if delta is None:
+        return LOSSES[kind](difference, mean)
+    return mean(huber_loss(difference, torch.zeros_like(difference), "none", delta=delta))
 
 
 def weighted_loss(
@@ -37,8 +45,10 @@ def weighted_loss(
     Args:
         predicted: what a potential returned for the batch.
         data: the batch, with the true values of the same fields.
-        weights: e.g. ``{"rmse": {"E": 1.0, "Fa": 52.9}}``; ``l2norm`` is the mean length of the errors of a vector, and
-            kinds that end in ``_per_atom`` are of errors divided by the number of atoms.
+        weights: e.g. ``{"rmse": {"E": 1.0, "Fa": 52.9}}``; ``l2norm`` is the mean length of the errors of a vector,
+            ``huber_0.01`` the Huber loss with delta 0.01, and kinds that end in ``_per_atom`` are of errors divided by
+            the number of atoms. Where a weight changes, the data have ``progress``, (), the fraction of the training
+            that is over.
         mean_weights: field -> :math:`\bar w`, as :func:`pyg_nnp.data.labels.mean_weights` returns it. The fields that
             it does not have are taken to have all their labels, each with weight 1.
 
@@ -47,12 +57,18 @@ def weighted_loss(
     """
     known = mean_weights or {}
     terms = [
-        weight * _error(kind, predicted, data, name, known.get(name))
+        _now(weight, data) * _error(kind, predicted, data, name, known.get(name))
         for kind, of_field in weights.items()
         for name, weight in of_field.items()
-        if weight > 0
+        if is_used(weight)
     ]
     return torch.stack([term.double() for term in terms]).sum()
+
+
+def _now(weight: Weight, data: HasFields) -> float | Tensor:
+    """Return a weight as it is now; one that changes as a tensor, since a recorded step keeps other numbers as is."""
+    now: float | Tensor = weight_at(weight, data["progress"]) if isinstance(weight, Mapping) else weight
+    return now
 
 
 def _error(kind: str, predicted: Mapping[str, Tensor], data: HasFields, name: str, mean_weight: float | None) -> Tensor:
@@ -60,7 +76,7 @@ def _error(kind: str, predicted: Mapping[str, Tensor], data: HasFields, name: st
     base = kind.removesuffix(PER_ATOM)
     if mean_weight is None:
         values = difference(predicted, data, name)
-        return LOSSES[base](values if base == kind else per_atom(values, data), torch.mean)
+        return _mean_error(base, values if base == kind else per_atom(values, data), torch.mean)
     values, present = labelled_difference(predicted, data, name)
     values = values if base == kind else per_atom(values, data)
     weights = present.to(values.dtype)
@@ -72,5 +88,5 @@ def _error(kind: str, predicted: Mapping[str, Tensor], data: HasFields, name: st
     # the length of a vector is known only if all its components are
     rows = weights.amin(dim=-1) if base == "l2norm" else weights  # (A,) or (G,) of vectors
     sum_of_rows = rows.sum().clamp_min(least)
-    error = LOSSES[base](values, lambda numbers: (rows * numbers).sum() / sum_of_rows)
+    error = _mean_error(base, values, lambda numbers: (rows * numbers).sum() / sum_of_rows)
     return error * (total / (weights.numel() * mean_weight))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
+from torch.nn.functional import huber_loss
 from torch_geometric.data import Batch
 
-from pyg_nnp.config import PER_ATOM, Weights
+from pyg_nnp.config import PER_ATOM, Weights, delta_of, weight_at
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import frame_weights, labelled_difference, per_atom
 
@@ -22,22 +23,25 @@ _SUMS = ("count", "weight", "vectors", *_MEANS)
 COUNT = "count"  # among kinds of errors: how many labels each field has
 
 
-def weighted_sum(errors: Errors, weights: Weights) -> float:
-    """Return the weighted sum of errors: the score of early stopping, or the loss of a whole part."""
-    return sum(weight * errors[kind][name] for kind, fields in weights.items() for name, weight in fields.items())
+def weighted_sum(errors: Errors, weights: Weights, progress: float = 0.0) -> float:
+    """Return the weighted sum of errors: the score of early stopping, or the loss of a whole part.
 
-
-def fields_of(weights: Weights) -> list[str]:
-    """Return the fields that have a weight greater than 0."""
-    return list(dict.fromkeys(name for fields in weights.values() for name, weight in fields.items() if weight > 0))
+    ``progress`` is the fraction of the training that is over, which weights that change depend on.
+    """
+    terms = ((kind, name, weight_at(w, progress)) for kind, fields in weights.items() for name, w in fields.items())
+    return float(sum(weight * errors[kind][name] for kind, name, weight in terms))
 
 
 class _Sums:
-    """Sums over numbers that belong together, of their errors and weights."""
+    """Sums over numbers that belong together, of their errors and weights.
 
-    def __init__(self, device: torch.device) -> None:
+    ``deltas`` are those of Huber losses, by the kinds of errors that they are.
+    """
+
+    def __init__(self, device: torch.device, deltas: Mapping[str, float] = {}) -> None:
         # metrics of libraries take no weights, or round what they add up to single precision
-        self._sums = {name: torch.zeros((), dtype=torch.float64, device=device) for name in _SUMS}
+        self._deltas = deltas
+        self._sums = {name: torch.zeros((), dtype=torch.float64, device=device) for name in (*_SUMS, *deltas)}
         self._max = torch.zeros((), dtype=torch.float64, device=device)
 
     def update(self, error: Tensor, present: Tensor, weight: Tensor | float = 1.0) -> None:
@@ -48,6 +52,8 @@ class _Sums:
         added = present, weights, vectors, weights * sizes, weights * sizes.square(), vectors * lengths
         for name, values in zip(_SUMS, added, strict=True):
             self._sums[name] += values.sum()
+        for kind, delta in self._deltas.items():
+            self._sums[kind] += (weights * huber_loss(error, torch.zeros_like(error), "none", delta=delta)).sum()
         if sizes.numel():
             # a prediction that is not a number makes all of them so
             self._max = torch.maximum(self._max, sizes.max())
@@ -59,7 +65,8 @@ class _Sums:
 
     def errors(self) -> dict[str, float]:
         """Return kind of error -> value; NaN if there is no label."""
-        means = {kind: self._sums[kind] / self._sums[weight] for kind, weight in _MEANS.items()}
+        weights = _MEANS | dict.fromkeys(self._deltas, "weight")
+        means = {kind: self._sums[kind] / self._sums[weight] for kind, weight in weights.items()}
         found = {**means, "rmse": means["mse"].sqrt(), "max": self._max}
         return {kind: float(value) for kind, value in found.items()}
 
@@ -77,9 +84,10 @@ class MetricSums:
 
     def __init__(self, device: torch.device, *weights: Weights, weighted: bool = False) -> None:
         self._wanted = {(kind, name) for group in weights for kind, fields in group.items() for name in fields}
-        self._sums = {name: _Sums(device) for name in sorted({name for _, name in self._wanted})}
+        deltas = {kind.removesuffix(PER_ATOM): delta for kind, _ in self._wanted if (delta := delta_of(kind))}
+        self._sums = {name: _Sums(device, deltas) for name in sorted({name for _, name in self._wanted})}
         by_atoms = {name for kind, name in self._wanted if kind.endswith(PER_ATOM)}
-        self._per_atom = {name: _Sums(device) for name in sorted(by_atoms)}
+        self._per_atom = {name: _Sums(device, deltas) for name in sorted(by_atoms)}
         self._weighted = weighted
 
     def update(self, predicted: Mapping[str, Tensor], batch: Batch) -> None:

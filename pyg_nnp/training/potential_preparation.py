@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pyg_nnp.config import Config
+from pyg_nnp.config import Config, fields_of
 from pyg_nnp.data import reference_energies
 from pyg_nnp.data.charge_energies import energies_of_charges
 from pyg_nnp.layers import ChargeEmbedding, Layer
@@ -61,7 +61,7 @@ def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
 
     Forces teach something of energies and energies of forces, dipoles of charges and charges of dipoles.
     """
-    trained = {field for of in config.Modelhub.internal_FFs[name].loss.values() for field, w in of.items() if w > 0}
+    trained = set(fields_of(config.Modelhub.internal_FFs[name].loss))
     shown = {field for of in config.Metrics.values() for field in of}
     left_out: list[str] = []
     for together in (("E", "Fa"), ("Qa", "M2")):

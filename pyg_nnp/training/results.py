@@ -43,8 +43,9 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
 
 def evaluate_for_report(config: Config, name: str, potential: Potential, data: TrainingData) -> Evaluation:
     """Evaluate a trained potential: all targets, and ``Q`` where metrics or loss ask for it."""
-    asked = [*config.Metrics.values(), *config.Modelhub.internal_FFs[name].loss.values()]
-    wanted = [*config.Datahub.targets, *(["Q"] if any("Q" in of for of in asked) else [])]
+    of_loss = config.Modelhub.internal_FFs[name].loss
+    asked = {field for weights in (config.Metrics, of_loss) for terms in weights.values() for field in terms}
+    wanted = [*config.Datahub.targets, *(["Q"] if "Q" in asked else [])]
     return collect(potential, data.dataset, data.parts, wanted, config.Trainer.batch_size, config.Metrics)
 
 

@@ -27,6 +27,13 @@ def learning_rates(state: TrainingState, trainer: Trainer) -> Callable[[int], fl
     return rate
 
 
+def progress(state: TrainingState, trainer: Trainer) -> float:
+    """Return the fraction of the training that is over: 0 at its first step, and 1 at its last, or when time is up."""
+    if state.time_limit is not None:
+        return min(state.elapsed / state.time_limit, 1.0)
+    return min(state.global_step / max(state.steps_per_epoch * trainer.max_epochs - 1, 1), 1.0)
+
+
 def lr_schedule(name: str, num_steps: int, warmup_ratio: float) -> Callable[[int], float]:
     """Return the factor of the learning rate as a function of the global step, counted from 0.
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pyg_nnp.config import Trainer, Weights
+from pyg_nnp.config import Trainer, Weights, fields_of
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.averages import Averages
@@ -45,6 +45,11 @@ class TrainingSettings:
     metrics: Weights  # weights of the score
     folder: Path  # of the model: where best.safetensors, last.safetensors and history.csv go
     place: str = "configuration"  # name of the configuration in messages
+
+    @property
+    def trained_fields(self) -> list[str]:
+        """The fields that the loss has a weight for."""
+        return fields_of(self.loss)
 
 
 @dataclass
@@ -190,8 +195,7 @@ class TrainingState:
         if self.averages is not None:
             self.averages.set_saved(tensors)
         self.epoch, self.step, self.loss_sum = saved["epoch"], saved["step"], saved["loss"]
-        # older versions did not save the time of the steps of an epoch
-        known = saved.get("seconds")
+        known = saved.get("seconds")  # older versions did not save the time of the steps of an epoch
         self.seconds = (math.nan if self.step else 0.0) if known is None else known
         self.past_seconds = saved.get("past_seconds", 0.0)
         self.plateau.halvings, self.plateau.waited = saved.get("plateau", (0, 0))

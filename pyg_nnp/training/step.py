@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp.config import Weights
+from pyg_nnp.config import Weights, any_changes
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.functional.geometry import pair_distances
 from pyg_nnp.layers.base import Fields
@@ -33,6 +33,7 @@ class Gradients:
         max_norm: the largest norm of all gradients together, which larger ones are scaled down to.
         lap: called at the end of each part of a step; None: the parts are not told apart.
         mean_weights: of the labels of the training part, for :func:`pyg_nnp.training.loss.weighted_loss`.
+        progress: returns the fraction of the training that is over; called where weights change.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Gradients:
         max_norm: float | None = None,
         lap: Lap | None = None,
         mean_weights: Mapping[str, float] | None = None,
+        progress: Callable[[], float] = float,
     ) -> None:
         self._parameters, self._max_norm, self._lap = list(parameters), max_norm, lap or (lambda part: None)
+        self._progress = progress if any_changes(weights) else None
         # no method, so that recordings go, with their memory, when this object does
         loss = partial(_loss, self._parameters, (weights, mean_weights or {}), self._lap)
         # a recording has no parts
@@ -53,9 +56,14 @@ class Gradients:
     def __call__(self, batch: Batch) -> float:
         """Let each parameter have its gradient of the loss of a batch, and return the loss.
 
+        Where weights change, the batch gets ``progress``, ().
+
         Raises:
             FloatingPointError: the loss, or the norm of the gradients, is not finite.
         """
+        if self._progress is not None:
+            # an input of recordings, as the labels are
+            batch.progress = torch.tensor(self._progress(), dtype=torch.float64, device=batch.Ra.device)
         found = self._compute(batch)
         loss, norm = found["loss"], found["norm"]
         for number, parameter in enumerate(self._parameters):

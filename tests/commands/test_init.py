@@ -1,5 +1,6 @@
 """pyg-nnp init."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from command_line import MODEL, refused, toy_arrays
 import pyg_nnp
 from pyg_nnp.commands import cli
 from pyg_nnp.commands.info import describe
+from pyg_nnp.config.recipes import RECIPES
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV
 
@@ -75,14 +77,56 @@ def test_init_writes_what_trains(
     assert model.build_params["Bohr_in_R"] == pytest.approx(BOHR_IN_ANGSTROM)
     # energies of the toy are nearly those of all electrons
     assert model.build_params["Hartree_in_E"] == pytest.approx(HARTREE_IN_EV if data == "mine.xyz" else 1.0)
-    document = yaml.safe_load(file.read_text().replace("5e-3", "0.005"))
-    document["Trainer"] |= {"max_epochs": 1, "batch_size": 5}
-    model_document = document["Modelhub"]["FF01"]
-    model_document["build_params"] |= {"dim_embedding": 8, "num_rbf": 8}
-    model_document["layers"][3]["params"] = {"num_interactions": 1, "hidden_channels": 8}
-    short = tmp_path / "short.yaml"
-    short.write_text(yaml.safe_dump(document))
-    assert cli.main(["train", str(short), "-o", str(tmp_path / "out")]) == 0
+    assert model.architecture == "Cartesian"
+    assert cli.main(["train", shortened(file), "-o", str(tmp_path / "out")]) == 0
+
+
+def shortened(file: Path) -> str:
+    """Write the same configuration with a smaller model, for an epoch, beside it, and return its name."""
+    text = file.read_text()
+    for key in ("num_rbf", "hidden_channels", "dim_embedding"):
+        text = re.sub(rf"{key}: \d+", f"{key}: 8", text)
+    short = file.with_name("short.yaml")
+    short.write_text(re.sub(r"max_time: .*|max_epochs: .*", "max_epochs: 1", text))
+    return str(short)
+
+
+@pytest.mark.parametrize("minutes", [None, 0.01])
+@pytest.mark.parametrize("architecture", RECIPES)
+def test_each_recipe_trains(
+    architecture: str,
+    minutes: float | None,
+    trained_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "init.yaml"
+    length = [] if minutes is None else ["--minutes", f"{minutes}"]
+    assert cli.main(["init", "dataset.pkl", "-o", str(file), "--architecture", architecture, *length]) == 0
+    told = capsys.readouterr().out
+    trainer = pyg_nnp.load_config(file).Trainer
+    assert trainer.max_time == (minutes or RECIPES[architecture].minutes)
+    by_clock = "for 100 epochs" if trainer.max_time is None else f"for {trainer.max_time:g} minutes by the clock"
+    assert f"{file}: {architecture}, to be trained {by_clock}" in told
+    text = Path(shortened(file)).read_text() if minutes is None else file.read_text()
+    file.write_text(text.replace("Trainer:", "Trainer:\n  report: false"))
+    assert cli.main(["train", str(file), "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / f"out/FF01-{architecture}/best.safetensors").exists()
+
+
+def test_mistakes_in_length_and_architecture(
+    trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("init", "dataset.pkl", "-o", str(tmp_path / "init.yaml"))
+    message = refused(capsys, *command, "--architecture", "SchNett")
+    assert message == (
+        "ConfigError: --architecture SchNett: init has no recipe for it. Did you mean 'SchNet'? "
+        f"There are: {', '.join(RECIPES)}.\n"
+    )
+    for minutes in ("0", "-1", "nan", "inf"):
+        message = refused(capsys, *command, "--minutes", minutes)
+        assert f"--minutes {minutes}: expects a number of minutes greater than 0" in message
+    assert not (tmp_path / "init.yaml").exists()
 
 
 def test_mistakes_in_init(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,14 +168,14 @@ def test_energies_of_two_charges_differ_after_training(
             frames.append(moved)
     ase.io.write("mine.xyz", frames, format="extxyz")
     assert cli.main(["init", "mine.xyz"]) == 0
-    text = Path("train.yaml").read_text().replace("max_epochs: 100", "report: false\n  max_epochs: 2")
+    text = re.sub(r"max_time: .*", "report: false\n  max_epochs: 2", Path("train.yaml").read_text())
     Path("train.yaml").write_text(text)
     assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
     assert "makes no difference to what FF01 predicts" not in capsys.readouterr().err
-    atoms.calc = PotentialCalculator("out/FF01-SchNet")
+    atoms.calc = PotentialCalculator("out/FF01-Cartesian")
     energies = []
     for charge in (0, 1):
         atoms.info["charge"] = charge
         energies.append(atoms.get_potential_energy())
     assert energies[1] - energies[0] == pytest.approx(8.0, abs=0.8)
-    assert "which make no difference" not in describe(Path("out/FF01-SchNet"))
+    assert "which make no difference" not in describe(Path("out/FF01-Cartesian"))

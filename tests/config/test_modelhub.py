@@ -34,6 +34,25 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     # kinds of errors that a field has not
     ({"FF/loss": {"mae_per_atom": {"Fa": 1}}}, "Modelhub.FF01.loss.mae_per_atom.Fa: 'Fa' has a value for each atom"),
     ({"FF/loss": {"l2norm": {"E": 1}}}, "Modelhub.FF01.loss.l2norm.E: 'E' is no vector; put it under 'mae'."),
+    ({"FF/loss": {"huber_1_per_atom": {"Fa": 1}}}, "Modelhub.FF01.loss.huber_1_per_atom.Fa: 'Fa' has a value for each"),
+    (
+        {"FF/loss": {"huber": {"Fa": 1}}},
+        "Modelhub.FF01.loss.huber: the Huber loss has a delta in its name, in the unit",
+    ),
+    ({"FF/loss": {"huber_-1": {"Fa": 1}}}, "Modelhub.FF01.loss.huber_-1: the Huber loss has a delta in its name"),
+    # weights that change
+    (
+        {"FF/loss/rmse/E": {"from": 1}},
+        "Modelhub.FF01.loss.rmse.E: a weight that changes has two values, such as {from: 1, to: 0.1}.",
+    ),
+    (
+        {"FF/loss/rmse/E": {"from": 1, "till": 2}},
+        "Modelhub.FF01.loss.rmse.E.till: expects one of from, to, found 'till' (text)",
+    ),
+    ({"FF/loss/rmse/E": {"from": 1, "to": -2}}, "Modelhub.FF01.loss.rmse.E.to: must be at least 0, found -2"),
+    ({"FF/loss/rmse/E": "1"}, "Modelhub.FF01.loss.rmse.E: expects a number, found '1' (text); leave out the quotes."),
+    ({"FF/loss": {"rmse": {"E": {"from": 0, "to": 0}}}}, "Modelhub.FF01.loss: all weights are 0; at least one must be"),
+    ({"Metrics": {"rmse": {"E": {"from": 1, "to": 0}}}}, "Metrics.rmse.E: expects a number, found a mapping."),
     # missing and empty
     ({"Modelhub": {}}, "Modelhub: 'internal_FFs' is missing: the models, each under a name of your choice."),
     ({"Modelhub": {"internal_FFs": None}}, "Modelhub: expects a mapping, but is empty."),

@@ -273,3 +273,53 @@ def test_init_lets_the_model_read_charges_that_differ(tmp_path: Path, charges: l
         if differ:
             assert names.index("RandomAtomEmbedding") < names.index("ChargeEmbedding") < names.index("Core")
         assert ("ElectrostaticEnergy" in names) == ("dipole" in labels)
+
+
+def written_loss(path: Path) -> dict[str, dict[str, float]]:
+    """Return the loss that init writes, as the configuration is read."""
+    text, _ = first_config(path, {})
+    path.with_suffix(".yaml").write_text(text)
+    return pyg_nnp.load_config(path.with_suffix(".yaml")).Modelhub.internal_FFs["FF01"].loss
+
+
+@pytest.mark.parametrize(("length", "weight"), [(1.0, 20.0), (1 / BOHR_IN_ANGSTROM, 40.0)])
+def test_weights_are_relative_to_the_forces(tmp_path: Path, length: float, weight: float) -> None:
+    """Forces of 0.05 Hartree/Å: 1 / 0.05 in their unit, and of energies a hundredth of 1 / (0.05 Hartree/Å · 1 Å)."""
+    R, signs = waters(40) * length, np.random.default_rng(1).choice([-1.0, 1.0], size=(40, 3, 3))
+    arrays = {"R": R, "z": [8, 1, 1], "E": -76.0 + waters(40).std(axis=(1, 2)), "F": 0.05 / length * signs}
+    np.savez(tmp_path / "mine.npz", **arrays, r_unit="Angstrom" if length == 1 else "Bohr")
+    # a digit each
+    assert written_loss(tmp_path / "mine.npz") == {"l2norm": {"Fa": weight}, "mae_per_atom": {"E": 0.2}}
+
+
+def test_weights_without_forces(tmp_path: Path) -> None:
+    """Energies alone count by their spread per atom: of three atoms, 0.06 up and down is 0.02."""
+    E = -76.0 + 0.06 * np.resize([-1.0, 1.0], 40)
+    np.savez(tmp_path / "mine.npz", R=waters(40), z=[8, 1, 1], E=E)
+    assert written_loss(tmp_path / "mine.npz") == {"mae_per_atom": {"E": 50.0}}
+
+
+def test_weights_without_energies(tmp_path: Path) -> None:
+    R = waters(40)
+    np.savez(tmp_path / "mine.npz", R=R, z=[8, 1, 1], F=np.full(R.shape, 0.05))
+    assert written_loss(tmp_path / "mine.npz") == {"l2norm": {"Fa": 20.0}}
+    np.savez(tmp_path / "still.npz", R=R, z=[8, 1, 1], F=np.zeros(R.shape), E=np.full(40, -76.0))
+    # nothing to be relative to
+    assert written_loss(tmp_path / "still.npz") == {"l2norm": {"Fa": 1.0}, "mae_per_atom": {"E": 1.0}}
+
+
+def test_charges_and_dipoles_have_the_weights_of_their_spread(tmp_path: Path) -> None:
+    R = waters(40)
+    charges = np.array([-0.8, 0.4, 0.4]) + 0.1 * np.resize([-1.0, 1.0], (40, 1))
+    np.savez(tmp_path / "mine.npz", R=R, z=[8, 1, 1], charges=charges, dipole=2.0 * np.ones((40, 3)))
+    assert written_loss(tmp_path / "mine.npz") == {"rmse": {"Qa": 5.0, "M2": 0.5, "Q": 1.0}}
+
+
+def test_schnet_has_the_weights_of_the_spreads(tmp_path: Path) -> None:
+    R = waters(40)
+    F, E = np.full(R.shape, 0.05), -76.0 + 0.05 * np.resize([-1.0, 1.0], 40)
+    np.savez(tmp_path / "mine.npz", R=R, z=[8, 1, 1], F=F, E=E)
+    model = yaml.safe_load(first_config(tmp_path / "mine.npz", {}, "SchNet")[0])["Modelhub"]["FF01"]
+    assert model["architecture"] == "SchNet"
+    assert model["loss"] == {"rmse": {"E": 2, "Fa": 40}}
+    assert [entry["name"] for entry in model["layers"]][3:5] == ["Core", "AtomicAffine"]

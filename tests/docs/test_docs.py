@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,17 @@ def test_each_layer_has_a_page() -> None:
     listed = re.findall(r"^   ([\w.]+)$", (ROOT / "docs" / "layers.md").read_text(), re.MULTILINE)
     for kind in (*LAYERS.values(), *CORES.values()):
         assert kind.__name__ in listed
+
+
+def test_tables_of_keys_and_options_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    reference = runpy.run_path(str(ROOT / "docs" / "reference.py"))
+    keys = reference["configuration"]()
+    assert (
+        "| `loss` | mapping to (mapping to (number at least 0 or mapping to numbers at least 0)) | required |" in keys
+    )
+    for name in ("`max_time`", "`Splitter`", "`targets`"):
+        assert name in keys
+    assert "--minutes MINUTES" in reference["commands"]()
+    assert "num_interactions" in reference["options_of_layers"]()

@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 import yaml
-from toy import write_config, write_toy
+from toy import toy_config, write_config, write_toy
 
 from pyg_nnp import load_config
 from pyg_nnp.commands import cli
@@ -113,7 +113,7 @@ def test_configuration_of_the_specification_trains(tmp_path: Path, monkeypatch: 
 def test_python_of_readme_and_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = [(ROOT / page).read_text() for page in ("README.md", "docs/using.md")]
     write_toy(tmp_path)
-    write_config(tmp_path)
+    write_config(tmp_path, toy_config(Modelhub__FF01__architecture="Cartesian"))
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "train.yaml"]) == 0
     for page in pages:

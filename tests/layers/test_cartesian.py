@@ -76,6 +76,21 @@ def test_last_vectors_cost_something_only_where_they_may_be_seen() -> None:
     assert [len(i.update) for i in core_of(make_potential(entries, "Cartesian")).interactions] == [2, 0]
 
 
+def test_outputs_are_scaled(batch: Batch) -> None:
+    """Energies and their forces by one number, charges and dipoles by the other."""
+    entries = [entry for entry in LAYER_ENTRIES if entry[0] not in ("AtomicAffine", "ElectrostaticEnergy")]
+    potential = make_potential(entries, "Cartesian").double().eval()
+    before = potential(batch)
+    core_of(potential).scale_outputs(8.0, 0.25)
+    after = potential(batch)
+    for name, factor in (("E", 8.0), ("Ea", 8.0), ("Fa", 8.0)):
+        torch.testing.assert_close(after[name], factor * before[name], rtol=1e-12, atol=1e-12)
+    # the total charge is not scaled
+    neutral = batch.Q[batch.batch] == 0
+    torch.testing.assert_close(after["Qa"][neutral], 0.25 * before["Qa"][neutral], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(after["M2"][batch.Q == 0], 0.25 * before["M2"][batch.Q == 0], rtol=1e-12, atol=1e-12)
+
+
 def test_initialisation_gives_all_features_a_mean_square_of_one(batch: Batch) -> None:
     """Messages, invariants, products, and v and t, of each interaction, as seen by the layers that take them."""
     potential = make_potential(with_options("Core", num_interactions=2), "Cartesian").train()

@@ -108,6 +108,28 @@ def test_a_recorded_step_has_the_gradients_of_the_step(
     assert recorder.runs == recorder.recorded + 2 * len(BATCHES) - len(graphs._compute._known)
 
 
+def test_a_recorded_step_takes_weights_that_change(dataset: MoleculeDataset) -> None:
+    """As they are at each step, not as they were when it was recorded."""
+    potential, recorder = make().train(), Recorder()
+    weights = {"rmse": {"E": {"from": 0.0, "to": 5.0}, "Fa": {"from": 1.0, "to": 0.1}}, "huber_0.1": {"M2": 1.0}}
+    batch, losses = dataset.batch(BATCHES[0]), []
+    progress = iter(step / 5 for step in range(6) for _ in range(2))
+    plain, graphs = (
+        Gradients(potential, potential.parameters(), weights, progress=lambda: next(progress)) for _ in range(2)
+    )
+    graphs._compute = CudaGraphs(potential, graphs._compute._function, recorder, "cpu")
+    for _ in range(6):
+        loss, expected = gradients(potential, plain, batch)
+        again, found = gradients(potential, graphs, batch)
+        assert again == pytest.approx(loss, rel=1e-9)
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+        losses.append(loss)
+    assert len(set(losses)) == 6
+    assert recorder.recorded == 1
+    assert recorder.runs == 6  # one of them to see whether the recording is right
+
+
 def test_a_recorded_step_takes_the_labels_that_there_are(dataset: MoleculeDataset) -> None:
     """Which ones are missing differs from batch to batch, and so do the weights of frames."""
     potential, recorder = make().train(), Recorder()

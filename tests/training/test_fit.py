@@ -25,6 +25,15 @@ def test_training_learns(folder: Path) -> None:
     assert rows[-1]["rmse_Fa"] < 0.5 * rows[0]["rmse_Fa"]
 
 
+def test_the_validation_loss_has_the_weights_of_its_time(folder: Path) -> None:
+    """Of 3 epochs of 3 steps, the first ends before step 3 of 0 to 8; in the last only forces are left."""
+    weights = {"rmse": {"E": {"from": 8.0, "to": 0.0}, "Fa": {"from": 0.0, "to": 1.0}}}
+    rows = history(run_toy(Path("out"), Modelhub__FF01__loss=weights))
+    for row, progress in zip(rows, (3 / 8, 6 / 8, 1.0), strict=True):
+        expected = 8 * (1 - progress) * row["rmse_E"] + progress * row["rmse_Fa"]
+        assert row["validation_loss"] == pytest.approx(expected, rel=1e-6)
+
+
 def orders(monkeypatch: pytest.MonkeyPatch, out: str, **changes: object) -> list[list[float]]:
     """Return the energies of the training frames in the order in which each epoch takes them."""
     epochs: list[list[float]] = []

@@ -5,7 +5,7 @@ import torch
 
 from pyg_nnp.errors import FieldError
 from pyg_nnp.training.loss import weighted_loss
-from pyg_nnp.training.metrics import MetricSums
+from pyg_nnp.training.metrics import MetricSums, weighted_sum
 
 
 def test_weighted_sum_by_hand() -> None:
@@ -34,6 +34,38 @@ def test_lengths_of_errors_and_errors_per_atom_by_hand() -> None:
         assert float(weighted_loss(predicted, data, one)) == pytest.approx(expected), kind
         assert float(weighted_loss(predicted, data, one, {name: 1.0})) == pytest.approx(expected), kind
         assert sums.errors()[kind][name] == pytest.approx(expected), kind
+
+
+def test_huber_loss_by_hand() -> None:
+    """Half a square up to delta, beyond it linear, of each component; labels that are missing do not count."""
+    forces = torch.tensor([[0.1, 0.0, -4.0], [0.5, 0.2, 2.0]])
+    by_hand = (0.005 + 0 + 0.5 * (4 - 0.25) + 0.125 + 0.02 + 0.5 * (2 - 0.25)) / 6
+    predicted, weights = {"Fa": forces, "E": torch.tensor([1.0, -3.0])}, {"huber_0.5": {"Fa": 2.0}}
+    data = {"Fa": torch.zeros(2, 3), "E": torch.zeros(2), "N": torch.tensor([1, 2])}
+    assert float(weighted_loss(predicted, data, weights)) == pytest.approx(2 * by_hand)
+    per_atom = {"huber_1.2_per_atom": {"E": 1.0}}
+    of_energies = (0.5 + 1.2 * (1.5 - 0.6)) / 2
+    assert float(weighted_loss(predicted, data, per_atom)) == pytest.approx(of_energies)
+    sums = MetricSums(torch.device("cpu"), weights, per_atom)
+    sums.update(predicted, data)
+    assert sums.errors()["huber_0.5"]["Fa"] == pytest.approx(by_hand)
+    assert sums.errors()["huber_1.2_per_atom"]["E"] == pytest.approx(of_energies)
+    data["Fa"][0, 2] = math.nan
+    loss = weighted_loss(predicted, data, weights, {"Fa": 5 / 6})
+    assert float(loss) == pytest.approx(2 * (6 * by_hand - 0.5 * 3.75) / 5)
+
+
+def test_weights_that_change_by_hand() -> None:
+    predicted = {"E": torch.tensor([3.0], requires_grad=True), "Fa": torch.tensor([[1.0, 1.0, 1.0]])}
+    data = {"E": torch.tensor([0.0]), "Fa": torch.zeros(1, 3)}
+    weights = {"mae": {"E": {"from": 0.0, "to": 10.0}, "Fa": 2.0}}
+    for progress, weight in ((0.0, 0.0), (0.25, 2.5), (1.0, 10.0)):
+        now = {**data, "progress": torch.tensor(progress, dtype=torch.float64)}
+        loss = weighted_loss(predicted, now, weights)
+        assert float(loss.detach()) == weight * 3 + 2
+        (slope,) = torch.autograd.grad(loss, predicted["E"])
+        assert float(slope) == weight
+        assert weighted_sum({"mae": {"E": 3.0, "Fa": 1.0}}, weights, progress) == weight * 3 + 2
 
 
 def test_lengths_have_finite_gradients_where_nothing_is_wrong() -> None:

@@ -6,7 +6,7 @@ from toy import toy_config
 
 from pyg_nnp import build_potential
 from pyg_nnp.config import config_from_dict
-from pyg_nnp.training.schedule import learning_rates, lr_schedule
+from pyg_nnp.training.schedule import learning_rates, lr_schedule, progress
 from pyg_nnp.training.state import TrainingState
 
 
@@ -40,6 +40,18 @@ def test_other_schedules_by_hand() -> None:
 def test_schedules_stay_between_0_and_1(name: str, steps: int, warmup: float) -> None:
     factor = lr_schedule(name, steps, warmup)
     assert all(0 <= factor(step) <= 1 for step in range(steps + 1))
+
+
+def test_progress_goes_from_the_first_step_to_the_last() -> None:
+    config = config_from_dict(toy_config(Trainer__max_epochs=2, Trainer__batch_size=4))
+    state = TrainingState.begin(build_potential(config, "FF01"), config.Trainer, {"training": torch.arange(12)})
+    found = []
+    for state.epoch, state.step in ((1, 0), (1, 1), (2, 0), (2, 2), (2, 3)):
+        found.append(progress(state, config.Trainer))
+    assert found == [0, 0.2, 0.6, 1, 1]
+    state.time_limit = 120.0
+    for state.past_seconds, expected in ((0, 0), (30, 0.25), (130, 1)):
+        assert progress(state, config.Trainer) == expected
 
 
 def test_the_clock_leads_from_warm_up_to_the_end() -> None:

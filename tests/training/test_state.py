@@ -53,6 +53,19 @@ def test_resumed_is_the_same_bits(folder: Path, monkeypatch: pytest.MonkeyPatch,
     same(train_toy("stopped", resume=True), expected)
 
 
+def test_weights_that_change_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"Modelhub__FF01__loss": {"rmse": {"E": {"from": 0, "to": 1}, "Fa": 1}, "huber_0.1": {"Qa": 1}}}
+    expected = train_toy("whole", **changes)
+    with monkeypatch.context() as patch:
+        interrupt(patch, *PLACES["forward of a step"])
+        with pytest.raises(KeyboardInterrupt):
+            train_toy("stopped", **changes)
+    same(train_toy("stopped", resume=True, **changes), expected)
+    constant = {"rmse": {"E": 0.5, "Fa": 1}, "huber_0.1": {"Qa": 1}}
+    other = history(train_toy("other", Modelhub__FF01__loss=constant))
+    assert other[-1]["training_loss"] != history(expected)[-1]["training_loss"]
+
+
 @pytest.mark.parametrize("architecture", CORES)
 def test_interrupted_within_the_backward_pass(folder: Path, monkeypatch: pytest.MonkeyPatch, architecture: str) -> None:
     """An exception goes through PyTorch's engine."""
