@@ -50,6 +50,23 @@ RECIPES = {
         minutes=10.0,
         losses={"Fa": "l2norm", "E": "mae_per_atom"},
     ),
+    "PaiNN": Recipe(
+        radial="BesselBasis",
+        num_rbf=20,
+        core="{num_interactions: 3}",
+        has_affine=True,
+        trainer=(
+            "optimizer: adamw",
+            "learning_rate: 2e-3",
+            "schedule: linear",
+            "warmup_ratio: 0.02",
+            "max_norm: 10  # larger gradients are scaled down",
+            "ema: 0.999  # averages of the weights are validated and saved",
+            "patience: null  # most is gained at the end, when the learning rate is small",
+        ),
+        minutes=10.0,
+        losses={"Fa": "l2norm", "E": "mae_per_atom"},
+    ),
     "SchNet": Recipe(
         radial="GaussianSmearing",
         num_rbf=32,
