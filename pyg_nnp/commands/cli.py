@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("check", parents=[_CONFIG, _OUT], help="look for mistakes in the data of a configuration")
     init = commands.add_parser("init", parents=[_MAP], help="write a configuration for a data file")
     init.add_argument("data", type=Path, help="data file")
-    text = "the core of the model: Cartesian (default) or SchNet"
+    text = "the core of the model: Cartesian (default), PaiNN or SchNet"
     init.add_argument("--architecture", help=text)
     text = "how long to train, by the clock (default: 10 minutes; SchNet: 100 epochs)"
     init.add_argument("--minutes", type=float, help=text)
