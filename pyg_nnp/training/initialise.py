@@ -19,7 +19,8 @@ def initialise_potential(potential: Potential, config: Config, name: str, data: 
         training = data.parts["training"]
         potential.train().initialise(data.dataset.batch(_spaced(training, _SAMPLE)).to(potential.device))
         for layer in potential.layers:
-            if isinstance(layer, Core):
+            # frames are read for those alone that use what they say
+            if isinstance(layer, Core) and type(layer).scale_outputs is not Core.scale_outputs:
                 layer.scale_outputs(*output_scales(potential, data))
 
 
