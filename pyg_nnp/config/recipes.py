@@ -31,6 +31,14 @@ class Recipe:
     batch_size: int | None = None
 
 
+_BY_THE_CLOCK = (
+    "schedule: linear",
+    "warmup_ratio: 0.02",
+    "max_norm: 10  # larger gradients are scaled down",
+    "ema: 0.999  # averages of the weights are validated and saved",
+    "patience: null  # most is gained at the end, when the learning rate is small",
+)
+_OF_NORMS = {"Fa": "l2norm", "E": "mae_per_atom"}
 RECIPES = {
     "Cartesian": Recipe(
         radial="BesselBasis",
@@ -38,34 +46,18 @@ RECIPES = {
         core="{num_interactions: 2, hidden_channels: 64}",
         # the references are fitted, and the core scales its energies
         has_affine=False,
-        trainer=(
-            "optimizer: muon",
-            "learning_rate: 1e-2",
-            "schedule: linear",
-            "warmup_ratio: 0.02",
-            "max_norm: 10  # larger gradients are scaled down",
-            "ema: 0.999  # averages of the weights are validated and saved",
-            "patience: null  # most is gained at the end, when the learning rate is small",
-        ),
+        trainer=("optimizer: muon", "learning_rate: 1e-2", *_BY_THE_CLOCK),
         minutes=10.0,
-        losses={"Fa": "l2norm", "E": "mae_per_atom"},
+        losses=_OF_NORMS,
     ),
     "PaiNN": Recipe(
         radial="BesselBasis",
         num_rbf=20,
         core="{num_interactions: 3}",
         has_affine=True,
-        trainer=(
-            "optimizer: adamw",
-            "learning_rate: 2e-3",
-            "schedule: linear",
-            "warmup_ratio: 0.02",
-            "max_norm: 10  # larger gradients are scaled down",
-            "ema: 0.999  # averages of the weights are validated and saved",
-            "patience: null  # most is gained at the end, when the learning rate is small",
-        ),
+        trainer=("optimizer: adamw", "learning_rate: 2e-3", *_BY_THE_CLOCK),
         minutes=10.0,
-        losses={"Fa": "l2norm", "E": "mae_per_atom"},
+        losses=_OF_NORMS,
     ),
     "SchNet": Recipe(
         radial="GaussianSmearing",

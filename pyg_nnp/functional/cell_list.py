@@ -29,8 +29,8 @@ def pairs_by_cells(Ra: Tensor, width: float) -> Tensor | None:
     places = (Ra - Ra.amin(dim=0)) / width  # (A, 3)
     if float(places.max()) > _MOST_CELLS:
         return None
-    # with an empty layer around, so that a step leads to the cell beside and nowhere else
-    cells = places.long() + 1  # (A, 3)
+    cells = places.long()  # (A, 3)
+    # with an empty layer after the last, which is also before the first: a step leads to the cell beside or to none
     sizes = cells.amax(dim=0) + 2  # (3,)
     factors = torch.stack((sizes[1] * sizes[2], sizes[2], torch.ones_like(sizes[2])))  # (3,)
     keys, order = (cells * factors).sum(dim=1).sort()  # (A,)

@@ -131,7 +131,7 @@ def of_rows(
 
 
 @jit
-def sum_rows(
+def sum_parts(
     x, out, num_parts, num_first, C: tl.constexpr, SIZE: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr
 ):
     """Write the rows r of a table, of SIZE numbers each, sums of x (PARTS, M, C, SIZE) over parts and m + n = r."""

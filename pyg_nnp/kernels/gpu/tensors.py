@@ -16,7 +16,7 @@ from pyg_nnp.kernels.gpu.products import (
     products_second,
 )
 from pyg_nnp.kernels.gpu.tensor_kernels import of_features, of_messages
-from pyg_nnp.kernels.gpu.tensor_pair_kernels import of_pairs, of_rows, sum_rows
+from pyg_nnp.kernels.gpu.tensor_pair_kernels import of_pairs, of_rows, sum_parts
 from pyg_nnp.kernels.reference import Edges
 
 __all__ = [
@@ -137,4 +137,4 @@ def _of_table(
     run(of_rows, (num_first, parts), *given, *edge_index, *sort_keys(rows, num_first), x, **tile)
     if x is not out:
         sizes = {"C": C, "SIZE": size, "WIDTH": triton.next_power_of_2(size), "COUNT": triton.next_power_of_2(C)}
-        run(sum_rows, (len(out),), x, out, parts, num_first, **sizes)
+        run(sum_parts, (len(out),), x, out, parts, num_first, **sizes)
