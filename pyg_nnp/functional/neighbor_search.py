@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.cell_list import pairs_by_cells
-from pyg_nnp.functional.geometry import all_pairs, pair_distances
+from pyg_nnp.functional.geometry import all_pairs, pair_distances, select_edges
 
 # the number of atoms up to which all pairs of many molecules at once are faster than a tree, which takes one a call
 _FEW_ATOMS = 150
@@ -55,7 +55,7 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
         few = counts[0] <= _FEW_ATOMS
         candidates = all_pairs(torch.tensor(counts, device=Ra.device)) if few else _search(positions, cutoff)
         within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)  # (P,)
-        found.append(candidates.index_select(1, within) + first)
+        found.append(select_edges(candidates, within) + first)
         first += len(positions)
     pairs = torch.cat(found, dim=1)  # (2, P)
     return torch.cat((pairs.flip(0), pairs), dim=1)  # (2, 2 P)
@@ -86,7 +86,7 @@ def check_edges(edge_index: Tensor, num_atoms: int) -> None:
     # an index for both rows takes less time than a mask
     is_pair = j > i
     pairs, rest = is_pair.nonzero()[:, 0], is_pair.logical_not().nonzero()[:, 0]  # (P,), (E - P,)
-    one, other = edge_index.index_select(1, pairs), edge_index.index_select(1, rest).flip(0)  # (2, P), (2, E - P)
+    one, other = select_edges(edge_index, pairs), select_edges(edge_index, rest).flip(0)  # (2, P), (2, E - P)
     # the usual list: pairs and then the same reversed, one molecule after the other
     if torch.equal(one, other):
         return

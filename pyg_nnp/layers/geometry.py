@@ -4,7 +4,7 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from pyg_nnp.functional.geometry import lengths, pair_vectors
+from pyg_nnp.functional.geometry import lengths, pair_vectors, select_edges
 from pyg_nnp.layers.base import Fields, Layer
 
 
@@ -39,7 +39,7 @@ class Distance(Layer):
     def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
         """Return pairs, vectors and distances."""
         pairs = (edge_index[0] > edge_index[1]).nonzero()[:, 0]  # (P,)
-        pair_index = edge_index.index_select(1, pairs)  # (2, P), in less time than by a mask
+        pair_index = select_edges(edge_index, pairs)  # (2, P), in less time than by a mask
         Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
         return {"pair_index": pair_index, "Vij": Vij, "Dij": lengths(Vij)}
 
@@ -71,7 +71,7 @@ class RangeSeparation(Layer):
     def forward(self, pair_index: Tensor, Vij: Tensor, Dij: Tensor) -> Fields:
         """Return edges, vectors and distances within the cutoff."""
         within = (Dij < self.cutoff_sr).nonzero()[:, 0]  # (P_sr,)
-        pairs = pair_index.index_select(1, within)  # (2, P_sr)
+        pairs = select_edges(pair_index, within)  # (2, P_sr)
         return {
             "edge_index_sr": torch.cat([pairs, pairs.flip(0)], dim=1),  # (2, 2 P_sr)
             "Vij_sr": Vij.index_select(0, within),  # (P_sr, 3)

@@ -22,8 +22,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from pyg_nnp.errors import FieldError
-from pyg_nnp.layers import CORES, LAYERS, RadialBasis
+from pyg_nnp.layers import LAYERS, RadialBasis
 from pyg_nnp.layers.base import Layer
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.potential.build import build_layers
 

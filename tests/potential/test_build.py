@@ -9,7 +9,8 @@ from molecules import BUILD_PARAMS, LAYER_ENTRIES, make_potential, with_options
 
 import pyg_nnp
 from pyg_nnp.errors import ConfigError, FieldError
-from pyg_nnp.layers import CORES, LAYERS, ElectrostaticEnergy, Layer
+from pyg_nnp.layers import LAYERS, ElectrostaticEnergy, Layer
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.layers.registry import resolve_class
 from pyg_nnp.potential.build import build_layers
 

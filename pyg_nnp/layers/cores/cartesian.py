@@ -1,6 +1,5 @@
 """A network of scalars, vectors and symmetric traceless matrices: Cartesian tensors up to rank 2."""
 
-import math
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -14,21 +13,10 @@ from pyg_nnp.kernels import Edges, Filters, aggregate_tensors, invariants, produ
 from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
+from pyg_nnp.layers.linear import normal_linear
 
 # of what silu makes of normally distributed numbers, 1 / its root mean square
 _AFTER_SILU = 1.679
-
-
-def normal_linear(
-    in_features: int, out_features: int, bias: bool, generator: torch.Generator | None, gain: float = 1.0
-) -> nn.Linear:
-    """Return a linear layer whose weights are normally distributed, with a variance of gain² / in_features."""
-    # made without values first: PyTorch's own initialisation would draw from the global generator
-    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device=torch.get_default_device())
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(in_features), generator=generator)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 class TensorFilterNetwork(nn.Module):
