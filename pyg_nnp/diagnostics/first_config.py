@@ -11,7 +11,14 @@ from pyg_nnp.data.formats.guess import guess_fields, is_gradient
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.data.formats.unit_statements import says_unit
-from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights, weights_by_forces
+from pyg_nnp.data.source import Block
+from pyg_nnp.diagnostics.guesses import (
+    likely_energy,
+    likely_gradient,
+    likely_length,
+    suggested_weights,
+    weights_by_forces,
+)
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
@@ -44,7 +51,6 @@ def first_config(
         raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
     found, sources, dropped = _readable(path, data_format, fields, mapping)
     stated = _stated(path, data_format, sources, known)
-    is_known_gradient = known is not None and known.is_gradient and sources.get("Fa") == known.fields.get("Fa")
     molecules = found.num_frames - found.num_isolated
     length = likely_length(found.sample, sources["Ra"], stated)
     targets = [name for name in TARGETS if name in sources]
@@ -57,7 +63,7 @@ def first_config(
         missing={name: (molecules - few, molecules) for name, few in found.labelled.items() if few < molecules},
         dropped=dropped,
         atomic_energy="isolated" if set(found.isolated) == set(found.elements) else "fit",
-        has_gradients=is_known_gradient or is_gradient(sources.get("Fa", "")),
+        gradients=_gradients(found.sample, sources.get("Fa", ""), known) if "Fa" in sources else None,
         num_frames=molecules,
         atoms_per_frame=float(found.sample.arrays["N"].mean()),
         weights=suggested_weights(found.sample, targets),
@@ -79,6 +85,15 @@ def _stated(
     if known is not None:
         stated = stated.or_else(StatedUnits.of(known.units, f"as {known.name} has it"))
     return stated if data_format in OWN_NAMES else stated.or_else(IN_ASE)
+
+
+def _gradients(sample: Block, source: str, known: collections.Collection | None) -> tuple[bool, str]:
+    """Return whether forces are gradients, by the data, else as its collection has it, else by their name."""
+    if found := likely_gradient(sample):
+        return found
+    if known is not None and known.fields.get("Fa") == source:
+        return known.is_gradient, f"as {known.name} has it"
+    return is_gradient(source), "by the name"
 
 
 def _isolated_atoms(found: Survey) -> list[str]:

@@ -1,4 +1,4 @@
-"""Units of a data file and weights of a loss, guessed from some of its frames and from the names of its arrays."""
+"""Units, sign of forces and weights of a loss, guessed from some frames of a data file and from names of its arrays."""
 
 import math
 import re
@@ -12,7 +12,8 @@ from pyg_nnp.config.template import one_line
 from pyg_nnp.data.formats.stated_units import StatedUnits
 from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
-from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
+from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, slope_of, stiffness_of_bonds
+from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
 from pyg_nnp.fields import FIELDS, Kind
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.composition import element_counts
@@ -92,10 +93,44 @@ def _as_stated(
 
 def _by_stiffness(block: Block, bohr: float) -> str | None:
     """Return the unit of energy with which the force constants of bonds of hydrogen are the usual ones."""
-    _, factor = stiffness_of_bonds([_few_frames(block)], 1.0, bohr)
+    _, factor = stiffness_of_bonds([_few_frames(_labelled(block, "Fa"))], 1.0, bohr)
     if factor is None:
         return None
     return energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
+
+
+def likely_gradient(block: Block) -> tuple[bool, str] | None:
+    """Return whether ``Fa`` are gradients, minus the forces, and what tells it; None where nothing does.
+
+    It is the differences of energies between near frames, else the forces on stretched bonds of hydrogen.
+    """
+    labelled = _labelled(block, "Fa")
+    if "E" in block.arrays:
+        work, differences = _between_near_frames(_labelled(labelled, "E"))
+        near = slope_of(differences, work)
+        if is_clear(near):
+            return near.slope < 0, "by the energies of near frames"
+    bond = stiffness_of_bonds([_few_frames(labelled)], None, None)[0] if labelled.num_frames else None
+    return None if bond is None else (bond.slope < 0, "by the stretching of bonds of hydrogen")
+
+
+def _between_near_frames(labelled: Block) -> tuple[Array, Array]:
+    """Return (P,) the work and (P,) the differences of the energies between near frames."""
+    arrays, ends = labelled.arrays, np.cumsum(labelled.arrays["N"])
+    molecules: dict[bytes, list[int]] = {}
+    for frame, Za in enumerate(np.split(arrays["Za"], ends[:-1])):
+        molecules.setdefault(Za.tobytes(), []).append(frame)
+    rows = [np.zeros((3, 0))]
+    for frames in (frames for frames in molecules.values() if len(frames) > 1):
+        atoms = (ends - arrays["N"])[frames][:, None] + np.arange(arrays["N"][frames[0]])
+        Ra, Fa = (arrays[name][atoms].astype(float) for name in ("Ra", "Fa"))
+        work, apart, i, j = near_pairs(Ra, Fa)
+        E = arrays["E"][frames].astype(float)
+        rows.append(np.stack((work, apart, E[j] - E[i])))
+    work, apart, differences = np.concatenate(rows, axis=1)
+    eps = np.finfo(np.float32).eps * np.abs(arrays["Ra"]).max(initial=0)
+    nearest = nearest_pairs(apart, 10 * eps)
+    return work[nearest], differences[nearest]
 
 
 def _by_name(source: str, words: Mapping[str, str], units: Mapping[float, str]) -> tuple[float, str] | None:
