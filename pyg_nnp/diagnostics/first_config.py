@@ -52,6 +52,9 @@ def first_config(
     found, sources, dropped = _readable(path, data_format, fields, mapping)
     stated = _stated(path, data_format, sources, known)
     molecules = found.num_frames - found.num_isolated
+    has_references = set(found.isolated) == set(found.elements)
+    # neutral atoms that give reference energies are in no part
+    charges = {*found.charges, *([0.0] if found.num_isolated and not has_references else [])}
     length = likely_length(found.sample, sources["Ra"], stated)
     targets = [name for name in TARGETS if name in sources]
     draft = Draft(
@@ -62,7 +65,7 @@ def first_config(
         layout=known.name if known is not None else "",
         missing={name: (molecules - few, molecules) for name, few in found.labelled.items() if few < molecules},
         dropped=dropped,
-        atomic_energy="isolated" if set(found.isolated) == set(found.elements) else "fit",
+        atomic_energy="isolated" if has_references else "fit",
         gradients=_gradients(found.sample, sources.get("Fa", ""), known) if "Fa" in sources else None,
         num_frames=molecules,
         atoms_per_frame=float(found.sample.arrays["N"].mean()),
@@ -70,7 +73,7 @@ def first_config(
         weights_by_forces=weights_by_forces(found.sample, targets, length[0]),
         length=length,
         energy=likely_energy(found.sample, sources.get("E", ""), length[0], stated),
-        charges_differ=len(found.charges) > 1,
+        charges_differ=len(charges) > 1,
         architecture=architecture,
         minutes=minutes,
     )

@@ -23,7 +23,7 @@ class Survey:
         isolated: atomic numbers of frames that are a single neutral atom with an energy.
         num_isolated: number of these frames.
         labelled: target -> number of the other frames that have all its labels.
-        charges: total charges that occur.
+        charges: total charges of the frames that are no isolated atoms.
         sample: evenly spaced frames of several atoms; where there are none, of single ones.
     """
 
@@ -51,7 +51,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         num_frames, num_isolated = num_frames + len(N), num_isolated + int(is_isolated.sum())
         elements.update(np.unique(Za).tolist())
         isolated.update(Za[np.repeat(is_isolated, N)].tolist())
-        charges.update(np.unique(Q).tolist())
+        charges.update(np.unique(Q[~is_isolated]).tolist())
         molecules.add(block, N > 1)
         atoms.add(block, N == 1)
     sample = molecules if molecules.count else atoms

@@ -250,6 +250,19 @@ def test_isolated_atoms_at_the_beginning(names: dict[str, str], tmp_path: Path) 
     assert "allow_missing" not in text
 
 
+def test_isolated_atoms_are_no_other_total_charge(tmp_path: Path) -> None:
+    """Ions with neutral atoms for reference energies: all that a model learns from has one charge."""
+    frames = ase.io.read(with_isolated_atoms(tmp_path, "HO"), index=":")
+    for frame in frames:
+        frame.info["charge"] = int(len(frame) > 1)
+    for symbols, has_layer in (("HO", False), ("O", True)):
+        kept = [frame for frame in frames if len(frame) > 1 or str(frame.symbols) in symbols]
+        ase.io.write(tmp_path / "ions.xyz", kept, format="extxyz")
+        text, guesses = first_config(tmp_path / "ions.xyz", {})
+        assert ("ChargeEmbedding" in text) == has_layer
+        assert any("total charges differ" in guess for guess in guesses) == has_layer
+
+
 def test_isolated_atoms_of_some_elements(tmp_path: Path) -> None:
     text, guesses = first_config(with_isolated_atoms(tmp_path, "H"), {})
     assert "    atomic_energy: fit " in text
