@@ -11,7 +11,7 @@ from pyg_nnp.data.formats.guess import guess_fields, is_gradient
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.data.formats.unit_statements import says_unit
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.source import ArrayTypes, Block
 from pyg_nnp.diagnostics.guesses import (
     likely_energy,
     likely_gradient,
@@ -22,6 +22,8 @@ from pyg_nnp.diagnostics.guesses import (
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
+
+_FRAMES = 1000  # whose names are looked at before all are read
 
 
 def first_config(
@@ -39,17 +41,16 @@ def first_config(
     Raises:
         DataError: the file cannot be read, or has no positions or elements that could be recognised.
     """
-    columns = columns_of(path)
     data_format = format_of(path) or ""
-    known = collections.collection_of(columns, data_format, mapping)
-    guessed = guess_fields(columns) if known is None else known.sources(columns)
-    guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
-    fields = {name: source for name, source in {**guessed, **mapping}.items() if source}
-    for name in (name for name in ("Ra", "Za") if name not in fields):
-        shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
-        what = FIELDS[name].meaning
-        raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
-    found, sources, dropped = _readable(path, data_format, fields, mapping)
+    columns: ArrayTypes = {}
+    seen = columns_of(path, most=_FRAMES)
+    # frames after the first may have more names, which may be taken for something
+    while columns.keys() != seen.keys():
+        columns = seen
+        known = collections.collection_of(columns, data_format, mapping)
+        fields = _fields(path, columns, known, mapping)
+        found, sources, dropped = _readable(path, data_format, fields, mapping)
+        seen = found.columns or columns
     stated = _stated(path, data_format, sources, known)
     molecules = found.num_frames - found.num_isolated
     has_references = set(found.isolated) == set(found.elements)
@@ -78,6 +79,20 @@ def first_config(
         minutes=minutes,
     )
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *stated.doubts]
+
+
+def _fields(
+    path: Path, columns: ArrayTypes, known: collections.Collection | None, mapping: Mapping[str, str]
+) -> dict[str, str]:
+    """Return standard name -> name in the file: as a user or a collection has it, or a guess."""
+    guessed = guess_fields(columns) if known is None else known.sources(columns)
+    guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
+    fields = {name: source for name, source in {**guessed, **mapping}.items() if source}
+    for name in (name for name in ("Ra", "Za") if name not in fields):
+        shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
+        what = FIELDS[name].meaning
+        raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
+    return fields
 
 
 def _stated(
