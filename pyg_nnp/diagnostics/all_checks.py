@@ -8,7 +8,7 @@ from torch import Tensor
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.diagnostics.field_checks import examine
-from pyg_nnp.diagnostics.file_statements import check_other_charges, check_stated_units, check_unread
+from pyg_nnp.diagnostics.file_statements import check_stated_units, check_unread
 from pyg_nnp.diagnostics.finding import report
 from pyg_nnp.diagnostics.model import check_length_unit, check_models
 from pyg_nnp.diagnostics.parts import check_parts
@@ -42,7 +42,6 @@ def run_checks(
     log.info("Data set: %s", table)
     report(findings)
     report(check_unread(config, dataset))
-    report(check_other_charges(config, dataset))
     report(check_parts(config, dataset.summary, parts, potentials))
     report(check_references(config, dataset))
     report(check_models(config, potentials, dataset, sample))

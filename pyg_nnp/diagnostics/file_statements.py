@@ -1,21 +1,15 @@
-"""What the data file says and the configuration does not have: its units, labels, and other total charges."""
+"""What the data file says and the configuration does not have: its units, and labels of most of its frames."""
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
-
-import numpy as np
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.formats.guess import guess_fields
-from pyg_nnp.data.formats.readers import read_blocks
 from pyg_nnp.data.formats.stated_units import stated_units
-from pyg_nnp.data.source import DataSource
-from pyg_nnp.data.total_charge import charge_arrays
-from pyg_nnp.diagnostics.finding import Finding, field_finding
-from pyg_nnp.errors import DataError
+from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.diagnostics.other_charges import check_other_charges
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import OPTIONS
 
@@ -51,7 +45,7 @@ def check_stated_units(config: Config, names: Iterable[str]) -> list[Finding]:
 
 
 def check_unread(config: Config, dataset: MoleculeDataset) -> list[Finding]:
-    """Look for names of labels that nothing is read from: a warning for energies or forces alone, else a line."""
+    """Look for names that nothing is read from: warnings of energies or forces alone, and of other total charges."""
     file, molecules, findings = config.Datahub.data_path, len(dataset.molecules), []
     for name, unread in _unread_labels(dataset.sources, dataset).items():
         frames = dataset.info.columns[unread].frames
@@ -64,26 +58,7 @@ def check_unread(config: Config, dataset: MoleculeDataset) -> list[Finding]:
             findings.append(Finding("unread labels", name, text, advice))
         else:
             log.info("%s", text)
-    return findings
-
-
-def check_other_charges(config: Config, dataset: MoleculeDataset) -> list[Finding]:
-    """Compare the total charges with those that the file has under another usual name; warnings where they differ."""
-    hub, sources, findings = config.Datahub, dataset.sources, []
-    source = DataSource(hub.data_path, sources)
-    names = charge_arrays(dataset.info.columns, sources["Ra"]) if "Q" in sources else []
-    for name in (name for name in names if name not in sources.values()):
-        mapping = {field: sources[field] for field in ("N", "Ra", "Za") if field in sources} | {"Q": name}
-        # what cannot be read is another quantity
-        with suppress(DataError):
-            blocks = read_blocks(Path(hub.data_path), hub.data_format, mapping, optional=["Q"])
-            other = np.concatenate([block.arrays["Q"] for block in blocks])
-            frames = np.flatnonzero(np.isfinite(other) & (other != dataset.summary.Q))
-            if len(frames):
-                found = f"is {dataset.summary.Q[frames[0]]:g}, but '{name}' is {other[frames[0]]:g}."
-                advice = "Read the one that is right, and remove or rename the other."
-                findings.append(field_finding(source, "two total charges", "Q", found, advice, frames))
-    return findings
+    return [*findings, *check_other_charges(config, dataset)]
 
 
 def _unread_labels(sources: Mapping[str, str], dataset: MoleculeDataset) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Units, sign of forces and weights of a loss, guessed from some frames of a data file and from names of its arrays."""
+"""Units and weights of a loss, guessed from some frames of a data file and from names of its arrays."""
 
 import math
 import re
@@ -12,8 +12,7 @@ from pyg_nnp.config.template import one_line
 from pyg_nnp.data.formats.stated_units import StatedUnits
 from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
-from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, slope_of, stiffness_of_bonds
-from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
+from pyg_nnp.diagnostics.force_units import HARTREE_IN, NEAR, energy_unit, stiffness_of_bonds
 from pyg_nnp.fields import FIELDS, Kind
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.composition import element_counts
@@ -33,7 +32,7 @@ def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float
 
     It is what the file states, else guessed from bonds of hydrogen, else from the name of the positions, ``source``.
     """
-    few = _few_frames(block)
+    few = few_frames(block)
     _, bonds = bonds_of_hydrogen(few["Ra"], few["Za"], few["edge_index"])
     bond = float(bonds.median()) * BOHR_IN_ANGSTROM / _HYDROGEN_BOND if len(bonds) else math.nan
     looks_like = next((bohr for bohr in LENGTHS if 0.85 < bond / bohr < 1.2), None)
@@ -45,7 +44,7 @@ def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float
     return _by_name(source, _OF_LENGTH, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
-def _few_frames(block: Block) -> dict[str, Tensor]:
+def few_frames(block: Block) -> dict[str, Tensor]:
     """Return positions, atomic numbers and forces of some frames, evenly spaced, with all pairs of their atoms."""
     sizes, is_chosen = block.arrays["N"], np.zeros(block.num_frames, dtype=bool)
     is_chosen[:: max(1, int(sizes.sum()) // _ATOMS_TO_LOOK_AT)] = True
@@ -62,9 +61,9 @@ def likely_energy(block: Block, source: str, bohr: float, stated: StatedUnits) -
     else from the stiffness of bonds of hydrogen, for which ``bohr`` is one Bohr in the unit of the positions.
     """
     of_electrons = None
-    labelled = _labelled(block, "E") if "E" in block.arrays else None
-    if labelled is not None and labelled.num_frames:
-        E, Za = (labelled.arrays[name] for name in ("E", "Za"))
+    known = labelled(block, "E") if "E" in block.arrays else None
+    if known is not None and known.num_frames:
+        E, Za = (known.arrays[name] for name in ("E", "Za"))
         of_electrons = unit_of_total_energies(float(np.mean(E)), Za, len(E))
     if stated.units.hartree is not None:
         is_doubted = of_electrons is not None and abs(of_electrons / stated.units.hartree - 1) > _SAME_UNIT
@@ -93,44 +92,10 @@ def _as_stated(
 
 def _by_stiffness(block: Block, bohr: float) -> str | None:
     """Return the unit of energy with which the force constants of bonds of hydrogen are the usual ones."""
-    _, factor = stiffness_of_bonds([_few_frames(_labelled(block, "Fa"))], 1.0, bohr)
+    _, factor = stiffness_of_bonds([few_frames(labelled(block, "Fa"))], 1.0, bohr)
     if factor is None:
         return None
     return energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
-
-
-def likely_gradient(block: Block) -> tuple[bool, str] | None:
-    """Return whether ``Fa`` are gradients, minus the forces, and what tells it; None where nothing does.
-
-    It is the differences of energies between near frames, else the forces on stretched bonds of hydrogen.
-    """
-    labelled = _labelled(block, "Fa")
-    if "E" in block.arrays:
-        work, differences = _between_near_frames(_labelled(labelled, "E"))
-        near = slope_of(differences, work)
-        if is_clear(near):
-            return near.slope < 0, "by the energies of near frames"
-    bond = stiffness_of_bonds([_few_frames(labelled)], None, None)[0] if labelled.num_frames else None
-    return None if bond is None else (bond.slope < 0, "by the stretching of bonds of hydrogen")
-
-
-def _between_near_frames(labelled: Block) -> tuple[Array, Array]:
-    """Return (P,) the work and (P,) the differences of the energies between near frames."""
-    arrays, ends = labelled.arrays, np.cumsum(labelled.arrays["N"])
-    molecules: dict[bytes, list[int]] = {}
-    for frame, Za in enumerate(np.split(arrays["Za"], ends[:-1])):
-        molecules.setdefault(Za.tobytes(), []).append(frame)
-    rows = [np.zeros((3, 0))]
-    for frames in (frames for frames in molecules.values() if len(frames) > 1):
-        atoms = (ends - arrays["N"])[frames][:, None] + np.arange(arrays["N"][frames[0]])
-        Ra, Fa = (arrays[name][atoms].astype(float) for name in ("Ra", "Fa"))
-        work, apart, i, j = near_pairs(Ra, Fa)
-        E = arrays["E"][frames].astype(float)
-        rows.append(np.stack((work, apart, E[j] - E[i])))
-    work, apart, differences = np.concatenate(rows, axis=1)
-    eps = np.finfo(np.float32).eps * np.abs(arrays["Ra"]).max(initial=0)
-    nearest = nearest_pairs(apart, 10 * eps)
-    return work[nearest], differences[nearest]
 
 
 def _by_name(source: str, words: Mapping[str, str], units: Mapping[float, str]) -> tuple[float, str] | None:
@@ -142,7 +107,7 @@ def _by_name(source: str, words: Mapping[str, str], units: Mapping[float, str]) 
 
 def suggested_weights(block: Block, targets: Sequence[str]) -> dict[str, float]:
     """Return a weight for each target: that of its kind over the spread of its labels in some frames."""
-    spreads = {name: _spread(name, _labelled(block, name)) for name in targets}
+    spreads = {name: _spread(name, labelled(block, name)) for name in targets}
     return {name: FIELDS[name].weight / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
 
 
@@ -154,16 +119,16 @@ def weights_by_forces(block: Block, targets: Sequence[str], bohr: float) -> dict
     energies are needed for what they leave open. Without forces it is the spread of the energies per atom that counts.
     """
     weights = suggested_weights(block, targets)
-    forces = _spread("Fa", _labelled(block, "Fa")) if "Fa" in targets else 0.0
+    forces = _spread("Fa", labelled(block, "Fa")) if "Fa" in targets else 0.0
     if forces > 0:
         weights["Fa"] = 1 / forces
     if "E" in targets:
-        unit = 100 * forces * bohr / BOHR_IN_ANGSTROM if forces > 0 else _spread_per_atom(_labelled(block, "E"))
+        unit = 100 * forces * bohr / BOHR_IN_ANGSTROM if forces > 0 else _spread_per_atom(labelled(block, "E"))
         weights["E"] = 1 / unit if unit > 0 else 1.0
     return weights
 
 
-def _labelled(block: Block, name: str) -> Block:
+def labelled(block: Block, name: str) -> Block:
     """Return the frames in which no label of a field is missing."""
     return Block(block.first, block.only(block.has(name)))
 

@@ -97,27 +97,3 @@ def test_units_that_the_file_states(
     for said in (told, trained):
         assert all(text in said for text in expected), said
     assert ("WARNING" in told) == bool(expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "warning"),
-    [
-        ("charge", [0] * 40, None),
-        ("charge", [0, 1, 0, -1] + [0] * 36, "frames 1, 3: 'total_charge' (Q) is 0, but 'charge' is 1. Read the one"),
-        ("charge", [None] + [0] * 39, None),
-        ("charge", ["much"] * 40, None),
-        ("net", [1] * 40, None),
-    ],
-)
-def test_another_total_charge(
-    name: str,
-    values: list[Any],
-    warning: str | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    status, said = check(tmp_path, {str(number): {name: value} for number, value in enumerate(values)}, capsys)
-    assert status == (0 if warning is None else 1), said
-    assert warning is None or f"WARNING: dataset.pkl: {warning}" in said

@@ -29,6 +29,7 @@ _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _KEY = re.compile(r"([^\s=]+)\s*=")
 _connect: Any = ase.db.connect  # it has no types
+_parse_comment: Any = key_val_str_to_dict
 _ROWS = 1000  # rows of a database held in memory at a time
 
 
@@ -83,7 +84,7 @@ def _xyz_texts(path: Path) -> Iterator[Frame]:
 
 def _said_in(comment: str) -> Frame:
     try:
-        found: Frame = key_val_str_to_dict(comment)
+        found: Frame = _parse_comment(comment)
     except Exception:  # as where it is read: ASE has no error of its own for each mistake
         return {}
     return found
