@@ -154,6 +154,24 @@ def write_torchmd_net(folder: Path, frames: list[Frame]) -> Path:
     return folder / "torchmd.h5"
 
 
+def write_torchmd_net_npz(folder: Path, frames: list[Frame]) -> Path:
+    of = stacked(frames)
+    labels = {"energy": of["E"][:, None] * HARTREE_IN_EV, "forces": of["Fa"] * HARTREE_IN_EV}
+    np.savez(folder / "torchmd.npz", types=of["Za"], pos=of["Ra"], **labels)
+    return folder / "torchmd.npz"
+
+
+def write_ani1ccx(folder: Path, frames: list[Frame]) -> Path:
+    """Write the part of ANI-1x that has coupled cluster energies, as a file of its own."""
+    with h5py.File(folder / "ani1ccx.h5", "w") as file:
+        for name, of in by_name(frames).items():
+            group = file.create_group(name)
+            group["atomic_numbers"], group["coordinates"] = of["Za"][0].astype("u1"), of["Ra"].astype("f4")
+            group["ccsd(t)_cbs.energy"] = of["E"]
+            group["hf_dz.energy"] = of["E"] + 0.5
+    return folder / "ani1ccx.h5"
+
+
 def write_qm9(folder: Path, frames: list[Frame]) -> Path:
     lines = []
     for number, one in enumerate(frames):

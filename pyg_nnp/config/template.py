@@ -23,7 +23,7 @@ class Draft:
         missing: target -> number of frames that lack labels of it, of how many.
         dropped: standard name -> why the array that seemed to be it cannot be read.
         atomic_energy: where reference energies are from, as the option of this name.
-        has_gradients: whether ``Fa`` of the file seem to be gradients, minus the forces.
+        gradients: whether ``Fa`` are gradients, minus the forces, and what tells it; None without forces.
         num_frames: number of frames that are divided into parts.
         atoms_per_frame: their mean number of atoms.
         weights: target -> its weight among root mean square errors.
@@ -43,7 +43,7 @@ class Draft:
     missing: Mapping[str, tuple[int, int]]
     dropped: Mapping[str, str]
     atomic_energy: str
-    has_gradients: bool
+    gradients: tuple[bool, str] | None
     num_frames: int
     atoms_per_frame: float
     weights: Mapping[str, float]
@@ -76,7 +76,8 @@ class Draft:
         names += [
             f"{name} is missing in {few} of {all_frames} frames" for name, (few, all_frames) in self.missing.items()
         ]
-        names += ["Fa are taken for gradients, minus the forces"] if self.has_gradients else []
+        if self.gradients is not None and self.gradients[0]:
+            names.append(f"Fa are taken for gradients, minus the forces, {self.gradients[1]}")
         names += ["total charges differ, so the model has the layer ChargeEmbedding"] if self.charges_differ else []
         names += [f"{name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]
         names += [f"not used: {', '.join(map(one_line, self.unused))}"] if self.unused else []
@@ -115,11 +116,12 @@ class Draft:
         return ["  targets:  # CHECK", *self._mapped(TARGETS), *dropped, *missing]
 
     def _sign(self) -> list[str]:
-        if "Fa" not in self.sources:
+        if self.gradients is None:
             return []
-        forces = f"{one_line(self.sources['Fa'])} are gradients, not forces"
-        said = f"{forces}. CHECK: by the name" if self.has_gradients else f"true if {forces}; pyg-nnp check tells"
-        return [f"    negative_gradient: {str(self.has_gradients).lower()}  # {said}"]
+        is_true, why = self.gradients
+        name = one_line(self.sources["Fa"])
+        said = f"{name} are gradients, not forces" if is_true else f"true for gradients; {name} are forces"
+        return [f"    negative_gradient: {str(is_true).lower()}  # {said}. CHECK: {why}"]
 
     def _mapped(self, names: tuple[str, ...]) -> list[str]:
         return [

@@ -89,21 +89,19 @@ class DatasetSummary:
         return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
     @property
-    def charges(self) -> list[float]:
-        """The total charges that occur, in ascending order."""
-        found: list[float] = np.unique(self.Q).tolist()
-        return found
-
-    @property
     def has_energy(self) -> Array:
         """(n,) whether each frame has an energy that counts in the loss; empty without energies."""
         found: Array = np.isfinite(self.E)
         return found & (self.weight > 0) if len(self.E) and len(self.weight) else found
 
-    @property
-    def compositions(self) -> list[str]:
-        """The chemical formulas that occur, in alphabetical order."""
-        different = np.unique(self.counts, axis=0)
+    def charges_in(self, frames: Tensor) -> list[float]:
+        """Return the total charges of some frames, (g,), in ascending order."""
+        found: list[float] = np.unique(self.Q[frames.numpy()]).tolist()
+        return found
+
+    def compositions_in(self, frames: Tensor) -> list[str]:
+        """Return the chemical formulas of some frames, (g,), in alphabetical order."""
+        different = np.unique(self.counts[frames.numpy()], axis=0)
         return sorted({formula(np.repeat(self.elements, counts).tolist()) for counts in different})
 
     def elements_in(self, frames: Tensor) -> list[int]:

@@ -1,7 +1,7 @@
 """The total charge that a structure says: the one rule for all that read structures.
 
-It stands under the name that the training data had, else under a usual one. What is said and cannot be taken is an
-error.
+It stands under the name that the training data had, else under a usual one. None and NaN say nothing; what is said and
+cannot be taken is an error.
 """
 
 import math
@@ -59,18 +59,19 @@ def name_in_training(configuration: Mapping[str, Any] | None) -> str | None:
 def charge_of(values: Mapping[str, Any], of_training: str | None = None) -> float | None:
     """Return the total charge [e] that the values of one structure say, or None where they say none.
 
-    A number in an array of one, or in a text as :func:`charge_in_text` has it, is a number; None says nothing.
+    A number in an array of one, or in a text as :func:`charge_in_text` has it, is a number; None and NaN say nothing.
 
     Raises:
         DataError: what is said is not one finite number, or two names say different charges.
     """
     said = {name: values[name] for name in charge_names(values, of_training) if values[name] is not None}
-    for name, value in said.items():
-        if value is CONFLICT:
-            raise DataError(f"'{name}' is there twice, with different values. Remove or rename one.")
-    numbers = {name: number for name, value in said.items() if (number := _number(value)) is not None}
-    for name, value in said.items():
-        if name not in numbers and (name == of_training or not numbers):
+    if name := next((name for name, value in said.items() if value is CONFLICT), None):
+        raise DataError(f"'{name}' is there twice, with different values. Remove or rename one.")
+    found = {name: _number(value) for name, value in said.items()}
+    numbers = {name: number for name, number in found.items() if number is not None and not math.isnan(number)}
+    for name, number in found.items():
+        if number is None and (name == of_training or not numbers):
+            value = said[name]
             shown = f"'{value}'" if len(str(value)) < _MOST_SHOWN else f"of shape {np.shape(value)}"
             raise DataError(f"'{name}' is {shown}, but the total charge is one number. Correct it, or rename it.")
     if len(set(numbers.values())) > 1:
@@ -80,12 +81,12 @@ def charge_of(values: Mapping[str, Any], of_training: str | None = None) -> floa
 
 
 def _number(value: Any) -> float | None:
-    """Return a finite number, also one in an array of one, or in a text; None for anything else."""
+    """Return a finite number or NaN, also one in an array of one, or in a text; None for anything else."""
     try:
         array = np.asarray(value)
-        item = array.item() if array.dtype.kind in "iufUSO" else math.nan
+        item = array.item() if array.dtype.kind in "iufUSO" else math.inf
         text = item.decode(errors="replace") if isinstance(item, bytes) else item
         number = charge_in_text(text) if isinstance(text, str) else float(text)
     except (ValueError, TypeError):
         return None
-    return number if number is not None and math.isfinite(number) else None
+    return None if number is None or math.isinf(number) else number

@@ -9,6 +9,7 @@ from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.stated_units import stated_units
 from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.diagnostics.other_charges import check_other_charges
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import OPTIONS
 
@@ -44,7 +45,7 @@ def check_stated_units(config: Config, names: Iterable[str]) -> list[Finding]:
 
 
 def check_unread(config: Config, dataset: MoleculeDataset) -> list[Finding]:
-    """Look for names of labels that nothing is read from: a warning for energies or forces alone, else a line."""
+    """Look for names that nothing is read from: warnings of energies or forces alone, and of other total charges."""
     file, molecules, findings = config.Datahub.data_path, len(dataset.molecules), []
     for name, unread in _unread_labels(dataset.sources, dataset).items():
         frames = dataset.info.columns[unread].frames
@@ -57,7 +58,7 @@ def check_unread(config: Config, dataset: MoleculeDataset) -> list[Finding]:
             findings.append(Finding("unread labels", name, text, advice))
         else:
             log.info("%s", text)
-    return findings
+    return [*findings, *check_other_charges(config, dataset)]
 
 
 def _unread_labels(sources: Mapping[str, str], dataset: MoleculeDataset) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pyg_nnp.diagnostics.force_units import (
     slope_of,
     stiffness_of_bonds,
 )
+from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
 from pyg_nnp.diagnostics.sample import evenly_spaced, frames_with, in_batches
 from pyg_nnp.units import Units
 
@@ -50,7 +51,7 @@ def check_forces(source: DataSource, dataset: MoleculeDataset, units: Units, neg
         near, *others = _from_near_frames(dataset)
         for place, other in zip(_SHIFTS, others, strict=True):
             findings += _energies_of_other_frames(source, place, other, near)
-        if _is_clear(near) and not findings:
+        if is_clear(near) and not findings:
             names = mismatches(abs(near.slope), near.error, hartree, bohr)
             how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs{_correlated(near)})"
             if hartree is not None and factor is not None and not names:
@@ -78,10 +79,6 @@ def _correlated(fit: Slope) -> str:
     return f", correlation {abs(fit.correlation):.2g}"
 
 
-def _is_clear(near: Slope) -> bool:
-    return near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope)
-
-
 def _unit_of_both(source: DataSource, factor: float, hartree: float) -> list[Finding]:
     """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
     unit = energy_unit(factor, hartree)
@@ -107,7 +104,7 @@ def _unexplained(source: DataSource, near: Slope, how: str) -> list[Finding]:
 def _energies_of_other_frames(source: DataSource, place: str, other: Slope, own: Slope) -> list[Finding]:
     """Warn of forces that go with the energies of other frames."""
     # what is left unexplained of near frames of a smooth trajectory is small for the frame before, too
-    if not _is_clear(other) or _SMALLER * (1 - other.correlation**2) > 1 - own.correlation**2:
+    if not is_clear(other) or _SMALLER * (1 - other.correlation**2) > 1 - own.correlation**2:
         return []
     found = (
         f"goes with the E of the frame {place} each, not with its own: correlations between near frames are "
@@ -154,9 +151,7 @@ def _result(
 def _from_near_frames(dataset: MoleculeDataset) -> list[Slope]:
     """Fit the work between near frames against differences of their energies, and of :data:`_SHIFTS`'s."""
     work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset), strict=True))
-    distinct = np.flatnonzero(apart > 10 * dataset.summary.precision)
-    # the error of the work grows with the third power of the distance
-    nearest = distinct[np.argsort(apart[distinct])[: max(30, len(distinct) // 10)]]
+    nearest = nearest_pairs(apart, 10 * dataset.summary.precision)
     energies = (np.roll(dataset.summary.E, shift) for shift in (0, *_SHIFTS.values()))
     return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
 
@@ -168,11 +163,8 @@ def _near_pairs(dataset: MoleculeDataset) -> Iterator[tuple[Array, Array, Array,
         batches = list(in_batches(dataset, torch.from_numpy(frames)))
         shape = (len(frames), -1, 3)
         Ra, Fa = (torch.cat([b[name] for b in batches]).double().numpy().reshape(shape) for name in ("Ra", "Fa"))
-        i, j = np.arange(len(frames)), nearest_frames(Ra)
-        # of two frames that are nearest to each other once
-        once = (j[j] != i) | (i < j)
-        i, j = i[once], j[once]
-        yield *work_between(Ra, Fa, i, j), frames[i], frames[j]
+        work, apart, i, j = near_pairs(Ra, Fa)
+        yield work, apart, frames[i], frames[j]
 
 
 def _groups(summary: DatasetSummary, labelled: Array) -> Iterator[Array]:
@@ -191,41 +183,3 @@ def _groups(summary: DatasetSummary, labelled: Array) -> Iterator[Array]:
             starts = np.linspace(0, len(frames) - _RUN, each // _RUN).astype(int)
             frames = frames[np.unique(starts[:, None] + np.arange(_RUN))]
         yield frames
-
-
-def nearest_frames(Ra: Array, max_distances: int = 300) -> Array:
-    """Return (G,) the frame nearest to each, by the distances between atoms, from (G, N, 3) positions."""
-    i, j = np.triu_indices(Ra.shape[1], 1)
-    some = np.linspace(0, len(i) - 1, min(len(i), max_distances)).astype(int)
-    distances = np.linalg.norm(Ra[:, i[some]] - Ra[:, j[some]], axis=2)
-    distances -= distances.mean(axis=0)
-    squares = np.square(distances).sum(axis=1)
-    apart = squares[:, None] + squares - 2 * distances @ distances.T
-    np.fill_diagonal(apart, np.inf)
-    nearest: Array = apart.argmin(axis=1)
-    return nearest
-
-
-def work_between(Ra: Array, Fa: Array, i: Array, j: Array) -> tuple[Array, Array]:
-    r"""Return the work against the forces on the way from frame i to frame j, which is their energy difference.
-
-    .. math:: w = -\tfrac12 (F_i + F_j) \cdot (R_j - R_i), \qquad E_j - E_i = w + O(|R_j - R_i|^3)
-
-    Frame j is moved and turned onto frame i first, its forces with it (Kabsch, Acta Cryst. A 1976, 32, 922).
-
-    Args:
-        Ra: (G, N, 3) positions.
-        Fa: (G, N, 3) forces.
-        i: (P,) frames.
-        j: (P,) frames.
-
-    Returns:
-        (P,) the work, and (P,) the root mean square displacement of an atom.
-    """
-    centred = Ra - Ra.mean(axis=1, keepdims=True)
-    U, _, Vt = np.linalg.svd(np.einsum("pni,pnj->pij", centred[j], centred[i]))
-    U[:, :, 2] *= np.sign(np.linalg.det(U @ Vt))[:, None]
-    turn = U @ Vt
-    way = centred[j] @ turn - centred[i]
-    work = -((Fa[i] + Fa[j] @ turn) / 2 * way).sum(axis=(1, 2))
-    return work, np.square(way).sum(axis=2).mean(axis=1) ** 0.5

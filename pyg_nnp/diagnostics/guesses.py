@@ -1,4 +1,4 @@
-"""Units of a data file and weights of a loss, guessed from some of its frames and from the names of its arrays."""
+"""Units and weights of a loss, guessed from some frames of a data file and from names of its arrays."""
 
 import math
 import re
@@ -32,7 +32,7 @@ def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float
 
     It is what the file states, else guessed from bonds of hydrogen, else from the name of the positions, ``source``.
     """
-    few = _few_frames(block)
+    few = few_frames(block)
     _, bonds = bonds_of_hydrogen(few["Ra"], few["Za"], few["edge_index"])
     bond = float(bonds.median()) * BOHR_IN_ANGSTROM / _HYDROGEN_BOND if len(bonds) else math.nan
     looks_like = next((bohr for bohr in LENGTHS if 0.85 < bond / bohr < 1.2), None)
@@ -44,7 +44,7 @@ def likely_length(block: Block, source: str, stated: StatedUnits) -> tuple[float
     return _by_name(source, _OF_LENGTH, LENGTHS) or (BOHR_IN_ANGSTROM, "Å. CHECK: not to be told from the positions")
 
 
-def _few_frames(block: Block) -> dict[str, Tensor]:
+def few_frames(block: Block) -> dict[str, Tensor]:
     """Return positions, atomic numbers and forces of some frames, evenly spaced, with all pairs of their atoms."""
     sizes, is_chosen = block.arrays["N"], np.zeros(block.num_frames, dtype=bool)
     is_chosen[:: max(1, int(sizes.sum()) // _ATOMS_TO_LOOK_AT)] = True
@@ -61,9 +61,9 @@ def likely_energy(block: Block, source: str, bohr: float, stated: StatedUnits) -
     else from the stiffness of bonds of hydrogen, for which ``bohr`` is one Bohr in the unit of the positions.
     """
     of_electrons = None
-    labelled = _labelled(block, "E") if "E" in block.arrays else None
-    if labelled is not None and labelled.num_frames:
-        E, Za = (labelled.arrays[name] for name in ("E", "Za"))
+    known = labelled(block, "E") if "E" in block.arrays else None
+    if known is not None and known.num_frames:
+        E, Za = (known.arrays[name] for name in ("E", "Za"))
         of_electrons = unit_of_total_energies(float(np.mean(E)), Za, len(E))
     if stated.units.hartree is not None:
         is_doubted = of_electrons is not None and abs(of_electrons / stated.units.hartree - 1) > _SAME_UNIT
@@ -92,7 +92,7 @@ def _as_stated(
 
 def _by_stiffness(block: Block, bohr: float) -> str | None:
     """Return the unit of energy with which the force constants of bonds of hydrogen are the usual ones."""
-    _, factor = stiffness_of_bonds([_few_frames(block)], 1.0, bohr)
+    _, factor = stiffness_of_bonds([few_frames(labelled(block, "Fa"))], 1.0, bohr)
     if factor is None:
         return None
     return energy_unit(factor, 1.0) or ("Hartree" if abs(math.log(factor)) < NEAR else None)
@@ -107,7 +107,7 @@ def _by_name(source: str, words: Mapping[str, str], units: Mapping[float, str]) 
 
 def suggested_weights(block: Block, targets: Sequence[str]) -> dict[str, float]:
     """Return a weight for each target: that of its kind over the spread of its labels in some frames."""
-    spreads = {name: _spread(name, _labelled(block, name)) for name in targets}
+    spreads = {name: _spread(name, labelled(block, name)) for name in targets}
     return {name: FIELDS[name].weight / spread if spread > 0 else 1.0 for name, spread in spreads.items()}
 
 
@@ -119,16 +119,16 @@ def weights_by_forces(block: Block, targets: Sequence[str], bohr: float) -> dict
     energies are needed for what they leave open. Without forces it is the spread of the energies per atom that counts.
     """
     weights = suggested_weights(block, targets)
-    forces = _spread("Fa", _labelled(block, "Fa")) if "Fa" in targets else 0.0
+    forces = _spread("Fa", labelled(block, "Fa")) if "Fa" in targets else 0.0
     if forces > 0:
         weights["Fa"] = 1 / forces
     if "E" in targets:
-        unit = 100 * forces * bohr / BOHR_IN_ANGSTROM if forces > 0 else _spread_per_atom(_labelled(block, "E"))
+        unit = 100 * forces * bohr / BOHR_IN_ANGSTROM if forces > 0 else _spread_per_atom(labelled(block, "E"))
         weights["E"] = 1 / unit if unit > 0 else 1.0
     return weights
 
 
-def _labelled(block: Block, name: str) -> Block:
+def labelled(block: Block, name: str) -> Block:
     """Return the frames in which no label of a field is missing."""
     return Block(block.first, block.only(block.has(name)))
 

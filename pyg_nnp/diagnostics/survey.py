@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyg_nnp.data.source import Block
+from pyg_nnp.data.source import ArrayTypes, Block, add_types
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.fields import TARGETS
 
@@ -23,8 +23,9 @@ class Survey:
         isolated: atomic numbers of frames that are a single neutral atom with an energy.
         num_isolated: number of these frames.
         labelled: target -> number of the other frames that have all its labels.
-        charges: total charges that occur.
+        charges: total charges of the frames that are no isolated atoms.
         sample: evenly spaced frames of several atoms; where there are none, of single ones.
+        columns: what the frames have under the names of the file, where it is read frame by frame; else nothing.
     """
 
     num_frames: int
@@ -34,13 +35,14 @@ class Survey:
     labelled: Mapping[str, int]
     charges: tuple[float, ...]
     sample: Block
+    columns: ArrayTypes
 
 
 def survey(blocks: Iterable[Block]) -> Survey:
     """Look at all frames once."""
     num_frames = num_isolated = 0
     elements, isolated, charges, labelled = set[int](), set[int](), set[float](), Counter[str]()
-    molecules, atoms = _Sample(), _Sample()
+    molecules, atoms, columns = _Sample(), _Sample(), ArrayTypes()
     for block in blocks:
         N, Za = block.arrays["N"], block.arrays["Za"]
         Q = block.arrays.get("Q", np.zeros(len(N)))
@@ -51,7 +53,8 @@ def survey(blocks: Iterable[Block]) -> Survey:
         num_frames, num_isolated = num_frames + len(N), num_isolated + int(is_isolated.sum())
         elements.update(np.unique(Za).tolist())
         isolated.update(Za[np.repeat(is_isolated, N)].tolist())
-        charges.update(np.unique(Q).tolist())
+        charges.update(np.unique(Q[~is_isolated]).tolist())
+        add_types(columns, block.columns)
         molecules.add(block, N > 1)
         atoms.add(block, N == 1)
     sample = molecules if molecules.count else atoms
@@ -63,6 +66,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         labelled,
         tuple(sorted(charges)),
         Block(0, sample.arrays()),
+        columns,
     )
 
 

@@ -73,6 +73,8 @@ class PotentialCalculator(Calculator):
         self.length_unit = self.units.length
         self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
         self.charge = None if charge is None else charge_of({"charge": charge})
+        if charge is not None and self.charge is None:
+            raise DataError(f"charge: {charge} is no total charge. Give a number, or None: what each structure says.")
         self._charge_name = name_in_training(self.potential.configuration)
         self.skin = skin
         self._charge: float | None = None  # total charge that the results were computed for

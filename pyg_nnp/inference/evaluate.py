@@ -74,9 +74,10 @@ def evaluate_file(
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
         batches = converted(path, dataset.batches(frames, size), dataset.fields, in_file, predictor.units)
         rows, forces = _errors(predictor, dataset, batches, distances)
-        unknown = [unknown_charges(predictor.domain, set(dataset.summary.charges))]
+        unknown = [unknown_charges(predictor.domain, set(dataset.summary.charges_in(dataset.molecules)))]
         if part is None:
-            unknown.append(unknown_compositions(predictor.domain, dataset.summary.compositions))
+            compositions = dataset.summary.compositions_in(dataset.molecules)
+            unknown.append(unknown_compositions(predictor.domain, compositions))
     for warning in filter(None, unknown):
         log.warning("%s: %s", path, warning)
     distances.report(f"Errors there may be large. Are the positions of {path} in another unit? If so, say --units.")

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def prepare_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
     """Set the reference energies and the domain of a potential, and the outputs that are not trained."""
-    training, summary = data.parts["training"], data.dataset.summary
+    training, summary, molecules = data.parts["training"], data.dataset.summary, data.dataset.molecules
     of_charges = _start_energies_of_charges(potential, data)
     references = reference_energies(data.dataset, config.Datahub.transforms, training, of_charges)
     potential.set_references(references.atomic_energies, references.shift)
@@ -29,8 +29,8 @@ def prepare_potential(potential: Potential, config: Config, name: str, data: Tra
     potential.spec["untrained"] = _untrained(config, name, potential)
     potential.domain = TrainingDomain(
         elements=tuple(summary.elements.tolist()),
-        charges=tuple(summary.charges),
-        compositions=tuple(summary.compositions),
+        charges=tuple(summary.charges_in(molecules)),
+        compositions=tuple(summary.compositions_in(molecules)),
         shortest_distances=summary.shortest_distances(training),
         fingerprint=summary.fingerprint,
         blind_to_charge=blind_to("Q", potential.layers, potential.outputs),

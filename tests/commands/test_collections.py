@@ -11,6 +11,7 @@ from collection_files import (
     Writer,
     molecules,
     write_aimnet2,
+    write_ani1ccx,
     write_ani1x,
     write_comp6,
     write_mace,
@@ -24,6 +25,7 @@ from collection_files import (
     write_rmd17,
     write_spice,
     write_torchmd_net,
+    write_torchmd_net_npz,
     write_transition1x,
 )
 from numpy.testing import assert_allclose
@@ -41,11 +43,13 @@ COLLECTIONS = [
     # writer, molecules, one Hartree, one Bohr, labels
     (write_spice, CHARGED, 1.0, 1.0, "E Fa Qa M2"),
     (write_ani1x, NEUTRAL, 1.0, BOHR_IN_ANGSTROM, "E Fa Qa M2"),
+    (write_ani1ccx, NEUTRAL, 1.0, BOHR_IN_ANGSTROM, "E"),
     (write_comp6, NEUTRAL, 1.0, BOHR_IN_ANGSTROM, "E Fa"),
     (write_qm7x, NEUTRAL, EV, BOHR_IN_ANGSTROM, "E Fa Qa M2"),
     (write_transition1x, NEUTRAL, EV, BOHR_IN_ANGSTROM, "E Fa"),
     (write_aimnet2, CHARGED, EV, BOHR_IN_ANGSTROM, "E Fa Qa M2"),
     (write_torchmd_net, NEUTRAL, EV, BOHR_IN_ANGSTROM, "E Fa"),
+    (write_torchmd_net_npz, ONE, EV, BOHR_IN_ANGSTROM, "E Fa"),
     (write_qm9, NEUTRAL, 1.0, BOHR_IN_ANGSTROM, "E Qa"),
     (write_qm9_npz, NEUTRAL, 1.0, BOHR_IN_ANGSTROM, "E"),
     (write_md17, ONE, KCAL, BOHR_IN_ANGSTROM, "E Fa"),
@@ -112,3 +116,18 @@ def _compare_with_what_was_put_in(
             assert_allclose(one.Qa.numpy(), right["Qa"], atol=1e-6)
         if "M2" in one and not torch.isnan(one.M2).any():
             assert_allclose(one.M2.numpy()[0] / length, right["M2"], atol=1e-5)
+
+
+def test_coupled_cluster_energies_of_ani1x(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the files of ANI-1x half of the frames have them, and no forces go with them."""
+    monkeypatch.chdir(tmp_path)
+    frames = molecules(NEUTRAL)
+    write_ani1x(tmp_path, frames)
+    assert cli.main(["init", "ani1x.h5", "--map", "E=ccsd(t)_cbs.energy"]) == 0
+    config = pyg_nnp.load_config("train.yaml")
+    assert config.Datahub.targets == {"E": "ccsd(t)_cbs.energy"}
+    assert config.Datahub.allow_missing == ["E"]
+    assert config.units.hartree == pytest.approx(1.0)
+    dataset = MoleculeDataset.from_config(config, "out")
+    found = dataset.E[~torch.isnan(dataset.E)].numpy()
+    assert_allclose(found, [one["E"] - 0.5 for number, one in enumerate(frames) if number % 2 == 0], atol=1e-6)

@@ -64,7 +64,9 @@ def test_init_writes_what_trains(
     assert cli.main(["init", data, "-o", str(file)]) == 0
     told = capsys.readouterr().out
     assert f"{data} seems to have:" in told
-    assert ("Fa are taken for gradients" in told) == (data == "mine.npz")
+    # the toy data have gradients, and what is predicted are forces
+    has_gradients = data != "mine.xyz"
+    assert ("Fa are taken for gradients, minus the forces, by the energies of near frames" in told) == has_gradients
     assert f"energies are in {'eV' if data == 'mine.xyz' else 'Hartree'}" in told
     if data == "mine.npz":
         assert "E: dft_energy (total energy" in told
@@ -72,7 +74,7 @@ def test_init_writes_what_trains(
     config = pyg_nnp.load_config(file)
     hub = config.Datahub
     assert set(hub.targets) >= {"E", "Fa"}
-    assert hub.transforms.negative_gradient == (data == "mine.npz")
+    assert hub.transforms.negative_gradient == has_gradients
     model = config.Modelhub.internal_FFs["FF01"]
     assert model.build_params["Bohr_in_R"] == pytest.approx(BOHR_IN_ANGSTROM)
     # energies of the toy are nearly those of all electrons

@@ -43,8 +43,8 @@ def test_numbers_of_each_frame(frames: list[Frame], make_store: MakeStore) -> No
     every_force = np.concatenate(forces_of)
     assert summary.ranges["Fa"] == pytest.approx((every_force.min(), every_force.max(), every_force.mean()))
     assert set(summary.ranges) == {"N", "Ra", "Za", "Q", "E", "Fa", "Qa", "M2"}
-    assert summary.charges == [-1, 0, 1]
-    assert summary.compositions == ["H2O", "HO", "He", "Na"]
+    assert summary.charges_in(torch.arange(len(summary.Q))) == [-1, 0, 1]
+    assert summary.compositions_in(torch.arange(len(summary.Q))) == ["H2O", "HO", "He", "Na"]
     assert len(set(summary.molecules.tolist())) == 4
 
 

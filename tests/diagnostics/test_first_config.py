@@ -59,7 +59,7 @@ def test_init_knows_a_slope_by_its_name(trained_folder: Path, tmp_path: Path) ->
         assert f"    {name}: {source}  # " in text
     assert "negative_gradient: true  # dEdx are gradients, not forces. CHECK: by the name" in text
     assert "dEdx: (4, 3, 3) float64  probably Fa, gradients, minus the forces" in describe(file)
-    assert "Fa are taken for gradients, minus the forces" in guesses
+    assert "Fa are taken for gradients, minus the forces, by the name" in guesses
 
 
 @pytest.mark.parametrize("hartree", [1.0, 27.2114, 627.509])
@@ -219,6 +219,19 @@ def test_isolated_atoms_at_the_beginning(names: dict[str, str], tmp_path: Path) 
     assert "2 of 22 frames are isolated atoms: reference energies, and in no part" in guesses
     # what isolated atoms lack is not missing
     assert "allow_missing" not in text
+
+
+def test_isolated_atoms_are_no_other_total_charge(tmp_path: Path) -> None:
+    """Ions with neutral atoms for reference energies: all that a model learns from has one charge."""
+    frames = ase.io.read(with_isolated_atoms(tmp_path, "HO"), index=":")
+    for frame in frames:
+        frame.info["charge"] = int(len(frame) > 1)
+    for symbols, has_layer in (("HO", False), ("O", True)):
+        kept = [frame for frame in frames if len(frame) > 1 or str(frame.symbols) in symbols]
+        ase.io.write(tmp_path / "ions.xyz", kept, format="extxyz")
+        text, guesses = first_config(tmp_path / "ions.xyz", {})
+        assert ("ChargeEmbedding" in text) == has_layer
+        assert any("total charges differ" in guess for guess in guesses) == has_layer
 
 
 def test_isolated_atoms_of_some_elements(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def test_all_frames_are_seen() -> None:
     found = survey(blocks([1, 2, 1, 3] * 60))
     assert found.num_frames == 240
     assert found.elements == (1, 2, 3)
-    # charges go 0, 1, 0, 1: single atoms are neutral
+    # charges go 0, 1, 0, 1: single atoms are neutral, and do not count among the charges
     assert (found.isolated, found.num_isolated) == ((1,), 120)
-    assert found.charges == (0.0, 1.0)
+    assert found.charges == (1.0,)
     assert found.labelled == {"E": 120, "Fa": 120}
     assert found.sample.arrays["N"].tolist() == [2, 3] * 60
 

@@ -143,7 +143,7 @@ def test_a_charge_that_is_given(here: Path, tmp_path: Path, capsys: pytest.Captu
 WRONG = [
     ({"total_charge": 0, "charge": 1}, "two total charges: 'total_charge' is 0, but 'charge' is 1"),
     ({"charge": "cation"}, "'charge' is 'cation', but the total charge is one number"),
-    ({"charge": np.nan}, "'charge' is 'nan', but the total charge is one number"),
+    ({"charge": np.inf}, "'charge' is 'inf', but the total charge is one number"),
     ({"charge": np.array([1, 0])}, r"'charge' is '[1 0]', but the total charge is one number"),
 ]
 
@@ -185,8 +185,28 @@ def test_a_charge_of_the_calculator(here: Path) -> None:
     atoms = said(charge=0)
     atoms.calc = PotentialCalculator(MODEL, charge=1)
     assert atoms.get_charges().sum() == pytest.approx(1, abs=1e-5)
-    with pytest.raises(DataError, match="'charge' is 'nan', but the total charge is one number"):
+    with pytest.raises(DataError, match="'charge' is 'inf', but the total charge is one number"):
+        PotentialCalculator(MODEL, charge=float("inf"))
+    with pytest.raises(DataError, match="charge: nan is no total charge"):
         PotentialCalculator(MODEL, charge=float("nan"))
+
+
+def test_nan_says_none_in_all_formats(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [said(charge=1), said(charge=np.nan), said(charge=-1)]
+    one = {"coordinates": frames[0].positions, "atomic_numbers": frames[0].numbers}
+    (tmp_path / "in.pkl").write_bytes(pickle.dumps([{**one, **frame.info} for frame in frames]))
+    arrays = {name: np.stack([value] * 3) for name, value in one.items()}
+    np.savez(tmp_path / "in.npz", **arrays, charge=[1, np.nan, -1])
+    for name in ("in.xyz", "in.traj"):
+        ase.io.write(tmp_path / name, frames)
+    for name in ("in.xyz", "in.traj", "in.pkl", "in.npz"):
+        assert cli.main(["predict", MODEL, str(tmp_path / name), "-o", str(tmp_path / f"{name}.npz")]) == 0
+        with np.load(tmp_path / f"{name}.npz") as found:
+            assert found["Q"].tolist() == [1, 0, -1], name
+        assert "1 of 3 structures say no total charge; it is taken to be 0" in " ".join(capsys.readouterr().err.split())
+    atoms = frames[1]
+    atoms.calc = PotentialCalculator(MODEL)
+    assert atoms.get_charges().sum() == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.db.core import bytes_to_object
 from ase.io import iread
-from ase.io.extxyz import read_xyz
+from ase.io.extxyz import key_val_str_to_dict, read_xyz
 
 from pyg_nnp.data.formats.ase_frames import decode_json, merged, row_fields
 from pyg_nnp.data.formats.cells import refuse_periodic
@@ -29,6 +29,7 @@ _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _KEY = re.compile(r"([^\s=]+)\s*=")
 _connect: Any = ase.db.connect  # it has no types
+_parse_comment: Any = key_val_str_to_dict
 _ROWS = 1000  # rows of a database held in memory at a time
 
 
@@ -68,6 +69,25 @@ def _xyz_frames(path: Path) -> Iterator[Frame]:
                 what = f"Properties names {columns:g} columns, but the first atom has {values} values"
                 raise DataError(f"{path}: frame {frame}: {what}.")
             yield _xyz_frame(path, frame, header + "".join(body))
+
+
+def _xyz_texts(path: Path) -> Iterator[Frame]:
+    """Yield of each frame what its comment line says, where that may have units in it; much faster than all of it."""
+    with closing(text_lines(path)) as lines:
+        headers = (line for line in lines if line.strip())
+        for header in headers:
+            comment = next(lines, "")
+            yield _said_in(comment) if "unit" in comment.lower() else {}
+            if not header.strip().isdecimal() or sum(1 for _ in islice(lines, int(header))) < int(header):
+                return  # damage is told where frames are read
+
+
+def _said_in(comment: str) -> Frame:
+    try:
+        found: Frame = _parse_comment(comment)
+    except Exception:  # as where it is read: ASE has no error of its own for each mistake
+        return {}
+    return found
 
 
 def _xyz_frame(path: Path, frame: int, text: str) -> Frame:
@@ -144,5 +164,5 @@ def _decode(text: str | bytes, lazy: bool = False) -> Any:
     return bytes_to_object(text) if isinstance(text, bytes) else decode_json(text)
 
 
-EXTXYZ = frame_format("extxyz", "an XYZ file", rb"\s*\d+[ \t]*[\r\n]", _xyz_frames)
+EXTXYZ = frame_format("extxyz", "an XYZ file", rb"\s*\d+[ \t]*[\r\n]", _xyz_frames, texts=_xyz_texts)
 DATABASE = frame_format("ase", "an SQLite database", rb"SQLite format 3\0", _database_frames, _metadata)

@@ -10,8 +10,10 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table
-from pyg_nnp.data.formats.unit_statements import Statements, statements_in
+from pyg_nnp.data.formats.unit_statements import Statements, joined, statements_in
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
+
+_FRAMES = 1000  # of which units are read
 
 Frame = Mapping[str, Any]
 """What a file has for one molecule, by the names of the file."""
@@ -48,8 +50,13 @@ def frame_format(
     magic: bytes,
     frames: Callable[[Path], Iterator[Frame]],
     metadata: Callable[[Path], Mapping[str, Any]] = lambda path: {},
+    texts: Callable[[Path], Iterator[Mapping[str, Any]]] | None = None,
 ) -> Format:
-    """Return a format whose frames are read one by one; units are those of the first frame and of metadata."""
+    """Return a format whose frames are read one by one.
+
+    Units are those of metadata, else those of the frames, of which ``texts`` yields what may say some; without it the
+    first thousand are looked at.
+    """
 
     def read(
         path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]
@@ -57,7 +64,9 @@ def frame_format(
         return frame_blocks(path, frames(path), mapping, frames_per_block, optional)
 
     def unit_statements(path: Path, names: Collection[str]) -> Statements:
-        return statements_in(next(frames(path), {})) | statements_in(metadata(path), "metadata ")
+        said = texts(path) if texts is not None else islice(frames(path), _FRAMES)
+        of_frames = ((f"frame {number}", statements_in(frame)) for number, frame in enumerate(said))
+        return joined(path, of_frames) | statements_in(metadata(path), "metadata ")
 
     return Format(name, description, magic, read, lambda path: types_in(frames(path)), frames, unit_statements)
 

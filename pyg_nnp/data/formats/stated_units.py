@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyg_nnp.data.formats.readers import FORMATS
-from pyg_nnp.data.formats.unit_statements import Statement, Statements
+from pyg_nnp.data.formats.readers import FORMATS, data_files
+from pyg_nnp.data.formats.unit_statements import Statement, Statements, joined
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.units import ASE, Units
 
@@ -46,14 +46,18 @@ def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> St
     """Return the units that a file states.
 
     Args:
-        path: the file.
+        path: the file, or a folder of files.
         data_format: a name of FORMATS.
         sources: standard name -> name in the file, of the fields that are read from it.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or parts of it say different units.
     """
-    return understood(FORMATS[data_format].unit_statements(path, [*sources.values()]), sources)
+    of_files = (
+        (file.name, FORMATS[data_format].unit_statements(file, [*sources.values()]))
+        for file in data_files(path, data_format)
+    )
+    return understood(joined(path, of_files), sources)
 
 
 def understood(statements: Statements, sources: Mapping[str, str]) -> StatedUnits:

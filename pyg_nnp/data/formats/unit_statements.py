@@ -1,11 +1,13 @@
 """What files say of their units, in texts beside the arrays: ``energy_unit``, ``units``, ``_property_unit_dict``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pyg_nnp.errors import DataError
 from pyg_nnp.units import Units
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")  # of names as energy_unit, E_unit, energyUnits
@@ -42,6 +44,24 @@ def statements_in(attributes: Mapping[Any, Any], place: str = "") -> Statements:
         elif text := unit_text(value):
             quantity = "_".join(word for word in words if word.lower() not in _NO_QUANTITY)
             found |= {quantity: Statement(text, where)} if quantity else _general(text, where)
+    return found
+
+
+def joined(path: Path, parts: Iterable[tuple[str, Statements]]) -> Statements:
+    """Return what several parts of a file or of a folder, such as ``frame 3``, say together.
+
+    Raises:
+        DataError: two of them say different units for the same.
+    """
+    found: Statements = {}
+    places: dict[str, str] = {}
+    for place, statements in parts:
+        for name, statement in statements.items():
+            first = found.setdefault(name, statement)
+            if first.text != statement.text and Units.parse(first.text) != Units.parse(statement.text):
+                what = f"{statement.where} says '{statement.text}' in {place}, but '{first.text}' in {places[name]}"
+                raise DataError(f"{path}: {what}. Give all in the same units.")
+            places.setdefault(name, place)
     return found
 
 

@@ -67,6 +67,34 @@ def test_extended_xyz(tmp_path: Path) -> None:
     assert of(xyz(tmp_path, energy=1.0)).units == Units()
 
 
+def test_all_frames_of_extended_xyz_are_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "some.xyz"
+    frame = "1\n{}\nH 0 0 0\n"
+    path.write_text(frame.format("energy=1") + "\n" + frame.format("energy=1 energy_unit=Hartree units='Bohr'"))
+    assert of(path).units == Units(1.0, 1.0)
+    # one unit in two spellings is one
+    path.write_text("".join(frame.format(f"energy_unit={text}") for text in ("eV", "ev", "electronvolt")))
+    assert of(path).units == Units(HARTREE_IN_EV)
+    path.write_text("".join(frame.format(f"energy_unit={text}") for text in ("eV", "eV", "Hartree")))
+    what = "'energy_unit' says 'Hartree' in frame 2, but 'eV' in frame 0. Give all in the same units"
+    with pytest.raises(DataError, match=what):
+        of(path)
+    # damage is told by what reads the frames
+    path.write_text("2\nenergy_unit=eV\nH 0 0 0\n")
+    assert of(path).units == Units(HARTREE_IN_EV)
+    path.write_text('1\nenergy_unit=eV units="\nH 0 0 0\n')
+    assert of(path).units.bohr is None
+
+
+def test_files_of_a_folder_in_several_units(tmp_path: Path) -> None:
+    for name, unit in (("a.xyz", "eV"), ("b.xyz", "eV")):
+        (tmp_path / name).write_text(f"1\nenergy_unit={unit}\nH 0 0 0\n")
+    assert stated_units(tmp_path, "extxyz", SOURCES).units == Units(HARTREE_IN_EV)
+    (tmp_path / "b.xyz").write_text("1\nenergy_unit=Hartree\nH 0 0 0\n")
+    with pytest.raises(DataError, match=r"says 'Hartree' in b\.xyz, but 'eV' in a\.xyz\. Give all in the same units"):
+        stated_units(tmp_path, "extxyz", SOURCES)
+
+
 @pytest.mark.parametrize("group", ["", "molecule/"])
 def test_hdf5_attributes_of_arrays(tmp_path: Path, group: str) -> None:
     """As SPICE has them, where each molecule is a group."""

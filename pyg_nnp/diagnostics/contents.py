@@ -1,0 +1,123 @@
+"""What the arrays of a data file are: by its collection, or by names and shapes, and by reading all frames."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyg_nnp.data.formats import collections
+from pyg_nnp.data.formats.guess import guess_fields
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
+from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
+from pyg_nnp.data.formats.unit_statements import says_unit
+from pyg_nnp.data.source import ArrayTypes
+from pyg_nnp.diagnostics.survey import Survey, survey
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
+
+_FRAMES = 1000  # whose names are looked at before all are read
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a data file seems to have.
+
+    Attributes:
+        data_format: as the option of this name.
+        known: the collection whose layout it has.
+        sources: standard name -> name in the file.
+        dropped: standard name -> why the array that seemed to be it cannot be read.
+        unused: names in the file that nothing is read from, without texts that say units.
+        stated: units as the file states them, else as its collection has them, else as its format means them.
+        frames: what was seen of all frames.
+    """
+
+    data_format: str
+    known: collections.Collection | None
+    sources: Mapping[str, str]
+    dropped: Mapping[str, str]
+    unused: list[str]
+    stated: StatedUnits
+    frames: Survey
+
+
+def contents_of(path: Path, mapping: Mapping[str, str]) -> Contents:
+    """Read a data file and return what it seems to have.
+
+    Args:
+        path: the file.
+        mapping: standard name -> name in the file, where the user knows better than names and shapes; an empty name
+            says that the file has none.
+
+    Raises:
+        DataError: the file cannot be read, or has no positions or elements that could be recognised.
+    """
+    data_format = format_of(path) or ""
+    seen = columns_of(path, most=_FRAMES)
+    while True:
+        columns = seen
+        known = collections.collection_of(columns, data_format, mapping)
+        fields = _fields(path, columns, known, mapping)
+        found, sources, dropped = _readable(path, data_format, fields, mapping)
+        # later frames may have more names, which may be taken for something
+        seen = found.columns or columns
+        if seen.keys() == columns.keys():
+            break
+    rest = {name: array for name, array in columns.items() if name not in sources.values()}
+    unused = [name for name, array in rest.items() if not says_unit(name, array.dtype)]
+    stated = _stated(path, data_format, known, sources)
+    return Contents(data_format, known, sources, dropped, unused, stated, found)
+
+
+def _stated(
+    path: Path, data_format: str, known: collections.Collection | None, sources: Mapping[str, str]
+) -> StatedUnits:
+    stated = stated_units(path, data_format, sources)
+    if known is not None:
+        stated = stated.or_else(StatedUnits.of(known.units, f"as {known.name} has it"))
+    return stated if data_format in OWN_NAMES else stated.or_else(IN_ASE)
+
+
+def _fields(
+    path: Path, columns: ArrayTypes, known: collections.Collection | None, mapping: Mapping[str, str]
+) -> dict[str, str]:
+    """Return standard name -> name in the file: as a user or a collection has it, or a guess."""
+    guessed = guess_fields(columns) if known is None else known.sources(columns)
+    guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
+    fields = {name: source for name, source in {**guessed, **mapping}.items() if source}
+    for name in (name for name in ("Ra", "Za") if name not in fields):
+        shown = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
+        what = FIELDS[name].meaning
+        raise DataError(f"{path}: none of these look like {what}: {shown}. Say which: --map {name}=NAME.")
+    return fields
+
+
+def _readable(
+    path: Path, data_format: str, fields: Mapping[str, str], sure: Collection[str]
+) -> tuple[Survey, dict[str, str], dict[str, str]]:
+    """Look at all frames, without the guesses that turn out to be wrong when they are read.
+
+    Returns:
+        What was seen; standard name -> name in the file, of what can be read; and of each guess that was wrong why.
+    """
+
+    def read(names: Collection[str]) -> Survey:
+        mapping = {name: fields[name] for name in names}
+        return survey(read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS}))
+
+    ordered = [name for name in FIELDS if name in fields]
+    dropped: dict[str, str] = {}
+    try:
+        return read(ordered), {name: fields[name] for name in ordered}, dropped
+    except DataError:
+        # one by one, it shows which is wrong
+        kept = ["Ra", "Za"]
+    for name in (name for name in ordered if name not in kept):
+        try:
+            read([*kept, name])
+        except DataError as error:
+            if name in sure:
+                raise
+            dropped[name] = str(error).removeprefix(f"{path}: ")
+        else:
+            kept.append(name)
+    return read(kept), {name: fields[name] for name in ordered if name in kept}, dropped
