@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -134,6 +135,8 @@ def _joined(launch: Launch | None) -> AbstractContextManager[None]:
     """Be one of several processes, if there are several."""
     if launch is None:
         return nullcontext()
+    # before PyTorch is imported: where a process is lost, it would print traces of its connections
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     joined: AbstractContextManager[None] = import_module("pyg_nnp.runtime.processes").joined(launch)
     return joined
 

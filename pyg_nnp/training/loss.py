@@ -99,11 +99,8 @@ def _sums(
 
 def _row(sums: _Sums) -> Tensor:
     """Return sums as (4,)."""
-    numbers, *others = sums
-    # on the device of the first, whatever the others are
-    return torch.stack(
-        [numbers.double(), *(torch.as_tensor(each).to(numbers.device, torch.float64) for each in others)]
-    )
+    numbers = sums[0]
+    return torch.stack([torch.as_tensor(each, dtype=torch.float64, device=numbers.device) for each in sums])
 
 
 def _error(kind: str, sums: _Sums) -> Tensor:
