@@ -12,6 +12,7 @@ from torch_geometric import seed_everything
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.prediction import check_prediction
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.data_preparation import read_data
@@ -39,7 +40,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     as_given, config = config, config.model_copy(deep=True)
     config.Trainer.resume = config.Trainer.resume or resume
     potentials, lines = initial_potentials(config, out)
-    make_folder(config, out)
+    processes.once(lambda: make_folder(config, out))
     with run_log(out / "logs") as console, final_error_logged(), kept_warnings() as warnings:
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
@@ -49,12 +50,16 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         data = read_data(config, out, potentials)
         # ends its loader processes
         with closing(data.dataset):
-            for name, potential in potentials.items():
-                # a copy: what layers remember of a prediction is no part of the training
-                check_prediction(config, name, copy.deepcopy(potential), data.dataset)
-                check_resumable(config, name, data.dataset, out)
-            # that of a training that is there stays as long as this one may be refused
-            save_config(as_given, out / "config.yaml")
+
+            def check_and_save() -> None:
+                for name, potential in potentials.items():
+                    # a copy: what layers remember of a prediction is no part of the training
+                    check_prediction(config, name, copy.deepcopy(potential), data.dataset)
+                    check_resumable(config, name, data.dataset, out)
+                # that of a training that is there stays as long as this one may be refused
+                save_config(as_given, out / "config.yaml")
+
+            processes.once(check_and_save)
             device, reporting = _device(config), Reporting(out, console, warnings, profile)
             for name in list(potentials):
                 # each goes, with its memory, when it is trained
@@ -62,7 +67,8 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
 
 
 def _train(config: Config, name: str, potential: Potential, data: TrainingData, reporting: Reporting) -> None:
-    train_model(config, name, potential, data, reporting.out, reporting.callbacks(config, name, potential))
+    callbacks = reporting.callbacks(config, name, potential) if processes.number() == 0 else []
+    train_model(config, name, potential, data, reporting.out, callbacks)
 
 
 def _device(config: Config) -> torch.device:
@@ -70,7 +76,7 @@ def _device(config: Config) -> torch.device:
         log.warning(
             "There is no CUDA device here, which Trainer.cuda asks for where there is one. Training on the CPU."
         )
-    return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
+    return processes.cuda_device() if config.Trainer.cuda and torch.cuda.is_available() else torch.device("cpu")
 
 
 def run(options: argparse.Namespace) -> int:

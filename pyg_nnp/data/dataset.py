@@ -79,13 +79,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @classmethod
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
         """Open the data set of a configuration, preprocessed into a folder in ``out`` as :func:`preprocess` does."""
-        dataset = cls(
-            preprocess(config, Path(out)),
-            dtype=getattr(torch, config.Trainer.dtype),
-            in_memory=config.Datahub.in_memory,
-            num_workers=config.Trainer.num_workers,
-            verify=False,
-        )
+        dataset = cls.opened(config, preprocess(config, Path(out)))
         if dataset.in_memory:
             log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
         else:
@@ -93,6 +87,17 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             size = f"{dataset._frames.stored_bytes / 1e9:.3g} GB in memory"
             log.info("Batches are made by %s, from data in %s, which would take %s.", makers, dataset.folder, size)
         return dataset
+
+    @classmethod
+    def opened(cls, config: "Config", folder: Path) -> "MoleculeDataset":
+        """Open the data set of a configuration whose store was made, or compared with its checksum, just before."""
+        return cls(
+            folder,
+            dtype=getattr(torch, config.Trainer.dtype),
+            in_memory=config.Datahub.in_memory,
+            num_workers=config.Trainer.num_workers,
+            verify=False,
+        )
 
     @property
     def summary(self) -> DatasetSummary:
@@ -152,7 +157,12 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Yield the frames ``indices``, (n,), in batches; a generator shuffles them anew at each call."""
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]
-        parts = [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
+        yield from self.batches_of(
+            [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
+        )
+
+    def batches_of(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield a batch of each of ``parts``, (G,) frames."""
         if self.num_workers and self._frames.device.type == "cpu":
             yield from self._processes.batches(self, parts)
         else:

@@ -14,6 +14,7 @@ from pyg_nnp.data.store.layout import StoreInfo, open_store, read_neighbor_lists
 from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.memory import available_memory
 
 
@@ -133,7 +134,7 @@ def load_frames(
         shared.add("N")
         sizes = sizes[:1].clone()
     if in_memory is None:
-        in_memory = sum(rows.nbytes for rows in stored.values()) <= available_memory() // 2
+        in_memory = sum(rows.nbytes for rows in stored.values()) <= available_memory() // (2 * processes.local_count())
     values |= {name: rows.read_all() if in_memory else rows for name, rows in stored.items()}
     return Frames(values | {"N": sizes}, frozenset(shared), sizes, info.num_frames, NeighborLists(lists)), info
 

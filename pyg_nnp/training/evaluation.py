@@ -13,6 +13,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch
 from pyg_nnp.training.metrics import COUNT, Errors, MetricSums, weighted_sum
+from pyg_nnp.training.sharing import share_of_part
 from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,14 @@ def add_errors(potential: Potential, batches: Iterable[Batch], *sums: MetricSums
 def add_frames(
     potential: Potential, dataset: MoleculeDataset, frames: Tensor, at_least: int, *sums: MetricSums
 ) -> None:
-    """Add the errors of a potential over some frames, in large batches of at least ``at_least`` frames."""
-    add_errors(potential, dataset.batches(frames, large_batch(dataset.max_atoms, at_least)), *sums)
+    """Add the errors of a potential over some frames, in large batches of at least ``at_least`` frames.
+
+    Several processes share the frames; the sums must be new, and are then those of all of them.
+    """
+    own = share_of_part(dataset, potential, frames)
+    add_errors(potential, dataset.batches(own, large_batch(dataset.max_atoms, at_least)), *sums)
+    for each in sums:
+        each.combine()
 
 
 def final_metrics(

@@ -10,12 +10,14 @@ import torch
 
 from pyg_nnp.data.labels import mean_weights
 from pyg_nnp.errors import TrainingError
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
 from pyg_nnp.training.evaluation import add_frames
 from pyg_nnp.training.metrics import MetricSums, weighted_sum
 from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.schedule import learning_rates, progress
+from pyg_nnp.training.sharing import shares_of_batches
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 from pyg_nnp.training.step import Gradients, take_step
 
@@ -53,7 +55,7 @@ def fit(
             with state.averaged():
                 epoch = validated(epoch, state, data, settings)
             watching(Callback.on_lap, "validation")
-            now = perf_counter()
+            now = state.clock + processes.number_of_first(perf_counter() - state.clock)
             epoch = replace(epoch, seconds=round(now - state.clock, 4))
             with deferred():
                 # without a validation part the last potential is the best
@@ -97,17 +99,24 @@ def train_epoch(
     device = state.potential.device
     frames = state.shuffled(data.parts["training"])
     remaining = frames[state.step * batch_size :]
-    batches = data.dataset.batches(remaining, batch_size)
-    # the batches first: no frames are split into one part that is empty
-    for batch, numbers in zip(batches, torch.split(remaining, batch_size), strict=False):
+    # no frames are split into one part that is empty
+    parts = torch.split(remaining, batch_size) if len(remaining) else ()
+    shares = shares_of_batches(data.dataset, state.potential, parts)
+    whole = data.dataset.batch if processes.count() > 1 else None
+    # the batches first, which are then known to have ended
+    for batch, share, numbers in zip(data.dataset.batches_of([s.frames for s in shares]), shares, parts, strict=False):
+        state.agree_on_time()
         if state.step and state.is_out_of_time:
             break
         batch = batch.to(device)
+        if share.is_spare:
+            batch.is_spare = True
         watching(Callback.on_lap, "data")
-        take_step(state, gradients, numbers, batch, learning_rate)
+        take_step(state, gradients, numbers, batch, learning_rate, whole)
         watching(Callback.on_lap, "optimiser")
         watching(Callback.on_step, state)
         watching(Callback.on_lap, "rest")
+    state.agree_on_time()
     return state.loss_sum / min(state.step * batch_size, len(frames))
 
 

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from pyg_nnp.config import Trainer, Weights, fields_of
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.training.averages import Averages
 from pyg_nnp.training.optimizers import make_optimizer
 from pyg_nnp.training.stopping import EarlyStopping, Plateau
@@ -137,6 +138,11 @@ class TrainingState:
     def start_clock(self) -> None:
         """Let the time go on after a break."""
         self.clock = perf_counter() - self.seconds
+
+    def agree_on_time(self) -> None:
+        """Let the time of the first of several processes count, where time ends the training."""
+        if self.time_limit is not None:
+            self.seconds = processes.number_of_first(self.seconds)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Let the potential have the averages of its parameters, if there are any."""

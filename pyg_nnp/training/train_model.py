@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from pyg_nnp.config import Config
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.files import locked_folder
 from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.fit import fit
@@ -24,7 +25,7 @@ def train_model(
 ) -> None:
     """Train one model on the device that its potential is on, and write its metrics and its report.
 
-    ``out`` is the output folder, and ``callbacks`` watch the training.
+    Several processes do so together. ``out`` is the output folder, and ``callbacks`` watch the training.
 
     Raises:
         TrainingError: the training failed, or another run trains the same model.
@@ -38,10 +39,14 @@ def train_model(
     device = potential.device
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, configured.architecture, count, trainer.dtype, device)
-    with claimed(folder):
+    # of several processes the first one alone writes
+    with claimed(folder) if processes.number() == 0 else nullcontext():
         state = begin_or_resume(potential, config, name, data, settings)
+        processes.take_from_first([*potential.parameters(), *potential.buffers()])
         fit(state, data, settings, callbacks)
-        check_best(state, folder)
+        if processes.number() == 0:
+            check_best(state, folder)
+        processes.wait_for_all()
         write_results(config, name, data, out, device)
 
 
