@@ -1,0 +1,21 @@
+"""Linear layers with normally distributed weights."""
+
+import math
+
+import torch
+from torch import nn
+
+# of what silu makes of normally distributed numbers, 1 / its root mean square
+AFTER_SILU = 1.679
+
+
+def normal_linear(
+    in_features: int, out_features: int, bias: bool, generator: torch.Generator | None, gain: float = 1.0
+) -> nn.Linear:
+    """Return a linear layer whose weights are normally distributed, with a variance of gain² / in_features."""
+    # made without values first: PyTorch's own initialisation would draw from the global generator
+    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device=torch.get_default_device())
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(in_features), generator=generator)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
