@@ -5,6 +5,9 @@ import math
 import torch
 from torch import nn
 
+# of what silu makes of normally distributed numbers, 1 / its root mean square
+AFTER_SILU = 1.679
+
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
     """Return a linear layer with Xavier's uniform weights."""
