@@ -26,12 +26,14 @@ from pyg_nnp.errors import DataError
 
 _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*("[^"]*"|[^\s"]+)""")
 _NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,9}(:[^:]+:[A-Za-z]:\d{1,9})*")  # columns: name, type, how many
+_UNITS = re.compile(r"""[^\s=]*unit[^=]*=\s*(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\S+)""", re.IGNORECASE)
 _PLAIN = 4  # columns of an XYZ file that is not extended: symbol and position
 _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")  # 1.0D-03 of double precision
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _KEY = re.compile(r"([^\s=]+)\s*=")
 _connect: Any = ase.db.connect  # it has no types
 _parse_comment: Any = key_val_str_to_dict
+_MOST_COMMENTS = 100_000  # lines that are looked at for units, which takes seconds
 _ROWS = 1000  # rows of a database held in memory at a time
 
 
@@ -101,12 +103,15 @@ def _is_number(text: str) -> bool:
 
 
 def _xyz_texts(path: Path) -> Iterator[Frame]:
-    """Yield of each frame what its comment line says, where that may have units in it; much faster than all of it."""
+    """Yield of many frames what the comment line says, where it says other units than those before it."""
+    known = {()}
     with closing(text_lines(path)) as lines:
         headers = (line for line in lines if line.strip())
-        for header in headers:
+        for header in islice(headers, _MOST_COMMENTS):
             comment = next(lines, "")
-            yield _said_in(comment) if "unit" in comment.lower() else {}
+            units = (*_UNITS.findall(comment),) if "unit" in comment.lower() else ()
+            yield {} if units in known else _said_in(comment)
+            known.add(units)
             if not header.strip().isdecimal() or sum(1 for _ in islice(lines, int(header))) < int(header):
                 return  # damage is told where frames are read
 
