@@ -61,7 +61,7 @@ FIELDS: dict[str, Field] = {
     "N": Field("graph", (), "1", "number of atoms", "feature", "int", shareable=True,
         aliases=("number_of_atoms", "natoms", "n_atoms", "num_atoms")),
     "Ra": Field("atom", (3,), "length", "positions", "feature", "float64",
-        aliases=("coordinates", "positions", "coord", "R", "xyz", "pos"), name_parts=("geom", "cart", "xyz")),
+        aliases=("coordinates", "positions", "coord", "coords", "R", "xyz", "pos"), name_parts=("geom", "cart", "xyz")),
     "Za": Field("atom", (), "1", "atomic numbers", "feature", "int", shareable=True,
         aliases=("atomic_numbers", "numbers", "nuclear_charges", "Z", "z", "species", "symbols", "elements", "atnum")),
     "Q": Field("graph", (), "charge",

@@ -4,6 +4,7 @@ import argparse
 import copy
 import logging
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,14 +12,12 @@ from torch_geometric import seed_everything
 
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.prediction import check_prediction
-from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.data_preparation import read_data
 from pyg_nnp.training.resume import check_resumable
 from pyg_nnp.training.setup import initial_potentials, make_folder, save_config
-from pyg_nnp.training.state import TrainingData
 from pyg_nnp.training.train_model import train_model
 
 log = logging.getLogger(__name__)
@@ -55,20 +54,16 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
                 for name, potential in potentials.items():
                     # a copy: what layers remember of a prediction is no part of the training
                     check_prediction(config, name, copy.deepcopy(potential), data.dataset)
-                    check_resumable(config, name, data.dataset, out)
+                    check_resumable(config, name, data.dataset.hash, out)
                 # that of a training that is there stays as long as this one may be refused
                 save_config(as_given, out / "config.yaml")
 
             processes.once(check_and_save)
             device, reporting = _device(config), Reporting(out, console, warnings, profile)
             for name in list(potentials):
+                callbacks = partial(reporting.callbacks, config, name)
                 # each goes, with its memory, when it is trained
-                _train(config, name, potentials.pop(name).to(device), data, reporting)
-
-
-def _train(config: Config, name: str, potential: Potential, data: TrainingData, reporting: Reporting) -> None:
-    callbacks = reporting.callbacks(config, name, potential) if processes.number() == 0 else []
-    train_model(config, name, potential, data, reporting.out, callbacks)
+                train_model(config, name, potentials.pop(name).to(device), data, out, callbacks)
 
 
 def _device(config: Config) -> torch.device:

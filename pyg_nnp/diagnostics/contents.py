@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pyg_nnp.data.formats import collections
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
@@ -62,6 +64,9 @@ def contents_of(path: Path, mapping: Mapping[str, str]) -> Contents:
         seen = found.columns or columns
         if seen.keys() == columns.keys():
             break
+    sample = found.sample.arrays
+    if "Qa" in sources and "Qa" not in mapping and np.array_equal(sample["Qa"], sample["Za"]):
+        dropped["Qa"] = f"'{sources.pop('Qa')}' are the atomic numbers"
     rest = {name: array for name, array in columns.items() if name not in sources.values()}
     unused = [name for name, array in rest.items() if not says_unit(name, array.dtype)]
     stated = _stated(path, data_format, known, sources)

@@ -1,5 +1,6 @@
 """A configuration to begin with, written by what a data file seems to have."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,10 +34,12 @@ def first_config(
     """
     contents = contents_of(path, mapping)
     found, sources, known, stated = contents.frames, contents.sources, contents.known, contents.stated
-    molecules = found.num_frames - found.num_isolated
     has_references = set(found.isolated) == set(found.elements)
     # neutral atoms that give reference energies are in no part
-    charges = {*found.charges, *([0.0] if found.num_isolated and not has_references else [])}
+    atoms_too = found.num_isolated > 0 and not has_references
+    molecules = found.num_frames - (0 if atoms_too else found.num_isolated)
+    labelled = Counter(found.labelled) + (Counter(found.labels_of_isolated) if atoms_too else Counter())
+    charges = {*found.charges, *([0.0] if atoms_too else [])}
     length = likely_length(found.sample, sources["Ra"], stated)
     targets = [name for name in TARGETS if name in sources]
     draft = Draft(
@@ -45,7 +48,7 @@ def first_config(
         sources=sources,
         unused=contents.unused,
         layout=known.name if known is not None else "",
-        missing={name: (molecules - few, molecules) for name, few in found.labelled.items() if few < molecules},
+        missing={name: (molecules - labelled[name], molecules) for name in targets if labelled[name] < molecules},
         dropped=contents.dropped,
         atomic_energy="isolated" if has_references else "fit",
         gradients=_gradients(found.sample, sources.get("Fa", ""), known) if "Fa" in sources else None,

@@ -48,7 +48,9 @@ def check_forces(source: DataSource, dataset: MoleculeDataset, units: Units, neg
     bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS, ["Fa"])), hartree, bohr)
     findings, near = [], None
     if "E" in dataset.fields:
-        near, *others = _from_near_frames(dataset)
+        near, per_atom, *others = _from_near_frames(dataset)
+        if _fits(per_atom) and not _fits(near):
+            return CheckResult("Fa", "goes with energies per atom", [_energies_per_atom(source, near, per_atom)])
         for place, other in zip(_SHIFTS, others, strict=True):
             findings += _energies_of_other_frames(source, place, other, near)
         if is_clear(near) and not findings:
@@ -79,6 +81,23 @@ def _correlated(fit: Slope) -> str:
     return f", correlation {abs(fit.correlation):.2g}"
 
 
+def _fits(measured: Slope) -> bool:
+    """Return whether forces are the slope of energies, or minus that, by far closer than units differ."""
+    return is_clear(measured) and abs(abs(measured.slope) - 1) < max(_OFF, _ERRORS * measured.error)
+
+
+def _energies_per_atom(source: DataSource, near: Slope, per_atom: Slope) -> Finding:
+    """Warn of energies that are those of an atom on the average."""
+    found = (
+        f"looks like the energy per atom: between near frames -F·ΔR is {near.slope:.3g} ΔE, and "
+        f"{per_atom.slope:.3g} ΔE with E times the number of atoms ({per_atom.number} pairs{_correlated(per_atom)})."
+    )
+    numbers = {"slope": near.slope, "slope per atom": per_atom.slope}
+    return field_finding(
+        source, "energies per atom", "E", found, "Multiply it by the number of atoms.", None, **numbers
+    )
+
+
 def _unit_of_both(source: DataSource, factor: float, hartree: float) -> list[Finding]:
     """Warn of a unit of energies and forces that go together, but not with ``Hartree_in_E``."""
     unit = energy_unit(factor, hartree)
@@ -94,7 +113,7 @@ def _unit_of_both(source: DataSource, factor: float, hartree: float) -> list[Fin
 
 def _unexplained(source: DataSource, near: Slope, how: str) -> list[Finding]:
     """Warn of forces that are off by a factor which no unit explains."""
-    if abs(abs(near.slope) - 1) < max(_OFF, _ERRORS * near.error):
+    if _fits(near):
         return []
     found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
     advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
@@ -149,10 +168,14 @@ def _result(
 
 
 def _from_near_frames(dataset: MoleculeDataset) -> list[Slope]:
-    """Fit the work between near frames against differences of their energies, and of :data:`_SHIFTS`'s."""
+    """Fit the work between near frames against differences of E, of E times the number of atoms, and of other E's.
+
+    The last are those of the frames that :data:`_SHIFTS` names.
+    """
     work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset), strict=True))
     nearest = nearest_pairs(apart, 10 * dataset.summary.precision)
-    energies = (np.roll(dataset.summary.E, shift) for shift in (0, *_SHIFTS.values()))
+    E = dataset.summary.E
+    energies = (E, E * dataset.summary.sizes, *(np.roll(E, shift) for shift in _SHIFTS.values()))
     return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
 
 

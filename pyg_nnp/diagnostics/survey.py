@@ -23,6 +23,7 @@ class Survey:
         isolated: atomic numbers of frames that are a single neutral atom with an energy.
         num_isolated: number of these frames.
         labelled: target -> number of the other frames that have all its labels.
+        labels_of_isolated: target -> number of the isolated atoms that have all its labels.
         charges: total charges of the frames that are no isolated atoms.
         sample: evenly spaced frames of several atoms; where there are none, of single ones.
         columns: what the frames have under the names of the file, where it is read frame by frame; else nothing.
@@ -33,6 +34,7 @@ class Survey:
     isolated: tuple[int, ...]
     num_isolated: int
     labelled: Mapping[str, int]
+    labels_of_isolated: Mapping[str, int]
     charges: tuple[float, ...]
     sample: Block
     columns: ArrayTypes
@@ -41,7 +43,8 @@ class Survey:
 def survey(blocks: Iterable[Block]) -> Survey:
     """Look at all frames once."""
     num_frames = num_isolated = 0
-    elements, isolated, charges, labelled = set[int](), set[int](), set[float](), Counter[str]()
+    elements, isolated, charges = set[int](), set[int](), set[float]()
+    labelled, of_isolated = Counter[str](), Counter[str]()
     molecules, atoms, columns = _Sample(), _Sample(), ArrayTypes()
     for block in blocks:
         N, Za = block.arrays["N"], block.arrays["Za"]
@@ -49,7 +52,9 @@ def survey(blocks: Iterable[Block]) -> Survey:
         is_isolated = (N == 1) & (Q == 0)
         is_isolated &= np.isfinite(block.arrays["E"]) if "E" in block.arrays else False
         for name in (name for name in TARGETS if name in block.arrays):
-            labelled[name] += int((block.has(name) & ~is_isolated).sum())
+            has = block.has(name)
+            labelled[name] += int((has & ~is_isolated).sum())
+            of_isolated[name] += int((has & is_isolated).sum())
         num_frames, num_isolated = num_frames + len(N), num_isolated + int(is_isolated.sum())
         elements.update(np.unique(Za).tolist())
         isolated.update(Za[np.repeat(is_isolated, N)].tolist())
@@ -64,6 +69,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         tuple(sorted(isolated)),
         num_isolated,
         labelled,
+        of_isolated,
         tuple(sorted(charges)),
         Block(0, sample.arrays()),
         columns,

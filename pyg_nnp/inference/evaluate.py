@@ -69,14 +69,14 @@ def evaluate_file(
         data_path = Path(training_configuration(predictor)["Datahub"]["data_path"])
         if of_training and units is None and path.resolve() == data_path.resolve():
             in_file = as_trained(predictor)  # whatever the file says, this is how training has read it
-        frames = compared_frames(config, path, dataset, part)
+        frames = compared_frames(predictor, config, path, dataset, part)
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
         size = large_batch(dataset.max_atoms, config.Trainer.batch_size)
         batches = converted(path, dataset.batches(frames, size), dataset.fields, in_file, predictor.units)
         rows, forces = _errors(predictor, dataset, batches, distances)
-        unknown = [unknown_charges(predictor.domain, set(dataset.summary.charges_in(dataset.molecules)))]
+        unknown = [unknown_charges(predictor.domain, set(dataset.summary.charges_in(frames)))]
         if part is None:
-            compositions = dataset.summary.compositions_in(dataset.molecules)
+            compositions = dataset.summary.compositions_in(frames)
             unknown.append(unknown_compositions(predictor.domain, compositions))
     for warning in filter(None, unknown):
         log.warning("%s: %s", path, warning)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from heapq import heapify, heapreplace
 from itertools import islice
 from typing import Any, TypeVar, cast
 
@@ -219,24 +218,6 @@ def in_turn(items: Iterable[T], function: Callable[[T], R]) -> Iterator[tuple[T,
     while taken := list(islice(rest, count())):
         result = function(taken[number()]) if number() < len(taken) else None
         yield from zip(taken, cast(list[R], gather(result)), strict=False)
-
-
-def dealt(costs: Tensor) -> list[Tensor]:
-    """Deal out things with some costs, (n,), so that all processes have about the same.
-
-    Each goes to the process that has least so far, the most expensive ones first.
-
-    Returns:
-        For each process the numbers of its things, in ascending order; some may have none.
-    """
-    loads, shares = [(0.0, process) for process in range(count())], [list[int]() for _ in range(count())]
-    heapify(loads)
-    numbers = costs.tolist()
-    for thing in sorted(range(len(numbers)), key=lambda thing: -numbers[thing]):
-        load, process = loads[0]
-        shares[process].append(thing)
-        heapreplace(loads, (load + numbers[thing], process))
-    return [torch.tensor(sorted(share), dtype=torch.int64) for share in shares]
 
 
 def _finish(work: Any, is_cuda: bool, watch: Watch) -> None:

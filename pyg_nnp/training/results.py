@@ -11,9 +11,8 @@ from pyg_nnp.config import Config
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
-from pyg_nnp.runtime.files import write_json
 from pyg_nnp.training.evaluation import final_metrics
-from pyg_nnp.training.records import METRICS
+from pyg_nnp.training.records import write_metrics
 from pyg_nnp.training.report.collect import collect
 from pyg_nnp.training.report.types import Evaluation
 from pyg_nnp.training.state import TrainingData
@@ -37,7 +36,7 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
     metrics = final_metrics(config, name, potential, data, known)
 
     def write() -> None:
-        write_json(folder / METRICS, {"best_epoch": best, **metrics})
+        write_metrics(folder, best, metrics)
         if config.Trainer.report and (evaluation is not None or of_several):
             with _training_kept(name, out):
                 # it takes matplotlib, which a training without report does not need

@@ -125,7 +125,7 @@ def take_step(
     frames: Tensor,
     batch: Batch,
     learning_rate: Callable[[int], float],
-    whole: Callable[[Tensor], Batch] | None = None,
+    whole: Callable[[Tensor], Batch],
 ) -> None:
     """Take one optimiser step; a signal comes before or after it.
 
@@ -135,7 +135,7 @@ def take_step(
         frames: (G,) numbers of the frames in the data set.
         batch: these frames, on the device of the potential; of several processes the share of this one.
         learning_rate: as a function of the global step.
-        whole: of frames returns their batch, where this one is a share.
+        whole: returns the batch of all frames, where this one is a share.
 
     Raises:
         TrainingError: the loss or a gradient is not finite; the step was not taken.
@@ -143,7 +143,7 @@ def take_step(
     try:
         loss = gradients(batch)
     except FloatingPointError as error:
-        batch = batch if whole is None else whole(frames)
+        batch = batch if processes.count() == 1 else whole(frames)
         raise TrainingError(
             f"epoch {state.epoch}, step {state.step + 1}: {error}. The step was not taken, and the weights "
             f"are as they were before it. {_description(frames, batch)} Look at these frames, choose a smaller "

@@ -25,9 +25,9 @@ def test_names_of_late_frames_are_seen_and_frames_read_once(tmp_path: Path, monk
     read: list[int] = []
     original = ase_files._xyz_frame
 
-    def counted(path: Path, frame: int, text: str) -> Any:
+    def counted(path: Path, frame: int, lines: list[str]) -> Any:
         read.append(frame)
-        return original(path, frame, text)
+        return original(path, frame, lines)
 
     monkeypatch.setattr(ase_files, "_xyz_frame", counted)
     found = contents.contents_of(tmp_path / "some.xyz", {})

@@ -221,6 +221,34 @@ def test_isolated_atoms_at_the_beginning(names: dict[str, str], tmp_path: Path) 
     assert "allow_missing" not in text
 
 
+def test_isolated_atoms_among_the_frames_may_lack_labels(tmp_path: Path) -> None:
+    """Those that do not give reference energies are frames like all others."""
+    text, guesses = first_config(with_isolated_atoms(tmp_path, "H"), {})
+    assert yaml.safe_load(text)["Datahub"]["allow_missing"] == ["Fa"]
+    assert "Fa is missing in 1 of 21 frames" in guesses
+
+
+def test_atomic_numbers_are_no_charges(tmp_path: Path) -> None:
+    """As revQM9 has them, in arrays of objects."""
+    some = [ase_molecule(name) for name in ("H2O", "CH4") * 10]
+
+    def of_objects(values: list[Any]) -> Any:
+        array = np.empty(len(values), dtype=object)
+        array[:] = values
+        return array
+
+    np.savez(
+        tmp_path / "some.npz",
+        coords=of_objects([atoms.positions for atoms in some]),
+        charges=of_objects([atoms.numbers for atoms in some]),
+        elements=of_objects([np.array(atoms.get_chemical_symbols()) for atoms in some]),
+        energies=np.linspace(-76, -75, len(some)),
+    )
+    text, guesses = first_config(tmp_path / "some.npz", {})
+    assert of_config(text) == {"Ra": "coords", "Za": "elements", "E": "energies"}
+    assert "Qa was not taken: 'charges' are the atomic numbers" in guesses
+
+
 def test_isolated_atoms_are_no_other_total_charge(tmp_path: Path) -> None:
     """Ions with neutral atoms for reference energies: all that a model learns from has one charge."""
     frames = ase.io.read(with_isolated_atoms(tmp_path, "HO"), index=":")

@@ -110,3 +110,13 @@ def test_unit_that_energies_and_forces_share(tmp_path: Path, capsys: pytest.Capt
     document["Modelhub"]["FF01"]["build_params"]["Hartree_in_E"] = HARTREE_IN_KJ_PER_MOL
     code, said = report(document, planted, tmp_path, capsys)
     assert code == 0, said
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_energies_per_atom(sign: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    planted = [one | {"E": one["E"] / len(one["Za"]), "Fa": sign * one["Fa"]} for one in FRAMES]
+    code, said = report(config(), planted, tmp_path, capsys)
+    assert code == 1
+    found = r"\(E\) looks like the energy per atom: .* Multiply it by the number of atoms"
+    assert re.search(found, said), said
+    assert "looks like forces" not in said

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from gaps import NAMES, write_with_gaps
 from toy import toy_config, write_config, write_toy
 from toy_training import contents, history, interrupt, same, train_toy
 
@@ -64,6 +65,20 @@ def test_weights_that_change_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch
     constant = {"rmse": {"E": 0.5, "Fa": 1}, "huber_0.1": {"Qa": 1}}
     other = history(train_toy("other", Modelhub__FF01__loss=constant))
     assert other[-1]["training_loss"] != history(expected)[-1]["training_loss"]
+
+
+@pytest.mark.parametrize("place", ["forward of a step", "validation", "end of an epoch"])
+def test_resumed_with_gaps_in_the_labels_is_the_same_bits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    write_with_gaps(folder, frames=24, names=("H2O", "CH3OH"))
+    gaps = {"Datahub__allow_missing": list(NAMES)}
+    expected = train_toy("whole", **gaps)
+    with monkeypatch.context() as patch:
+        interrupt(patch, *PLACES[place])
+        with pytest.raises(KeyboardInterrupt):
+            train_toy("stopped", **gaps)
+    same(train_toy("stopped", resume=True, **gaps), expected)
 
 
 @pytest.mark.parametrize("architecture", CORES)

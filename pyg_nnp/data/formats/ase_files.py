@@ -3,7 +3,7 @@
 import io
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -24,12 +24,16 @@ from pyg_nnp.data.formats.values import check_sizes
 from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError
 
-_COLUMNS = re.compile(r":[A-Za-z]:([0-9]+)")  # of a property: their number, after name and type
+_PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*("[^"]*"|[^\s"]+)""")
+_NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,9}(:[^:]+:[A-Za-z]:\d{1,9})*")  # columns: name, type, how many
+_UNITS = re.compile(r"""[^\s=]*unit[^=]*=\s*(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\S+)""", re.IGNORECASE)
+_PLAIN = 4  # columns of an XYZ file that is not extended: symbol and position
 _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")  # 1.0D-03 of double precision
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _KEY = re.compile(r"([^\s=]+)\s*=")
 _connect: Any = ase.db.connect  # it has no types
 _parse_comment: Any = key_val_str_to_dict
+_MOST_COMMENTS = 100_000  # lines that are looked at for units, which takes seconds
 _ROWS = 1000  # rows of a database held in memory at a time
 
 
@@ -64,20 +68,50 @@ def _xyz_frames(path: Path) -> Iterator[Frame]:
             body = list(islice(lines, num_atoms + 1))
             if len(body) <= num_atoms:
                 raise DataError(f"{path}: frame {frame}: the file ends before the last of {num_atoms} atoms.")
-            columns, values = sum(map(float, _COLUMNS.findall(body[0]))), len(body[1].split())
-            if columns > values:  # ASE makes them all before it looks
-                what = f"Properties names {columns:g} columns, but the first atom has {values} values"
-                raise DataError(f"{path}: frame {frame}: {what}.")
-            yield _xyz_frame(path, frame, header + "".join(body))
+            yield _xyz_frame(path, frame, [header, *body])
+
+
+def _with_columns(path: Path, frame: int, comment: str, values: Sequence[str]) -> str:
+    """Return a comment line that names all the columns of numbers, of which the first atom has ``values``.
+
+    Raises:
+        DataError: it names other columns than there are.
+    """
+    properties = _PROPERTIES.search(comment)
+    if properties is None:
+        if len(values) <= _PLAIN or not all(map(_is_number, values[1:])):
+            return comment
+        name = f"columns_{_PLAIN + 1}_to_{len(values)}"
+        return f"{comment.rstrip()} Properties=species:S:1:pos:R:3:{name}:R:{len(values) - _PLAIN}\n"
+    named = properties[1].strip('"')
+    if not _NAMED.fullmatch(named):
+        what = f"Properties={named} is no list of NAME:TYPE:COLUMNS, joined by colons, which no name can have"
+        raise DataError(f"{path}: frame {frame}: {what}.")
+    columns = sum(map(int, named.split(":")[2::3]))  # ASE makes them all before it looks, and leaves out others
+    if columns != len(values):
+        what = f"Properties names {columns} columns, but the first atom has {len(values)} values"
+        raise DataError(f"{path}: frame {frame}: {what}.")
+    return comment
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(_FORTRAN.sub(r"\1E\2", text))
+    except ValueError:
+        return False
+    return True
 
 
 def _xyz_texts(path: Path) -> Iterator[Frame]:
-    """Yield of each frame what its comment line says, where that may have units in it; much faster than all of it."""
+    """Yield of many frames what the comment line says, where it says other units than those before it."""
+    known = {()}
     with closing(text_lines(path)) as lines:
         headers = (line for line in lines if line.strip())
-        for header in headers:
+        for header in islice(headers, _MOST_COMMENTS):
             comment = next(lines, "")
-            yield _said_in(comment) if "unit" in comment.lower() else {}
+            units = (*_UNITS.findall(comment),) if "unit" in comment.lower() else ()
+            yield {} if units in known else _said_in(comment)
+            known.add(units)
             if not header.strip().isdecimal() or sum(1 for _ in islice(lines, int(header))) < int(header):
                 return  # damage is told where frames are read
 
@@ -90,10 +124,14 @@ def _said_in(comment: str) -> Frame:
     return found
 
 
-def _xyz_frame(path: Path, frame: int, text: str) -> Frame:
-    twice = _keys_given_twice(text.split("\n", 2)[1])
+def _xyz_frame(path: Path, frame: int, lines: Sequence[str]) -> Frame:
+    header, comment, *atoms_lines = lines
+    twice = _keys_given_twice(comment)
     if found := twice & {"Properties", "Lattice", "pbc"}:
         raise DataError(f"{path}: frame {frame}: '{min(found)}' is there twice. Remove one.")
+    if atoms_lines:
+        comment = _with_columns(path, frame, comment, atoms_lines[0].split())
+    text = "".join([header, comment, *atoms_lines])
     try:
         atoms: Atoms = next(read_xyz(io.StringIO(_FORTRAN.sub(r"\1E\2", text)), slice(None)))
     except KeyError as error:

@@ -109,7 +109,8 @@ def files_of_folder(
     found = dict.fromkeys(name for name in formats.values() if name)
     chosen = data_format if data_format in found else next(iter(found), None)
     if chosen is None:
-        raise DataError(f"{folder}: there are no data files in this folder.")
+        has = ", ".join(sorted(path.name for path in folder.iterdir())[:_NAMES_SHOWN]) or "nothing"
+        raise DataError(f"{folder}: there are no data files of a known format in this folder. It has: {has}.")
     if data_format is None and len(found) > 1:
         what = f"the data files in this folder are of several formats: {', '.join(found)}"
         raise DataError(f"{folder}: {what}. Name one file, or move those of one format into a folder.")

@@ -120,6 +120,8 @@ def _column(
     if name in origin.optional and origin.names[name] not in datasets:
         return None
     dataset, shape, in_file = open_column(origin, name, datasets, group, frames_per_block)
+    if name in origin.optional and 0 in shape:
+        return None  # as where nothing was computed for a molecule
     if name not in types or types[name][0] != in_file:
         types[name] = in_file, in_file.dtype, h5py.h5t.py_create(in_file.dtype)
     _, dtype, in_memory = types[name]

@@ -82,7 +82,9 @@ def columns_of(path: Path, data_format: str | None = None, most: int | None = No
     found = data_format or format_of(path)
     if found is None:
         known = "pickle, npz, hdf5, extxyz, QM9's XYZ, an ASE database, or one in an LMDB file (aselmdb)"
-        raise DataError(f"{path}: this is no data file of a known format: {known}.")
+        other = _recognize(path)
+        looks = f"looks like {other}, and " if isinstance(other, str) else ""
+        raise DataError(f"{path}: this {looks}is no data file of a known format: {known}.")
     types: ArrayTypes = {}
     for file in data_files(path, found):
         _check_file(file, found)

@@ -1,7 +1,7 @@
 """What files say of their units, in texts beside the arrays: ``energy_unit``, ``units``, ``_property_unit_dict``."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +34,8 @@ def statements_in(attributes: Mapping[Any, Any], place: str = "") -> Statements:
     """
     found: Statements = {}
     for name, value in attributes.items():
+        if isinstance(value, Mapping):  # {"energy": {"units": "eV"}}
+            found |= {key: Statement(text, f"{place}'{name}'") for key, text in _units_of_each(value)}
         words = _WORD.findall(name) if isinstance(name, str) else []
         if not UNIT_NAMES & {word.lower() for word in words}:
             continue
@@ -45,6 +47,14 @@ def statements_in(attributes: Mapping[Any, Any], place: str = "") -> Statements:
             quantity = "_".join(word for word in words if word.lower() not in _NO_QUANTITY)
             found |= {quantity: Statement(text, where)} if quantity else _general(text, where)
     return found
+
+
+def _units_of_each(quantities: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names of quantities that are described one by one, as fairchem has targets, and their units."""
+    for name, about in quantities.items():
+        for key in UNIT_NAMES & about.keys() if isinstance(about, Mapping) and isinstance(name, str) else ():
+            if text := unit_text(about[key]):
+                yield name, text
 
 
 def joined(path: Path, parts: Iterable[tuple[str, Statements]]) -> Statements:

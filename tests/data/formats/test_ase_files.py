@@ -204,3 +204,36 @@ def test_the_same_value_twice_in_a_database(tmp_path):
         else:
             with pytest.raises(DataError, match=r"frame 0: 'energy' \(E\) is there twice"):
                 read(path, "ase", mapping)
+
+
+def test_columns_that_nothing_names(tmp_path):
+    """Forces beside the positions of a plain XYZ file are an array that can be mapped."""
+    path = tmp_path / "plain.xyz"
+    atoms = "O 0 0 0 0.1 0.2 0.3\nH 0 0 1 -1.0D-01 -2.D-1 -0.3\n"
+    path.write_text(f"2\nTotEnergy=-75.5 E0=-13\n{atoms}" * 2)
+    names = {"Ra": "positions", "Za": "numbers", "E": "TotEnergy", "Fa": "columns_5_to_7"}
+    assert set(names.values()) <= set(columns_of(path))
+    (block,) = read_blocks(path, "extxyz", names)
+    assert block.arrays["E"].tolist() == [-75.5, -75.5]
+    np.testing.assert_allclose(block.arrays["Fa"], [[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]] * 2)
+    # one more number for each atom, and texts, which are no field
+    path.write_text("1\nenergy=1\nH 0 0 0 0.5\n")
+    assert "columns_5_to_5" in columns_of(path)
+    path.write_text("1\nenergy=1\nH 0 0 0 0.5 frozen\n")
+    assert not any(name.startswith("columns") for name in columns_of(path))
+
+
+@pytest.mark.parametrize(
+    ("properties", "what"),
+    [
+        ("species:S:1:pos:R:3", "Properties names 4 columns, but the first atom has 7 values"),
+        ('"species:S:1:pos:R:3"', "Properties names 4 columns, but the first atom has 7 values"),
+        ("species:S:1:pos:R:3:mtt::aux:R:3", "is no list of NAME:TYPE:COLUMNS, joined by colons"),
+        ("species:S:1:pos:R", "is no list of NAME:TYPE:COLUMNS"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path, properties, what):
+    path = tmp_path / "a.xyz"
+    path.write_text(f"1\nenergy=1 Properties={properties}\nH 0 0 0 1 2 3\n")
+    with pytest.raises(DataError, match=f"frame 0: .*{what}"):
+        columns_of(path)

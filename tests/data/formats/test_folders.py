@@ -88,6 +88,16 @@ def test_files_of_several_formats(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         read(folder, "hdf5", NAMES)
 
 
+def test_arrays_of_numpy_are_no_data_files(tmp_path: Path) -> None:
+    """As TorchMD-NET and DeePMD-kit have them, a file for each field."""
+    for name in ("coord", "energy"):
+        np.save(tmp_path / f"{name}.npy", np.zeros(3))
+    with pytest.raises(DataError, match=r"no data files of a known format in this folder\. It has: coord\.npy, energy"):
+        columns_of(tmp_path)
+    with pytest.raises(DataError, match=r"looks like a single numpy array \(\.npy\), and is no data file of a known"):
+        columns_of(tmp_path / "coord.npy")
+
+
 def test_messages_name_the_file(tmp_path: Path) -> None:
     folder, data_format, _ = write_some(tmp_path, write_extxyz, [[2], [3, 3]])
     path = folder / "part9.extxyz"

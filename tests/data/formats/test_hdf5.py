@@ -213,3 +213,20 @@ def test_a_group_in_the_place_of_a_data_set(tmp_path):
     path = save_hdf5(tmp_path / "a.h5", **{"a/R": R2, "a/z/numbers": [6, 1]})
     with pytest.raises(DataError, match=r"group 'a': there is no 'z' \(Za\)"):
         read(path, "hdf5", TWO)
+
+
+def test_an_empty_array_of_a_group_is_a_missing_label(tmp_path):
+    """As SPICE has them where no charges were computed, and where no conformation is left."""
+    with h5py.File(tmp_path / "some.h5", "w") as file:
+        for name, frames in (("with", 2), ("without", 2), ("nothing", 0)):
+            group = file.create_group(name)
+            group["R"], group["z"] = (np.zeros((frames, 2, 3)) if frames else np.zeros(0)), [8, 1]
+            group["E"] = np.ones(frames)
+            group["q"] = np.ones((frames, 2)) if name == "with" else np.zeros(0)
+    names = {"Ra": "R", "Za": "z", "E": "E", "Qa": "q"}
+    blocks = list(read_blocks(tmp_path / "some.h5", "hdf5", names, optional=["Qa"]))
+    assert sum(block.num_frames for block in blocks) == 4
+    Qa = np.concatenate([block.arrays["Qa"] for block in blocks])
+    np.testing.assert_array_equal(Qa, [1] * 4 + [np.nan] * 4)
+    with pytest.raises(DataError, match=r"group 'without': 'q' \(Qa\) has shape \(0,\)"):
+        list(read_blocks(tmp_path / "some.h5", "hdf5", names))

@@ -100,7 +100,9 @@ def test_missing_files_and_folders(tmp_path):
     with pytest.raises(DataError, match="there is no such file"):
         columns_of(tmp_path / "nowhere" / "a.pkl", "pickle")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: there are no data files in this folder"):
+    with pytest.raises(
+        DataError, match=r"empty: there are no data files of a known format in this folder\. It has: nothing"
+    ):
         read_blocks(tmp_path / "empty", "pickle", TWO)
     with pytest.raises(
         DataError, match=r"there is no data_format 'pickel'\. Did you mean 'pickle'\? Known: pickle, npz"

@@ -38,3 +38,9 @@ def test_texts_of_strangers_are_short_and_in_one_line() -> None:
     text = statements_in({"units": "\x1b[31m\n" + "x" * 1000})[""].text
     assert text.isprintable()
     assert len(text) <= 40
+
+
+def test_quantities_that_are_described_one_by_one() -> None:
+    targets = {"energy": {"units": "eV/atom", "extensive": False}, "forces": {"unit": "eV/A"}, "other": {}, 3: {}}
+    found = statements_in({"targets": targets, "note": {"units": "eV"}}, "metadata ")
+    assert found == {"energy": ("eV/atom", "metadata 'targets'"), "forces": ("eV/A", "metadata 'targets'")}
