@@ -12,6 +12,7 @@ from pyg_nnp.layers.geometry import Distance, RangeSeparation
 from pyg_nnp.layers.painn import PaiNNCore, PaiNNInteraction
 from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
 from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
+from pyg_nnp.layers.stress import Stress
 
 LAYERS: dict[str, type[Layer]] = {
     "Distance": Distance,
@@ -26,6 +27,7 @@ LAYERS: dict[str, type[Layer]] = {
     "ElectrostaticEnergy": ElectrostaticEnergy,
     "EnergyReduce": EnergyReduce,
     "Force": Force,
+    "Stress": Stress,
 }
 CORES: dict[str, type[Core]] = {"SchNet": SchNetCore, "PaiNN": PaiNNCore, "Cartesian": CartesianCore}
 
@@ -54,4 +56,5 @@ __all__ = [
     "RangeSeparation",
     "SchNetCore",
     "SchNetInteraction",
+    "Stress",
 ]

@@ -10,6 +10,7 @@ from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.state import TrainingData
 
@@ -31,6 +32,7 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
     try:
         dataset = MoleculeDataset.from_config(config, out)
         data = _split(config, dataset)
+        dataset.find_neighbors((1 + MARGIN) * max(potential.reach for potential in potentials.values()))
     except ConfigError as error:
         raise ConfigError(f"{config.source}: {error}") from error
     run_checks(config, dataset, data.parts, potentials)
