@@ -37,7 +37,7 @@ def periodic_pairs(Ra: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[A
         DataError: the cell has no volume, or needs more images than memory holds.
     """
     pbc = np.asarray(pbc, dtype=bool)
-    h = _full_cell(cell, pbc)
+    h = full_cell(cell, pbc)
     to_given = np.eye(3, dtype=np.int64)  # (3, 3) translations of the reduced cell -> those of the given one
     if _images(h, pbc, cutoff).prod(dtype=np.float64) > _MANY_IMAGES:
         h, reduction = minkowski_reduce(h, pbc)  # type: ignore[no-untyped-call]
@@ -64,8 +64,13 @@ def volumes(cells: Array) -> Array:
     return np.asarray(np.abs(np.linalg.det(cells)))
 
 
-def _full_cell(cell: Array, pbc: Array) -> Array:
-    """Return a cell with vectors across those that are periodic in the place of others."""
+def full_cell(cell: Array, pbc: Array) -> Array:
+    """Return a cell, (3, 3), with vectors across those that are periodic, by (3,) ``pbc``, in the place of others.
+
+    Raises:
+        DataError: it has no volume.
+    """
+    pbc = np.asarray(pbc, dtype=bool)
     given = np.where(pbc[:, None], np.asarray(cell, dtype=np.float64), 0.0)
     is_whole = bool(np.isfinite(given).all() and (given.any(axis=1) == pbc).all())
     h: Array = complete_cell(given) if is_whole else given  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 """Stress and virials in data files: 3 x 3, nine or six numbers, in the order of ASE, which a block has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,3 +69,10 @@ def stress_of_virials(source: DataSource, block: Block) -> None:
             source.message("S", f"is a virial, but the frame has no volume. {instead}.", [block.first + frame])
         )
     block.arrays["S"] = -S / np.where(volume == 0, 1, volume)[:, None]
+
+
+def with_stress_of_virials(source: DataSource, blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield blocks with stress in the place of virials, as :func:`stress_of_virials` does."""
+    for block in blocks:
+        stress_of_virials(source, block)
+        yield block
