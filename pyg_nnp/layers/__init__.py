@@ -9,6 +9,7 @@ from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
 from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
+from pyg_nnp.layers.stress import Stress
 
 LAYERS: dict[str, type[Layer]] = {
     "Distance": Distance,
@@ -23,6 +24,7 @@ LAYERS: dict[str, type[Layer]] = {
     "ElectrostaticEnergy": ElectrostaticEnergy,
     "EnergyReduce": EnergyReduce,
     "Force": Force,
+    "Stress": Stress,
 }
 
 __all__ = [
@@ -42,4 +44,5 @@ __all__ = [
     "RadialBasis",
     "RandomAtomEmbedding",
     "RangeSeparation",
+    "Stress",
 ]

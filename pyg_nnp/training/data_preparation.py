@@ -11,6 +11,7 @@ from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
 from pyg_nnp.training.state import TrainingData
@@ -31,6 +32,7 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
         DataError: something in the data is not right.
     """
     prepared: list[TrainingData] = []
+    reach = (1 + MARGIN) * max(potential.reach for potential in potentials.values())
 
     def prepare() -> tuple[Path, dict[str, Tensor]]:
         try:
@@ -38,6 +40,7 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
             data = _split(config, dataset)
         except ConfigError as error:
             raise ConfigError(f"{config.source}: {error}") from error
+        dataset.find_neighbors(reach)
         run_checks(config, dataset, data.parts, potentials)
         prepared.append(data)
         return dataset.folder, dict(data.parts)
@@ -45,8 +48,12 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
     if processes.count() > 1:
         log.info("%d processes train together. The first one prepares the data.", processes.count())
     folder, parts = processes.once(prepare)
-    # the first process has opened, compared and checked all of it
-    return prepared[0] if prepared else TrainingData(MoleculeDataset.opened(config, folder), parts)
+    if prepared:
+        return prepared[0]
+    # the first process has compared and checked all of it
+    dataset = MoleculeDataset.opened(config, folder)
+    dataset.find_neighbors(reach)
+    return TrainingData(dataset, parts)
 
 
 def reopen_data(config: Config, store: Path) -> TrainingData:

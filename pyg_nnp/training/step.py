@@ -11,7 +11,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_nnp.config import Weights, any_changes
 from pyg_nnp.errors import TrainingError
-from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.geometry import edge_distances
 from pyg_nnp.layers.base import Fields
 from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
 from pyg_nnp.potential.potential import Potential
@@ -166,7 +166,7 @@ def _description(frames: Tensor, batch: Batch) -> str:
         atom = int(force.argmax())
         text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {numbers[graph[atom]]}."
     if batch.edge_index.shape[1]:
-        distances = pair_distances(batch.Ra, batch.edge_index).cpu()
+        distances = edge_distances(batch).cpu()
         edge = int(distances.argmin())
         frame = numbers[graph[batch.edge_index[0, edge].cpu()]]
         text += f" The shortest distance is {float(distances[edge]):.6g}, in frame {frame}."
