@@ -108,6 +108,7 @@ def schnetpack(frames: Frames) -> Peer:
 
 def mace(frames: Frames) -> Peer:
     """MACE with 32 scalars and vectors, two layers, correlation 3: what its documentation has as a small one."""
+    torch.serialization.add_safe_globals([slice])  # which the constants of e3nn 0.4.4 have
     from e3nn.o3 import Irreps
     from mace.modules import ScaleShiftMACE, interaction_classes
     from torch.nn.functional import one_hot, silu
@@ -142,7 +143,40 @@ def mace(frames: Frames) -> Peer:
     return Peer(model, predict, optimizer, loss, batch_size=5, ema=0.99, max_norm=10)
 
 
-PEERS: dict[str, Callable[[Frames], Peer]] = {"SchNetPack": schnetpack, "MACE": mace}
+def graph_pes(frames: Frames) -> Peer:
+    """TensorNet of 64 features and two layers; batch size, losses and optimiser are its defaults."""
+    from graph_pes import AtomicGraph
+    from graph_pes.models import TensorNet
+
+    model = TensorNet(cutoff=CUTOFF, channels=64, layers=2)
+
+    def graph(batch: Batch) -> AtomicGraph:
+        edges = batch["edge_index"]
+        return AtomicGraph(
+            Z=batch["Z"], R=batch["R"], cell=torch.zeros(len(batch["N"]), 3, 3), neighbour_list=edges,
+            neighbour_cell_offsets=torch.zeros(edges.shape[1], 3), properties={"energy": batch["E"], "forces": batch["F"]},
+            other={}, cutoff=CUTOFF, batch=batch["batch"], ptr=batch["ptr"],
+        )  # fmt: skip
+
+    # as its own training does first; these are single graphs
+    batches = Batches(frames)
+    singles = [graph(batches.of([k]))._replace(batch=None, ptr=None) for k in range(100)]
+    model.pre_fit_all_components([
+        one._replace(cell=one.cell[0], properties=one.properties | {"energy": one.properties["energy"][0]})
+        for one in singles
+    ])  # fmt: skip
+
+    def predict(batch: Batch) -> tuple[Tensor, Tensor]:
+        out = model.predict(graph(batch), ["energy", "forces"])
+        return out["energy"], out["forces"]
+
+    def loss(E: Tensor, F: Tensor, atoms: int) -> Tensor:
+        return (E / atoms).square().mean().sqrt() + F.square().mean().sqrt()
+
+    return Peer(model, predict, torch.optim.Adam(model.parameters(), 1e-3), loss, batch_size=4)
+
+
+PEERS: dict[str, Callable[[Frames], Peer]] = {"SchNetPack": schnetpack, "MACE": mace, "graph-pes": graph_pes}
 
 
 def _mean_neighbors(frames: Frames) -> float:
