@@ -19,7 +19,22 @@ def test_orthogonal_keeps_singular_vectors() -> None:
     values = U.mT @ orthogonal(blocks) @ Vh.mT
     diagonal = values.diagonal(dim1=1, dim2=2)
     torch.testing.assert_close(values, torch.diag_embed(diagonal), atol=1e-12, rtol=0)
-    assert 0.5 < float(diagonal.min()) < float(diagonal.max()) < 1.3
+    assert 0.79 < float(diagonal.min()) < float(diagonal.max()) < 1.21
+
+
+def test_orthogonal_of_matrices_of_low_rank() -> None:
+    """Singular values down to 0.003 of the largest become about 1, others grow in proportion; nothing stays nothing."""
+    U, V = (
+        torch.linalg.qr(torch.randn(16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(n)))[0]
+        for n in (1, 2)
+    )
+    values = torch.zeros(16, dtype=torch.float64)
+    values[:4] = torch.tensor([1.0, 0.1, 0.0035, 1e-7])
+    blocks = torch.stack((1e-9 * U @ torch.diag(values) @ V.mT, torch.zeros(16, 16)))
+    found = (U.mT @ orthogonal(blocks)[0] @ V).diagonal()
+    assert bool(((found[:3] > 0.79) & (found[:3] < 1.21)).all())
+    assert abs(float(found[3]) / 1e-7 - 296) < 3
+    assert not orthogonal(blocks)[1].any()
 
 
 def test_steps_are_those_of_the_formula() -> None:
