@@ -28,7 +28,16 @@ class Splitter(Section):
 
     other_names: ClassVar[dict[str, str]] = {"ratio": "ratios"}
 
-    method: Literal["random"] = Field(default="random", description="how frames are chosen for the parts")
+    method: Literal["random", "order", "formula", "index"] = Field(
+        default="random",
+        description="how frames are chosen for the parts: random; order, the first frames of the data for the first "
+        "part and so on; formula, at random with all frames of a formula in one part; or index, by index_file",
+    )
+    index_file: Text | None = Field(
+        default=None,
+        description="with method: index, a JSON file with the numbers of the frames of each part, counted from 0: "
+        '{"training": [0, 2], "test": [1]}',
+    )
     parts: list[Text] = Field(
         default=["training", "validation", "test"],
         description="names of the parts; training is required, validation and test have their roles, others are saved",
@@ -50,7 +59,13 @@ class Splitter(Section):
                 raise problem(f"'{part}' is given twice", "parts", number)
         if "training" not in self.parts:
             raise problem(f"'training' is missing among {', '.join(self.parts) or 'no parts'}", "parts")
-        if len(self.parts) != len(self.ratios):
+        if (self.index_file is None) == (self.method == "index"):
+            text = "'index_file' says which frames the parts have; give it with method: index, and with no other"
+            raise problem(text, "index_file")
+        if self.method == "index":
+            if self.ratios != Splitter.model_fields["ratios"].default:
+                raise problem("index_file says how many frames the parts have; leave 'ratios' out", "ratios")
+        elif len(self.parts) != len(self.ratios):
             raise problem(f"{len(self.ratios)} ratios for {len(self.parts)} parts; give one for each", "ratios")
         return self
 

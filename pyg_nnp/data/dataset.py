@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
@@ -115,6 +116,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """(n,) the frames that parts are drawn from: all but the isolated atoms that reference energies are from."""
         frames = self._of_all(torch.arange(len(self)))
         return (~torch.isin(frames, torch.tensor(self.info.isolated, dtype=torch.int64))).nonzero()[:, 0]
+
+    def formulas(self) -> Tensor:
+        """Return (n,) the number of the formula of each frame among those that occur."""
+        _, numbers = np.unique(self.summary.counts, axis=0, return_inverse=True)
+        return torch.from_numpy(numbers.reshape(-1))
 
     @property
     def elements(self) -> list[int]:

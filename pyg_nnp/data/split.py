@@ -1,10 +1,10 @@
-"""The random split of a data set into parts."""
+"""The split of a data set into parts."""
 
 import hashlib
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from pyg_nnp.data.partition import index_digest, parts_of_groups, parts_of_index
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
@@ -28,43 +29,72 @@ _MOST_LIKE_SHARES = 100
 log = logging.getLogger(__name__)
 
 
-def split_dataset(splitter: "Splitter", frames: int | Tensor, store_hash: str, folder: Path) -> dict[str, Tensor]:
-    """Draw the parts of a data set, or load them as they were saved.
+def split_dataset(
+    splitter: "Splitter",
+    frames: int | Tensor,
+    store_hash: str,
+    folder: Path,
+    formulas: Callable[[], Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Choose the parts of a data set, or load them as they were saved.
 
     Parts are drawn from ``frames``, (n,), or from that many.
 
     Splits are saved in the folder of the store; the saved split of another store, by its hash, is never used.
 
+    Args:
+        splitter: how.
+        frames: to choose from.
+        store_hash: of the store.
+        folder: of the store.
+        formulas: returns the number of the formula of each frame of the store, where this is asked for.
+
     Returns:
         Part -> (n,) int64 frames in the order drawn; no frame is in two parts.
 
     Raises:
-        ConfigError: if a part would be empty, or the parts need more frames than there are.
+        ConfigError: if a part would be empty, or the parts need more frames than there are, or those of ``index_file``
+            are not right.
     """
     frames = torch.arange(frames) if isinstance(frames, int) else frames
-    num_frames = len(frames)
-    counts = count_frames(splitter.parts, splitter.ratios, num_frames)
-    _report_left_out(splitter.ratios, counts, num_frames)
+    num_frames, counts = len(frames), {}
     # everything that a split depends on
     covered = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
     covered |= {"layout": LAYOUT, "num_frames": num_frames, "store": store_hash}
+    if splitter.index_file is None:
+        counts = count_frames(splitter.parts, splitter.ratios, num_frames)
+        _report_left_out(splitter.ratios, counts, num_frames)
+    else:
+        covered["index"] = index_digest(splitter.index_file)
     description = json.dumps(covered, sort_keys=True)
     key = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = Path(folder) / f"split_{key}.safetensors"
+    # groups have the numbers of frames that they have
+    known = counts if splitter.method in ("random", "order") else dict.fromkeys(splitter.parts)
     if splitter.preload and path.exists():
-        saved = _load(path, description, counts, frames)
+        saved = _load(path, description, known, frames)
         if saved is not None:
             log.info("split loaded from %s", path)
             return saved
-    generator = torch.Generator().manual_seed(splitter.seed)
-    order = frames[torch.randperm(num_frames, generator=generator)]
-    drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
-    parts = {part: chosen.clone() for part, chosen in zip(counts, drawn, strict=True)}
+    parts = _chosen(splitter, counts, frames, formulas)
     if splitter.save:
         with locked_folder(path.parent):
             write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
         log.info("split saved to %s", path)
     return parts
+
+
+def _chosen(
+    splitter: "Splitter", counts: Mapping[str, int], frames: Tensor, formulas: Callable[[], Tensor] | None
+) -> dict[str, Tensor]:
+    if splitter.index_file is not None:
+        return parts_of_index(splitter.index_file, splitter.parts, frames)
+    generator = torch.Generator().manual_seed(splitter.seed)
+    if splitter.method == "formula" and formulas is not None:
+        return parts_of_groups(counts, frames, formulas()[frames], generator)
+    order = frames if splitter.method == "order" else frames[torch.randperm(len(frames), generator=generator)]
+    drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
+    return {part: chosen.clone() for part, chosen in zip(counts, drawn, strict=True)}
 
 
 def _report_left_out(ratios: Sequence[float | int | None], counts: Mapping[str, int], num_frames: int) -> None:
@@ -124,7 +154,7 @@ def _round_shares(shares: dict[str, Fraction], num_frames: int) -> dict[str, int
     return counts
 
 
-def _load(path: Path, description: str, counts: dict[str, int], frames: Tensor) -> dict[str, Tensor] | None:
+def _load(path: Path, description: str, counts: Mapping[str, int | None], frames: Tensor) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
             found = (file.metadata() or {}).get("split")
@@ -142,8 +172,10 @@ def _stamp(description: str, parts: dict[str, Tensor]) -> str:
     return stamp(description, (frames.numpy().tobytes() for frames in parts.values()))
 
 
-def _is_valid(parts: dict[str, Tensor], counts: dict[str, int], frames: Tensor) -> bool:
-    if any(chosen.dtype != torch.int64 or chosen.shape != (counts[part],) for part, chosen in parts.items()):
-        return False
+def _is_valid(parts: dict[str, Tensor], counts: Mapping[str, int | None], frames: Tensor) -> bool:
+    for part, chosen in parts.items():
+        expected = counts[part] or max(chosen.numel(), 1)
+        if chosen.dtype != torch.int64 or chosen.shape != (expected,):
+            return False
     drawn = torch.cat(list(parts.values()))
     return bool(torch.isin(drawn, frames).all()) and len(torch.unique(drawn)) == len(drawn)

@@ -120,7 +120,7 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
     splitter = config.Trainer.Splitter
     if part not in splitter.parts:
         raise ConfigError(f"--part {part}: training had no such part, only: {', '.join(splitter.parts)}.")
-    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder)[part]
+    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder, dataset.formulas)[part]
 
 
 def _warn_of_missing(path: Path, dataset: MoleculeDataset, frames: Tensor) -> None:

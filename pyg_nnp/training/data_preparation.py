@@ -67,5 +67,5 @@ def reopen_data(config: Config, store: Path) -> TrainingData:
 
 
 def _split(config: Config, dataset: MoleculeDataset) -> TrainingData:
-    parts = split_dataset(config.Trainer.Splitter, dataset.molecules, dataset.hash, dataset.folder)
+    parts = split_dataset(config.Trainer.Splitter, dataset.molecules, dataset.hash, dataset.folder, dataset.formulas)
     return TrainingData(dataset, parts)

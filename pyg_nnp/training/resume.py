@@ -9,7 +9,7 @@ from pyg_nnp.config import Config, Trainer
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.runtime.files import finite
+from pyg_nnp.runtime.files import digest, finite
 from pyg_nnp.training.environment import changes, environment
 from pyg_nnp.training.initialise import initialise_potential
 from pyg_nnp.training.records import HISTORY, epochs_before
@@ -120,6 +120,9 @@ def _protocol(config: Config, name: str, data_hash: str) -> dict[str, Any]:
         del trainer[key]
     for key in ("save", "preload"):
         del trainer["Splitter"][key]
+    if (index := config.Trainer.Splitter.index_file) is not None:
+        # wherever it lies
+        trainer["Splitter"]["index_file"] = digest(Path(index))
     kept = {"Modelhub": {name: model}, "Trainer": trainer, "Metrics": document["Metrics"]}
     transforms = document["Datahub"]["transforms"]
     # the hash covers content, mapping and options of the data; normalization is done after it

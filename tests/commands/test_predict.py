@@ -13,6 +13,7 @@ import torch
 import yaml
 from ase import Atoms
 from command_line import MODEL, TARGETS, refused, toy_arrays, water
+from several_processes import run_together
 from toy import toy_config, write_config, write_toy
 
 import pyg_nnp
@@ -176,3 +177,17 @@ def test_structures_far_from_the_origin(trained_folder: Path, tmp_path: Path) ->
     near, far = (dict(np.load(tmp_path / f"{name}.npz")) for name in ("near", "far"))
     for name in ("E", "Fa", "Qa"):
         np.testing.assert_allclose(far[name], near[name], rtol=1e-7, atol=1e-7)
+
+
+def test_several_processes_evaluate_and_predict(trained_folder: Path) -> None:
+    """They share the work, and write what one would."""
+    assert cli.main(["predict", MODEL, "dataset.pkl", "-o", "one.extxyz"]) == 0
+    assert cli.main(["evaluate", MODEL, "dataset.pkl", "--csv", "one.csv"]) == 0
+    program = "import sys; from pyg_nnp.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
+    shown = run_together(Path.cwd(), 2, "-c", program, "predict", MODEL, "dataset.pkl", "-o", "two.extxyz")
+    assert shown == ["two.extxyz: 24 structures.\n", ""]
+    shown = run_together(Path.cwd(), 2, "-c", program, "evaluate", MODEL, "dataset.pkl", "--csv", "two.csv")
+    assert "RMSE" in shown[0]
+    assert not shown[1]
+    for name in ("extxyz", "csv"):
+        assert Path(f"two.{name}").read_text() == Path(f"one.{name}").read_text()

@@ -115,6 +115,7 @@ Modelhub:
 Trainer:
   Splitter:
     method: random
+    index_file: null
     parts:
       - training
       - test
@@ -192,6 +193,7 @@ def test_file_of_the_manual_becomes_canonical():
     assert canonical["Trainer"].pop("resume") is False
     assert canonical["Trainer"].pop("report") is True
     assert canonical["Trainer"].pop("tensorboard") is False
+    assert canonical["Trainer"]["Splitter"].pop("index_file") is None
     later = {"ema": None, "max_time": None, "optimizer": "adam", "plateau_patience": 10, "weight_decay": 0.0}
     assert {key: canonical["Trainer"].pop(key) for key in later} == later
     assert canonical["Trainer"] == {key: printed[key] for key in canonical["Trainer"]}

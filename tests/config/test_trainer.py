@@ -8,7 +8,7 @@ from configurations import read
 
 from pyg_nnp.errors import ConfigError
 
-SPLITTER_KEYS = "It takes: method, parts, ratios, seed, save, preload."
+SPLITTER_KEYS = "It takes: method, index_file, parts, ratios, seed, save, preload."
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     # unknown keys, at every level
@@ -64,7 +64,19 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"Trainer/schedule": "step"},
         "Trainer.schedule: expects one of linear, constant, cosine, plateau, found 'step' (text).",
     ),
-    ({"Trainer/Splitter/method": "even"}, "Trainer.Splitter.method: expects random, found 'even' (text)."),
+    ({"Trainer/Splitter/method": "even"}, "Trainer.Splitter.method: expects one of random, order"),
+    (
+        {"Trainer/Splitter/method": "index"},
+        "Trainer.Splitter.index_file: 'index_file' says which frames the parts",
+    ),
+    (
+        {"Trainer/Splitter/index_file": "a"},
+        "Trainer.Splitter.index_file: 'index_file' says which frames the parts",
+    ),
+    (
+        {"Trainer/Splitter": {"method": "index", "index_file": "a", "ratios": [1, 1, 1]}},
+        "Trainer.Splitter.ratios: index_file says how many frames the parts have; leave 'ratios' out",
+    ),
     # parts and ratios
     ({"Trainer/Splitter/parts": ["train", "a", "b"]}, "Trainer.Splitter.parts: 'training' is missing among train, a,"),
     ({"Trainer/Splitter/parts": ["training", "a", "a"]}, "Trainer.Splitter.parts[2]: 'a' is given twice."),

@@ -242,3 +242,81 @@ def test_frames_that_are_not_divided(tmp_path: Path) -> None:
     plain = split_dataset(make_splitter(save=False, preload=False), 10, STORE, tmp_path)
     assert all(torch.equal(drawn[part], frames[plain[part]]) for part in PARTS)
     assert same(split_dataset(make_splitter(), frames, STORE, tmp_path), drawn)
+
+
+def test_in_the_order_of_the_data(tmp_path: Path) -> None:
+    splitter = make_splitter(method="order", ratios=[6, None, 0.2])
+    parts = split_dataset(splitter, torch.arange(10) + 5, STORE, tmp_path)
+    assert {part: frames.tolist() for part, frames in parts.items()} == {
+        "training": [5, 6, 7, 8, 9, 10],
+        "validation": [11, 12],
+        "test": [13, 14],
+    }
+    assert same(split_dataset(splitter, torch.arange(10) + 5, STORE, tmp_path), parts)
+
+
+def test_frames_of_a_formula_stay_together(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    formulas = torch.arange(200) % 17
+    splitter = make_splitter(method="formula")
+    with caplog.at_level("INFO"):
+        parts = split_dataset(splitter, 200, STORE, tmp_path, lambda: formulas)
+    of_parts = [set(formulas[frames].tolist()) for frames in parts.values()]
+    assert sum(map(len, of_parts)) == 17
+    assert set().union(*of_parts) == set(range(17))
+    assert sum(map(len, parts.values())) == 200
+    # as many as asked for, but for the frames of a formula
+    for part, count in zip(PARTS, (140, 20, 40), strict=True):
+        assert abs(len(parts[part]) - count) <= 12
+    assert "17 groups of frames. training: " in caplog.text
+    assert same(split_dataset(splitter, 200, STORE, tmp_path, lambda: formulas), parts)
+    other = split_dataset(make_splitter(method="formula", seed=7), 200, STORE, tmp_path, lambda: formulas)
+    assert not same(other, parts)
+    # those of some frames only, of which others stay out
+    some = make_splitter(method="formula", ratios=[20, 20, 20])
+    drawn = split_dataset(some, torch.arange(100) + 100, STORE, tmp_path, lambda: formulas)
+    assert all(20 <= len(frames) < 32 and int(frames.min()) >= 100 for frames in drawn.values())
+    with pytest.raises(ConfigError, match=r"method: part 'test' would be empty: there are 2 groups of frames for 3"):
+        split_dataset(splitter, 10, STORE, tmp_path, lambda: torch.arange(10) % 2)
+
+
+def index_splitter(path: Path, content: str, **options: object) -> Splitter:
+    path.write_text(content)
+    return Splitter.model_validate({"method": "index", "index_file": str(path), **options})
+
+
+def test_by_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "parts.json"
+    splitter = index_splitter(path, '{"training": [7, 3], "test": [1], "validation": [2], "other": [3]}')
+    parts = split_dataset(splitter, 8, STORE, tmp_path)
+    assert {part: frames.tolist() for part, frames in parts.items()} == {
+        "training": [7, 3],
+        "validation": [2],
+        "test": [1],
+    }
+    # a file with other frames is another split
+    changed = index_splitter(path, '{"training": [7, 4], "test": [1], "validation": [2]}')
+    assert split_dataset(changed, 8, STORE, tmp_path)["training"].tolist() == [7, 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("training", "is no JSON file"),
+        ("[1, 2]", "expects numbers of frames for each part"),
+        ('{"training": [0.5]}', "expects numbers of frames for each part"),
+        ('{"training": [true]}', "expects numbers of frames for each part"),
+        ('{"training": [0], "validaton": [1]}', "no frames for the part 'validation'. Did you mean 'validaton'"),
+        ('{"training": [], "validation": [1]}', "no frames for the part 'training'"),
+        ('{"training": [0], "validation": [8]}', "part 'validation': frames 8 are no frames to choose from"),
+        ('{"training": [0], "validation": [-1, 1e9]}'.replace("1e9", str(10**30)), "frames -1, 1000000000000000"),
+        ('{"training": [0], "validation": [5]}', "part 'validation': frames 5 are no frames to choose from"),
+        ('{"training": [0, 1], "validation": [1]}', "frames 1 are given more than once"),
+    ],
+)
+def test_mistakes_in_a_file(tmp_path: Path, content: str, message: str) -> None:
+    splitter = index_splitter(tmp_path / "parts.json", content, parts=["training", "validation"])
+    with pytest.raises(ConfigError, match=f"index_file: {tmp_path}/parts.json.*{re.escape(message)}"):
+        split_dataset(splitter, torch.tensor([0, 1, 2, 3, 4, 6, 7]), STORE, tmp_path)
+    (tmp_path / "parts.json").unlink()
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        split_dataset(splitter, 8, STORE, tmp_path)
