@@ -83,7 +83,7 @@ def _with_columns(path: Path, frame: int, comment: str, values: Sequence[str]) -
             return comment
         name = f"columns_{_PLAIN + 1}_to_{len(values)}"
         return f"{comment.rstrip()} Properties=species:S:1:pos:R:3:{name}:R:{len(values) - _PLAIN}\n"
-    named = properties[1].strip('"')
+    named = properties[1].strip("\"'")
     if not _NAMED.fullmatch(named):
         what = f"Properties={named} is no list of NAME:TYPE:COLUMNS, joined by colons, which no name can have"
         raise DataError(f"{path}: frame {frame}: {what}.")
