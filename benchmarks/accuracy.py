@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from pyg_nnp.layers.schnet import SchNetCore
+from pyg_nnp.layers.cores.schnet import SchNetCore
 from pyg_nnp.training.loss import weighted_loss
 
 

@@ -38,8 +38,8 @@ from torch_geometric.nn.models import SchNet
 
 from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.layers.cores.schnet import SchNetCore
 from pyg_nnp.layers.embedding import RandomAtomEmbedding
-from pyg_nnp.layers.schnet import SchNetCore
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.cuda_graphs import CudaGraphs
 from pyg_nnp.potential.potential import Potential

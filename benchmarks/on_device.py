@@ -26,7 +26,7 @@ from torch_geometric.data import Batch
 
 from pyg_nnp.kernels.backend import PAIRS, backend
 from pyg_nnp.kernels.tensor_operators import TENSORS
-from pyg_nnp.layers import CORES
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.cuda_graphs import CudaGraphs
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}

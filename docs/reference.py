@@ -16,7 +16,8 @@ from sphinx.util.typing import ExtensionMetadata
 from pyg_nnp.commands import cli
 from pyg_nnp.config import Config, Section
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
-from pyg_nnp.layers import CORES, LAYERS, Layer
+from pyg_nnp.layers import LAYERS, Layer
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.build import options_of
 
 Schema = Mapping[str, Any]

@@ -31,6 +31,10 @@ class TrainingError(UserError):
     """Training cannot go on."""
 
 
+class ProcessError(UserError):
+    """Processes that cannot work together, or one of them that was lost."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` with the name in ``known`` nearest to ``name``, or an empty text."""
     by_lower_case = {k.lower(): k for k in known}

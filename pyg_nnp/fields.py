@@ -9,7 +9,7 @@ from typing import Literal
 
 Level = Literal["graph", "atom", "pair", "edge"]
 Role = Literal["feature", "target", "weight", "graph", "layer"]
-Kind = Literal["1", "length", "energy", "energy/length", "charge", "charge*length"]
+Kind = Literal["1", "length", "energy", "energy/length", "energy/length^3", "charge", "charge*length"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ FIELDS: dict[str, Field] = {
         "total charge; as a prediction the sum of the atomic charges before ChargeConservation", "feature",
         aliases=("total_charge", "charge", "net_charge", "molecular_charge", "q"),
         shareable=True, label="sum of charges"),
+    "cell": Field("graph", (3, 3), "length", "lattice vectors of a periodic cell, one a row", "feature", "float64",
+        aliases=("lattice", "lattice_vectors", "cell_vectors", "unit_cell", "unitcell", "box", "box_vectors", "cells",
+                 "boxes", "lattices"), shareable=True),
+    "pbc": Field("graph", (3,), "1", "whether the cell is repeated along each lattice vector, 1 or 0", "feature", "int",
+        aliases=("periodic", "is_periodic", "pbcs"), shareable=True),
     # without an electronic temperature both energies of ASE are the same
     "E": Field("graph", (), "energy", "total energy", "target", "float64", is_output=True, label="energy", weight=0.1,
         aliases=("energy", "energies", "total_energy", "etot", "U0"), ase=("energy", "free_energy")),
@@ -79,16 +84,22 @@ FIELDS: dict[str, Field] = {
         name_parts=("mulliken", "hirshfeld", "bader", "partial"), ase=("charges",)),
     "M2": Field("graph", (3,), "charge*length", "dipole moment", "target", is_output=True, label="dipole",
         aliases=("dipole", "dipoles", "D", "mu"), ase=("dipole",)),
+    "S": Field("graph", (6,), "energy/length^3", "stress, xx yy zz yz xz xy; (1/V) dE/dstrain, as in ASE", "target",
+        is_output=True, label="stress", weight=0.5, aliases=("stress", "stresses", "virial", "virials"),
+        name_parts=("stress", "virial"), ase=("stress",)),
     "weight": Field("graph", (), "1", "weight of a frame in the loss; 1 where it is missing", "weight",
         aliases=("config_weight",)),
     "group": Field("graph", (), "1", "name of the group of a frame, which has a weight in group_weights", "weight",
         "text", aliases=("config_type",)),
     "batch": Field("atom", (), "1", "molecule that each atom belongs to", "graph", "int"),
     "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "graph", "int"),
+    "Tij": Field("edge", (3,), "1",
+        "lattice translations of the edges in periodic cells, whole numbers: R_j - R_i + Tij cell", "graph", "int"),
     "pair_index": Field("pair", (2,), "1",
         "pairs of the neighbor list, (2, P), j, i = pair_index, each once: i < j, or images", dtype="int"),
-    "Vij": Field("pair", (3,), "length", "vectors of the pairs, from i to j: R_j - R_i"),
+    "Vij": Field("pair", (3,), "length", "vectors of the pairs, from i to j: R_j - R_i (+ Tij cell)"),
     "Dij": Field("pair", (), "length", "distances of the pairs, the lengths of Vij"),
+    "Fij": Field("pair", (3,), "energy/length", "forces of the pairs, minus the derivatives of the energy by Vij"),
     "edge_index_sr": Field("edge", (2,), "1",
         "edges within cutoff_sr, (2, 2 P_sr): the pairs j -> i, then the same pairs reversed", dtype="int"),
     "Vij_sr": Field("pair", (3,), "length",
@@ -108,6 +119,8 @@ TARGETS = tuple(name for name, field in FIELDS.items() if field.role == "target"
 WEIGHTS = tuple(name for name, field in FIELDS.items() if field.role == "weight")
 INPUTS = (*FEATURES, *(name for name, field in FIELDS.items() if field.role == "graph"))
 """What layers may read though no layer writes it."""
+OF_CELLS = ("cell", "pbc", "Tij")
+"""Those of them that only data with periodic cells have."""
 SHAREABLE = tuple(name for name, field in FIELDS.items() if field.shareable)
 OUTPUTS = tuple(name for name, field in FIELDS.items() if field.is_output)
 COMPARED = (*TARGETS, *(name for name in FEATURES if FIELDS[name].label))

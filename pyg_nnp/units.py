@@ -137,8 +137,8 @@ class Units:
 
     def in_ase(self, kind: Kind) -> float:
         """Return what numbers of a kind of unit are multiplied with for eV, Å and e, as far as units are known."""
-        if kind == "energy/length":
-            return self.energy / self.length
+        if kind.startswith("energy/length"):
+            return self.energy / self.length ** (3 if kind.endswith("^3") else 1)
         if kind == "energy":
             return self.energy
         return self.length if kind in ("length", "charge*length") else 1.0
@@ -186,6 +186,7 @@ class Units:
             "energy": energy,
             "length": length,
             "energy/length": f"{energy}/{length}" if known else "units of Fa",
+            "energy/length^3": f"{energy}/{length}³" if known else "units of S",
             "charge": "e",
             "charge*length": f"e {length}" if length in LENGTHS.values() else "units of M2",
         }

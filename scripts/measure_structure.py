@@ -244,7 +244,7 @@ ROWS: dict[str, Callable[[Package], object]] = {
     "test files at the mirrored path": lambda p: len(mirrored(p)[0]),
     "test files elsewhere": lambda p: len(mirrored(p)[1]),
     "lines of Potential's file": lambda p: lines_of(p, "potential/potential.py", "model.py"),
-    "lines of SchNetCore's file": lambda p: lines_of(p, "layers/schnet.py"),
+    "lines of SchNetCore's file": lambda p: lines_of(p, "layers/cores/schnet.py"),
 }
 
 

@@ -23,8 +23,8 @@ def history(folder: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def train_toy(out: str, resume: bool = False, **changes: object) -> Path:
-    config = config_from_dict(toy_config(**changes))
+def train_toy(out: str, document: dict[str, Any] | None = None, resume: bool = False, **changes: object) -> Path:
+    config = config_from_dict(document or toy_config(**changes))
     train.seed_everything(config.Trainer.seed)
     train.train(config, Path(out), resume=resume)
     return Path(out) / config.folder_name("FF01")

@@ -14,7 +14,8 @@ from scipy.spatial.distance import pdist
 from torch import Tensor, nn
 from torch.utils.data import dataloader
 
-from pyg_nnp.layers import BesselBasis, PaiNNCore
+from pyg_nnp.layers import BesselBasis
+from pyg_nnp.layers.cores import PaiNNCore
 
 if not hasattr(dataloader, "T_co"):  # SchNetPack 2.1.1 imports it, and newer versions of PyTorch lack it
     dataloader.T_co = typing.TypeVar("T_co", covariant=True)  # type: ignore[attr-defined]

@@ -2,8 +2,10 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -11,11 +13,14 @@ from typing import Any
 
 from pyg_nnp.errors import UserError
 from pyg_nnp.runtime.files import refuse_existing
+from pyg_nnp.runtime.launch import Launch, launched
 from pyg_nnp.runtime.signals import Stopped, stoppable
 
 USER_ERROR, INTERRUPTED = 2, 130
 # files that commands write and that must not be there
 NEW_FILES = {"init": ("out",), "evaluate": ("json", "csv"), "predict": ("out",)}
+# commands that several processes can share
+SHARED = "train", "evaluate", "predict"
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
 
 
@@ -126,16 +131,28 @@ def _explained(error: OSError, options: argparse.Namespace) -> str:
     return f"{where}: {error.strerror or error}. Look at permissions and at the space left, or {advice}."
 
 
+def _joined(launch: Launch | None) -> AbstractContextManager[None]:
+    """Be one of several processes, if there are several."""
+    if launch is None:
+        return nullcontext()
+    # before PyTorch is imported: where a process is lost, it would print traces of its connections
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    joined: AbstractContextManager[None] = import_module("pyg_nnp.runtime.processes").joined(launch)
+    return joined
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0, 1 after warnings of ``check``, 2 after a mistake of the user, 130 or 143 after a signal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Å in ASCII, or a file name that is no text: a mark takes its place, and the command goes on
         sys.stdout.reconfigure(errors="replace")
-    options = parser().parse_args(arguments)
+    options, launch = parser().parse_args(arguments), launched()
+    if launch and launch.number and options.command not in SHARED:
+        return 0
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))
     try:
-        with stoppable():
+        with stoppable(), _joined(launch if options.command in SHARED else None):
             for path in filter(None, (getattr(options, name) for name in NEW_FILES.get(options.command, ()))):
                 refuse_existing(path)
             # it takes seconds to import, which a look at --help and a mistyped option need not

@@ -17,6 +17,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.inference.evaluate import evaluate_file
 from pyg_nnp.inference.extrapolation import training_configuration
 from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.files import write_durably, write_json
 from pyg_nnp.runtime.logs import NOTICE, terminal_log
 from pyg_nnp.training.metrics import ErrorRow
@@ -32,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError("evaluate: on which data? Name a file, or a part of the training data: --part test.")
         data = options.data or Path(training_configuration(potential)["Datahub"]["data_path"])
         rows = evaluate_file(potential, data, mapping_of(options.map), changes, options.part, options.units)
+    if processes.number() > 0:
+        return 0
     Console().print(_table(rows, potential.units.names))
     if options.json:
         write_json(options.json, _json(rows))

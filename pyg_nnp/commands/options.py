@@ -7,6 +7,7 @@ import torch
 
 from pyg_nnp.errors import ConfigError, did_you_mean
 from pyg_nnp.fields import FEATURES, TARGETS
+from pyg_nnp.runtime import processes
 
 
 def mapping_of(pairs: Sequence[str]) -> dict[str, str]:
@@ -32,4 +33,4 @@ def mapping_of(pairs: Sequence[str]) -> dict[str, str]:
 
 def device_of(options: argparse.Namespace) -> torch.device:
     """Return a GPU where there is one, unless ``--cpu`` was given."""
-    return torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+    return processes.cuda_device() if torch.cuda.is_available() and not options.cpu else torch.device("cpu")

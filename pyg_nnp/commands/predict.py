@@ -7,6 +7,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from pyg_nnp.commands.options import device_of
 from pyg_nnp.inference.predict import predict_file
 from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.logs import progress_bar, terminal_log
 
 
@@ -21,5 +22,6 @@ def run(options: argparse.Namespace) -> int:
         count = predict_file(
             potential, structures, out, charge, lambda done: bar.update(task, completed=done), options.units
         )
-    print(f"{options.out}: {count} structure{'' if count == 1 else 's'}.")
+    if processes.number() == 0:
+        print(f"{options.out}: {count} structure{'' if count == 1 else 's'}.")
     return 0

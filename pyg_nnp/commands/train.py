@@ -4,6 +4,7 @@ import argparse
 import copy
 import logging
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,13 +12,12 @@ from torch_geometric import seed_everything
 
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.prediction import check_prediction
-from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.data_preparation import read_data
 from pyg_nnp.training.resume import check_resumable
 from pyg_nnp.training.setup import initial_potentials, make_folder, save_config
-from pyg_nnp.training.state import TrainingData
 from pyg_nnp.training.train_model import train_model
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
     as_given, config = config, config.model_copy(deep=True)
     config.Trainer.resume = config.Trainer.resume or resume
     potentials, lines = initial_potentials(config, out)
-    make_folder(config, out)
+    processes.once(lambda: make_folder(config, out))
     with run_log(out / "logs") as console, final_error_logged(), kept_warnings() as warnings:
         log.info("Configuration %s, output in %s.", config.source, out.resolve())
         log.debug("Versions: %s", versions())
@@ -49,20 +49,21 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
         data = read_data(config, out, potentials)
         # ends its loader processes
         with closing(data.dataset):
-            for name, potential in potentials.items():
-                # a copy: what layers remember of a prediction is no part of the training
-                check_prediction(config, name, copy.deepcopy(potential), data.dataset)
-                check_resumable(config, name, data.dataset, out)
-            # that of a training that is there stays as long as this one may be refused
-            save_config(as_given, out / "config.yaml")
+
+            def check_and_save() -> None:
+                for name, potential in potentials.items():
+                    # a copy: what layers remember of a prediction is no part of the training
+                    check_prediction(config, name, copy.deepcopy(potential), data.dataset)
+                    check_resumable(config, name, data.dataset.hash, out)
+                # that of a training that is there stays as long as this one may be refused
+                save_config(as_given, out / "config.yaml")
+
+            processes.once(check_and_save)
             device, reporting = _device(config), Reporting(out, console, warnings, profile)
             for name in list(potentials):
+                callbacks = partial(reporting.callbacks, config, name)
                 # each goes, with its memory, when it is trained
-                _train(config, name, potentials.pop(name).to(device), data, reporting)
-
-
-def _train(config: Config, name: str, potential: Potential, data: TrainingData, reporting: Reporting) -> None:
-    train_model(config, name, potential, data, reporting.out, reporting.callbacks(config, name, potential))
+                train_model(config, name, potentials.pop(name).to(device), data, out, callbacks)
 
 
 def _device(config: Config) -> torch.device:
@@ -70,7 +71,7 @@ def _device(config: Config) -> torch.device:
         log.warning(
             "There is no CUDA device here, which Trainer.cuda asks for where there is one. Training on the CPU."
         )
-    return torch.device("cuda" if config.Trainer.cuda and torch.cuda.is_available() else "cpu")
+    return processes.cuda_device() if config.Trainer.cuda and torch.cuda.is_available() else torch.device("cpu")
 
 
 def run(options: argparse.Namespace) -> int:

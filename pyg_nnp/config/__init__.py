@@ -2,7 +2,8 @@
 
 from pyg_nnp.config.datahub import Datahub, Transforms
 from pyg_nnp.config.loss import PER_ATOM, Weight, Weights, any_changes, delta_of, fields_of, is_used, weight_at
-from pyg_nnp.config.schema import Config, config_from_dict, dump_config, explained, load_config
+from pyg_nnp.config.messages import explained
+from pyg_nnp.config.schema import Config, config_from_dict, dump_config, load_config
 from pyg_nnp.config.section import Section
 from pyg_nnp.config.trainer import Splitter, Trainer
 

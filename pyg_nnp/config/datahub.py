@@ -37,6 +37,8 @@ def _check_features(names: dict[str, str]) -> dict[str, str]:
         if required not in names:
             meaning = FIELDS[required].meaning
             raise problem(f"'{required}' is missing; write '{required}: ' and the name of the {meaning} in the data")
+    if "pbc" in names and "cell" not in names:
+        raise problem("periodic directions have a cell; write 'cell: ' and the name of the lattice vectors", "pbc")
     return names
 
 
@@ -102,6 +104,13 @@ class Datahub(Section):
                 if source in places:
                     raise problem(f"'{source}' is already what {places[source]} is read from", section, name)
                 places[source] = f"{section}.{name}"
+        return self
+
+    @model_validator(mode="after")
+    def _check_stress(self) -> "Datahub":
+        if "S" in self.targets and "cell" not in self.features:
+            text = "stress is that of a cell; write 'cell: ' and the name of the lattice vectors in Datahub.features"
+            raise problem(text, "targets", "S")
         return self
 
     @model_validator(mode="after")

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from pyg_nnp.config.loss import Loss
-from pyg_nnp.config.section import Options, Section, Text, problem, shown
+from pyg_nnp.config.messages import shown
+from pyg_nnp.config.section import Options, Section, Text, problem
 from pyg_nnp.units import Units
 
 

@@ -57,12 +57,18 @@ class Draft:
     @property
     def targets(self) -> list[str]:
         """Labels that the file has; energies where none were recognised, so that a name is all that is to be added."""
-        return [name for name in TARGETS if name in self.sources] or ["E"]
+        taken = [name for name in TARGETS if name in self.sources and not (name == "M2" and self.has_cells)]
+        return taken or ["E"]
+
+    @property
+    def has_cells(self) -> bool:
+        """Whether frames are periodic."""
+        return "cell" in self.sources
 
     @property
     def has_charges(self) -> bool:
         """Whether a label teaches atomic charges."""
-        return "Qa" in self.sources or "M2" in self.sources
+        return "Qa" in self.targets or "M2" in self.targets
 
     def text(self) -> str:
         """Return the whole file."""
@@ -113,7 +119,7 @@ class Draft:
             return [f"  targets: {{}}  # CHECK: no labels were recognised. Give their names, {example}", *dropped]
         told = [f"{name} in {few} of {all_frames} frames" for name, (few, all_frames) in self.missing.items()]
         missing = [f"  allow_missing: [{', '.join(self.missing)}]  # missing: {', '.join(told)}"] if told else []
-        return ["  targets:  # CHECK", *self._mapped(TARGETS), *dropped, *missing]
+        return ["  targets:  # CHECK", *self._mapped(tuple(self.targets)), *dropped, *missing]
 
     def _sign(self) -> list[str]:
         if self.gradients is None:
@@ -137,10 +143,12 @@ class Draft:
         layers += ["ChargeEmbedding"] if self.charges_differ else []
         layers += ["Core", "AtomicAffine"] if recipe.has_affine else ["Core"]
         layers += ["ChargeConservation"] if self.has_charges else []
+        # without a meaning in cells, or without images there
         layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
-        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets else []
-        layers += ["EnergyReduce"] if "E" in self.targets or "Fa" in self.targets else []
-        layers += ["Force"] if "Fa" in self.targets else []
+        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets and not self.has_cells else []
+        layers += ["EnergyReduce"] if {"E", "Fa", "S"} & {*self.targets} else []
+        layers += ["Force"] if {"Fa", "S"} & {*self.targets} else []
+        layers += ["Stress"] if "S" in self.targets else []
         lines = [
             "Modelhub:",
             f"  FF01:  # results go to FF01-{self.architecture}",

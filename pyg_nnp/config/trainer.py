@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pyg_nnp.config.section import Precision, Section, Seed, Text, problem, shown
+from pyg_nnp.config.messages import shown
+from pyg_nnp.config.section import Precision, Section, Seed, Text, problem
 
 
 def _check_ratio(value: Any) -> Any:

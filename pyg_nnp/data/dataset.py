@@ -1,10 +1,12 @@
 """The data set: PyG's ``InMemoryDataset`` over flat rows, and its fast batches."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
@@ -13,6 +15,7 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 
 from pyg_nnp.data.frames import load_frames, make_batch
 from pyg_nnp.data.loader_processes import LoaderProcesses
+from pyg_nnp.data.neighbor_lists import ListsInCells
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.data.summary import DatasetSummary, kept_summary, summarize
 
@@ -28,10 +31,11 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     """Molecules with their properties, read from a store, which they may also stay in.
 
     ``dataset[i]`` is a ``Data`` with ``N`` (1,), ``Ra`` (N, 3), ``Za`` (N,), ``Q`` (1,), those of ``E`` (1,),
-    ``Fa`` (N, 3), ``Qa`` (N,), ``M2`` (1, 3) that the data set has, ``edge_index`` (2, N (N - 1)) and ``num_nodes``,
-    in the units of the data. ``E`` and ``Ra`` are float64 whatever ``dtype``. Frames and batches never share memory
-    with the data set. ``dataset.Ra`` and so on are the rows of all frames, one after the other, always in memory;
-    ``blocks`` yields them piece by piece.
+    ``Fa`` (N, 3), ``Qa`` (N,), ``M2`` (1, 3), ``S`` (1, 6) that the data set has, ``edge_index`` (2, N (N - 1)) and
+    ``num_nodes``, in the units of the data. With cells there are ``cell`` (1, 3, 3) and ``pbc`` (1, 3), and after
+    ``find_neighbors`` an ``edge_index`` (2, E) of the pairs within the cutoff, and ``Tij`` (E, 3). ``E``, ``Ra`` and
+    ``cell`` are float64 whatever ``dtype``. Frames and batches never share memory with the data set. ``dataset.Ra`` and
+    so on are the rows of all frames, one after the other, always in memory; ``blocks`` yields them piece by piece.
 
     Args:
         store_folder: what ``preprocess`` returned.
@@ -79,13 +83,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @classmethod
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
         """Open the data set of a configuration, preprocessed into a folder in ``out`` as :func:`preprocess` does."""
-        dataset = cls(
-            preprocess(config, Path(out)),
-            dtype=getattr(torch, config.Trainer.dtype),
-            in_memory=config.Datahub.in_memory,
-            num_workers=config.Trainer.num_workers,
-            verify=False,
-        )
+        dataset = cls.opened(config, preprocess(config, Path(out)))
         if dataset.in_memory:
             log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
         else:
@@ -93,6 +91,17 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             size = f"{dataset._frames.stored_bytes / 1e9:.3g} GB in memory"
             log.info("Batches are made by %s, from data in %s, which would take %s.", makers, dataset.folder, size)
         return dataset
+
+    @classmethod
+    def opened(cls, config: "Config", folder: Path) -> "MoleculeDataset":
+        """Open the data set of a configuration whose store was made, or compared with its checksum, just before."""
+        return cls(
+            folder,
+            dtype=getattr(torch, config.Trainer.dtype),
+            in_memory=config.Datahub.in_memory,
+            num_workers=config.Trainer.num_workers,
+            verify=False,
+        )
 
     @property
     def summary(self) -> DatasetSummary:
@@ -131,7 +140,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         chosen = self._frames.select(torch.tensor([idx]))
         data = Data.from_dict({name: self._frames.gather(name, chosen) for name in self.fields})
         # one frame, beginning with atom 0: the edges need no shift
-        data.edge_index, _ = self._frames.neighbor_lists.batch(chosen.sizes, chosen.ptr)
+        for name, (values, _) in self._frames.edges(chosen).items():
+            data[name] = values
         data.num_nodes = int(chosen.sizes)
         return data
 
@@ -152,11 +162,29 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Yield the frames ``indices``, (n,), in batches; a generator shuffles them anew at each call."""
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]
-        parts = [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
+        yield from self.batches_of(
+            [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
+        )
+
+    def batches_of(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
+        """Yield a batch of each of ``parts``, (G,) frames."""
         if self.num_workers and self._frames.device.type == "cpu":
             yield from self._processes.batches(self, parts)
         else:
             yield from map(self.batch, parts)
+
+    def find_neighbors(self, reach: float) -> None:
+        """Search for the neighbors of all frames nearer than ``reach`` [length], if they have cells.
+
+        Without, a potential searches for those of each batch anew. An infinite reach is left to it, too.
+        """
+        lists = self._frames.neighbor_lists
+        is_done = isinstance(lists, ListsInCells) and lists.reach >= reach
+        if "cell" in self.fields and not is_done and reach < math.inf:
+            start = perf_counter()
+            self._frames = self._frames.with_neighbors(reach)
+            self.close()
+            log.info("%s: neighbors of %d frames found in %.1f s", self.folder, len(self), perf_counter() - start)
 
     def close(self) -> None:
         """End the loader processes, if there are any; the next batches start new ones."""

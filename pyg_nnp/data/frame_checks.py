@@ -13,6 +13,7 @@ from pyg_nnp.data.source import ArrayTypes, Block, DataSource, frames_text
 from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS
+from pyg_nnp.functional.periodic_search import periodic_pairs
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 MAX_Z = 118
@@ -54,6 +55,8 @@ class Checks:
         Za: Array = block.arrays["Za"]
         self._refuse(block, "Za", (Za < 1) | (Za > MAX_Z), f"elements go from 1 (H) to {MAX_Z} (Og)")
         self._check_distances(block)
+        if "cell" in block.arrays:
+            self._check_cells(block)
         if block.cells is not None:
             self._check_images(block, block.cells)
 
@@ -87,6 +90,21 @@ class Checks:
                     f"{self.source.file}: frames {block.first} to {last}: {self.source.field(name)} has shape "
                     f"{rows.shape}, but {block.num_frames} frames of {rows_of['atom']} atoms make it {expected}."
                 )
+
+    def _check_cells(self, block: Block) -> None:
+        """Refuse cells without volume, and atoms that coincide with images."""
+        limit, ends = MIN_DISTANCE_IN_ANGSTROM * self._angstrom, np.cumsum(block.arrays["N"])
+        for frame, pbc in enumerate(block.arrays["pbc"]):
+            if not pbc.any():
+                continue
+            Ra = block.arrays["Ra"][ends[frame] - block.arrays["N"][frame] : ends[frame]]
+            try:
+                (j, i), _ = periodic_pairs(Ra, block.arrays["cell"][frame], pbc, limit)
+            except DataError as error:
+                raise DataError(self.source.message("cell", f"is none: {error}", [block.first + frame])) from error
+            if len(i):
+                found = f"puts atom {i[0]} and an image of atom {j[0]} nearer than {MIN_DISTANCE_IN_ANGSTROM} Å"
+                raise self._error(block, frame, "cell", f"{found}: a broken frame, or another unit of length")
 
     def _check_images(self, block: Block, cells: Array) -> None:
         """Refuse frames in whose cells an atom has an image of an atom nearby: no molecules in vacuum."""

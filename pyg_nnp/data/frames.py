@@ -1,6 +1,6 @@
 """All frames of a data set as flat rows, in memory or in a file, from which any frames are gathered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from pyg_nnp.data.neighbor_lists import NeighborLists
+from pyg_nnp.data.neighbor_lists import ListsInCells, NeighborLists
 from pyg_nnp.data.store.layout import StoreInfo, open_store, read_neighbor_lists, read_shared, stored_rows
 from pyg_nnp.data.store.rows import StoredRows
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import offsets
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.memory import available_memory
 
 
@@ -43,13 +44,14 @@ class Frames:
             are always in memory, as ``N`` is.
         shared: the fields of which one frame's rows hold for all.
         sizes: (n,) int64 number of atoms of each frame, or (1,) where all have the same; always on the CPU.
+        neighbor_lists: full ones; where there are cells those within a cutoff, or none before they are searched for.
     """
 
     values: dict[str, Tensor | StoredRows]
     shared: frozenset[str]
     sizes: Tensor
     num_frames: int
-    neighbor_lists: NeighborLists
+    neighbor_lists: NeighborLists | ListsInCells | None
 
     @property
     def size(self) -> int | None:
@@ -104,12 +106,35 @@ class Frames:
         values: dict[str, Tensor | StoredRows] = {}
         values |= {name: self.gather(name, one if name in self.shared else chosen) for name in self.values}
         sizes = self.sizes if self.size is not None else chosen.sizes
-        return replace(self, values=values, sizes=sizes, num_frames=len(frames))
+        lists = self.neighbor_lists
+        lists = lists.subset(frames) if isinstance(lists, ListsInCells) else lists
+        return replace(self, values=values, sizes=sizes, num_frames=len(frames), neighbor_lists=lists)
+
+    def with_neighbors(self, reach: float) -> "Frames":
+        """Return the same frames with lists of the neighbors within ``reach`` [length] in their cells."""
+
+        def geometry() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            for frame in range(self.num_frames):
+                chosen = self.select(torch.tensor([frame]))
+                Ra, cell, pbc = (self.gather(name, chosen).cpu() for name in ("Ra", "cell", "pbc"))
+                yield Ra, cell[0], pbc[0]
+
+        return replace(self, neighbor_lists=ListsInCells.search(reach, geometry()).to(self.device))
+
+    def edges(self, chosen: Selection) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return ``edge_index``, and in cells ``Tij``, of some frames, each with the first edge of each frame."""
+        lists = self.neighbor_lists
+        if lists is None:
+            return {}
+        if isinstance(lists, ListsInCells):
+            edge_index, Tij, first = lists.batch(chosen.frames, chosen.ptr)
+            return {"edge_index": (edge_index, first), "Tij": (Tij, first)}
+        return {"edge_index": lists.batch(chosen.sizes, chosen.ptr)}
 
     def to(self, device: torch.device) -> "Frames":
         """Return the same frames on a device."""
         values = {name: value.to(device) for name, value in self.values.items()}
-        return replace(self, values=values, neighbor_lists=self.neighbor_lists.to(device))
+        return replace(self, values=values, neighbor_lists=self.neighbor_lists and self.neighbor_lists.to(device))
 
     @cached_property
     def _first_atoms(self) -> Tensor:
@@ -133,9 +158,10 @@ def load_frames(
         shared.add("N")
         sizes = sizes[:1].clone()
     if in_memory is None:
-        in_memory = sum(rows.nbytes for rows in stored.values()) <= available_memory() // 2
+        in_memory = sum(rows.nbytes for rows in stored.values()) <= available_memory() // (2 * processes.local_count())
     values |= {name: rows.read_all() if in_memory else rows for name, rows in stored.items()}
-    return Frames(values | {"N": sizes}, frozenset(shared), sizes, info.num_frames, NeighborLists(lists)), info
+    of_all = None if "cell" in info.fields else NeighborLists(lists)
+    return Frames(values | {"N": sizes}, frozenset(shared), sizes, info.num_frames, of_all), info
 
 
 def make_batch(frames: Frames, indices: Tensor, fields: Sequence[str]) -> Batch:
@@ -151,8 +177,9 @@ def make_batch(frames: Frames, indices: Tensor, fields: Sequence[str]) -> Batch:
         batch[name] = frames.gather(name, chosen)
         slices[name] = chosen.ptr if FIELDS[name].level == "atom" else graph_ptr
         shifts[name] = no_shift
-    batch.edge_index, slices["edge_index"] = frames.neighbor_lists.batch(chosen.sizes, chosen.ptr)
-    shifts["edge_index"] = chosen.ptr[:-1]
+    for name, (values, first) in frames.edges(chosen).items():
+        batch[name], slices[name] = values, first
+        shifts[name] = chosen.ptr[:-1] if name == "edge_index" else no_shift
     sizes = chosen.sizes.tolist()
     batch.num_nodes = sum(sizes)
     batch.batch = graph_ptr[:-1].repeat_interleave(chosen.ptr.diff(), output_size=sum(sizes))

@@ -14,6 +14,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from pyg_nnp.data.formats.readers import columns_of, data_files, read_blocks
+from pyg_nnp.data.formats.stress import stress_of_virials
 from pyg_nnp.data.frame_checks import Checks, refuse_unmapped_charge
 from pyg_nnp.data.frame_weights import FrameWeights
 from pyg_nnp.data.references import METHODS, IsolatedAtoms, read_atomic_energies
@@ -115,7 +116,7 @@ def _checked_blocks(
     """Yield the frames of the data file as the store takes them."""
     path, source = Path(hub.data_path), DataSource(hub.data_path, sources)
     check, weigh = Checks(source, bohr_in_r, hub.allow_missing), FrameWeights(source, hub.group_weights)
-    nowhere = set(hub.allow_missing)
+    nowhere, periodic = set(hub.allow_missing), "cell" not in sources
     optional = {*hub.allow_missing, *WEIGHTS, *(TARGETS if isolated else ())}
     for block in read_blocks(path, hub.data_format, sources, optional=optional):
         if "Q" not in sources:
@@ -124,7 +125,9 @@ def _checked_blocks(
         if isolated is not None:
             isolated(block)
         weigh(block)
+        stress_of_virials(source, block)
         check(block)
+        periodic = periodic or bool(block.arrays.get("pbc", np.zeros(1)).any())
         nowhere = {name for name in nowhere if np.isnan(block.arrays[name]).all()}
         if energies is not None:
             _check_atomic_energies(hub, block, energies)
@@ -132,6 +135,9 @@ def _checked_blocks(
             block.arrays["Fa"] = np.negative(block.arrays["Fa"])
         yield block
     weigh.report()
+    if not periodic:
+        near = did_you_mean(sources["cell"], columns_of(path, hub.data_format))
+        raise DataError(source.message("cell", f"makes no frame periodic.{near} Correct the name, or take it out."))
     for name in sorted(nowhere):
         near = did_you_mean(sources[name], columns_of(path, hub.data_format))
         found = f"is missing in all frames.{near} Correct the name, or take {name} out of the targets."

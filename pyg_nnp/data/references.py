@@ -93,6 +93,8 @@ class IsolatedAtoms:
         """Look at a block, and fill in what isolated atoms lack: forces, charges and dipole moments are 0."""
         N, Za, E = (block.arrays[name] for name in ("N", "Za", "E"))
         is_isolated = (N == 1) & (block.arrays["Q"] == 0) & np.isfinite(E)
+        if "pbc" in block.arrays:  # an atom of a crystal has neighbors
+            is_isolated &= ~block.arrays["pbc"].any(axis=1)
         is_its_atom = np.repeat(is_isolated, N)
         for name in ("Fa", "Qa", "M2"):
             if name in block.arrays:

@@ -1,6 +1,7 @@
 """What the arrays of a data file are: by its collection, or by names and shapes, and by reading all frames."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from pyg_nnp.data.formats import collections
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
+from pyg_nnp.data.formats.stress import with_stress_of_virials
 from pyg_nnp.data.formats.unit_statements import says_unit
-from pyg_nnp.data.source import ArrayTypes
+from pyg_nnp.data.source import ArrayTypes, DataSource
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS, TARGETS, WEIGHTS
+from pyg_nnp.fields import FIELDS, OF_CELLS, TARGETS, WEIGHTS
 
 _FRAMES = 1000  # whose names are looked at before all are read
 
@@ -107,15 +109,21 @@ def _readable(
 
     def read(names: Collection[str]) -> Survey:
         mapping = {name: fields[name] for name in names}
-        return survey(read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS}))
+        blocks = read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS})
+        return survey(with_stress_of_virials(DataSource(str(path), mapping), blocks))
 
     ordered = [name for name in FIELDS if name in fields]
+    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or name in sure]
+    if molecules != ordered:
+        with suppress(DataError):  # which something periodic is
+            return read(molecules), {name: fields[name] for name in molecules}, {}
+    ordered = ordered if "cell" in ordered else molecules
     dropped: dict[str, str] = {}
     try:
         return read(ordered), {name: fields[name] for name in ordered}, dropped
     except DataError:
         # one by one, it shows which is wrong
-        kept = ["Ra", "Za"]
+        kept = ["Ra", "Za", *(name for name in OF_CELLS if name in ordered)]
     for name in (name for name in ordered if name not in kept):
         try:
             read([*kept, name])

@@ -14,7 +14,7 @@ from pyg_nnp.data.source import DataSource, frames_text
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, counted, field_finding
 from pyg_nnp.diagnostics.sample import in_batches
-from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.geometry import edge_distances, of_pairs
 
 
 def check_duplicates(source: DataSource, dataset: MoleculeDataset, parts: Mapping[str, Tensor]) -> CheckResult:
@@ -73,8 +73,9 @@ def _with_equal_distances(dataset: MoleculeDataset, groups: list[Array]) -> list
 def _distances(dataset: MoleculeDataset, frames: Array) -> Iterator[Array]:
     """Yield for each frame its pairs, (P, 2): a key of their elements, and their distance, sorted by both."""
     for batch in in_batches(dataset, torch.from_numpy(frames)):
-        i, j = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
-        distances = pair_distances(batch.Ra.double(), torch.stack((i, j))).numpy()
+        once = of_pairs(batch.edge_index, batch.Tij if "Tij" in batch else None)
+        i, j = batch.edge_index[:, once].numpy()
+        distances = edge_distances(batch)[once].numpy()
         Za, frame = batch.Za.numpy(), batch.batch[i].numpy()
         key = 119 * np.minimum(Za[i], Za[j]) + np.maximum(Za[i], Za[j])
         rows = np.column_stack((key, distances))[np.lexsort((distances, key, frame))]

@@ -11,6 +11,7 @@ import torch
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.difference import HasFields
+from pyg_nnp.functional.geometry import edges_within_cells
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES
 
 HARTREE_IN = {unit: hartree for hartree, unit in ENERGIES.items()}
@@ -61,7 +62,7 @@ def stiffness_of_bonds(
     rows = [np.zeros((0, 3))]
     for batch in batches:
         Ra, Za, Fa = batch["Ra"].double(), batch["Za"], batch["Fa"].double()
-        edges, lengths = bonds_of_hydrogen(Ra, Za, batch["edge_index"])
+        edges, lengths = bonds_of_hydrogen(Ra, Za, edges_within_cells(batch))
         outwards = (Ra[edges[1]] - Ra[edges[0]]) / lengths[:, None]
         forces = (Fa[edges[1]] * outwards).sum(dim=1)
         rows.append(torch.stack((Za[edges[0]].double(), lengths, forces), dim=1).numpy())

@@ -13,6 +13,7 @@ from pyg_nnp.diagnostics.prediction import check_unread_features
 from pyg_nnp.diagnostics.sample import frames_with, small_sample
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
+from pyg_nnp.functional.geometry import edge_distances, edges_within_cells
 from pyg_nnp.layers.geometry import RangeSeparation
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
@@ -55,7 +56,7 @@ def check_length_unit(config: Config, name: str, sample: Batch) -> list[Finding]
     """
     model, place = config.Modelhub.internal_FFs[name], _place(config, name)
     bohr, cutoff = model.units.bohr, model.build_params.get("cutoff_sr")
-    _, lengths = bonds_of_hydrogen(sample.Ra.double(), sample.Za, sample.edge_index)
+    _, lengths = bonds_of_hydrogen(sample.Ra.double(), sample.Za, edges_within_cells(sample))
     if len(lengths) <= 0.1 * int((sample.Za == 1).sum()):
         return []
     bond = float(lengths.median())
@@ -134,8 +135,7 @@ def check_largest_element(config: Config, name: str, potential: Potential, large
 
 def check_cutoff(config: Config, name: str, potential: Potential, sample: Batch) -> list[Finding]:
     """Return an error if nine of ten atoms have no other within ``cutoff_sr``, although they are not alone."""
-    j, i = sample.edge_index
-    distances = (sample.Ra[j] - sample.Ra[i]).double().norm(dim=1)
+    distances, i = edge_distances(sample), sample.edge_index[1]
     nearest = distances.new_full((len(sample.Za),), torch.inf)
     nearest = nearest.scatter_reduce(0, i, distances, "amin")
     nearest = nearest[nearest.isfinite()]

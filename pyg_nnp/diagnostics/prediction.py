@@ -29,7 +29,7 @@ def check_prediction(config: Config, name: str, potential: Potential, dataset: M
         FieldError: the layers do not fit together, change their input, or predict fields in another shape.
     """
     batch = dataset.batch(torch.arange(min(2, len(dataset))))
-    given = {field: batch[field].clone() for field in INPUTS}
+    given = {field: batch[field].clone() for field in INPUTS if field in batch}
     place = f"{config.source}: Modelhub.{name}.layers"
     try:
         predicted = potential.eval()(batch)

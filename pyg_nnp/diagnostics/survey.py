@@ -50,6 +50,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         N, Za = block.arrays["N"], block.arrays["Za"]
         Q = block.arrays.get("Q", np.zeros(len(N)))
         is_isolated = (N == 1) & (Q == 0)
+        is_isolated &= ~block.arrays["pbc"].any(axis=1) if "pbc" in block.arrays else True
         is_isolated &= np.isfinite(block.arrays["E"]) if "E" in block.arrays else False
         for name in (name for name in TARGETS if name in block.arrays):
             has = block.has(name)

@@ -53,7 +53,8 @@ def data_table(
 
 def _source(name: str, dataset: MoleculeDataset) -> str:
     """Return the name of a field in the file, or where it is from."""
-    other = f"by '{dataset.sources['group']}'" if name == "weight" and "group" in dataset.sources else "no: set to 0"
+    other = "no: where there is a cell" if name == "pbc" else "no: set to 0"
+    other = f"by '{dataset.sources['group']}'" if name == "weight" and "group" in dataset.sources else other
     return dataset.sources.get(name, other)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.cell_list import pairs_by_cells
-from pyg_nnp.functional.geometry import all_pairs, pair_distances
+from pyg_nnp.functional.geometry import all_pairs, of_pairs, pair_distances, select_edges
+from pyg_nnp.functional.periodic_search import periodic_pairs
 
 # the number of atoms up to which all pairs of many molecules at once are faster than a tree, which takes one a call
 _FEW_ATOMS = 150
@@ -55,24 +56,65 @@ def find_edges(Ra: Tensor, N: Tensor, cutoff: float) -> Tensor:
         few = counts[0] <= _FEW_ATOMS
         candidates = all_pairs(torch.tensor(counts, device=Ra.device)) if few else _search(positions, cutoff)
         within = (pair_distances(positions, candidates) < cutoff).nonzero().squeeze(1)  # (P,)
-        found.append(candidates.index_select(1, within) + first)
+        found.append(select_edges(candidates, within) + first)
         first += len(positions)
     pairs = torch.cat(found, dim=1)  # (2, P)
     return torch.cat((pairs.flip(0), pairs), dim=1)  # (2, 2 P)
 
 
-def check_edges(edge_index: Tensor, num_atoms: int) -> None:
+def find_edges_in_cells(Ra: Tensor, N: Tensor, cell: Tensor, pbc: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
+    """Return the pairs of atoms and images of atoms that are nearer than the cutoff.
+
+    Args:
+        Ra: (A, 3) positions [length], one system after the other.
+        N: (G,) int64 number of atoms of each.
+        cell: (G, 3, 3) lattice vectors, one a row [length].
+        pbc: (G, 3) whether each direction is periodic, 1 or 0.
+        cutoff: greater than 0 [length].
+
+    Returns:
+        (2, 2 P) int64 edges j -> i, ``j, i = edge_index``, and (2 P, 3) int64 lattice translations, both on the device
+        of the positions: of each system first its pairs, as :func:`pyg_nnp.functional.periodic_search.periodic_pairs`
+        returns them, then the same pairs reversed.
+
+    Raises:
+        DataError: a position is NaN, infinite or too large to be squared, N does not add up to the positions, or a cell
+            has no volume.
+    """
+    Ra, sizes = Ra.detach(), N.tolist()
+    _check(Ra, sizes)
+    edges, translations = [torch.empty((2, 0), dtype=torch.int64)], [torch.empty((0, 3), dtype=torch.int64)]
+    cells = cell.detach().double().cpu().numpy()
+    positions, first = Ra.double().cpu().numpy(), 0
+    for size, h, periodic in zip(sizes, cells, pbc.cpu().numpy(), strict=True):
+        found = periodic_pairs(positions[first : first + size], h, periodic, cutoff)
+        pairs, T = torch.from_numpy(found[0]) + first, torch.from_numpy(found[1])
+        edges += [pairs, pairs.flip(0)]
+        translations += [T, -T]
+        first += size
+    return torch.cat(edges, dim=1).to(Ra.device), torch.cat(translations).to(Ra.device)
+
+
+def check_edges(edge_index: Tensor, num_atoms: int, Tij: Tensor | None = None, *, in_cells: bool = False) -> None:
     """Refuse a neighbor list that is not whole, (2, E) edges j -> i, ``j, i = edge_index``.
+
+    In cells it has (E, 3) lattice translations ``Tij``.
 
     Raises:
         DataError: it is not int64 (2, E), names atoms that do not exist, has an edge from an atom to itself, or has a
-            pair in one direction alone.
+            pair in one direction alone; or translations are missing, or of another shape.
     """
     if edge_index.dtype != torch.int64 or edge_index.dim() != 2 or len(edge_index) != 2:
         kind = str(edge_index.dtype).removeprefix("torch.")
         raise DataError(
             f"edge_index is {kind} of shape {tuple(edge_index.shape)}. Give int64 of shape (2, E): row 0 the sources "
             f"j, row 1 the targets i.{_OR_NONE}"
+        )
+    if in_cells and (Tij is None or Tij.shape != (edge_index.shape[1], 3) or Tij.is_floating_point()):
+        found = "no Tij" if Tij is None else f"Tij of type {Tij.dtype} and shape {tuple(Tij.shape)}"
+        raise DataError(
+            f"in a periodic cell there is {found} beside edge_index. Give whole numbers of shape "
+            f"({edge_index.shape[1]}, 3), the lattice translation of each edge.{_OR_NONE}"
         )
     if edge_index.numel() == 0:
         return
@@ -82,30 +124,40 @@ def check_edges(edge_index: Tensor, num_atoms: int) -> None:
             f"edge_index names atom {lowest if lowest < 0 else highest}, but the atoms are 0 to {num_atoms - 1}. Set "
             f"num_nodes of each molecule before they are batched: PyG shifts edges by it.{_OR_NONE}"
         )
-    j, i = edge_index
     # an index for both rows takes less time than a mask
-    is_pair = j > i
+    is_pair = of_pairs(edge_index, Tij)  # (E,)
     pairs, rest = is_pair.nonzero()[:, 0], is_pair.logical_not().nonzero()[:, 0]  # (P,), (E - P,)
-    one, other = edge_index.index_select(1, pairs), edge_index.index_select(1, rest).flip(0)  # (2, P), (2, E - P)
+    one, other = select_edges(edge_index, pairs), select_edges(edge_index, rest).flip(0)  # (2, P), (2, E - P)
+    if Tij is not None:
+        T, back = Tij.long().index_select(0, pairs), -Tij.long().index_select(0, rest)  # (P, 3), (E - P, 3)
+        one, other = torch.cat((one, T.T)), torch.cat((other, back.T))  # (5, P), (5, E - P)
     # the usual list: pairs and then the same reversed, one molecule after the other
     if torch.equal(one, other):
         return
-    if len(loops := j[j == i]):
+    loops = (edge_index[0] == edge_index[1]) & (True if Tij is None else (Tij == 0).all(dim=1))  # (E,)
+    if loops.any():
+        atom = int(edge_index[0, loops][0])
         raise DataError(
-            f"edge_index has an edge from atom {int(loops[0])} to itself. It would stand for an image of the atom in a "
-            f"periodic cell, which there is not yet. Leave such edges out.{_OR_NONE}"
+            f"edge_index has an edge from atom {atom} to itself, which only in a periodic cell may lead to an image. "
+            f"Leave such edges out.{_OR_NONE}"
         )
-    _refuse_one_way(one, other, num_atoms)
+    _refuse_one_way(one, other)
 
 
-def _refuse_one_way(one: Tensor, other: Tensor, num_atoms: int) -> None:
-    """Refuse (2, P) edges with j > i, and the others reversed, if they are not the same pairs in any order."""
-    keys, other_keys = (pairs[0] * num_atoms + pairs[1] for pairs in (one, other))  # (P,), (E - P,)
-    if torch.equal(keys.sort().values, other_keys.sort().values):
+def _refuse_one_way(one: Tensor, other: Tensor) -> None:
+    """Refuse (k, P) edges of pairs, and the others reversed, if they are not the same in any order."""
+    keys = one.new_zeros(one.shape[1]), other.new_zeros(other.shape[1])  # (P,), (E - P,)
+    for row, other_row in zip(one, other, strict=True):
+        both = torch.cat((row, other_row))
+        lowest, highest = both.aminmax()
+        keys = tuple(key * (highest - lowest + 1) + (r - lowest) for key, r in zip(keys, (row, other_row), strict=True))
+    if torch.equal(keys[0].sort().values, keys[1].sort().values):
         return
-    there, back = Counter(keys.tolist()), Counter(other_keys.tolist())
+    there, back = (Counter(map(tuple, pairs.T.tolist())) for pairs in (one, other))
     alone = (there - back) + (back - there)
-    atom, neighbor = divmod(min(alone), num_atoms)
+    if not alone:
+        return
+    atom, neighbor, *_ = min(alone)
     raise DataError(
         f"edge_index has pairs in one direction alone: {alone.total()}, the first between the atoms {neighbor} and "
         f"{atom}. Give both: torch.cat((edge_index, edge_index.flip(0)), dim=1) if each pair is there once.{_OR_NONE}"

@@ -16,23 +16,23 @@ from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.functional.composition import formula
-from pyg_nnp.functional.neighbor_search import find_edges
 from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
+from pyg_nnp.inference.neighbors import Neighbors
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import Predictor, recorded
 from pyg_nnp.units import Units
 
 # attributes of the atoms that the results depend on, besides the charge
-_READ = ("positions", "numbers", "pbc")
+_READ = ("positions", "numbers", "cell", "pbc")
 _COINCIDENT = 1e-6  # Å
 
 
 class PotentialCalculator(Calculator):
-    """Energies [eV], forces [eV/Å], charges [e] and dipole moments [e Å] of a trained potential.
+    """Energies [eV], forces [eV/Å], stress [eV/Å³], charges [e] and dipole moments [e Å] of a trained potential.
 
-    All properties come from one evaluation, which is kept until the atoms or their charge change. The neighbor list is
-    kept until an atom has moved by half of ``skin``; results are the same without.
+    All properties come from one evaluation, which is kept until the atoms, their cell or their charge change. The
+    neighbor list is kept until atoms or cell may have moved a pair through ``skin``; results are the same without.
 
     Args:
         potential: the folder of a trained model, its file, or a loaded potential, of which it takes a copy: what it
@@ -46,7 +46,8 @@ class PotentialCalculator(Calculator):
         Bohr_in_R: one Bohr in its unit of length; likewise.
 
     Raises:
-        DataError: there is no potential, or its units are not known; on evaluation, periodic cells, no atoms, a charge
+        DataError: there is no potential, or its units are not known; on evaluation, a periodic cell where the
+            potential has layers of molecules alone or the cell has no volume, no atoms, a charge
             that is not one number, an element that the potential was not trained on, or atoms at the same place.
     """
 
@@ -79,7 +80,7 @@ class PotentialCalculator(Calculator):
         self.skin = skin
         self._charge: float | None = None  # total charge that the results were computed for
         self._molecule: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
-        self._neighbors: tuple[Tensor, Tensor] | None = None  # (A, 3) positions, and (2, E) edges within cutoff + skin
+        self._neighbors: Neighbors | None = None  # those of the last search
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Return what changed since the last evaluation of all that the results depend on, by any bit.
@@ -119,11 +120,6 @@ class PotentialCalculator(Calculator):
             raise DataError(f"atoms.info: {error}") from error
 
     def _data(self, atoms: Atoms) -> Data:
-        if atoms.pbc.any():
-            raise DataError(
-                "the cell is periodic, but a potential here knows molecules alone. "
-                "For a molecule in a box, unwrap it and set atoms.pbc = False."
-            )
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
         device, charge = self.potential.device, self._charge_of(atoms)
@@ -139,20 +135,18 @@ class PotentialCalculator(Calculator):
             Q=torch.tensor([charge], device=device, dtype=self.potential.dtype),
             num_nodes=len(atoms),
         )
+        if atoms.pbc.any():
+            data.cell = torch.tensor(atoms.cell.array / self.length_unit, device=device)[None]  # (1, 3, 3)
+            data.pbc = torch.tensor(atoms.pbc.astype(int), device=device)[None]  # (1, 3)
         if self.skin > 0 and self.potential.reach < float("inf"):
-            data.edge_index = self._edges(data.Ra, data.N)
+            data.update(self._edges(data))
         return data
 
-    def _edges(self, Ra: Tensor, N: Tensor) -> Tensor:
-        """Return the (2, E) edges within cutoff and skin, those of the last search while atoms are in their skin."""
-        skin = self.skin / self.length_unit
-        if self._neighbors is not None:
-            before, edges = self._neighbors
-            if len(before) == len(Ra) and float((Ra - before).norm(dim=1).max()) < 0.499 * skin:
-                return edges
-        edges = find_edges(Ra, N, self.potential.reach + skin)
-        self._neighbors = (Ra, edges)
-        return edges
+    def _edges(self, data: Data) -> dict[str, Tensor]:
+        """Return the edges within cutoff and skin, those of the last search while they are whole."""
+        if self._neighbors is None or not self._neighbors.are_those_of(data):
+            self._neighbors = Neighbors(data, self.potential.reach, self.skin / self.length_unit)
+        return self._neighbors.edges
 
 
 def _refuse_coincident(atoms: Atoms) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from errno import EIO
 from itertools import chain
@@ -25,6 +25,7 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS, IN_ASE, TARGETS
 from pyg_nnp.inference.structures import Arrays, Structures
 from pyg_nnp.potential.predictor import ATOMS_TO_EVALUATE, Predictor, recorded
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.files import refuse_existing, replacing, write_durably
 from pyg_nnp.units import ASE, Units
 
@@ -74,23 +75,39 @@ def predict_file(
             done += len(arrays["N"])
             on_frames(done)
 
-    write(out, frames(), predictor.units)
+    if processes.number() == 0:
+        write(out, frames(), predictor.units)
+    else:
+        # the others only take their turns to predict
+        deque(frames(), maxlen=0)
     source.report()
     return done
 
 
 def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
     """Yield the frames with all predicted fields, some thousand atoms at a time."""
-    predict, first = recorded(predictor), 0
-    for arrays in chain.from_iterable(map(_pieces, source)):
-        count = len(arrays["N"])
+    recording = recorded(predictor)
+
+    def predict(numbered: tuple[int, Arrays]) -> Arrays:
+        first, arrays = numbered
         try:
-            predicted = predict(_batch(arrays, predictor.device))
+            predicted = recording(_batch(arrays, predictor.device))
         except DataError as error:
+            count = len(arrays["N"])
             of = f"frame {first}" if count == 1 else f"frames {first} to {first + count - 1}"
             raise DataError(f"{source.path}: {of}: {error}") from error
-        yield arrays | {name: predicted[name].cpu().numpy() for name in TARGETS if name in predicted}
-        first += count
+        return {name: predicted[name].cpu().numpy() for name in TARGETS if name in predicted}
+
+    for (_, arrays), predicted in processes.in_turn(_numbered(source), predict):
+        yield arrays | predicted
+
+
+def _numbered(source: Structures) -> Iterator[tuple[int, Arrays]]:
+    """Yield pieces of the structures with the number of the first frame of each."""
+    first = 0
+    for arrays in chain.from_iterable(map(_pieces, source)):
+        yield first, arrays
+        first += len(arrays["N"])
 
 
 def _pieces(arrays: Arrays) -> Iterator[Arrays]:

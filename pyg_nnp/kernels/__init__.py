@@ -2,7 +2,7 @@
 
 from pyg_nnp.kernels.operators import aggregate, coulomb_potential, shifted_softplus, sort_edges
 from pyg_nnp.kernels.reference import Edges, Filters, filters_of_pairs
-from pyg_nnp.kernels.sums import of_molecules, sum_over_atoms, sum_over_ends
+from pyg_nnp.kernels.sums import of_molecules, sum_over_atoms, sum_over_ends, sum_over_groups
 from pyg_nnp.kernels.tensor_operators import aggregate_tensors, invariants, products
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "sort_edges",
     "sum_over_atoms",
     "sum_over_ends",
+    "sum_over_groups",
 ]

@@ -36,6 +36,14 @@ def sum_over_atoms(values: Tensor, batch: Tensor, num_molecules: int) -> Tensor:
     return sums.view(num_molecules, *values.shape[1:])  # (G, ...)
 
 
+def sum_over_groups(values: Tensor, groups: Tensor, num_groups: int) -> Tensor:
+    """Return (G, K) sums of (P, K) rows, from (P,) the group of each row, in any order."""
+    if _is_plain(values):
+        return geometry.sum_over_atoms(values, groups, num_groups)
+    start, order = fast(values, SUMS).sort_edges(groups[None].expand(2, -1), num_groups)
+    return cast(Tensor, _SUM_ROWS(values, groups, start, order))  # (G, K)
+
+
 def of_molecules(values: Tensor, batch: Tensor) -> Tensor:
     """Return (A, ...) for each atom the row of its molecule, of (G, ...), from (A,) the molecule of each atom."""
     if _is_plain(values):

@@ -2,16 +2,14 @@
 
 from pyg_nnp.layers.affine import AtomicAffine
 from pyg_nnp.layers.base import Core, Layer, RadialBasis
-from pyg_nnp.layers.cartesian import CartesianCore, CartesianInteraction
 from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
-from pyg_nnp.layers.painn import PaiNNCore, PaiNNInteraction
 from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
-from pyg_nnp.layers.schnet import CFConv, SchNetCore, SchNetInteraction
+from pyg_nnp.layers.stress import Stress
 
 LAYERS: dict[str, type[Layer]] = {
     "Distance": Distance,
@@ -26,18 +24,14 @@ LAYERS: dict[str, type[Layer]] = {
     "ElectrostaticEnergy": ElectrostaticEnergy,
     "EnergyReduce": EnergyReduce,
     "Force": Force,
+    "Stress": Stress,
 }
-CORES: dict[str, type[Core]] = {"SchNet": SchNetCore, "PaiNN": PaiNNCore, "Cartesian": CartesianCore}
 
 __all__ = [
-    "CORES",
     "LAYERS",
     "AtomicAffine",
     "AtomicCharge2Dipole",
     "BesselBasis",
-    "CFConv",
-    "CartesianCore",
-    "CartesianInteraction",
     "ChargeConservation",
     "ChargeEmbedding",
     "Core",
@@ -47,11 +41,8 @@ __all__ = [
     "Force",
     "GaussianSmearing",
     "Layer",
-    "PaiNNCore",
-    "PaiNNInteraction",
     "RadialBasis",
     "RandomAtomEmbedding",
     "RangeSeparation",
-    "SchNetCore",
-    "SchNetInteraction",
+    "Stress",
 ]

@@ -20,6 +20,7 @@ class Layer(nn.Module):
 
     Attributes:
         reads: names of the fields that ``forward`` takes.
+        reads_in_cells: those that it takes, besides, where the data have periodic cells; None without, by default.
         writes: names of the fields that it returns.
         energy_terms: those of ``writes`` that are terms of the energy per atom and belong into the total energy.
         differentiates: fields with respect to which ``forward`` takes derivatives, partial ones: what a layer writes
@@ -30,6 +31,7 @@ class Layer(nn.Module):
     """
 
     reads: tuple[str, ...] = ()
+    reads_in_cells: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     energy_terms: tuple[str, ...] = ()
     differentiates: tuple[str, ...] = ()

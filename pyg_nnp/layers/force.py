@@ -25,10 +25,11 @@ class Force(Layer):
 
     Writes:
         Fa: (A, 3) forces [energy/length].
+        Fij: (P, 3) forces of the pairs [energy/length], minus the derivatives by their vectors.
     """
 
     reads = ("Ra", "pair_index", "Vij", "E")
-    writes = ("Fa",)
+    writes = ("Fa", "Fij")
     differentiates = ("Ra", "Vij")
     prepends = (Distance,)
     # it asks for no pair itself
@@ -40,4 +41,5 @@ class Force(Layer):
         by_Ra, by_Vij = torch.autograd.grad(
             [E.sum()], [Ra, Vij], create_graph=self.training, allow_unused=True, materialize_grads=True
         )
-        return {"Fa": sum_over_ends(by_Vij, pair_index, len(Ra)) - by_Ra.to(by_Vij.dtype)}  # (A, 3)
+        Fa = sum_over_ends(by_Vij, pair_index, len(Ra)) - by_Ra.to(by_Vij.dtype)  # (A, 3)
+        return {"Fa": Fa, "Fij": -by_Vij}

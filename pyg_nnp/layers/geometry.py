@@ -4,13 +4,16 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from pyg_nnp.functional.geometry import lengths, pair_vectors
+from pyg_nnp.functional.geometry import lengths, of_pairs, pair_vectors, select_edges, translation_vectors
 from pyg_nnp.layers.base import Fields, Layer
 
 
 class Distance(Layer):
-    r"""Pairs of the neighbor list, their vectors :math:`R_j - R_i` and distances :math:`r_{ij} = |R_j - R_i|`.
+    r"""Pairs of the neighbor list, their vectors :math:`V_{ij}` and distances :math:`r_{ij} = |V_{ij}|`.
 
+    .. math:: V_{ij} = R_j - R_i + T_{ij} h
+
+    with the lattice vectors h as rows; without a periodic cell the last term is missing.
     All that belongs to a pair (distance, filter) is computed once, and depends on the positions through these alone.
     Differences are taken in the precision of the positions, and then rounded to that of the potential: so they are as
     good far from the origin as near it.
@@ -18,14 +21,19 @@ class Distance(Layer):
     Reads:
         Ra: (A, 3) positions, float64 [length].
         edge_index: (2, E) edges j -> i, both directions of each pair.
+        batch: (A,) molecule of each atom; in cells.
+        cell: (G, 3, 3) lattice vectors, float64 [length]; in cells.
+        Tij: (E, 3) lattice translations of the edges; in cells.
 
     Writes:
-        pair_index: (2, P) pairs, ``j, i = pair_index`` with i < j, in the order of their edges j -> i.
+        pair_index: (2, P) pairs, ``j, i = pair_index`` with i < j, in the order of their edges j -> i; of an atom and
+            its own images those with a positive translation.
         Vij: (P, 3) vectors from i to j [length].
         Dij: (P,) distances [length].
     """
 
     reads = ("Ra", "edge_index")
+    reads_in_cells: tuple[str, ...] = ("batch", "cell", "Tij")
     writes: tuple[str, ...] = ("pair_index", "Vij", "Dij")
     # it asks for no pair itself, but passes on what there is
     reach = 0.0
@@ -36,11 +44,21 @@ class Distance(Layer):
         # of no length: it is cast with the potential, so that its type is that of the potential
         self.register_buffer("precision", torch.empty(0), persistent=False)
 
-    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
+    def forward(
+        self,
+        Ra: Tensor,
+        edge_index: Tensor,
+        batch: Tensor | None = None,
+        cell: Tensor | None = None,
+        Tij: Tensor | None = None,
+    ) -> Fields:
         """Return pairs, vectors and distances."""
-        pairs = (edge_index[0] > edge_index[1]).nonzero()[:, 0]  # (P,)
-        pair_index = edge_index.index_select(1, pairs)  # (2, P), in less time than by a mask
-        Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
+        pairs = of_pairs(edge_index, Tij).nonzero()[:, 0]  # (P,)
+        pair_index = select_edges(edge_index, pairs)  # (2, P), in less time than by a mask
+        Vij = pair_vectors(Ra, pair_index)  # (P, 3)
+        if batch is not None and cell is not None and Tij is not None:
+            Vij = Vij + translation_vectors(Tij.index_select(0, pairs), cell, batch.index_select(0, pair_index[1]))
+        Vij = Vij.to(self.precision.dtype)  # (P, 3)
         return {"pair_index": pair_index, "Vij": Vij, "Dij": lengths(Vij)}
 
 
@@ -71,7 +89,7 @@ class RangeSeparation(Layer):
     def forward(self, pair_index: Tensor, Vij: Tensor, Dij: Tensor) -> Fields:
         """Return edges, vectors and distances within the cutoff."""
         within = (Dij < self.cutoff_sr).nonzero()[:, 0]  # (P_sr,)
-        pairs = pair_index.index_select(1, within)  # (2, P_sr)
+        pairs = select_edges(pair_index, within)  # (2, P_sr)
         return {
             "edge_index_sr": torch.cat([pairs, pairs.flip(0)], dim=1),  # (2, 2 P_sr)
             "Vij_sr": Vij.index_select(0, within),  # (P_sr, 3)

@@ -8,8 +8,9 @@ from importlib import import_module
 from types import ModuleType
 
 from pyg_nnp.errors import ConfigError, did_you_mean
-from pyg_nnp.layers import CORES, LAYERS
+from pyg_nnp.layers import LAYERS
 from pyg_nnp.layers.base import Layer
+from pyg_nnp.layers.cores import CORES
 
 __all__ = ["CORES", "LAYERS", "import_layers", "resolve_class"]
 

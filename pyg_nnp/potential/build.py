@@ -8,7 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from pyg_nnp.config import Config
-from pyg_nnp.config.section import plain_words
+from pyg_nnp.config.messages import plain_words
 from pyg_nnp.errors import ConfigError, FieldError, did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.layers.base import Core, Layer

@@ -102,7 +102,8 @@ class CudaGraphs:
     def __call__(self, batch: Data) -> Fields:
         """Return what the function returns."""
         potential = self._potential
-        if not (self._usable and potential.device.type == self._device):
+        # pairs that cross the cell have more than their atoms to be recorded
+        if not (self._usable and potential.device.type == self._device) or "cell" in batch:
             return self._function(potential, batch)
         # what is kept has to be of use outside of inference mode, too
         with torch.inference_mode(False):

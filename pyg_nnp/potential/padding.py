@@ -68,9 +68,10 @@ def _whole(pairs: Tensor, padding: Tensor) -> Tensor:
 class _GivenPairs(Distance):
     """``Distance`` and ``RangeSeparation`` for a list of P pairs within the cutoff, and then the same reversed."""
 
+    reads_in_cells = ()
     writes = tuple(dict.fromkeys((*Distance.writes, *RangeSeparation.writes)))
 
-    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:
+    def forward(self, Ra: Tensor, edge_index: Tensor) -> Fields:  # type: ignore[override]
         pair_index = edge_index[:, : edge_index.shape[1] // 2]  # (2, P)
         Vij = pair_vectors(Ra, pair_index).to(self.precision.dtype)  # (P, 3)
         Dij = lengths(Vij)

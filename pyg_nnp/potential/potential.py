@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from pyg_nnp.errors import FieldError
-from pyg_nnp.fields import FIELDS, INPUTS, OUTPUTS
-from pyg_nnp.functional.neighbor_search import MARGIN, check_edges, find_edges
+from pyg_nnp.errors import DataError, FieldError
+from pyg_nnp.fields import FIELDS, INPUTS, OF_CELLS, OUTPUTS
+from pyg_nnp.functional.neighbor_search import MARGIN, check_edges, find_edges, find_edges_in_cells
 from pyg_nnp.kernels import sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.description import TrainingDomain
@@ -97,15 +97,18 @@ class Potential(nn.Module):
     def forward(self, data: Data) -> Fields:
         """Predict for a ``Data`` or ``Batch`` with ``Ra``, ``Za``, ``N`` and ``Q``, which is not modified.
 
-        Without ``edge_index`` the pairs within ``reach`` are searched for.
+        Without ``edge_index`` the pairs within ``reach`` are searched for. Periodic systems have ``cell`` and ``pbc``,
+        and with ``edge_index`` also ``Tij``.
 
         Returns:
             The predicted fields: ``E`` (G,) total energies, float64, reference energies included; ``Fa`` (A, 3);
-            ``Qa`` (A,); ``M2`` (G, 3); ``Q`` (G,), the sum of the atomic charges before ``ChargeConservation``. What a
-            potential predicts depends on its layers. In evaluation mode they carry no graph.
+            ``S`` (G, 6); ``Qa`` (A,); ``M2`` (G, 3); ``Q`` (G,), the sum of the atomic charges before
+            ``ChargeConservation``. What a potential predicts depends on its layers. In evaluation mode they carry no
+            graph.
 
         Raises:
-            DataError: a neighbor list that is not whole; in evaluation mode, an element that it was not trained on.
+            DataError: a neighbor list that is not whole; a periodic cell without volume, or one where a layer has no
+                meaning; in evaluation mode, an element that it was not trained on.
             FieldError: a field is missing, or a layer does not return what it declares.
         """
         with torch.inference_mode(False):
@@ -130,8 +133,7 @@ class Potential(nn.Module):
         """Return what layers may read, checked and complete, so that no label can leak into a prediction.
 
         Raises:
-            DataError: a neighbor list that is not whole; in evaluation mode, an element that it was not trained on.
-            FieldError: a field is missing.
+            DataError, FieldError: as :meth:`forward`, but what the layers return.
         """
         inputs: Fields = {}
         for name in INPUTS:
@@ -140,17 +142,29 @@ class Potential(nn.Module):
                 value = value.clone() if value.is_inference() else value
                 dtype = torch.float64 if FIELDS[name].dtype == "float64" else self.dtype
                 inputs[name] = value.to(dtype) if value.is_floating_point() else value
-            elif name not in ("batch", "edge_index"):
+            elif name not in ("batch", "edge_index", *OF_CELLS):
                 raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N and Q.")
         inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
+        # what is at the cutoff in double precision may be within in that of the potential
+        reach = (1 + MARGIN) * self.reach
+        if "cell" in inputs:
+            self._refuse_cells(inputs)
         if "edge_index" in inputs:
-            check_edges(inputs["edge_index"], len(inputs["Za"]))
+            check_edges(inputs["edge_index"], len(inputs["Za"]), inputs.get("Tij"), in_cells="cell" in inputs)
+        elif "cell" in inputs:
+            of_cells = inputs["N"], inputs["cell"], inputs["pbc"]
+            inputs["edge_index"], inputs["Tij"] = find_edges_in_cells(inputs["Ra"], *of_cells, reach)
         else:
-            # what is at the cutoff in double precision may be within in that of the potential
-            inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], (1 + MARGIN) * self.reach)
+            inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], reach)
         if not self.training:
             self.domain.refuse_unseen_elements(inputs["Za"])
         return inputs
+
+    def _refuse_cells(self, inputs: Fields) -> None:
+        """Refuse cells where a layer has no meaning in them; without ``pbc``, let all vectors but 0 be periodic."""
+        inputs.setdefault("pbc", inputs["cell"].any(dim=2).long())  # (G, 3)
+        if self._wiring.not_for_cells and bool(inputs["pbc"].any()):
+            raise DataError(f"the cell is periodic, but {self._wiring.not_for_cells}.")
 
     def _apply(self, fn: Any, recurse: bool = True) -> "Potential":
         """Move or cast, but leave the reference energies in double precision."""

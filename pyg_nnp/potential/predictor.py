@@ -1,6 +1,7 @@
 """The interface of whatever predicts, and the one way to run it over many batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from pyg_nnp.layers.base import Fields
 from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.units import Units
 
 # enough to keep all processors busy, in the memory of a training step of 0.4 times as many (benchmarks/steps.py)
@@ -69,9 +71,17 @@ def predictions(
 ) -> Iterator[tuple[Data, Fields]]:
     """Yield each batch on the device of a predictor in evaluation mode, with the predicted fields.
 
+    Several processes take turns to predict, and all of them get everything.
+
     ``cuda_graphs``: whether shapes that come up again are recorded; not worth it for parameters that change soon.
     """
     predict = recorded(predictor) if cuda_graphs else predictor
-    for batch in batches:
-        batch = batch.to(predictor.device)
-        yield batch, predict(batch)
+    device = predictor.device
+    for batch, predicted in processes.in_turn((batch.to(device) for batch in batches), partial(_on_cpu, predict)):
+        yield batch, {name: value.to(device) for name, value in predicted.items()}
+
+
+def _on_cpu(predict: Predict, batch: Data) -> Fields:
+    """Return what is predicted, on the CPU if it is for other processes, too."""
+    predicted = predict(batch)
+    return predicted if processes.count() == 1 else {name: value.detach().cpu() for name, value in predicted.items()}

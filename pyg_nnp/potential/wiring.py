@@ -1,6 +1,7 @@
 """How fields go from layer to layer: checked when a potential is built, and followed when it predicts."""
 
 import inspect
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ class Wiring:
         bases: number of a layer with filter tables -> number of the radial basis that it gets in place of ``rbf``.
         skipped: numbers of radial bases whose values at the pairs nobody reads.
         reach: pairs that are farther apart do not matter to any layer [length].
+        not_for_cells: why what some layers compute has no meaning in a periodic cell, or is left out there; or empty.
 
     Raises:
         FieldError: the layers do not fit together.
@@ -37,6 +39,7 @@ class Wiring:
         self.differentiated = frozenset(name for layer in layers for name in layer.differentiates)
         self.skipped = frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases))
         self.reach = max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0)
+        self.not_for_cells = _not_for_cells(layers)
 
     def run(self, layers: Iterable[nn.Module], inputs: Fields, initialise: bool = False) -> Fields:
         """Let the layers write their fields, one after the other, and return inputs and what was written.
@@ -51,7 +54,8 @@ class Wiring:
         for number, layer in enumerate(modules):
             if number in self.skipped:
                 continue
-            arguments: dict[str, Any] = {name: fields[name] for name in layer.reads if name in fields}
+            names = (*layer.reads, *layer.reads_in_cells) if "cell" in fields else layer.reads
+            arguments: dict[str, Any] = {name: fields[name] for name in names if name in fields}
             if number in self.bases:
                 arguments["rbf"] = modules[self.bases[number]]
             # what is differentiated depends on nothing else that is, so that derivatives are partial ones
@@ -115,6 +119,22 @@ def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> boo
     return any("rbf" in layer.reads and bases.get(number) != source for number, layer in following)
 
 
+def _not_for_cells(layers: Sequence[Layer]) -> str:
+    for number, layer in enumerate(layers):
+        where = f"layer {number} ({type(layer).__name__})"
+        if "Ra" in layer.reads and "cell" not in layer.reads_in_cells and "Vij" not in layer.reads:
+            return (
+                f"{where} reads the positions, but not the cell: it would leave out all periodic images. Take it out, "
+                "or replace it by one that works with the vectors of the pairs, Vij"
+            )
+        if not PAIRS.isdisjoint(layer.reads) and layer.reach == math.inf:
+            return (
+                f"{where} reads pairs at any distance, of which there are infinitely many. Let it have a cutoff, and "
+                "say so in its attribute reach"
+            )
+    return ""
+
+
 def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:
     """Check that every field is written before it is read, and that no input is overwritten.
 
@@ -133,7 +153,7 @@ def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -
                 f"{where} differentiates with respect to 'Ra' alone, but another layer by 'Vij' too, which "
                 "is then independent of 'Ra'. Let it read and differentiate both, as Force does."
             )
-        for name in layer.reads:
+        for name in (*layer.reads, *layer.reads_in_cells):
             if name not in known:
                 raise FieldError(
                     f"{where} reads '{name}', which nothing before it writes.{did_you_mean(name, known)} "
@@ -151,13 +171,14 @@ def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -
 
 
 def _check_declaration(layer: Layer, where: str) -> None:
-    for what in ("reads", "writes", "energy_terms", "differentiates"):
+    for what in ("reads", "reads_in_cells", "writes", "energy_terms", "differentiates"):
         names = getattr(layer, what)
         if isinstance(names, str):
             # ("x") is a text and would be taken letter by letter
             raise FieldError(f"{where}: {what} is the text '{names}'. Write a tuple: ('{names}',).")
     try:
         inspect.signature(layer.forward).bind(**dict.fromkeys(layer.reads))
+        inspect.signature(layer.forward).bind(**dict.fromkeys((*layer.reads, *layer.reads_in_cells)))
     except TypeError as error:
         raise FieldError(
             f"{where}: forward does not take what reads declares, {', '.join(layer.reads) or 'nothing'}: {error}. "

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pyg_nnp.errors import UserError
+from pyg_nnp.runtime import processes
 
 ROOT = logging.getLogger("pyg_nnp")
 NOTICE = (logging.INFO + logging.WARNING) // 2
@@ -45,7 +46,14 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def run_log(folder: Path) -> Iterator[Console]:
-    """Send the package's messages to a new log file in ``folder`` and to the terminal; yield its console."""
+    """Send the package's messages to a new log file in ``folder`` and to the terminal; yield its console.
+
+    Of several processes the first one does so.
+    """
+    if processes.number() > 0:
+        with terminal_log() as console:
+            yield console
+        return
     folder.mkdir(parents=True, exist_ok=True)
     file = _LogFile(_new_file(folder), encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s  %(levelname)-7s  %(message)s"))
@@ -56,7 +64,7 @@ def run_log(folder: Path) -> Iterator[Console]:
 @contextmanager
 def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[Console]:
     """Send the package's messages to the terminal and to other handlers, closed at the end; yield the console."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=processes.number() > 0)
     handlers = [*more, _ConsoleHandler(console, level)]
     level, propagate = ROOT.level, ROOT.propagate
     ROOT.setLevel(logging.DEBUG)
@@ -118,7 +126,7 @@ def kept_warnings() -> Iterator[list[str]]:
 
 def progress_bar(console: Console, *columns: ProgressColumn) -> Progress:
     """Return a progress bar, which is not shown where the console is no terminal."""
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    return Progress(*columns, console=console, disable=console.quiet or not console.is_terminal, transient=True)
 
 
 def time_columns() -> tuple[ProgressColumn, ...]:

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset, split_dataset
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
+from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.training.state import TrainingData
 
 log = logging.getLogger(__name__)
@@ -28,13 +31,29 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
         ConfigError: something in the configuration is not right.
         DataError: something in the data is not right.
     """
-    try:
-        dataset = MoleculeDataset.from_config(config, out)
-        data = _split(config, dataset)
-    except ConfigError as error:
-        raise ConfigError(f"{config.source}: {error}") from error
-    run_checks(config, dataset, data.parts, potentials)
-    return data
+    prepared: list[TrainingData] = []
+    reach = (1 + MARGIN) * max(potential.reach for potential in potentials.values())
+
+    def prepare() -> tuple[Path, dict[str, Tensor]]:
+        try:
+            dataset = MoleculeDataset.from_config(config, out)
+            data = _split(config, dataset)
+        except ConfigError as error:
+            raise ConfigError(f"{config.source}: {error}") from error
+        dataset.find_neighbors(reach)
+        run_checks(config, dataset, data.parts, potentials)
+        prepared.append(data)
+        return dataset.folder, dict(data.parts)
+
+    if processes.count() > 1:
+        log.info("%d processes train together. The first one prepares the data.", processes.count())
+    folder, parts = processes.once(prepare)
+    if prepared:
+        return prepared[0]
+    # the first process has compared and checked all of it
+    dataset = MoleculeDataset.opened(config, folder)
+    dataset.find_neighbors(reach)
+    return TrainingData(dataset, parts)
 
 
 def reopen_data(config: Config, store: Path) -> TrainingData:

@@ -2,18 +2,23 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from pyg_nnp.config import Config, Weights
-from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.errors import TrainingError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import large_batch
 from pyg_nnp.training.metrics import COUNT, Errors, MetricSums, weighted_sum
-from pyg_nnp.training.state import TrainingData
+from pyg_nnp.training.records import Epoch
+from pyg_nnp.training.sharing import share_of_part
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +54,45 @@ def add_errors(potential: Potential, batches: Iterable[Batch], *sums: MetricSums
 
 
 def add_frames(
-    potential: Potential, dataset: MoleculeDataset, frames: Tensor, at_least: int, *sums: MetricSums
+    potential: Potential, dataset: "MoleculeDataset", frames: Tensor, at_least: int, *sums: MetricSums
 ) -> None:
-    """Add the errors of a potential over some frames, in large batches of at least ``at_least`` frames."""
-    add_errors(potential, dataset.batches(frames, large_batch(dataset.max_atoms, at_least)), *sums)
+    """Add the errors of a potential over some frames, in large batches of at least ``at_least`` frames.
+
+    Several processes share the frames; the sums must be new, and are then those of all of them.
+    """
+    own = share_of_part(dataset, potential, frames)
+    add_errors(potential, dataset.batches(own, large_batch(dataset.max_atoms, at_least)), *sums)
+    for each in sums:
+        each.combine()
+
+
+def validated(
+    epoch: Epoch, state: TrainingState, data: TrainingData, settings: TrainingSettings, progress: float
+) -> Epoch:
+    """Return an epoch with its errors on the validation part, if there is one.
+
+    ``progress`` is the fraction of the training that is over.
+
+    Raises:
+        TrainingError: there is none, and the loss of a batch of the training part is not finite.
+    """
+    batch_size, potential, loss = settings.trainer.batch_size, state.potential, settings.loss
+    sums = [MetricSums(potential.device, loss, settings.metrics)]
+    if "validation" not in data.parts:
+        # one batch shows whether the last step, which no loss has seen, went wrong
+        add_frames(potential, data.dataset, data.parts["training"][:batch_size], batch_size, *sums)
+        if not sums[0].are_finite():
+            raise TrainingError(
+                f"epoch {epoch.number}: after its last step the loss is not finite. Choose a smaller "
+                "learning_rate, and look for outliers in the data."
+            )
+        return epoch
+    if "weight" in data.dataset.fields:
+        # in the loss frames have weights, in the metrics they have not
+        sums.append(MetricSums(potential.device, loss, weighted=True))
+    add_frames(potential, data.dataset, data.parts["validation"], batch_size, *sums)
+    validation_loss = weighted_sum(sums[-1].errors(), loss, progress)
+    return epoch.validated(sums[0].errors(), validation_loss, settings.metrics)
 
 
 def final_metrics(

@@ -12,10 +12,10 @@ from pyg_nnp.data.labels import mean_weights
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.callbacks.base import Callback, CallbackList
-from pyg_nnp.training.evaluation import add_frames
-from pyg_nnp.training.metrics import MetricSums, weighted_sum
+from pyg_nnp.training.evaluation import validated
 from pyg_nnp.training.records import Epoch
 from pyg_nnp.training.schedule import learning_rates, progress
+from pyg_nnp.training.sharing import shares_of_batches
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 from pyg_nnp.training.step import Gradients, take_step
 
@@ -51,9 +51,9 @@ def fit(
             loss = train_epoch(state, data, trainer.batch_size, gradients, learning_rate, watching)
             epoch = Epoch(state.epoch, loss, learning_rate(state.global_step - 1))
             with state.averaged():
-                epoch = validated(epoch, state, data, settings)
+                epoch = validated(epoch, state, data, settings, done())
             watching(Callback.on_lap, "validation")
-            now = perf_counter()
+            now = state.now()
             epoch = replace(epoch, seconds=round(now - state.clock, 4))
             with deferred():
                 # without a validation part the last potential is the best
@@ -97,43 +97,24 @@ def train_epoch(
     device = state.potential.device
     frames = state.shuffled(data.parts["training"])
     remaining = frames[state.step * batch_size :]
-    batches = data.dataset.batches(remaining, batch_size)
-    # the batches first: no frames are split into one part that is empty
-    for batch, numbers in zip(batches, torch.split(remaining, batch_size), strict=False):
+    # no frames are split into one part that is empty
+    parts = torch.split(remaining, batch_size) if len(remaining) else ()
+    shares = shares_of_batches(data.dataset, state.potential, parts)
+    # the batches first, which are then known to have ended
+    for batch, share, numbers in zip(data.dataset.batches_of([s.frames for s in shares]), shares, parts, strict=False):
+        state.agree_on_time()
         if state.step and state.is_out_of_time:
             break
         batch = batch.to(device)
+        if share.is_spare:
+            batch.is_spare = True
         watching(Callback.on_lap, "data")
-        take_step(state, gradients, numbers, batch, learning_rate)
+        take_step(state, gradients, numbers, batch, learning_rate, data.dataset.batch)
         watching(Callback.on_lap, "optimiser")
         watching(Callback.on_step, state)
         watching(Callback.on_lap, "rest")
+    state.agree_on_time()
     return state.loss_sum / min(state.step * batch_size, len(frames))
-
-
-def validated(epoch: Epoch, state: TrainingState, data: TrainingData, settings: TrainingSettings) -> Epoch:
-    """Return an epoch with its errors on the validation part, if there is one.
-
-    Raises:
-        TrainingError: there is none, and the loss of a batch of the training part is not finite.
-    """
-    batch_size, potential, loss = settings.trainer.batch_size, state.potential, settings.loss
-    sums = [MetricSums(potential.device, loss, settings.metrics)]
-    if "validation" not in data.parts:
-        # one batch shows whether the last step, which no loss has seen, went wrong
-        add_frames(potential, data.dataset, data.parts["training"][:batch_size], batch_size, *sums)
-        if not sums[0].are_finite():
-            raise TrainingError(
-                f"epoch {epoch.number}: after its last step the loss is not finite. Choose a smaller "
-                "learning_rate, and look for outliers in the data."
-            )
-        return epoch
-    if "weight" in data.dataset.fields:
-        # in the loss frames have weights, in the metrics they have not
-        sums.append(MetricSums(potential.device, loss, weighted=True))
-    add_frames(potential, data.dataset, data.parts["validation"], batch_size, *sums)
-    validation_loss = weighted_sum(sums[-1].errors(), loss, progress(state, settings.trainer))
-    return epoch.validated(sums[0].errors(), validation_loss, settings.metrics)
 
 
 def _check_end(state: TrainingState, settings: TrainingSettings) -> None:

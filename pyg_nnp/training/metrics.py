@@ -13,6 +13,7 @@ from torch_geometric.data import Batch
 from pyg_nnp.config import PER_ATOM, Weights, delta_of, weight_at
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import frame_weights, labelled_difference, per_atom
+from pyg_nnp.runtime import processes
 
 # kind of error -> field -> value
 Errors = dict[str, dict[str, float]]
@@ -58,6 +59,13 @@ class _Sums:
             # a prediction that is not a number makes all of them so
             self._max = torch.maximum(self._max, sizes.max())
 
+    def combine(self) -> None:
+        """Add the numbers of all processes up."""
+        names, device = list(self._sums), self._max.device
+        own = torch.stack([*self._sums.values(), self._max]).cpu()
+        of_all = torch.stack(processes.gather(own)).to(device)  # (processes, sums)
+        self._sums, self._max = dict(zip(names, of_all[:, :-1].sum(dim=0), strict=True)), of_all[:, -1].max()
+
     @property
     def count(self) -> int:
         """Number of labels."""
@@ -98,6 +106,12 @@ class MetricSums:
             sums.update(error, present, weight)
             if name in self._per_atom:
                 self._per_atom[name].update(per_atom(error, batch), present, weight)
+
+    def combine(self) -> None:
+        """Add the batches of all processes up, each of which has a share of them."""
+        if processes.count() > 1:
+            for sums in (*self._sums.values(), *self._per_atom.values()):
+                sums.combine()
 
     def errors(self) -> Errors:
         """Return the errors so far, in the units of the data; NaN where there was no label."""

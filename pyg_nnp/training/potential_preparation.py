@@ -59,12 +59,12 @@ def _own_config(config: Config, name: str) -> dict[str, Any]:
 def _untrained(config: Config, name: str, potential: Potential) -> list[str]:
     """Return the predictions that nothing teaches, which the saved potential leaves out, and log them.
 
-    Forces teach something of energies and energies of forces, dipoles of charges and charges of dipoles.
+    Forces and stress teach something of energies and energies of these, dipoles of charges and charges of dipoles.
     """
     trained = set(fields_of(config.Modelhub.internal_FFs[name].loss))
     shown = {field for of in config.Metrics.values() for field in of}
     left_out: list[str] = []
-    for together in (("E", "Fa"), ("Qa", "M2")):
+    for together in (("E", "Fa", "S"), ("Qa", "M2")):
         predicted = [field for field in together if field in potential.outputs]
         if trained.isdisjoint(together):
             left_out += [field for field in predicted if field not in shown]

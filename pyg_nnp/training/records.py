@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyg_nnp.config import Weights
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import COMPARED
-from pyg_nnp.runtime.files import write_durably
+from pyg_nnp.runtime.files import write_durably, write_json
 from pyg_nnp.training.metrics import COUNT, Errors, weighted_sum
 
 HISTORY, METRICS, RUN = "history.csv", "metrics.json", "run.json"
@@ -113,6 +113,11 @@ def write_history(path: Path, row: Mapping[str, float]) -> None:
     before = (line + "," * (len(row) - 1 - line.count(",")) for line in epochs_before(path, row["epoch"]))
     lines = chain([",".join(row)], before, [",".join(map(repr, row.values()))])
     write_durably(path, (f"{line}\n".encode() for line in lines))
+
+
+def write_metrics(folder: Path, best_epoch: int, metrics: Mapping[str, Any]) -> None:
+    """Write the metrics of the best potential."""
+    write_json(folder / METRICS, {"best_epoch": best_epoch, **metrics})
 
 
 def epochs_before(path: Path, epoch: float) -> Iterator[str]:

@@ -10,9 +10,9 @@ import torch
 from pyg_nnp.config import Config
 from pyg_nnp.potential.checkpoint import BEST, load_potential
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.runtime.files import write_json
+from pyg_nnp.runtime import processes
 from pyg_nnp.training.evaluation import final_metrics
-from pyg_nnp.training.records import METRICS
+from pyg_nnp.training.records import write_metrics
 from pyg_nnp.training.report.collect import collect
 from pyg_nnp.training.report.types import Evaluation
 from pyg_nnp.training.state import TrainingData
@@ -27,18 +27,25 @@ def write_results(config: Config, name: str, data: TrainingData, out: Path, devi
     best = potential.spec["epoch"]
     log.info("%s: the best epoch was %d; its potential is %s.", name, best, folder / BEST)
     evaluation = None
-    if config.Trainer.report:
+    # what may fail is left to the first of several processes, so that the others need not know
+    of_several = processes.count() > 1
+    if config.Trainer.report and not of_several:
         with _training_kept(name, out):
             evaluation = evaluate_for_report(config, name, potential, data)
     known = {} if evaluation is None else {evaluation.part: evaluation.sums}
     metrics = final_metrics(config, name, potential, data, known)
-    write_json(folder / METRICS, {"best_epoch": best, **metrics})
-    if evaluation is not None:
-        with _training_kept(name, out):
-            # it takes matplotlib, which a training without report does not need
-            from pyg_nnp.training.report.make import make_report
 
-            log.info("%s: the report is %s.", name, make_report(config, name, data, potential, evaluation, out))
+    def write() -> None:
+        write_metrics(folder, best, metrics)
+        if config.Trainer.report and (evaluation is not None or of_several):
+            with _training_kept(name, out):
+                # it takes matplotlib, which a training without report does not need
+                from pyg_nnp.training.report.make import make_report
+
+                shown = evaluation or evaluate_for_report(config, name, potential, data)
+                log.info("%s: the report is %s.", name, make_report(config, name, data, potential, shown, out))
+
+    processes.once(write)
 
 
 def evaluate_for_report(config: Config, name: str, potential: Potential, data: TrainingData) -> Evaluation:

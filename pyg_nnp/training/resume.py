@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pyg_nnp.config import Config, Trainer
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import finite
+from pyg_nnp.training.environment import changes, environment
 from pyg_nnp.training.initialise import initialise_potential
 from pyg_nnp.training.records import HISTORY, epochs_before
-from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState, changes, environment
+from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def begin_or_resume(
     if is_new:
         # averages begin with the parameters that it leaves
         initialise_potential(potential, config, name, data)
-    state = TrainingState.begin(potential, trainer, data.parts, _protocol(config, name, data.dataset))
+    state = TrainingState.begin(potential, trainer, data.parts, _protocol(config, name, data.dataset.hash))
     if is_new:
         if trainer.resume:
             log.info("There is nothing in %s to go on from: a new training.", folder)
@@ -77,7 +77,8 @@ def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
         state.set_saved(saved, tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: this holds no training to go on with: {error!r}. Start a new one.") from error
-    return list(changes(saved["environment"], environment(state.potential.device)))
+    alone = {"processes": 1}
+    return list(changes(alone | saved["environment"], alone | environment(state.potential.device)))
 
 
 def check_best(state: TrainingState, folder: Path) -> None:
@@ -95,7 +96,7 @@ def check_best(state: TrainingState, folder: Path) -> None:
         )
 
 
-def check_resumable(config: Config, name: str, dataset: MoleculeDataset, out: Path) -> None:
+def check_resumable(config: Config, name: str, data_hash: str, out: Path) -> None:
     """Refuse to resume another training than the one that was stopped, before anything is trained.
 
     Raises:
@@ -106,10 +107,10 @@ def check_resumable(config: Config, name: str, dataset: MoleculeDataset, out: Pa
     if config.Trainer.resume and last.exists():
         saved = read_saved(last)[0].get("training", {}).get("protocol")
         if saved is not None:
-            _refuse_changes(saved, _protocol(config, name, dataset), last, config.source)
+            _refuse_changes(saved, _protocol(config, name, data_hash), last, config.source)
 
 
-def _protocol(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, Any]:
+def _protocol(config: Config, name: str, data_hash: str) -> dict[str, Any]:
     """Return all of configuration and data that the result of a training depends on, as nested JSON-like dicts."""
     document = config.model_dump(mode="json")
     model, trainer = document["Modelhub"]["internal_FFs"][name], document["Trainer"]
@@ -122,7 +123,7 @@ def _protocol(config: Config, name: str, dataset: MoleculeDataset) -> dict[str, 
     kept = {"Modelhub": {name: model}, "Trainer": trainer, "Metrics": document["Metrics"]}
     transforms = document["Datahub"]["transforms"]
     # the hash covers content, mapping and options of the data; normalization is done after it
-    kept["Datahub"] = {"transforms": transforms, "content and options": dataset.hash}
+    kept["Datahub"] = {"transforms": transforms, "content and options": data_hash}
     result: dict[str, Any] = finite(kept)
     return result
 

@@ -2,15 +2,17 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from pyg_nnp.config import Config, dump_config
-from pyg_nnp.errors import ConfigError, DataError
+from pyg_nnp.errors import ConfigError, DataError, TrainingError
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.checkpoint import BEST, LAST, start_from
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.runtime.files import write_durably
+from pyg_nnp.runtime.files import locked_folder, write_durably
 from pyg_nnp.training.records import HISTORY, TENSORBOARD
 
 log = logging.getLogger(__name__)
@@ -89,6 +91,20 @@ def make_folder(config: Config, out: Path) -> None:
         target = Path(os.path.realpath(place))
         if not target.is_relative_to(os.path.realpath(out)):
             raise ConfigError(f"{place}: leads to {target}, outside of {out}. Name that folder with -o instead.")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make the folder of a model this run's own; if nothing comes into it, it is taken away again.
+
+    Raises:
+        TrainingError: another run was quicker.
+    """
+    try:
+        with locked_folder(folder, wait=False):
+            yield
+    except BlockingIOError as error:
+        raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error
 
 
 def save_config(config: Config, path: Path) -> None:

@@ -5,10 +5,9 @@ The state is saved, so that a resumed run ends with the same bits as one that wa
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,7 +20,9 @@ from torch.optim import Optimizer
 from pyg_nnp.config import Trainer, Weights, fields_of
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.training.averages import Averages
+from pyg_nnp.training.environment import environment
 from pyg_nnp.training.optimizers import make_optimizer
 from pyg_nnp.training.stopping import EarlyStopping, Plateau
 
@@ -138,6 +139,15 @@ class TrainingState:
         """Let the time go on after a break."""
         self.clock = perf_counter() - self.seconds
 
+    def agree_on_time(self) -> None:
+        """Let the clock of the first of several processes count, where it ends the training."""
+        if self.time_limit is not None:
+            self.seconds = processes.number_of_first(self.seconds)
+
+    def now(self) -> float:
+        """Return the time on the clock of this process when it is now on that of the first one [s]."""
+        return self.clock + processes.number_of_first(perf_counter() - self.clock)
+
     def averaged(self) -> AbstractContextManager[None]:
         """Let the potential have the averages of its parameters, if there are any."""
         return nullcontext() if self.averages is None else self.averages.applied()
@@ -229,22 +239,3 @@ def _random_states(device: torch.device) -> tuple[dict[str, Any], dict[str, Tens
     if device.type == "cuda":
         tensors["training.random_cuda"] = torch.cuda.get_rng_state(device)
     return known, tensors
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Return device, threads and versions, which the last bits of results depend on."""
-    return {
-        "device": device.type,
-        "threads": torch.get_num_threads(),
-        "pyg-nnp": version("pyg-nnp"),
-        "torch": torch.__version__,
-    }
-
-
-def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
-    """Yield a message for each value that changed between two nested dicts."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for name in {**before, **now}:
-            yield from changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
-    elif before != now:
-        yield f"{key} was {before} and is {now}"

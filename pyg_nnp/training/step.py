@@ -11,10 +11,11 @@ from torch_geometric.data import Batch, Data
 
 from pyg_nnp.config import Weights, any_changes
 from pyg_nnp.errors import TrainingError
-from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.geometry import edge_distances
 from pyg_nnp.layers.base import Fields
 from pyg_nnp.potential.cuda_graphs import CudaGraphs, Predict
 from pyg_nnp.potential.potential import Potential
+from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.loss import weighted_loss
 from pyg_nnp.training.state import TrainingState
@@ -50,13 +51,15 @@ class Gradients:
         self._progress = progress if any_changes(weights) else None
         # no method, so that recordings go, with their memory, when this object does
         loss = partial(_loss, self._parameters, (weights, mean_weights or {}), self._lap)
-        # a recording has no parts
-        self._compute = CudaGraphs(potential, loss, copies=False) if lap is None else partial(loss, potential)
+        # a recording has no parts, and does not wait for other processes
+        recorded = lap is None and processes.count() == 1
+        self._compute = CudaGraphs(potential, loss, copies=False) if recorded else partial(loss, potential)
 
     def __call__(self, batch: Batch) -> float:
         """Let each parameter have its gradient of the loss of a batch, and return the loss.
 
-        Where weights change, the batch gets ``progress``, ().
+        Of several processes each has its share of the batch, or, where it is to have none, any frames and ``is_spare``.
+        All get the loss and the gradients of the whole batch. Where weights change, the batch gets ``progress``, ().
 
         Raises:
             FloatingPointError: the loss, or the norm of the gradients, is not finite.
@@ -86,18 +89,43 @@ def _loss(
 ) -> Fields:
     predicted = predict(batch)
     lap("forward")
-    loss = weighted_loss(predicted, batch, *weights)
+    total = partial(_total, "is_spare" not in batch) if processes.count() > 1 else None
+    loss = weighted_loss(predicted, batch, *weights, total)
     for parameter in parameters:
         parameter.grad = None
     lap("rest")
     # only what the optimiser moves: the gradient with respect to the positions would cost as much again
     loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-    gradients = {str(n): p.grad for n, p in enumerate(parameters) if p.grad is not None}
+    gradients = {str(n): grad for n, grad in enumerate(_summed(parameters)) if grad is not None}
     return {"loss": loss.detach(), "norm": get_total_norm(list(gradients.values())), **gradients}
 
 
+def _total(counts: bool, sums: Tensor) -> Tensor:
+    """Return sums over all processes, of which some may have frames that do not count."""
+    return processes.differentiable_total(sums if counts else sums * 0.0)
+
+
+def _summed(parameters: Sequence[Tensor]) -> list[Tensor | None]:
+    """Return the gradients of parameters, added up over all processes; None where no process has one."""
+    gradients = [parameter.grad for parameter in parameters]
+    if processes.count() == 1:
+        return gradients
+    there = torch.tensor([grad is not None for grad in gradients]).to(parameters[0])
+    pairs = zip(parameters, gradients, strict=True)
+    flat = [(torch.zeros_like(parameter) if grad is None else grad).flatten() for parameter, grad in pairs]
+    # all at once
+    *sums, there = torch.split(processes.total(torch.cat([*flat, there])), [*map(len, flat), len(flat)])
+    found = zip(parameters, sums, there.tolist(), strict=True)
+    return [grad.view_as(p).to(p.dtype) if number else None for p, grad, number in found]
+
+
 def take_step(
-    state: TrainingState, gradients: Gradients, frames: Tensor, batch: Batch, learning_rate: Callable[[int], float]
+    state: TrainingState,
+    gradients: Gradients,
+    frames: Tensor,
+    batch: Batch,
+    learning_rate: Callable[[int], float],
+    whole: Callable[[Tensor], Batch],
 ) -> None:
     """Take one optimiser step; a signal comes before or after it.
 
@@ -105,8 +133,9 @@ def take_step(
         state: moves to the next step.
         gradients: of its potential.
         frames: (G,) numbers of the frames in the data set.
-        batch: these frames, on the device of the potential.
+        batch: these frames, on the device of the potential; of several processes the share of this one.
         learning_rate: as a function of the global step.
+        whole: returns the batch of all frames, where this one is a share.
 
     Raises:
         TrainingError: the loss or a gradient is not finite; the step was not taken.
@@ -114,6 +143,7 @@ def take_step(
     try:
         loss = gradients(batch)
     except FloatingPointError as error:
+        batch = batch if processes.count() == 1 else whole(frames)
         raise TrainingError(
             f"epoch {state.epoch}, step {state.step + 1}: {error}. The step was not taken, and the weights "
             f"are as they were before it. {_description(frames, batch)} Look at these frames, choose a smaller "
@@ -136,7 +166,7 @@ def _description(frames: Tensor, batch: Batch) -> str:
         atom = int(force.argmax())
         text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {numbers[graph[atom]]}."
     if batch.edge_index.shape[1]:
-        distances = pair_distances(batch.Ra, batch.edge_index).cpu()
+        distances = edge_distances(batch).cpu()
         edge = int(distances.argmin())
         frame = numbers[graph[batch.edge_index[0, edge].cpu()]]
         text += f" The shortest distance is {float(distances[edge]):.6g}, in frame {frame}."

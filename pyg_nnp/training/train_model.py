@@ -1,30 +1,33 @@
 """The training of one model, from a built potential to its metrics and report."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from pyg_nnp.config import Config
-from pyg_nnp.errors import TrainingError
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.runtime.files import locked_folder
+from pyg_nnp.runtime import processes
 from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.fit import fit
 from pyg_nnp.training.potential_preparation import prepare_potential
 from pyg_nnp.training.results import write_results
 from pyg_nnp.training.resume import begin_or_resume, check_best
+from pyg_nnp.training.setup import claimed
 from pyg_nnp.training.state import TrainingData, TrainingSettings
 
 log = logging.getLogger(__name__)
 
+Watching = Callable[[Potential], Sequence[Callback]]
+
 
 def train_model(
-    config: Config, name: str, potential: Potential, data: TrainingData, out: Path, callbacks: Sequence[Callback]
+    config: Config, name: str, potential: Potential, data: TrainingData, out: Path, watching: Watching
 ) -> None:
     """Train one model on the device that its potential is on, and write its metrics and its report.
 
-    ``out`` is the output folder, and ``callbacks`` watch the training.
+    Several processes do so together. ``out`` is the output folder, and ``watching`` returns the callbacks of
+    the first one.
 
     Raises:
         TrainingError: the training failed, or another run trains the same model.
@@ -38,22 +41,13 @@ def train_model(
     device = potential.device
     count = sum(parameter.numel() for parameter in potential.parameters())
     log.info("%s: %s with %d parameters, %s, on %s.", name, configured.architecture, count, trainer.dtype, device)
-    with claimed(folder):
+    # of several processes the first one alone writes
+    callbacks = watching(potential) if processes.number() == 0 else []
+    with claimed(folder) if processes.number() == 0 else nullcontext():
         state = begin_or_resume(potential, config, name, data, settings)
+        processes.take_from_first([*potential.parameters(), *potential.buffers()])
         fit(state, data, settings, callbacks)
-        check_best(state, folder)
+        if processes.number() == 0:
+            check_best(state, folder)
+        processes.wait_for_all()
         write_results(config, name, data, out, device)
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Make the folder of a model this run's own; if nothing comes into it, it is taken away again.
-
-    Raises:
-        TrainingError: another run was quicker.
-    """
-    try:
-        with locked_folder(folder, wait=False):
-            yield
-    except BlockingIOError as error:
-        raise TrainingError(f"{folder} is in use by another run. Give this one another folder with -o.") from error

@@ -33,7 +33,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"Datahub/data_path": None}, "Datahub.data_path: expects text, but is empty."),
     ({"Datahub/data_path": ""}, "Datahub.data_path: is empty, but needed."),
-    ({"Datahub/targets": {}}, "Datahub.targets: at least one target is needed, of E, Fa, Qa, M2."),
+    ({"Datahub/targets": {}}, "Datahub.targets: at least one target is needed, of E, Fa, Qa, M2, S."),
     # wrong structure
     ({"Datahub/features": ["Ra"]}, "Datahub.features: expects a mapping, found a list."),
     # wrong types

@@ -3,7 +3,8 @@
 import pytest
 
 from pyg_nnp.config.recipes import DEFAULT, RECIPES, batch_size_for
-from pyg_nnp.layers import CORES, LAYERS
+from pyg_nnp.layers import LAYERS
+from pyg_nnp.layers.cores import CORES
 
 
 def test_recipes_are_of_cores() -> None:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pyg_nnp.config import Config, Section, Splitter, Trainer, config_from_dict, dump_config, load_config
 from pyg_nnp.config.yaml_reader import parse_yaml
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.fields import FEATURES, TARGETS
+from pyg_nnp.fields import FEATURES, OF_CELLS, TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 # The structure of the manual's file: an empty Trainer with its keys beside it, models without internal_FFs.
@@ -273,8 +273,9 @@ seeds = st.integers(0, 2**32 - 1)
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     named = sorted(draw(st.sets(st.sampled_from(TARGETS), min_size=1)))
-    features = ["Ra", "Za", *sorted(draw(st.sets(st.sampled_from(("N", "Q")))))]
-    sources = draw(st.lists(texts.filter(bool), min_size=8, max_size=8, unique=True))
+    others = draw(st.sets(st.sampled_from(("N", "Q", "cell")))) | ({"cell"} if "S" in named else set())
+    features = ["Ra", "Za", *sorted(others)]
+    sources = draw(st.lists(texts.filter(bool), min_size=10, max_size=10, unique=True))
     terms = st.dictionaries(st.sampled_from([*named, "Q"]), weights, min_size=1).filter(lambda t: any(t.values()))
     parts = ["training", *draw(st.lists(texts.filter(bool).filter(lambda p: p != "training"), max_size=2, unique=True))]
     ratio = st.floats(0, 0.3, exclude_min=True) | st.integers(1, 1000)
@@ -291,8 +292,8 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "Datahub": {
             "data_path": draw(texts.filter(bool)),
             "data_format": draw(st.sampled_from(["pickle", "npz", "hdf5", "extxyz", "ase"])),
-            "features": dict(zip(features, sources[:4], strict=False)),
-            "targets": dict(zip(named, sources[4:], strict=False)),
+            "features": dict(zip(features, sources[:5], strict=False)),
+            "targets": dict(zip(named, sources[5:], strict=False)),
             "compression": draw(st.booleans()),
             "transforms": {"atomic_energy": draw(texts.filter(bool) | st.none())},
         },
@@ -371,8 +372,8 @@ def test_reference_has_every_key_in_canonical_spelling(reference):
 
 def test_reference_is_valid_and_names_all_fields(reference):
     config = config_from_dict(parse_yaml(reference, "reference.yaml"), "reference.yaml")
-    assert set(config.Datahub.features) == set(FEATURES)
-    assert set(config.Datahub.targets) == set(TARGETS)
+    assert set(config.Datahub.features) == {*FEATURES} - {*OF_CELLS}
+    assert set(config.Datahub.targets) == {*TARGETS} - {"S"}
 
 
 def test_reference_explains_every_key_and_says_its_default(reference):

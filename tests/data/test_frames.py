@@ -5,18 +5,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 import torch
+from ase.build import bulk
 from batch_checks import assert_equal_batches, assert_equal_data
-from torch_geometric.data import Batch
+from crystals import labelled, some_crystals
+from molecules import make_potential
+from torch_geometric.data import Batch, Data
 
-from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.config import Config
+from pyg_nnp.data import MoleculeDataset, preprocess
 from pyg_nnp.errors import DataError
+from pyg_nnp.functional.neighbor_search import find_edges_in_cells
 
 Frame = dict[str, Any]
 OpenDataset = Callable[..., MoleculeDataset]
 MakeStore = Callable[..., Path]
+MakeConfig = Callable[..., Config]
 
 
 def test_sharing_does_not_change_the_data(waters: list[Frame], open_dataset: OpenDataset) -> None:
@@ -140,3 +147,93 @@ def test_store_that_is_cut_short_while_it_is_read(frames: list[Frame], make_stor
         file.truncate(1000)
     with pytest.raises(DataError, match=r"^.*dataset\.h5: the processed data set was cut short .* Start again\.$"):
         list(dataset.batches(torch.arange(40), 8))
+
+
+OF_CRYSTALS = {
+    "data_format": "extxyz",
+    "features": {"Ra": "positions", "Za": "numbers", "cell": "cell"},
+    "targets": {"E": "energy", "Fa": "forces", "S": "stress"},
+    "allow_missing": ["S"],
+}
+
+
+@pytest.fixture
+def crystals(tmp_path: Path) -> Path:
+    path = tmp_path / "crystals.xyz"
+    ase.io.write(path, [labelled(atoms) for atoms in some_crystals()], format="extxyz")
+    return path
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_crystals_and_molecules_become_batches(
+    make_config: MakeConfig, crystals: Path, out: Path, in_memory: bool
+) -> None:
+    config = make_config(data_path=str(crystals), **OF_CRYSTALS)
+    dataset = MoleculeDataset(preprocess(config, out), torch.float64, in_memory=in_memory)
+    systems = [labelled(atoms) for atoms in some_crystals()]
+    frames = [4, 0, 5, 6, 3, 4]
+    assert "edge_index" not in dataset.batch(frames)
+    dataset.find_neighbors(4.0)
+    batch = dataset.batch(frames)
+    expected = Batch.from_data_list([dataset[i] for i in frames])
+    for one in (batch, expected):
+        one.S = one.S.nan_to_num(7.0)
+    assert_equal_batches(batch, expected)
+    for number, frame in enumerate(frames):
+        data, atoms = dataset[frame], systems[frame]
+        cell = atoms.cell.array if atoms.pbc.any() else np.zeros((3, 3))
+        np.testing.assert_allclose(batch.cell[number], cell, atol=1e-7)
+        assert batch.pbc[number].tolist() == atoms.pbc.astype(int).tolist()
+        np.testing.assert_allclose(data.Ra, atoms.positions, atol=1e-7)
+        found = find_edges_in_cells(data.Ra, data.N, data.cell, data.pbc, 4.0)
+        assert torch.equal(data.edge_index, found[0])
+        assert torch.equal(data.Tij, found[1])
+        if atoms.pbc.all():
+            np.testing.assert_allclose(data.S[0], atoms.get_stress(), atol=1e-7)
+        else:
+            assert data.S.isnan().all()
+    part = dataset.copy([6, 1])
+    assert torch.equal(part[1].Tij, dataset[1].Tij)
+    # what the data set has found is what a potential finds
+    entries = [(name, {}) for name in ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding")]
+    entries += [("Core", {"num_interactions": 1}), ("EnergyReduce", {}), ("Force", {}), ("Stress", {})]
+    potential = make_potential(entries).eval()
+    expected = potential(Data.from_dict({n: batch[n] for n in ("Ra", "Za", "N", "Q", "cell", "pbc", "batch")}))
+    for name, values in potential(batch).items():
+        torch.testing.assert_close(values, expected[name], rtol=1e-12, atol=1e-12)
+
+
+def test_one_cell_of_all_frames_is_stored_once(make_config: MakeConfig, tmp_path: Path, out: Path) -> None:
+    frames = [bulk("Cu", cubic=True) for _ in range(3)]
+    for number, atoms in enumerate(frames):
+        atoms.rattle(0.05, seed=number)
+    ase.io.write(tmp_path / "a.xyz", [labelled(atoms) for atoms in frames])
+    config = make_config(data_path=str(tmp_path / "a.xyz"), **OF_CRYSTALS)
+    dataset = MoleculeDataset(preprocess(config, out))
+    assert {"cell", "pbc"} <= dataset.info.shared
+    np.testing.assert_allclose(dataset.batch([2, 0]).cell, [frames[0].cell.array] * 2)
+    frames[2].set_cell(frames[2].cell * 1.1)
+    ase.io.write(tmp_path / "a.xyz", [labelled(atoms) for atoms in frames])
+    dataset = MoleculeDataset(preprocess(config, out))
+    assert not {"cell"} & dataset.info.shared
+    np.testing.assert_allclose(dataset.cell, [atoms.cell.array for atoms in frames], atol=1e-7)
+
+
+def test_a_cell_that_is_not_there(make_config: MakeConfig, crystals: Path, tmp_path: Path, out: Path) -> None:
+    options = {**OF_CRYSTALS, "features": {**OF_CRYSTALS["features"], "cell": "cel"}}
+    with pytest.raises(DataError, match=r"frame 0: 'cel' \(cell\) is none: the lattice vectors .* span no cell in"):
+        preprocess(make_config(data_path=str(crystals), **options), out)
+    ase.io.write(tmp_path / "a.xyz", labelled(some_crystals()[5]))
+    with pytest.raises(DataError, match=r"'cel' \(cell\) makes no frame periodic. Correct the name, or take it out"):
+        preprocess(make_config(data_path=str(tmp_path / "a.xyz"), **options), out)
+
+
+def test_cells_in_another_unit(make_config: MakeConfig, tmp_path: Path, out: Path) -> None:
+    atoms = labelled(bulk("Cu", cubic=True))
+    atoms.cell[:] = np.eye(3) * 0.19
+    ase.io.write(tmp_path / "a.xyz", atoms)
+    config = make_config(data_path=str(tmp_path / "a.xyz"), **OF_CRYSTALS)
+    with pytest.raises(
+        DataError, match=r"frame 0: 'cell' \(cell\) puts atom \d and an image of atom \d nearer than 0.2 Å"
+    ):
+        preprocess(config, out)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pyg_nnp.layers import CORES, LAYERS
+from pyg_nnp.layers import LAYERS
+from pyg_nnp.layers.cores import CORES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -47,6 +47,24 @@ def test_examples_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: s
     assert len(list(tmp_path.glob("*-SchNet/metrics.json"))) == 1
 
 
+def test_cores_of_the_example_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = EXAMPLES / "alanine_dipeptide"
+    some_frames(folder / "dataset.pkl", tmp_path / "dataset.pkl", 100)
+    for file in ("atomic_energy.csv", "train.yaml", "cartesian.yaml"):
+        (tmp_path / file).write_bytes((folder / file).read_bytes())
+    shorten(tmp_path / "train.yaml", max_epochs="1")
+    shorten(tmp_path / "cartesian.yaml", max_time="0.02")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "train.yaml", "-o", "schnet"]) == 0
+    assert cli.main(["train", "cartesian.yaml", "-o", "cartesian"]) == 0
+    assert cli.main(["report", "schnet", "cartesian", "-o", "page.html"]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "FF01-SchNet" in page
+    assert "FF01-Cartesian" in page
+    # the same data and parts, so that the lowest errors are marked
+    assert "were not trained and tested on the same data" not in page
+
+
 def test_reference_configuration_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     example = "examples/alanine_dipeptide"
     some_frames(ROOT / example / "dataset.pkl", tmp_path / example / "dataset.pkl", 50)

@@ -237,7 +237,10 @@ NOT_WHOLE = {
     ),
     "as many of both": ([[1, 0], [0, 2]], "has pairs in one direction alone: 2"),
     "one is there twice": ([[1, 0, 1], [0, 1, 0]], "has pairs in one direction alone: 1"),
-    "itself": ([[1, 0, 2], [0, 1, 2]], "an edge from atom 2 to itself. It would stand for an image"),
+    "itself": (
+        [[1, 0, 2], [0, 1, 2]],
+        "an edge from atom 2 to itself, which only in a periodic cell may lead to an image",
+    ),
     "too high": ([[3, 0], [0, 3]], "names atom 3, but the atoms are 0 to 2. Set num_nodes"),
     "negative": ([[1, 0, -1, 0], [0, 1, 0, -1]], "names atom -1"),
 }

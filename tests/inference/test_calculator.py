@@ -12,7 +12,8 @@ from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces
-from molecules import make_data
+from crystals import periodic_data, some_crystals
+from molecules import LAYER_ENTRIES, make_data, make_potential
 from potentials import BOHR, HARTREE, distorted_water, potential_in
 from toy import toy_config
 
@@ -27,6 +28,7 @@ from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 
+MOLECULAR = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy")
 UNITS = {
     "Hartree, Å": (1.0, 0.5291772108, HARTREE, 1.0),
     "eV, Å": (27.2114, 0.529177, 1.0, 1.0),
@@ -119,7 +121,8 @@ def test_refusals() -> None:
     atoms = distorted_water()
     atoms.calc = PotentialCalculator(potential)
     atoms.pbc = True
-    with pytest.raises(DataError, match=r"the cell is periodic.* unwrap it and set atoms\.pbc = False"):
+    atoms.set_cell([9, 9, 9])
+    with pytest.raises(DataError, match=r"the cell is periodic, but layer \d \(AtomicCharge2Dipole\) reads"):
         atoms.get_potential_energy()
     potential.domain = TrainingDomain(elements=(1, 8))
     other = molecule("CH4")
@@ -151,7 +154,7 @@ def test_a_kept_neighbor_list_changes_no_bit(side: int, monkeypatch: pytest.Monk
         searches.append(cutoff)
         return original(Ra, N, cutoff)
 
-    monkeypatch.setattr(pyg_nnp.inference.calculator, "find_edges", find_edges)
+    monkeypatch.setattr(pyg_nnp.inference.neighbors, "find_edges", find_edges)
     monkeypatch.setattr(pyg_nnp.potential.potential, "find_edges", find_edges)
     with_skin, without = PotentialCalculator(potential, skin=1.0), PotentialCalculator(potential, skin=0.0)
     atoms, random = cluster(side), np.random.default_rng(0)
@@ -275,3 +278,26 @@ def test_atoms_at_the_same_place_are_named(dtype: str, i: int, j: int) -> None:
             ask()
     atoms.positions[j] += 1.0
     assert np.isfinite(atoms.get_forces()).all()
+
+
+def test_crystals_have_energy_forces_and_stress_of_the_potential() -> None:
+    """Of any units, kept while only little moves, as all new."""
+    entries = [entry for entry in LAYER_ENTRIES if entry[0] not in MOLECULAR]
+    potential = make_potential([*entries, ("Stress", {})])
+    potential.spec["build_params"] = {"Hartree_in_E": 1.0, "Bohr_in_R": 1.0}
+    energy, length = units.HARTREE_IN_EV, units.BOHR_IN_ANGSTROM
+    calculators = [PotentialCalculator(potential, skin=skin) for skin in (0.0, 0.5)]
+    for number, atoms in enumerate(some_crystals()):
+        for step in range(4):
+            moved = atoms.copy()
+            moved.set_cell(atoms.cell * (1 + 0.01 * step), scale_atoms=True)
+            moved.rattle(0.02, seed=step)
+            data = periodic_data(moved)
+            data.Ra, data.cell = data.Ra / length, data.cell / length
+            expected = potential.eval()(data)
+            for calculator in calculators:
+                moved.calc = calculator
+                np.testing.assert_allclose(moved.get_potential_energy(), float(expected["E"]) * energy, rtol=1e-12)
+                np.testing.assert_allclose(moved.get_forces(), expected["Fa"] * (energy / length), atol=1e-10)
+                stress = expected["S"][0] * (energy / length**3)
+                np.testing.assert_allclose(moved.get_stress(), stress, atol=1e-10, err_msg=str(number))

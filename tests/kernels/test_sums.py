@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyg_nnp.kernels import of_molecules, reference, sum_over_atoms, sum_over_ends, sums
+from pyg_nnp.kernels import of_molecules, reference, sum_over_atoms, sum_over_ends, sum_over_groups, sums
 
 BATCH = torch.tensor([0, 0, 0, 2, 2, 3])
 PAIRS = torch.tensor([[1, 2, 2, 4, 5], [0, 0, 1, 3, 5]])
@@ -59,3 +59,12 @@ def test_operators_are_sound(values: Tensor):
         checks = ("test_schema", "test_autograd_registration", "test_faketensor")
         operator = getattr(torch.ops.pyg_nnp, name).default
         torch.library.opcheck(operator, (rows, BATCH.clone(), start, order), test_utils=checks)
+
+
+@pytest.mark.usefixtures("_way")
+def test_sums_over_groups_in_any_order(values: Tensor):
+    groups = torch.tensor([3, 0, 3, 1, 0, 3])
+    found = sum_over_groups(values, groups, 5)
+    torch.testing.assert_close(found, torch.stack([values[groups == group].sum(dim=0) for group in range(5)]))
+    (gradient,) = torch.autograd.grad((found**2).sum(), values)
+    torch.testing.assert_close(gradient, 2 * found.detach()[groups])

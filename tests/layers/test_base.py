@@ -22,8 +22,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from pyg_nnp.errors import FieldError
-from pyg_nnp.layers import CORES, LAYERS, RadialBasis
+from pyg_nnp.layers import LAYERS, RadialBasis
 from pyg_nnp.layers.base import Layer
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.potential.build import build_layers
 
@@ -65,6 +66,8 @@ def example_fields(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     for name in ("Qa", "Ea", "Ea_electrostatic"):
         fields[name] = torch.randn(count, generator=torch_random, dtype=dtype) * fields["Ra"].square().sum(dim=1)
     fields["Ma"] = fields["Ra"] ** 2
+    # some vectors count as leaves, as those of a potential do
+    fields["Fij"] = fields["Vij"].detach() ** 2
     return fields | {"E": (fields["Ra"] ** 3).sum()[None].double()}
 
 
@@ -74,7 +77,7 @@ def test_docstring_agrees_with_declaration(layer_class: type[Layer]) -> None:
     reads = documented(layer_class, "Reads")
     if layer_class is EnergyReduce:
         reads = [name for name in reads if name != "terms"] + OPTIONS["terms"]
-    assert sorted(reads) == sorted(layer.reads)
+    assert sorted(reads) == sorted((*layer.reads, *layer.reads_in_cells))
     assert sorted(documented(layer_class, "Writes")) == sorted(layer.writes)
     options = list(inspect.signature(layer_class).parameters)
     assert documented(layer_class, "Args") == options
@@ -85,7 +88,8 @@ def test_forward_takes_what_is_declared(layer_class: type[Layer]) -> None:
     parameters = inspect.signature(layer_class.forward).parameters.values()
     named = {p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD} - {"self"}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    reads = set(make(layer_class).reads)
+    layer = make(layer_class)
+    reads = {*layer.reads, *layer.reads_in_cells}
     assert named <= reads if open_ended else named == reads
 
 

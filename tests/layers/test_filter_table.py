@@ -19,8 +19,8 @@ from pyg_nnp.functional.cutoff import unclamped_cosine
 from pyg_nnp.functional.spline import spline_nodes
 from pyg_nnp.kernels import filters_of_pairs
 from pyg_nnp.layers import GaussianSmearing, RangeSeparation
+from pyg_nnp.layers.cores.schnet import FilterNetwork
 from pyg_nnp.layers.filter_table import FilterTable
-from pyg_nnp.layers.schnet import FilterNetwork
 from pyg_nnp.potential.potential import Potential
 
 SPECIFICATION = {"dim_embedding": 128, "num_rbf": 128, "cutoff_sr": 5.0}

@@ -9,7 +9,8 @@ import torch
 from molecules import make_data, make_potential, some_molecules, with_options
 from torch_geometric.data import Batch
 
-from pyg_nnp.layers import CORES, Core, Distance, Force
+from pyg_nnp.layers import Core, Distance, Force
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.build import build_layers
 from pyg_nnp.potential.potential import Potential
 

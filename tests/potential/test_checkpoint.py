@@ -14,7 +14,8 @@ from toy_training import run_toy
 
 import pyg_nnp
 from pyg_nnp.errors import DataError
-from pyg_nnp.layers import CORES, Core, Distance
+from pyg_nnp.layers import Core, Distance
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.build import build_layers
 from pyg_nnp.potential.checkpoint import read_saved, save_potential, sealed, start_from
 from pyg_nnp.potential.potential import Potential

@@ -18,8 +18,8 @@ import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import FieldError
-from pyg_nnp.layers import SchNetCore
 from pyg_nnp.layers.base import Fields
+from pyg_nnp.layers.cores import SchNetCore
 from pyg_nnp.potential.cuda_graphs import CudaGraphs
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.step import Gradients

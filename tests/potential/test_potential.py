@@ -17,8 +17,9 @@ import pyg_nnp
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
-from pyg_nnp.layers import CORES, Distance, RangeSeparation
+from pyg_nnp.layers import Distance, RangeSeparation
 from pyg_nnp.layers.base import Layer
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.potential import Potential
 
 

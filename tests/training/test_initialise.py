@@ -14,7 +14,7 @@ from toy import toy_config, write_config
 from toy_training import train_toy
 
 from pyg_nnp.commands import cli
-from pyg_nnp.layers import CartesianCore
+from pyg_nnp.layers.cores import CartesianCore
 from pyg_nnp.potential.checkpoint import load_potential, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training import train_model

@@ -19,7 +19,7 @@ from toy_training import contents, history, interrupt, same, train_toy
 
 import pyg_nnp
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.layers import CORES
+from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.checkpoint import BEST, LAST, read_saved, sealed
 from pyg_nnp.runtime.signals import Stopped, stoppable
 from pyg_nnp.training import evaluation, fit, records, results
@@ -34,7 +34,7 @@ PLACES: dict[str, tuple[Any, str, int]] = {
     "first step": (fit, "train_epoch", 1),
     "forward of a step": (pyg_nnp.training.step, "weighted_loss", 5),
     "forward of the first step of an epoch": (pyg_nnp.training.step, "weighted_loss", 4),
-    "forces": (pyg_nnp.layers.schnet, "aggregate", 3),
+    "forces": (pyg_nnp.layers.cores.schnet, "aggregate", 3),
     "validation": (evaluation, "add_errors", 2),
     "end of an epoch": (records.Epoch, "validated", 2),
     "after the best was saved": (files, "write_history", 2),

@@ -16,8 +16,7 @@ from ase.db.core import bytes_to_object
 from ase.io import iread
 from ase.io.extxyz import key_val_str_to_dict, read_xyz
 
-from pyg_nnp.data.formats.ase_frames import decode_json, merged, row_fields
-from pyg_nnp.data.formats.cells import refuse_periodic
+from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, row_fields
 from pyg_nnp.data.formats.files import text_lines
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.values import check_sizes
@@ -44,8 +43,7 @@ _ROWS = 1000  # rows of a database held in memory at a time
 def other_frames(path: Path) -> Iterator[Frame]:
     """Yield the frames of any file that ASE reads."""
     try:
-        for frame, atoms in enumerate(iread(path)):
-            refuse_periodic(path, frame, atoms.pbc)
+        for atoms in iread(path):
             yield _fields(atoms)
     except DataError:
         raise
@@ -55,7 +53,7 @@ def other_frames(path: Path) -> Iterator[Frame]:
 
 def _fields(atoms: Atoms) -> Frame:
     results = atoms.calc.results if atoms.calc else {}
-    own = {"natoms": len(atoms), "symbols": list(atoms.symbols)}
+    own = {"natoms": len(atoms), "symbols": list(atoms.symbols), **cell_of(atoms)}
     return merged(own, atoms.info, atoms.arrays, results)
 
 
@@ -143,7 +141,6 @@ def _xyz_frame(path: Path, frame: int, lines: Sequence[str]) -> Frame:
         raise DataError(f"{path}: frame {frame}: {error} is no element.") from error
     except Exception as error:  # ASE has no error of its own for each mistake in a file
         raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
-    refuse_periodic(path, frame, atoms.pbc)
     return {**_fields(atoms), **dict.fromkeys(twice, CONFLICT)}
 
 
@@ -162,8 +159,6 @@ def _database_frames(path: Path) -> Iterator[Frame]:
         while True:
             try:
                 rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
-                for number, row in enumerate(rows):
-                    refuse_periodic(path, frame + number, row.pbc)
                 frames = [row_fields(row) for row in rows]
             except DataError:
                 raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.db.row import AtomsRow
 from ase.io import jsonio
 
@@ -14,14 +15,19 @@ from pyg_nnp.data.source import CONFLICT
 
 _from_json: Any = jsonio.decode  # it has no types
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
-_BOOKKEEPING |= {"cell", "pbc"}  # what is periodic is refused
+_BOOKKEEPING |= {"cell", "pbc"}  # those of what is periodic alone are taken
 
 
 def row_fields(row: AtomsRow) -> Mapping[str, Any]:
     """Return what a row has of its structure, the results of a calculator, key-value pairs and data."""
     # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
     stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
-    return merged({"natoms": row.natoms, "symbols": row.symbols}, row.data, stored)
+    return merged({"natoms": row.natoms, "symbols": row.symbols, **cell_of(row)}, row.data, stored)
+
+
+def cell_of(atoms: Atoms | AtomsRow) -> dict[str, Any]:
+    """Return the cell and its periodic directions, of what is periodic; of molecules nothing."""
+    return {"cell": np.array(atoms.cell), "pbc": np.array(atoms.pbc)} if np.any(atoms.pbc) else {}
 
 
 def merged(*parts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,7 +14,6 @@ import numpy as np
 from ase.db.row import AtomsRow
 
 from pyg_nnp.data.formats.ase_frames import decode_json, row_fields
-from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.lmdb_pages import MAGIC, value_places
 from pyg_nnp.errors import DataError
@@ -45,7 +44,6 @@ def _frame(path: Path, frame: int, packed: bytes) -> Frame:
         found = row_fields(row)
     except Exception as error:
         raise DataError(f"{path}: frame {frame}: the row of the database is damaged ({error!r}).") from error
-    refuse_periodic(path, frame, row.pbc)
     return found
 
 

@@ -1,9 +1,9 @@
 # mypy: allow-untyped-calls
-"""Periodic cells in data files: a potential here knows molecules alone, so what is periodic is refused, in any format.
+"""Periodic cells in data files: read where ``cell`` is among the features, else refused, in any format.
 
 Formats of ASE say for each frame whether it is periodic. Arrays are looked for by their names: of directions (``pbc``),
-and of cells. Where a file has cells and does not say that they are periodic, the blocks carry them, and
-:mod:`pyg_nnp.data.frame_checks` looks whether the frames are molecules in vacuum.
+and of cells. Where a file has cells that nothing is read from, and does not say that they are periodic, the blocks
+carry them, and :mod:`pyg_nnp.data.frame_checks` looks whether the frames are molecules in vacuum.
 """
 
 import math
@@ -22,6 +22,7 @@ from pyg_nnp.errors import DataError
 Array = NDArray[Any]
 
 _PERIODIC = "the cell is periodic, but a potential here knows molecules alone"
+FIELDS_OF_CELLS = ("cell", "pbc")
 _NAMES = {
     "pbc": ("pbc", "pbcs", "periodic", "is_periodic"),
     "cell": ("cell", "cells", "unit_cell", "unitcell", "cell_vectors", "cellpar", "lattice", "lattices",
@@ -57,10 +58,35 @@ class Cells:
 
     def __init__(self, origin: Origin, columns: Mapping[str, Any], num_frames: int) -> None:
         self._origin, self._num_frames = origin, num_frames
-        self._columns = {name: columns[name] for name in sorted(columns)}
+        self._columns = {name: columns[name] for name in sorted(columns) if columns[name] is not None}
 
     def __bool__(self) -> bool:
         return bool(self._columns)
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether cells are among the fields that are read."""
+        return "cell" in self._origin.names
+
+    def fields(self, start: int, stop: int) -> dict[str, Array]:
+        """Return ``cell``, (stop - start, 3, 3), and ``pbc``, (stop - start, 3), of some frames, if they are mapped.
+
+        Where the file does not say which directions are periodic, they are those whose vector is not 0.
+
+        Raises:
+            DataError: what is mapped is no cell.
+        """
+        if not self.is_mapped:
+            return {}
+        names = self._origin.names
+        cells = self._vectors(names["cell"], start, self._rows(names["cell"], start, stop))
+        cells = np.nan_to_num(cells, nan=0, posinf=0, neginf=0)
+        pbc: Array = np.any(cells != 0, axis=2)  # (k, 3)
+        for name in [names["pbc"]] if "pbc" in names else self._of_kind("pbc"):
+            for row, said in enumerate(self._rows(name, start, stop)):
+                directions = _directions(said)
+                pbc[row] = pbc[row] if directions is None else directions
+        return {"cell": cells, "pbc": pbc.astype(np.int64)}
 
     def unstated(self, start: int, stop: int) -> Array | None:
         """Return the cells, (stop - start, 3, 3), of frames that may be periodic, 0 for others; None without any.
@@ -68,6 +94,8 @@ class Cells:
         Raises:
             DataError: a frame is periodic, or what looks like cells cannot be read.
         """
+        if self.is_mapped:
+            return None
         is_unknown = np.ones(stop - start, dtype=bool)
         for name in self._of_kind("pbc"):
             rows = self._rows(name, start, stop)
@@ -75,7 +103,10 @@ class Cells:
             is_unknown &= np.isnan(periodic)
             if (periodic == 1).any():
                 i = int(np.argmax(periodic == 1))
-                instead = f"For a molecule in a box, unwrap it and store '{name}' as false"
+                instead = (
+                    f"To train on crystals, map 'cell' in Datahub.features; for a molecule in a box, unwrap it and "
+                    f"store '{name}' as false"
+                )
                 raise self._origin.frame_error(start + i, f"{_PERIODIC} ('{name}' is {_shown(rows[i])}). {instead}.")
         for name in self._of_kind("cell") if is_unknown.any() else ():
             cells = self._vectors(name, start, self._rows(name, start, stop))
@@ -83,11 +114,11 @@ class Cells:
         return None
 
     def _of_kind(self, kind: Literal["pbc", "cell"]) -> list[str]:
-        return [name for name in self._columns if _KINDS[name.lower()] == kind]
+        return [name for name in self._columns if _KINDS.get(name.lower()) == kind]
 
     def _rows(self, name: str, start: int, stop: int) -> Any:
         """Return the value of each frame, of which there may be one for all."""
-        column, n = self._columns[name], self._num_frames
+        column, n = self._columns.get(name, [None] * self._num_frames), self._num_frames
         if isinstance(column, list):
             return column[start:stop] if len(column) == n else [column] * (stop - start)
         shape = column.shape
@@ -132,6 +163,18 @@ def _is_periodic(value: Any) -> bool | None:
     if not known:
         return None
     return any(not _NOT.fullmatch(part) if isinstance(part, str) else bool(part) for part in known)
+
+
+def _directions(value: Any) -> list[bool] | None:
+    """Return whether each of three directions is periodic, of three values or one for all; None: nothing is said."""
+    parts = np.asarray(value).reshape(-1).tolist()
+    if len(parts) == 1 and isinstance(parts[0], str | bytes):
+        text = parts[0].decode(errors="replace") if isinstance(parts[0], bytes) else parts[0]
+        parts = re.findall(r"[^\s,;\[\]()]+", text)
+    periodic = [bool(_is_periodic(part)) for part in parts]
+    if not parts or all(_is_periodic(part) is None for part in parts):
+        return None
+    return periodic if len(periodic) == 3 else [any(periodic)] * 3
 
 
 def _shown(value: Any) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pyg_nnp.data.formats.cells import Cells
+from pyg_nnp.data.formats.cells import FIELDS_OF_CELLS, Cells
+from pyg_nnp.data.formats.stress import with_stress
 from pyg_nnp.data.formats.values import (
     Array,
     check_sizes,
@@ -71,10 +72,12 @@ class Table:
         ``cells`` are columns of cells and periodic directions, by the names of the file.
         """
         self._origin = origin
-        self._columns = dict(columns)
+        of_cells = {origin.names[name]: columns[name] for name in FIELDS_OF_CELLS if name in columns}
+        columns = {name: column for name, column in columns.items() if name not in FIELDS_OF_CELLS}
+        self._columns = with_stress(columns)
         self._layouts: dict[str, Layout] = {}
         self.num_frames = self._count_frames()
-        self._cells = Cells(origin, cells or {}, self.num_frames)
+        self._cells = Cells(origin, {**(cells or {}), **of_cells}, self.num_frames)
         Ra = columns["Ra"]
         is_concatenated = not isinstance(Ra, list) and Ra.ndim == 2 and self.num_frames > 1
         self._num_rows = len(Ra) if is_concatenated else None
@@ -114,6 +117,7 @@ class Table:
             # a frame on its own is padded as its Za is, or not at all
             allowed = lengths == capacities if self._layouts[name] == "ragged" else lengths > 0
             arrays[name] = without_padding(origin, name, rows, lengths, N, allowed)
+        arrays |= self._cells.fields(start, stop)
         return Block(origin.first, arrays, self._cells.unstated(start, stop))
 
     def _count_frames(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyg_nnp.data.formats.cells import cell_names
+from pyg_nnp.data.formats.cells import FIELDS_OF_CELLS, cell_names
 from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.unit_statements import Statements, joined, statements_in
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
@@ -77,16 +77,12 @@ def frame_blocks(
     mapping: Mapping[str, str],
     frames_per_block: int = 1024,
     optional: Collection[str] = (),
-    with_cells: bool = False,
 ) -> Iterator[Block]:
-    """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does.
-
-    ``with_cells`` where nothing else has looked whether they are periodic.
-    """
+    """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does."""
     remaining, first = iter(frames), 0
     while chunk := list(islice(remaining, frames_per_block)):
         origin = Origin(str(path), mapping, first=first, optional=optional)
-        names = dict.fromkeys(name for frame in chunk for name in frame if isinstance(name, str)) if with_cells else ()
+        names = dict.fromkeys(name for frame in chunk for name in frame if isinstance(name, str))
         cells = {name: [frame.get(name) for frame in chunk] for name in cell_names(names, mapping.values())}
         for block in Table(origin, _columns(origin, chunk), cells).blocks(len(chunk)):
             yield replace(block, columns=types_in(chunk))
@@ -110,7 +106,8 @@ def _columns(origin: Origin, frames: Sequence[Frame]) -> dict[str, list[Any]]:
     columns = {}
     for name, source in origin.names.items():
         lacking = [i for i, frame in enumerate(frames) if source not in frame]
-        if lacking and name not in origin.optional:
+        # without a cell, a frame is a molecule
+        if lacking and name not in (*origin.optional, *FIELDS_OF_CELLS):
             what = origin.missing(name, [key for key in frames[lacking[0]] if isinstance(key, str)])
             nowhere = origin.first == 0 and len(lacking) == len(frames)
             raise origin.error(what) if nowhere else origin.frame_error(lacking[0], what + origin.hint(name))

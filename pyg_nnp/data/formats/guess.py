@@ -10,7 +10,7 @@ from pyg_nnp.fields import FEATURES, FIELDS, SHAREABLE, TARGETS, WEIGHTS
 _EXACT, _SAME_WORD, _CONTAINS, _SHAPE = 3, 2, 1, 0
 _BY_SHAPE = ("Ra", "Za", "E", "M2")
 # types of numbers that arrays of a field have; whole numbers where their name says that they are labels
-_KINDS = {"Za": "iuUSO", "N": "iu", "Q": "iuf", "weight": "iuf"}
+_KINDS = {"Za": "iuUSO", "N": "iu", "Q": "iuf", "weight": "iuf", "pbc": "biuf"}
 _FIELDS = (*FEATURES, *TARGETS, "weight")
 # what has the shape of a field, or a part of its name, and is another quantity
 _OTHER = re.compile(

@@ -17,7 +17,7 @@ from pyg_nnp.errors import DataError
 def _read(path: Path, mapping: Mapping[str, str], frames_per_block: int, optional: Collection[str]) -> Iterator[Block]:
     content = _frames_or_columns(path)
     if not isinstance(content, dict):
-        yield from frame_blocks(path, content, mapping, frames_per_block, optional, with_cells=True)
+        yield from frame_blocks(path, content, mapping, frames_per_block, optional)
         return
     origin = Origin(str(path), mapping, optional=optional)
     names = [key for key in content if isinstance(key, str)]

@@ -5,7 +5,7 @@ Layout of ``processed_dataset_<hash>/dataset.h5``::
     attributes                hash, num_frames, sources (JSON), options (JSON), columns (JSON)
     fields/<name>             all frames one after the other, nothing padded, in chunks without filters; with the
                               attribute ``shared`` true the rows of one frame, which hold for all
-    neighbor_lists/<N>        (2, N (N - 1)) int32, once per distinct number of atoms
+    neighbor_lists/<N>        (2, N (N - 1)) int32, once per distinct number of atoms; with cells empty
     atomic_energies/          Z and energy, the reference energies that the user gave or that isolated atoms have;
                               frames, those of these atoms
 

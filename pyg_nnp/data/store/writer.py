@@ -97,7 +97,9 @@ class StoreWriter:
             dataset.attrs["shared"] = name in self._shared
         lists = self._file.create_group("neighbor_lists")
         for size in sorted(self._sizes):
-            edges = full_neighbor_list(size).numpy().astype(np.int32)
+            # in cells there are pairs within a cutoff alone, which the data set does not know
+            edges = np.empty((2, 0), np.int32) if "cell" in self.names else full_neighbor_list(size).numpy()
+            edges = edges.astype(np.int32)
             # a full list is all regularity: this makes it some hundred times smaller
             packing = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if edges.size else {}
             lists.create_dataset(str(size), data=edges, **packing)
@@ -125,8 +127,12 @@ class StoreWriter:
             del self._shared[name]
             at_once = max(1, _ROWS_AT_ONCE // len(value))
             for first in range(0, self.num_frames, at_once):
-                append_rows(self._fields, name, np.tile(value, min(at_once, self.num_frames - first)))
+                append_rows(self._fields, name, _repeated(value, min(at_once, self.num_frames - first)))
         return same
+
+
+def _repeated(value: Array, times: int) -> Array:
+    return np.tile(value, (times, *(1,) * (value.ndim - 1)))
 
 
 def append_rows(group: h5py.Group, name: str, rows: Array) -> None:

@@ -20,7 +20,7 @@ from pyg_nnp.inference.simulation.trajectory import Trajectory
 from pyg_nnp.potential.description import BEST
 from pyg_nnp.runtime.files import digest, locked_folder, write_json
 from pyg_nnp.runtime.signals import deferred
-from pyg_nnp.training.state import changes, environment
+from pyg_nnp.training.environment import changes, environment
 
 log = logging.getLogger(__name__)
 

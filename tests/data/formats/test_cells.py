@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ase.db
 import ase.io
 import h5py
 import numpy as np
@@ -201,3 +202,73 @@ def test_formats_of_ase_say_it_themselves(tmp_path: Path) -> None:
     ase.io.write(tmp_path / "a.xyz", ethanol, format="extxyz")
     with pytest.raises(DataError, match=f"frame 0: {PERIODIC}"):
         read(tmp_path / "a.xyz", "extxyz", mapping)
+
+
+CELLS = np.array([np.diag([4.0, 5, 6]), np.zeros((3, 3)), [[4.0, 0, 0], [1, 5, 0], [2, 1, 6]], np.diag([0, 5.0, 0])])
+WITH_CELL = TWO | {"cell": "box"}
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize("frames_per_block", [1, 3, 9])
+def test_mapped_cells_are_read(tmp_path: Path, saved: str, frames_per_block: int) -> None:
+    for form in (CELLS, CELLS.reshape(4, 9)):
+        path = SAVES[saved](tmp_path / "a.npz", R=R4, z=Z4, box=form)
+        found = read(path, format_of(saved), WITH_CELL, frames_per_block)
+        assert_array_equal(found["cell"], CELLS)
+        # those of vectors that are not 0, where nothing is said
+        assert found["pbc"].tolist() == [[1, 1, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]]
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize("name", ["pbc", "periodic", "mine"])
+def test_periodic_directions_of_mapped_cells(tmp_path: Path, saved: str, name: str) -> None:
+    said = [[True, True, False], [False] * 3, [True] * 3, [False] * 3]
+    path = SAVES[saved](tmp_path / "a.npz", R=R4, z=Z4, box=CELLS, **{name: np.array(said)})
+    mapping = WITH_CELL | ({"pbc": name} if name == "mine" else {})
+    assert read(path, format_of(saved), mapping)["pbc"].tolist() == np.array(said, dtype=int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("form", "cell"),
+    [
+        (3.0, np.eye(3) * 3),
+        ([2.0, 3.0, 4.0], np.diag([2.0, 3.0, 4.0])),
+        ([2.0, 3.0, 4.0, 90, 90, 60], [[2, 0, 0], [1.5, 3**1.5 / 2, 0], [0, 0, 4]]),
+        (CELLS[2], CELLS[2]),
+    ],
+)
+@pytest.mark.parametrize("pbc", [None, False, "T T F", [True, True, False], True])
+def test_one_mapped_cell_for_all_frames(tmp_path: Path, form: Any, cell: Any, pbc: Any) -> None:
+    said = {} if pbc is None else {"pbc": pbc}
+    path = save_npz(tmp_path / "a.npz", R=R4, z=Z4, box=np.array(form), **said)
+    found = read(path, "npz", WITH_CELL)
+    np.testing.assert_allclose(found["cell"], [cell] * 4, atol=1e-12)
+    directions = {None: [1, 1, 1], "T T F": [1, 1, 0], True: [1, 1, 1], False: [0, 0, 0]}
+    assert (found["pbc"] == ([1, 1, 0] if isinstance(pbc, list) else directions[pbc])).all()
+
+
+def test_what_is_no_cell_cannot_be_mapped(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "a.npz", R=R4, z=Z4, box=np.ones((4, 4)))
+    with pytest.raises(DataError, match=r"frame 0: 'box' looks like a periodic cell, but is \[1.0, 1.0, 1.0, 1.0\]"):
+        read(path, "npz", WITH_CELL)
+
+
+@pytest.mark.parametrize("ending", ["xyz", "db"])
+def test_crystals_slabs_and_molecules_in_a_file_of_ase(tmp_path: Path, ending: str) -> None:
+    slab = bulk("Cu", cubic=True)
+    slab.set_cell([3.6, 3.6, 20.0])
+    slab.pbc = [True, True, False]
+    systems = [molecule("CH4"), bulk("Cu"), slab, molecule("H2O")]
+    path = tmp_path / f"a.{ending}"
+    if ending == "db":
+        with ase.db.connect(path) as database:
+            for atoms in systems:
+                database.write(atoms)
+    else:
+        ase.io.write(path, systems, format="extxyz")
+    mapping = {"Ra": "positions", "Za": "numbers", "cell": "cell"}
+    found = read(path, {"xyz": "extxyz", "db": "ase"}[ending], mapping)
+    assert found["pbc"].tolist() == [[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 0, 0]]
+    np.testing.assert_allclose(found["cell"], [atoms.cell.array for atoms in systems], atol=1e-7)
+    with pytest.raises(DataError, match=f"frame 1: {PERIODIC}.*map 'cell' in Datahub.features"):
+        read(path, {"xyz": "extxyz", "db": "ase"}[ending], {"Ra": "positions", "Za": "numbers"})

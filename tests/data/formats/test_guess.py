@@ -32,7 +32,7 @@ def guessed(columns: dict[str, Any], **options: bool) -> dict[str, str]:
         # all frames may have one charge
         ({"charge": ((), "i8")}, "Q"),
         ({"energy_per_atom": (40,), "homo_energy": (40,), "atomization_energy": (40,)}, ""),
-        ({"stress": (40, 6), "cell": (40, 3), "velocities": (40, 5, 3)}, ""),
+        ({"stress": (40, 6), "cell": (40, 3), "velocities": (40, 5, 3)}, "S"),
         ({"energy": ((40,), "U8"), "forces": ((40,), "O")}, "Fa"),
         ({"config_weight": (40,), "weight": (40,)}, "weight"),
     ],
@@ -47,8 +47,8 @@ def test_arrays_over_frames(more: dict[str, Any], fields: str) -> None:
         ({"energy": (), "forces": (5, 3), "dipole": (3,), "charges": (5,)}, "E Fa M2 Qa"),
         ({"energy": ((), "i8")}, "E"),
         # no shape tells anything in one frame
-        ({"a": (), "b": (3,), "cell": (3, 3)}, ""),
-        ({"energies": (5,), "stress": (6,)}, ""),
+        ({"a": (), "b": (3,), "cell": (3, 3)}, "cell"),
+        ({"energies": (5,), "stress": (6,)}, "S"),
         ({"natoms": ((), "i8"), "total_charge": ()}, "N Q"),
     ],
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.nn.models import SchNet
 
-from pyg_nnp.layers.schnet import CFConv
+from pyg_nnp.layers.cores.schnet import CFConv
 from pyg_nnp.potential.potential import Potential
 
 

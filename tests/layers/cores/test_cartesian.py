@@ -8,7 +8,7 @@ from torch.nn.functional import silu
 from torch_geometric.data import Batch
 
 from pyg_nnp.functional.cutoff import polynomial_cutoff
-from pyg_nnp.layers import CartesianCore
+from pyg_nnp.layers.cores import CartesianCore
 
 
 def traceless(T: Tensor) -> Tensor:

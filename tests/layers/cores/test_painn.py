@@ -11,7 +11,7 @@ from torch_geometric.data import Batch
 from toy_training import history, run_toy
 
 from pyg_nnp.functional.cutoff import cosine_cutoff
-from pyg_nnp.layers import PaiNNCore
+from pyg_nnp.layers.cores import PaiNNCore
 
 
 def by_equations(core: PaiNNCore, x: Tensor, edge_index: Tensor, R: Tensor, basis, cutoff: float) -> dict:

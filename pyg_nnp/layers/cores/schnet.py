@@ -12,16 +12,7 @@ from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted
 from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-
-
-def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
-    """Return a linear layer with Xavier's uniform weights, drawn from ``generator``, and no bias at first."""
-    # made without values first: PyTorch's own initialisation would draw from the global generator
-    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device=torch.get_default_device())
-    nn.init.xavier_uniform_(layer.weight, generator=generator)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
+from pyg_nnp.layers.linear import linear
 
 
 class FilterNetwork(nn.Module):

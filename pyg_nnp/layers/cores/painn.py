@@ -10,10 +10,9 @@ from torch.nn.functional import silu
 from pyg_nnp.functional.cutoff import unclamped_cosine
 from pyg_nnp.kernels import Edges, Filters, aggregate_tensors, sort_edges
 from pyg_nnp.layers.base import Core, Fields, RadialBasis
-from pyg_nnp.layers.cartesian import normal_linear
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-from pyg_nnp.layers.schnet import linear
+from pyg_nnp.layers.linear import linear, normal_linear
 
 # below the root of a length, which has no derivative at 0: vectors of lone atoms, and by symmetry, are 0
 _EPSILON = 1e-8

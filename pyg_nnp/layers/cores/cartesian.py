@@ -1,6 +1,5 @@
 """A network of scalars, vectors and symmetric traceless matrices: Cartesian tensors up to rank 2."""
 
-import math
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -12,23 +11,10 @@ from pyg_nnp.functional.cutoff import unclamped_polynomial
 from pyg_nnp.functional.harmonics import harmonics
 from pyg_nnp.kernels import Edges, Filters, aggregate_tensors, invariants, products, sort_edges
 from pyg_nnp.layers.base import Core, Fields, RadialBasis
+from pyg_nnp.layers.cores.cartesian_autograd import Given, Inside, Layers, Pairs, Weights, interact
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-
-# of what silu makes of normally distributed numbers, 1 / its root mean square
-_AFTER_SILU = 1.679
-
-
-def normal_linear(
-    in_features: int, out_features: int, bias: bool, generator: torch.Generator | None, gain: float = 1.0
-) -> nn.Linear:
-    """Return a linear layer whose weights are normally distributed, with a variance of gain² / in_features."""
-    # made without values first: PyTorch's own initialisation would draw from the global generator
-    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device=torch.get_default_device())
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(in_features), generator=generator)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
+from pyg_nnp.layers.linear import AFTER_SILU, normal_linear
 
 
 class TensorFilterNetwork(nn.Module):
@@ -47,12 +33,30 @@ class TensorFilterNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.lin1 = normal_linear(num_rbf, hidden_channels, True, generator)
-        self.lin2 = normal_linear(hidden_channels, 3 * dim_embedding, True, generator, _AFTER_SILU)
+        self.lin2 = normal_linear(hidden_channels, 3 * dim_embedding, True, generator, AFTER_SILU)
         self.register_buffer("num_neighbors", torch.tensor(16.0))
 
     def forward(self, rbf: Tensor) -> Tensor:
         """Return (P, 3 F) filters, not cut off yet, from (P, K) radial basis functions."""
         return self.lin2(silu(self.lin1(rbf))) * self.num_neighbors.rsqrt()  # type: ignore[no-any-return]
+
+
+def interaction(pairs: Pairs, given: Given, layers: Layers) -> tuple[tuple[Tensor, ...], Inside]:
+    """Return new s, and as many of v and t as are updated, by :class:`CartesianInteraction`, and what is inside."""
+    s, v, t, y, b, T = given
+    F = s.shape[1]
+    a = layers.source(s)  # (A, 3 F)
+    messages = aggregate_tensors(Filters(b, pairs.rows, T), y, a, v, t, pairs.edges)
+    M0, M1, M2 = (mix(m) for mix, m in zip(layers.mix, messages, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
+    h = layers.lin1(torch.cat((s, M0, invariants(M1, M2)), dim=1))  # (A, F), from z (A, 5 F)
+    g = layers.lin2(silu(h))  # (A, F), (A, 3 F) or (A, 6 F)
+    new = [s + g[:, :F]]
+    if layers.update:
+        # without t there are no gates for it
+        changes = products(pad(g[:, F:], (0, 6 * F - g.shape[1])), M1, M2)  # (A, 3, F), (A, 5, F)
+        for x, change, update in zip((v, t), changes, layers.update, strict=False):
+            new.append(_updated(x, update(change)))
+    return tuple(new), Inside(a, M1, M2, h, g)
 
 
 class CartesianInteraction(nn.Module):
@@ -81,7 +85,7 @@ class CartesianInteraction(nn.Module):
         self.source = normal_linear(width, 3 * width, False, generator)  # W_a
         self.mix = nn.ModuleList(normal_linear(width, width, False, generator) for _ in range(3))  # W_M
         self.lin1 = normal_linear(5 * width, width, True, generator)
-        self.lin2 = normal_linear(width, num_gates * width, True, generator, 0.5 * _AFTER_SILU)
+        self.lin2 = normal_linear(width, num_gates * width, True, generator, 0.5 * AFTER_SILU)
         # W_v and W_t
         self.update = nn.ModuleList(normal_linear(width, width, False, generator) for _ in range(degree))
 
@@ -89,18 +93,11 @@ class CartesianInteraction(nn.Module):
         self, s: Tensor, v: Tensor, t: Tensor, y: Tensor, edges: Edges, filters: Filters
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return new (A, F) s, (A, 3, F) v and (A, 5, F) t; before the first update there are no v and t, (0, 3, F)."""
-        F = s.shape[1]
-        messages = aggregate_tensors(filters, y, self.source(s), v, t, edges)
-        M0, M1, M2 = (mix(m) for mix, m in zip(self.mix, messages, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
-        z = torch.cat((s, M0, invariants(M1, M2)), dim=1)  # (A, 5 F)
-        g = self.lin2(silu(self.lin1(z)))  # (A, F), (A, 3 F) or (A, 6 F)
-        s = s + g[:, :F]
-        if self.update:
-            # without t there are no gates for it
-            gates = pad(g[:, F:], (0, 6 * F - g.shape[1]))  # (A, 5 F)
-            of_v, of_t = products(gates, M1, M2)  # (A, 3, F), (A, 5, F)
-            v = _updated(v, self.update[0](of_v))
-            t = _updated(t, self.update[1](of_t)) if len(self.update) == 2 else t
+        given, pairs = Given(s, v, t, y, filters.weights, filters.table), Pairs(filters.rows, edges)
+        layers = Layers(self.source, [*self.mix], self.lin1, self.lin2, [*self.update])
+        weights = Weights.of_layers(layers)
+        s, *updated = interact(interaction, pairs, given, weights) if weights else interaction(pairs, given, layers)[0]
+        v, t = (*updated, *(v, t)[len(updated) :])
         return s, v, t
 
     @torch.no_grad()
@@ -207,7 +204,7 @@ class CartesianCore(Core):
         self.filter_table = FilterTable(networks, cutoff_sr, unclamped_polynomial)
         self.filter_table.exact = filters == "exact"
         self.lin1 = normal_linear(width, max(width // 2, 1), True, generator)
-        self.lin2 = normal_linear(max(width // 2, 1), 2, True, generator, 0.3 * _AFTER_SILU)
+        self.lin2 = normal_linear(max(width // 2, 1), 2, True, generator, 0.3 * AFTER_SILU)
         self.scales = nn.Buffer(torch.ones(2))
         # the cutoff is the length that makes dipoles independent of the unit of length
         self.length = cutoff_sr

@@ -1,0 +1,78 @@
+"""Stress and virials in data files: 3 x 3, nine or six numbers, in the order of ASE, which a block has."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyg_nnp.data.source import Block, DataSource
+from pyg_nnp.errors import DataError
+from pyg_nnp.functional.periodic_search import volumes
+
+Array = NDArray[Any]
+
+_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+def with_stress(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns of fields, with that of ``S`` turned into six numbers for each frame, as far as it can be."""
+    found = dict(columns)
+    if (column := found.get("S")) is not None:
+        if isinstance(column, list):
+            found["S"] = [_voigt(item) if np.size(item) == 9 else item for item in column]
+        elif tuple(column.shape[-2:]) == (3, 3) or column.shape[-1:] == (9,):
+            found["S"] = _VoigtColumn(column)
+    return found
+
+
+class _VoigtColumn:
+    """A column of (n, 3, 3), (n, 9), (3, 3) or (9,) numbers as one of (n, 6) or (6,), turned when it is sliced."""
+
+    def __init__(self, column: Any) -> None:
+        self._column, self.dtype = column, column.dtype
+        self.shape = (*column.shape[: -2 if column.shape[-2:] == (3, 3) else -1], 6)
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, key: slice | tuple[()]) -> Array:
+        return _voigt(self._column[key])
+
+
+def _voigt(value: Any) -> Array:
+    """Return the symmetric part of (..., 3, 3) or (..., 9) numbers as (..., 6)."""
+    array = np.asarray(value)
+    matrices = array.reshape(*array.shape[: -2 if array.shape[-2:] == (3, 3) else -1], 3, 3)
+    return np.stack([(matrices[..., a, b] + matrices[..., b, a]) / 2 for a, b in _VOIGT], axis=-1)
+
+
+def is_virial(name: str) -> bool:
+    """Return whether the name of an array says that it holds virials, not stress."""
+    return "virial" in name.lower()
+
+
+def stress_of_virials(source: DataSource, block: Block) -> None:
+    """Turn the virials of a block into stress, minus the virial by the volume, if the name of its array says so.
+
+    Raises:
+        DataError: a frame with a virial has no cell.
+    """
+    if "S" not in block.arrays or not is_virial(source.names["S"]):
+        return
+    S, volume = block.arrays["S"], volumes(block.arrays["cell"])  # (G, 6), (G,)
+    if (without := (volume == 0) & np.isfinite(S).any(axis=1)).any():
+        frame = int(np.argmax(without))
+        instead = "Take it out, or give the frame a cell of three vectors"
+        raise DataError(
+            source.message("S", f"is a virial, but the frame has no volume. {instead}.", [block.first + frame])
+        )
+    block.arrays["S"] = -S / np.where(volume == 0, 1, volume)[:, None]
+
+
+def with_stress_of_virials(source: DataSource, blocks: Iterable[Block]) -> Iterator[Block]:
+    """Yield blocks with stress in the place of virials, as :func:`stress_of_virials` does."""
+    for block in blocks:
+        stress_of_virials(source, block)
+        yield block

@@ -1,0 +1,244 @@
+r"""An interaction of the Cartesian core in passes written by hand: values, slopes, changes of slopes, and gradients.
+
+They compute what :func:`pyg_nnp.layers.cores.cartesian.interaction` and automatic differentiation do, in a tenth of the
+calls of operators, which are most of the time that a small batch takes.
+
+- Values; what is inside the interaction and enters its slopes is among the results.
+- Slopes: derivatives of new features, times what is given, by features, harmonics and weights of rows of the table.
+  All that is made on the way back, from new features to old ones, is called the adjoint of what it is a derivative by.
+- Changes, in the backward pass of the slopes: those of the new features by those of all that the slopes are by, and
+  derivatives by what is inside.
+- Gradients: with these the same way back as that of the slopes, to the weights too.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, pad, silu
+
+from pyg_nnp.kernels.backend import fast
+from pyg_nnp.kernels.reference import Edges
+from pyg_nnp.kernels.tensor_operators import TENSORS
+
+Tensors = tuple[Tensor, ...]
+Some = Sequence[Tensor | None]
+Layer = Callable[[Tensor], Tensor]
+
+
+class Given(NamedTuple):
+    """Features s (A, F), v (A, 3, F) and t (A, 5, F), harmonics (P, 8), weights (P, C) of rows of a table (R, 3 F).
+
+    Where there is no v and t yet, they are (0, 3, F) and (0, 5, F).
+    """
+
+    s: Tensor
+    v: Tensor
+    t: Tensor
+    y: Tensor
+    b: Tensor
+    T: Tensor
+
+
+class Layers(NamedTuple):
+    """W_a, W_M of three degrees, W_1 and W_2 with biases, and as many of W_v and W_t as there are, to be called."""
+
+    source: Layer
+    mix: Sequence[Layer]
+    lin1: Layer
+    lin2: Layer
+    update: Sequence[Layer]
+
+
+class Weights(NamedTuple):
+    """The weights of layers, in the shapes that :class:`torch.nn.Linear` has."""
+
+    source: Tensor
+    mix: tuple[Tensor, Tensor, Tensor]
+    lin1: Tensor
+    bias1: Tensor
+    lin2: Tensor
+    bias2: Tensor
+    update: Tensors
+
+    def flat(self) -> Tensors:
+        """Return all tensors; :meth:`of` makes the weights of them."""
+        return self.source, *self.mix, self.lin1, self.bias1, self.lin2, self.bias2, *self.update
+
+    @classmethod
+    def of(cls, flat: Sequence[Tensor]) -> "Weights":
+        """Return the weights from their tensors."""
+        source, m0, m1, m2, lin1, bias1, lin2, bias2, *update = flat
+        return cls(source, (m0, m1, m2), lin1, bias1, lin2, bias2, tuple(update))
+
+    @classmethod
+    def of_layers(cls, layers: Layers) -> "Weights | None":
+        """Return the weights of layers if these do nothing but multiply, and nobody watches them."""
+        parts: list[Any] = [layers.source, *layers.mix, layers.lin1, layers.lin2, *layers.update]
+        if not all(type(part) is nn.Linear and not _hooks(part) for part in parts):
+            return None
+        source, m0, m1, m2, lin1, lin2, *update = parts
+        weights = [part.weight for part in update]
+        return cls.of(
+            (source.weight, m0.weight, m1.weight, m2.weight, lin1.weight, lin1.bias, lin2.weight, lin2.bias, *weights)
+        )
+
+    def layers(self) -> Layers:
+        """Return the layers."""
+        source, *mix = (partial(linear, weight=weight) for weight in (self.source, *self.mix))
+        lin1 = partial(linear, weight=self.lin1, bias=self.bias1)
+        lin2 = partial(linear, weight=self.lin2, bias=self.bias2)
+        return Layers(source, mix, lin1, lin2, [partial(linear, weight=weight) for weight in self.update])
+
+
+class Inside(NamedTuple):
+    """What enters the slopes: a (A, 3 F), M^1 (A, 3, F), M^2 (A, 5, F), W_1 z (A, F), and the gates (A, n F)."""
+
+    a: Tensor
+    M1: Tensor
+    M2: Tensor
+    h: Tensor
+    g: Tensor
+
+
+class Pairs(NamedTuple):
+    """The rows of the table that those of each pair begin with, and edges."""
+
+    rows: Tensor
+    edges: Edges
+
+
+class Adjoints(NamedTuple):
+    """Of z, silu(W_1 z), messages and products, of what is given, and of what each weight makes, in their order."""
+
+    z: Tensor
+    c: Tensor
+    messages: Tensors
+    products: Tensors
+    given: tuple[Tensor | None, ...]
+    made: tuple[Tensor | None, ...]
+
+
+def _hooks(layer: nn.Module) -> bool:
+    kinds = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
+    return any(kinds)
+
+
+def _gates(g: Tensor, F: int) -> Tensor:
+    return pad(g[:, F:], (0, 6 * F - g.shape[1]))  # (A, 5 F)
+
+
+def _sum(x: Tensor, other: Tensor | None) -> Tensor:
+    return x if other is None else x.add_(other)
+
+
+def values(pairs: Pairs, given: Given, W: Weights) -> tuple[Tensors, Inside, tuple[Tensor | None, ...]]:
+    """Return new features, what is inside, and what weights are multiplied with, in their order; None for a bias."""
+    s, v, t, y, b, T = given
+    F, kernels = s.shape[1], fast(s, TENSORS)
+    a = linear(s, W.source)  # (A, 3 F)
+    messages = kernels.aggregate_tensors(b, pairs.rows, T, y, a, v, t, *pairs.edges)
+    M0, M1, M2 = (linear(m, mix) for m, mix in zip(messages, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
+    z = torch.cat((s, M0, kernels.invariants(M1, M2)), dim=1)  # (A, 5 F)
+    h = linear(z, W.lin1, W.bias1)
+    c = silu(h)
+    g = linear(c, W.lin2, W.bias2)
+    products = kernels.products(_gates(g, F), M1, M2)[: len(W.update)] if W.update else ()
+    new = [s + g[:, :F]]
+    for x, product, update in zip((v, t), products, W.update, strict=False):
+        new.append(_sum(linear(product, update), x if len(x) else None))
+    return tuple(new), Inside(a, M1, M2, h, g), (s, *messages, z, None, c, None, *products)
+
+
+def adjoints(
+    pairs: Pairs, given: Given, inside: Inside, W: Weights, of_new: Some, more: Some, wanted: tuple[bool, bool, bool]
+) -> Adjoints:
+    """Go back from adjoints of new features; what is inside may have more of them.
+
+    ``wanted`` says which are of the weights of rows, of the table, and of harmonics; others have a length of 0.
+    """
+    a, M1, M2, h, g = inside
+    more_a, more_M1, more_M2, more_h, more_g = more
+    F, kernels = h.shape[1], fast(h, TENSORS)
+    of_s = torch.zeros_like(h) if of_new[0] is None else of_new[0]
+    of_M1, of_M2 = torch.zeros_like(M1), torch.zeros_like(M2)
+    of_g = pad(of_s, (0, g.shape[1] - F))  # (A, n F)
+    of_products: Tensors = ()
+    if any(x is not None for x in of_new[1:]):
+        of_x = [torch.zeros_like(M) if x is None else x for x, M in zip(of_new[1:], (M1, M2), strict=False)]
+        of_products = tuple(x @ update for x, update in zip(of_x, W.update, strict=True))  # (A, 3, F), (A, 5, F)
+        of_products = *of_products, *(torch.zeros_like(M) for M in (M1, M2)[len(W.update) :])
+        of_gates, of_M1, of_M2 = kernels.products_gradient(*of_products, _gates(g, F), M1, M2)
+        of_g = torch.cat((of_s, of_gates[:, : g.shape[1] - F]), dim=1)  # (A, n F)
+    of_g = of_g if more_g is None else of_g + more_g
+    of_c = of_g @ W.lin2  # (A, F)
+    of_h = _sum(torch.ops.aten.silu_backward(of_c, h), more_h)
+    of_z = of_h @ W.lin1  # (A, 5 F)
+    by_M1, by_M2 = kernels.invariants_gradient(of_z[:, 2 * F :], M1, M2)
+    of_M = of_z[:, F : 2 * F], _sum(of_M1.add_(by_M1), more_M1), _sum(of_M2.add_(by_M2), more_M2)
+    of_m = tuple(M @ mix for M, mix in zip(of_M, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
+    messages = given.b, pairs.rows, given.T, given.y, a, given.v, given.t
+    of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted)
+    of_a = _sum(of_a, more_a)
+    before: list[Tensor | None] = [of_s + of_z[:, :F] + of_a @ W.source]  # (A, F)
+    before += [_sum(one, new) if len(one) else None for one, new in zip(of_x, (*of_new[1:], None, None), strict=False)]
+    made = of_a, *of_M, of_h, of_h, of_g, of_g, *of_new[1:]
+    return Adjoints(of_z, of_c, of_m, of_products, (*before, of_y, of_b, of_T), made)
+
+
+class Changes(NamedTuple):
+    """Of new features; derivatives of slopes by what is given and is inside; changes of what weights multiply."""
+
+    new: Tensors
+    by_given: Tensors
+    by_inside: Inside
+    factors: tuple[Tensor | None, ...]
+
+
+def changes_of(
+    pairs: Pairs, given: Given, inside: Inside, W: Weights, of: Adjoints, changes: Some, wanted: tuple[bool, bool, bool]
+) -> Changes:
+    """Follow changes of what is given but the table, forward; ``of`` are the adjoints of the slopes."""
+    a, M1, M2, h, g = inside
+    F, kernels = h.shape[1], fast(h, TENSORS)
+    ds, dv, dt, dy, db = (torch.zeros_like(x) if d is None else d for d, x in zip(changes, given[:5], strict=True))
+    messages = given.b, pairs.rows, given.T, given.y, a, given.v, given.t
+    changed = db, given.T[:0], dy, linear(ds, W.source), dv, dt
+    by_b, by_T, by_y, by_a, by_v, by_t, *dm = kernels.tensor_second_derivatives(
+        changed, of.messages, messages, pairs.edges, wanted
+    )
+    dM0, dM1, dM2 = (linear(m, mix) for m, mix in zip(dm, W.mix, strict=True))
+    d_invariants, by_M1, by_M2 = kernels.invariants_second(dM1, dM2, of.z[:, 2 * F :], M1, M2)
+    dz = torch.cat((ds, dM0, d_invariants), dim=1)  # (A, 5 F)
+    dh = linear(dz, W.lin1)
+    dc = torch.ops.aten.silu_backward(dh, h)
+    sigmoid = h.sigmoid()
+    # of the slope of silu, σ (1 + h (1 - σ))
+    by_h = (2 + h * (1 - 2 * sigmoid)) * sigmoid * (1 - sigmoid) * dh * of.c
+    dg = linear(dc, W.lin2)
+    by_g, products, new = torch.zeros_like(g), [None] * len(W.update), [ds + dg[:, :F]]
+    if of.products:
+        *products, by_gates, more_M1, more_M2 = kernels.products_second(
+            _gates(dg, F), dM1, dM2, *of.products, _gates(g, F), M1, M2
+        )
+        by_g[:, F:] = by_gates[:, : g.shape[1] - F]
+        by_M1, by_M2 = by_M1.add_(more_M1), by_M2.add_(more_M2)
+        for x, product, update in zip((dv, dt), products, W.update, strict=False):
+            new.append(_sum(linear(product, update), x if len(x) else None))
+    by_given = torch.zeros_like(ds), by_v, by_t, by_y, by_b, by_T
+    # biases are in no slope
+    factors = ds, *dm, dz, None, dc, None, *products[: len(W.update)]
+    return Changes(tuple(new), by_given, Inside(by_a, by_M1, by_M2, by_h, by_g), factors)
+
+
+def by_weights(made: Some, factors: Some, asked: Sequence[bool]) -> list[Tensor | None]:
+    """Return derivatives by the weights, from the adjoints of what they make and what they are multiplied with."""
+    found: list[Tensor | None] = []
+    for of, factor, is_asked in zip(made, factors, asked, strict=True):
+        if of is None or not is_asked:
+            found.append(None)
+        else:
+            found.append(of.sum(dim=0) if factor is None else of.flatten(0, -2).mT @ factor.flatten(0, -2))
+    return found

@@ -1,0 +1,33 @@
+"""Linear layers with weights from a generator of their own, and no bias at first."""
+
+import math
+
+import torch
+from torch import nn
+
+# of what silu makes of normally distributed numbers, 1 / its root mean square
+AFTER_SILU = 1.679
+
+
+def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> nn.Linear:
+    """Return a linear layer with Xavier's uniform weights."""
+    layer = _without_weights(in_features, out_features, bias)
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    return layer
+
+
+def normal_linear(
+    in_features: int, out_features: int, bias: bool, generator: torch.Generator | None, gain: float = 1.0
+) -> nn.Linear:
+    """Return a linear layer whose weights are normally distributed, with a variance of gain² / in_features."""
+    layer = _without_weights(in_features, out_features, bias)
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(in_features), generator=generator)
+    return layer
+
+
+def _without_weights(in_features: int, out_features: int, bias: bool) -> nn.Linear:
+    # made without values first: PyTorch's own initialisation would draw from the global generator
+    layer = nn.Linear(in_features, out_features, bias=bias, device="meta").to_empty(device=torch.get_default_device())
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer

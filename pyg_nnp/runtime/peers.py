@@ -1,0 +1,132 @@
+"""The watch over the processes that work together: what ends one of them ends all of them."""
+
+import json
+import logging
+import signal
+import threading
+from datetime import timedelta
+from time import monotonic, sleep
+from typing import NamedTuple
+
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
+
+from pyg_nnp.runtime.launch import Launch
+
+log = logging.getLogger(__name__)
+
+_BEAT = 0.3  # seconds between two looks
+_SILENT = (
+    120.0  # seconds without a sign of life, after which a process counts as lost; one that ends is noticed at once
+)
+_START = 600.0  # seconds that processes may take to start
+_ANSWER = 2.0  # seconds that a process has to show that it is alive when all are to end
+_SET_UP = timedelta(seconds=_START)
+
+
+class Failure(NamedTuple):
+    """What ends all processes."""
+
+    number: int  # of the process that it came from
+    status: int  # exit status
+    text: str
+
+
+def connect(launch: Launch, serve: bool = False) -> Store:
+    """Connect to the key-value store of the processes, which the first one serves where the launcher does not."""
+    store = TCPStore(launch.address, launch.port, None, serve, _SET_UP, wait_for_workers=False)
+    return PrefixStore(f"pyg_nnp/{launch.attempt}", store)
+
+
+class Watch(threading.Thread):
+    """Shows the other processes that this one is alive, and stops it as SIGTERM does when another one has failed.
+
+    Attributes:
+        failure: of another process, or None.
+    """
+
+    def __init__(self, launch: Launch) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._launch, self._store = launch, connect(launch)
+        self.failure: Failure | None = None
+        self._beats, self._stopped, self._is_ending = 0, threading.Event(), False
+        # the first process looks at all of them, the others at it
+        looked_at = range(1, launch.count) if launch.number == 0 else [0]
+        self._seen: dict[int, tuple[bytes, float]] = {number: (b"", monotonic() + _START) for number in looked_at}
+
+    def run(self) -> None:
+        """Look until :meth:`stop`."""
+        while not self._stopped.wait(_BEAT):
+            try:
+                self._look()
+            except RuntimeError as error:
+                # whoever served the store is gone
+                self._stop_this(Failure(0, 2, f"the first process cannot be reached any more ({_first_line(error)})"))
+                return
+
+    def wait_for_start(self) -> list[int]:
+        """Wait until all processes have started, and return those that have not in time."""
+        last, everyone = monotonic() + _START, range(self._launch.count)
+        self._store.set(f"here/{self._launch.number}", "")
+        while not self._store.check([f"here/{number}" for number in everyone]):
+            if monotonic() > last:
+                return [number for number in everyone if not self._store.check([f"here/{number}"])]
+            sleep(_BEAT / 6)
+        return []
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._stopped.set()
+        self.join()
+
+    def fail(self, status: int, text: str) -> bool:
+        """Let all processes end, and say whether this one was the first to fail, which is to say why."""
+        self._is_ending = True
+        if self.failure is not None and not self.is_alive():
+            return self._launch.number == 1  # nobody else can be asked
+        own = json.dumps([self._launch.number, status, text])
+        try:
+            is_first = bool(self._store.compare_set("failure", "", own) == own.encode())
+            self._store.set(f"told/{self._launch.number}", "")
+            return is_first
+        except RuntimeError:
+            return self._launch.number <= 1
+
+    def lost(self) -> list[int]:
+        """Return the processes that do not answer when all are to end."""
+        last, others = monotonic() + _ANSWER, [n for n in range(self._launch.count) if n != self._launch.number]
+        try:
+            while monotonic() < last and not self._store.check([f"told/{number}" for number in others]):
+                sleep(_BEAT / 3)
+            return [number for number in others if not self._store.check([f"told/{number}"])]
+        except RuntimeError:
+            return [0]
+
+    def _look(self) -> None:
+        store, number = self._store, self._launch.number
+        self._beats += 1
+        store.set(f"beat/{number}", str(self._beats))
+        if self.failure is None and store.check(["failure"]):
+            self._stop_this(Failure(*json.loads(store.get("failure"))))
+            store.set(f"told/{number}", "")
+        if self._beats % 10 == 0 and self.failure is None:
+            self._look_for_silent_ones()
+
+    def _look_for_silent_ones(self) -> None:
+        now = monotonic()
+        for number, (before, since) in self._seen.items():
+            beat = self._store.get(f"beat/{number}") if self._store.check([f"beat/{number}"]) else b""
+            if beat != before:
+                self._seen[number] = beat, now
+            elif now - since > _SILENT:
+                own = [number, 2, f"process {number} has not shown a sign of life for {_SILENT:g} s"]
+                self._store.compare_set("failure", "", json.dumps(own))
+
+    def _stop_this(self, failure: Failure) -> None:
+        self.failure = failure
+        if not self._is_ending:
+            log.debug("Process %d ended, and so do all: %s", failure.number, failure.text)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

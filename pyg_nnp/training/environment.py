@@ -1,0 +1,30 @@
+"""What the last bits of results depend on besides data and configuration, and what has changed in it."""
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from pyg_nnp.runtime import processes
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return device, threads and versions, which the last bits of results depend on."""
+    of_several = {"processes": processes.count()} if processes.count() > 1 else {}
+    return {
+        **of_several,
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "pyg-nnp": version("pyg-nnp"),
+        "torch": torch.__version__,
+    }
+
+
+def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Yield a message for each value that changed between two nested dicts."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in {**before, **now}:
+            yield from changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
+    elif before != now:
+        yield f"{key} was {before} and is {now}"

@@ -1,0 +1,82 @@
+"""What several processes know of each other; as a program, one of three."""
+
+from pathlib import Path
+
+import torch
+from several_processes import Started, run_together
+
+from pyg_nnp.errors import ProcessError
+from pyg_nnp.runtime import processes
+from pyg_nnp.runtime.launch import launched
+
+COUNT = 3
+
+
+def test_one_process_gets_what_it_gives() -> None:
+    assert (processes.count(), processes.number(), processes.local_count()) == (1, 0, 1)
+    values = torch.arange(3.0)
+    assert processes.total(values) is values
+    assert processes.gather("a") == ["a"]
+    assert processes.once(lambda: 3) == 3
+    assert processes.number_of_first(0.1) == 0.1
+    assert list(processes.in_turn([1, 2], lambda item: 2 * item)) == [(1, 2), (2, 4)]
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    assert run_together(tmp_path, COUNT, str(Path(__file__))) == ["done\n"] * COUNT
+
+
+def test_a_process_that_is_refused_ends_all(tmp_path: Path) -> None:
+    """Whatever the others wait for."""
+    statuses, out, err = Started(tmp_path, 2, [str(Path(__file__)), "fail"]).results()
+    assert statuses[0] != 0
+    assert statuses[1] != 0
+    assert "this is refused" in err[1]
+    assert "refused" not in err[0]
+    assert "done" not in "".join(out)
+
+
+def check() -> None:
+    number = processes.number()
+    total = processes.total(torch.full((4,), number + 1, dtype=torch.float64))
+    assert total.tolist() == [6.0] * 4
+    # of x_0 x_1 x_2 each has the derivative with respect to its own
+    x = torch.tensor(number + 1.0, dtype=torch.float64, requires_grad=True)
+    own = torch.zeros(COUNT, dtype=torch.float64)
+    own[number] = 1.0
+    product = processes.differentiable_total(own * x).prod()
+    product.backward()
+    assert (float(product), float(x.grad)) == (6.0, 6.0 / (number + 1))
+    assert processes.gather({"a": number, "b": torch.ones(number)})[2]["b"].shape == (2,)
+    assert processes.gather(None) == [None] * COUNT
+    assert processes.once(lambda: (number, processes.count())) == (0, 1)
+    assert processes.number_of_first(number + 0.25) == 0.25
+    weight = torch.nn.Parameter(torch.full((2,), float(number)))
+    processes.take_from_first([weight])
+    assert weight.tolist() == [0.0, 0.0]
+    computed = []
+
+    def square(item: int) -> int:
+        computed.append(item)
+        return item * item
+
+    assert list(processes.in_turn(range(8), square)) == [(item, item * item) for item in range(8)]
+    assert computed == list(range(number, 8, COUNT))
+    assert list(processes.in_turn([], square)) == []
+
+
+if __name__ == "__main__":
+    import sys
+
+    from pyg_nnp.runtime.signals import stoppable
+
+    launch = launched()
+    assert launch is not None
+    with stoppable(), processes.joined(launch):
+        if sys.argv[1:]:
+            if launch.number == 1:
+                raise ProcessError("this is refused")
+            processes.wait_for_all()
+        else:
+            check()
+    print("done")

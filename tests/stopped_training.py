@@ -1,0 +1,29 @@
+"""``train`` in one of several processes, which sends itself a signal, or has an error, at a step.
+
+Its arguments: the number of the process, the signal or ``memory``, the step from 1 on, and those of ``train``.
+"""
+
+import os
+import signal
+import sys
+from typing import Any
+
+from pyg_nnp.commands import cli
+from pyg_nnp.runtime import processes
+from pyg_nnp.training import fit
+
+if __name__ == "__main__":
+    number, what, at, *arguments = sys.argv[1:]
+    original, calls = fit.take_step, 0
+
+    def stopped(*given: Any, **options: Any) -> None:
+        global calls
+        calls += 1
+        if processes.number() == int(number) and calls == int(at):
+            if what == "memory":
+                raise MemoryError
+            os.kill(os.getpid(), getattr(signal, what))
+        original(*given, **options)
+
+    fit.take_step = stopped  # type: ignore[attr-defined]
+    sys.exit(cli.main(["train", *arguments]))
