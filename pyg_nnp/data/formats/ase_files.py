@@ -24,7 +24,7 @@ from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError
 
 _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*("[^"]*"|[^\s"]+)""")
-_NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,9}(:[^:]+:[A-Za-z]:\d{1,9})*")  # columns: name, type, how many
+_NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,18}(:[^:]+:[A-Za-z]:\d{1,18})*")  # columns: name, type, how many
 # what may be a unit and its value, or the beginning of it; bounded, since a line may have millions of these
 _UNITS = re.compile(r"""unit[^=]{0,40}=\s{0,9}(?:"[^"]{0,200}|'[^']{0,200}|\{[^}]{0,200}|\S{1,200})""", re.IGNORECASE)
 _COUNT = re.compile(r"\s*[0-9]{1,12}\s*")
