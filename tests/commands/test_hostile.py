@@ -31,7 +31,7 @@ NAMES = {
     "hdf5: passwords": "lies in other files",
     "hdf5: never written": "not all of it was written",
     "hdf5: deep groups": "nested more than 100 deep",
-    "extxyz: a billion columns": "1e+09 columns, but the first atom has 4 values",
+    "extxyz: a billion columns": "1000000004 columns, but the first atom has 4 values",
     "ase: an array of one number": "an array of shape [10000000000] with 1 numbers",
     "ase: a view": "is not one of ASE",
     "csv: a field of a megabyte": "field larger than field limit",

@@ -24,8 +24,10 @@ from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError
 
 _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*("[^"]*"|[^\s"]+)""")
-_NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,9}(:[^:]+:[A-Za-z]:\d{1,9})*")  # columns: name, type, how many
-_UNITS = re.compile(r"""[^\s=]*unit[^=]*=\s*(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\S+)""", re.IGNORECASE)
+_NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,18}(:[^:]+:[A-Za-z]:\d{1,18})*")  # columns: name, type, how many
+# what may be a unit and its value, or the beginning of it; bounded, since a line may have millions of these
+_UNITS = re.compile(r"""unit[^=]{0,40}=\s{0,9}(?:"[^"]{0,200}|'[^']{0,200}|\{[^}]{0,200}|\S{1,200})""", re.IGNORECASE)
+_COUNT = re.compile(r"\s*[0-9]{1,12}\s*")
 _PLAIN = 4  # columns of an XYZ file that is not extended: symbol and position
 _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")  # 1.0D-03 of double precision
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
@@ -33,6 +35,8 @@ _KEY = re.compile(r"([^\s=]+)\s*=")
 _connect: Any = ase.db.connect  # it has no types
 _parse_comment: Any = key_val_str_to_dict
 _MOST_COMMENTS = 100_000  # lines that are looked at for units, which takes seconds
+_LONGEST_COMMENT = 100_000  # characters of such a line
+_SHOWN = 60  # characters of a text in a message
 _ROWS = 1000  # rows of a database held in memory at a time
 
 
@@ -58,7 +62,7 @@ def _xyz_frames(path: Path) -> Iterator[Frame]:
     with closing(text_lines(path)) as lines:
         headers = (line for line in lines if line.strip())
         for frame, header in enumerate(headers):
-            if not re.fullmatch(r"\s*[0-9]{1,12}\s*", header):
+            if not _COUNT.fullmatch(header):
                 what = f"expected the number of atoms, found '{header.strip()[:40]}'"
                 raise DataError(f"{path}: frame {frame}: {what}.")
             num_atoms = int(header)
@@ -81,9 +85,9 @@ def _with_columns(path: Path, frame: int, comment: str, values: Sequence[str]) -
             return comment
         name = f"columns_{_PLAIN + 1}_to_{len(values)}"
         return f"{comment.rstrip()} Properties=species:S:1:pos:R:3:{name}:R:{len(values) - _PLAIN}\n"
-    named = properties[1].strip('"')
+    named = properties[1].strip("\"'")
     if not _NAMED.fullmatch(named):
-        what = f"Properties={named} is no list of NAME:TYPE:COLUMNS, joined by colons, which no name can have"
+        what = f"Properties={named[:_SHOWN]} is no list of NAME:TYPE:COLUMNS, joined by colons, which no name can have"
         raise DataError(f"{path}: frame {frame}: {what}.")
     columns = sum(map(int, named.split(":")[2::3]))  # ASE makes them all before it looks, and leaves out others
     if columns != len(values):
@@ -107,10 +111,11 @@ def _xyz_texts(path: Path) -> Iterator[Frame]:
         headers = (line for line in lines if line.strip())
         for header in islice(headers, _MOST_COMMENTS):
             comment = next(lines, "")
-            units = (*_UNITS.findall(comment),) if "unit" in comment.lower() else ()
+            may_say = len(comment) < _LONGEST_COMMENT and "unit" in comment.lower()
+            units = (*_UNITS.findall(comment),) if may_say else ()
             yield {} if units in known else _said_in(comment)
             known.add(units)
-            if not header.strip().isdecimal() or sum(1 for _ in islice(lines, int(header))) < int(header):
+            if not _COUNT.fullmatch(header) or sum(1 for _ in islice(lines, int(header))) < int(header):
                 return  # damage is told where frames are read
 
 

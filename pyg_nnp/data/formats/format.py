@@ -13,7 +13,7 @@ from pyg_nnp.data.formats.columns import Table
 from pyg_nnp.data.formats.unit_statements import Statements, joined, statements_in
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
 
-_FRAMES = 1000  # of which units are read
+_FRAMES = 100  # of which units are read
 
 Frame = Mapping[str, Any]
 """What a file has for one molecule, by the names of the file."""
@@ -55,7 +55,7 @@ def frame_format(
     """Return a format whose frames are read one by one.
 
     Units are those of metadata, else those of the frames, of which ``texts`` yields what may say some; without it the
-    first thousand are looked at.
+    first hundred are looked at.
     """
 
     def read(

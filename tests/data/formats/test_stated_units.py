@@ -1,5 +1,6 @@
 """Units that files of each format state."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,8 @@ def test_all_frames_of_extended_xyz_are_looked_at(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=what):
         of(path)
     # damage is told by what reads the frames
+    path.write_text("9" * 5000 + "\nenergy_unit=eV\nH 0 0 0\n")
+    assert stated_units(path, "extxyz", SOURCES).units == Units(HARTREE_IN_EV)
     path.write_text("2\nenergy_unit=eV\nH 0 0 0\n")
     assert of(path).units == Units(HARTREE_IN_EV)
     path.write_text('1\nenergy_unit=eV units="\nH 0 0 0\n')
@@ -168,3 +171,12 @@ def test_damaged_metadata(tmp_path: Path) -> None:
     file.write_bytes(content.replace(b'{"energy_unit"', b'["energy_unit"'))
     with pytest.raises(DataError, match="ASE cannot read"):
         of(file)
+
+
+@pytest.mark.parametrize("text", ["unit", "unit=", "unit={", 'unit="', "x_unit=' "])
+def test_comment_lines_that_never_end(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "some.xyz"
+    path.write_text("1\n" + text * 200_000 + "\nH 0 0 0\n")
+    start = time.process_time()
+    stated_units(path, "extxyz", SOURCES)
+    assert time.process_time() - start < 5
