@@ -37,6 +37,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.nn.models import SchNet
 
 from pyg_nnp.config import Config, config_from_dict
+from pyg_nnp.config.recipes import RECIPES
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.layers.cores.schnet import SchNetCore
 from pyg_nnp.layers.embedding import RandomAtomEmbedding
@@ -75,7 +76,7 @@ class Contender(Protocol):
 def configuration(data_path: Path = EXAMPLE / "dataset.pkl", architecture: str = "SchNet", **core: Any) -> Config:
     """Return the specification's run on a data file; ``core`` are further options of the core.
 
-    Another core than SchNet has 64 features and two interactions, as it is meant to have.
+    Another core than SchNet has 64 features and the options that ``pyg-nnp init`` gives it.
     """
     document = yaml.safe_load((EXAMPLE.parent / "reference.yaml").read_text(encoding="utf-8"))
     document["Datahub"]["data_path"] = str(data_path)
@@ -84,12 +85,12 @@ def configuration(data_path: Path = EXAMPLE / "dataset.pkl", architecture: str =
     model["architecture"] = architecture
     if architecture != "SchNet":
         model["build_params"]["dim_embedding"] = 64
-        core = {"num_interactions": 2, "hidden_channels": 64} | core
+        core = yaml.safe_load(RECIPES[architecture].core) | core
     # the specification has no such layer, and the data have one total charge
     model["layers"] = [layer for layer in model["layers"] if layer["name"] != "ChargeEmbedding"]
     for layer in model["layers"]:
         if layer["name"] == "Core":
-            layer["params"] |= core
+            layer["params"] = layer["params"] | core if architecture == "SchNet" else core
     document["Trainer"] |= {"batch_size": BATCH_SIZE, "warmup_ratio": 0.001}
     document["Trainer"]["Splitter"]["ratios"] = [0.7, 0.1, 0.2]
     return config_from_dict(document)

@@ -155,7 +155,8 @@ def graph_pes(frames: Frames) -> Peer:
         return AtomicGraph(
             Z=batch["Z"], R=batch["R"], cell=torch.zeros(len(batch["N"]), 3, 3), neighbour_list=edges,
             neighbour_cell_offsets=torch.zeros(edges.shape[1], 3), other={},
-            properties={"energy": batch["E"], "forces": batch["F"]}, cutoff=CUTOFF, batch=batch["batch"], ptr=batch["ptr"],
+            properties={"energy": batch["E"], "forces": batch["F"]}, cutoff=CUTOFF,
+            batch=batch["batch"], ptr=batch["ptr"],
         )  # fmt: skip
 
     # as its own training does first; these are single graphs

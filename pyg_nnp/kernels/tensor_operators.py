@@ -73,7 +73,7 @@ def aggregate_tensors(
 
     Args:
         filters: of P pairs, (L + 1) F numbers each, of the degrees 0 to L, 1 or 2; (2 L + 1) F: untied, the last L F
-            numbers are the filters of x in place of those of its degree.
+            numbers are the filters of x in place of those of its degree. There are loops for 3 F numbers.
         y: (P, 3) or (P, 8) harmonics of the pairs, from i to j.
         a: (A, (L + 1) F) features of all degrees.
         v: (A, 3, F) vectors, the x of degree 1; (0, 3, F): none.
@@ -84,7 +84,7 @@ def aggregate_tensors(
         (A, F), (A, 3, F) and (A, 5, F), which is (A, 0, F) where L is 1.
     """
     module = _module(filters.table, a)
-    if module is tensor_reference or not module.supports(y, a):  # plain torch has its own derivatives
+    if module is tensor_reference or not module.supports(filters.table, y, a):  # plain torch has its own derivatives
         return tensor_reference.aggregate_tensors(*filters, y, a, v, t, *edges)
     return cast(tuple[Tensor, Tensor, Tensor], _AGGREGATE(*filters, y, a, v, t, *edges))
 

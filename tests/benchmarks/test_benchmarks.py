@@ -49,6 +49,17 @@ def test_benchmark(tmp_path: Path, name: str) -> None:
     assert {path.name for path in tmp_path.iterdir()} <= {"results.json", "figure.svg"}
 
 
+def test_benchmark_of_cores(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "cores.py"), "--small", "--repeats", "1"]
+    command += ["--threads", "1", "--json", "results.json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert {row["core"] for row in rows} == {"Cartesian", "PaiNN", "SchNet"}
+    assert len({row["task"] for row in rows}) == 5
+    assert all(0 < row["q1_ms"] <= row["median_ms"] and row["peak_MB"] > 0 for row in rows)
+
+
 def test_benchmark_of_neighbors(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "neighbors.py"), "--small", "--repeats", "2"]
     command += ["--threads", "1", "--json", "results.json"]

@@ -25,12 +25,12 @@ from pyg_nnp.kernels.cpu.small_tensors import (
     ROWS5,
     TIMES,
 )
-from pyg_nnp.kernels.cpu.tensor_loops import MOST_FEATURES
+from pyg_nnp.kernels.cpu.tensor_features import ROW
 
 
 def _invariants(x: Any, t: Any, out: Any) -> None:
     separate_arrays()
-    S = np.empty((3, MOST_FEATURES), x.dtype)
+    S = np.empty((3, ROW), x.dtype)
     third, fifth = x.dtype.type(1 / 3), x.dtype.type(1 / 5)
     for i in range(len(x)):
         xs, ts = ROWS3(x, i), ROWS5(t, i)
@@ -43,7 +43,7 @@ def _invariants(x: Any, t: Any, out: Any) -> None:
 def _invariants_gradient(c: Any, x: Any, t: Any, of_x: Any, of_t: Any) -> None:
     """Of the invariants times c (A, 3, F)."""
     separate_arrays()
-    S = np.empty((8, MOST_FEATURES), x.dtype)
+    S = np.empty((8, ROW), x.dtype)
     two, third, fifth = x.dtype.type(2), x.dtype.type(2 / 3), x.dtype.type(2 / 5)
     for i in range(len(x)):
         cs, xs, ts = ROWS3(c, i), ROWS3(x, i), ROWS5(t, i)
@@ -65,7 +65,7 @@ def _invariants_gradient(c: Any, x: Any, t: Any, of_x: Any, of_t: Any) -> None:
 def _invariants_second(dx: Any, dt: Any, c: Any, x: Any, t: Any, of_c: Any, of_x: Any, of_t: Any) -> None:
     """Of the gradient times dx and dt."""
     separate_arrays()
-    S = np.empty((11, MOST_FEATURES), x.dtype)
+    S = np.empty((11, ROW), x.dtype)
     two, third, fifth = x.dtype.type(2), x.dtype.type(2 / 3), x.dtype.type(2 / 5)
     for i in range(len(x)):
         dxs, dts, cs, xs, ts = ROWS3(dx, i), ROWS5(dt, i), ROWS3(c, i), ROWS3(x, i), ROWS5(t, i)
@@ -89,7 +89,7 @@ def _invariants_second(dx: Any, dt: Any, c: Any, x: Any, t: Any, of_c: Any, of_x
 
 def _products(g: Any, x: Any, t: Any, of_v: Any, of_t: Any) -> None:
     separate_arrays()
-    S = np.empty((8, MOST_FEATURES), x.dtype)
+    S = np.empty((8, ROW), x.dtype)
     for i in range(len(x)):
         gs, xs, ts = ROWS5(g, i), ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
@@ -110,7 +110,7 @@ def _products(g: Any, x: Any, t: Any, of_v: Any, of_t: Any) -> None:
 def _products_gradient(y: Any, z: Any, g: Any, x: Any, t: Any, of_g: Any, of_x: Any, of_t: Any) -> None:
     """Of the products times y (A, 3, F) and z (A, 5, F)."""
     separate_arrays()
-    S = np.empty((13, MOST_FEATURES), x.dtype)
+    S = np.empty((13, ROW), x.dtype)
     two = x.dtype.type(2)
     for i in range(len(x)):
         ys, zs, gs, xs, ts = ROWS3(y, i), ROWS5(z, i), ROWS5(g, i), ROWS3(x, i), ROWS5(t, i)

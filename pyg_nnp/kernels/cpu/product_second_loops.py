@@ -21,7 +21,7 @@ from pyg_nnp.kernels.cpu.small_tensors import (
     ROWS5,
     TIMES,
 )
-from pyg_nnp.kernels.cpu.tensor_loops import MOST_FEATURES
+from pyg_nnp.kernels.cpu.tensor_features import ROW
 
 
 def _mix3(a: Any, x: Any, b: Any, y: Any, z: Any) -> Any:
@@ -58,7 +58,7 @@ def _products_second(
 ) -> None:  # fmt: skip
     """Of the gradient times dg, dx and dt."""
     separate_arrays()
-    S = np.empty((21, MOST_FEATURES), x.dtype)
+    S = np.empty((21, ROW), x.dtype)
     two = x.dtype.type(2)
     for i in range(len(x)):
         es, us, ws, gs = ROWS5(dg, i), ROWS3(dx, i), ROWS5(dt, i), ROWS5(g, i)

@@ -2,8 +2,8 @@
 
 It is the derivative of a change, that of the messages times g where weights b, tables T, harmonics y and features a, v
 and t change by db, dT (which may be absent), dy, da, dv and dt. For what is in which array see
-:mod:`pyg_nnp.kernels.cpu.tensor_loops`; rows of S are filters, from ``_CHANGES`` on their changes, and from
-``_PRODUCTS`` and ``_OTHERS`` on what their derivatives are summed up from.
+:mod:`pyg_nnp.kernels.cpu.tensor_loops`; further rows of S are the changes of filters, and of what they are multiplied
+with.
 """
 
 from typing import Any
@@ -13,156 +13,196 @@ import numpy as np
 from numba import prange
 
 from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
-from pyg_nnp.kernels.cpu.tensor_loops import FILTERS, MOST_FEATURES, MOST_FILTERS, TO_HARMONICS, TO_TABLE, TO_WEIGHTS
+from pyg_nnp.kernels.cpu.small_tensors import ROWS3, ROWS5
+from pyg_nnp.kernels.cpu.tensor_features import (
+    CLEAR,
+    DOTS,
+    FILTERS,
+    MULTIPLY3,
+    MULTIPLY5,
+    PRODUCTS,
+    ROW,
+    SPLINE,
+    TO_TABLE,
+    TO_WEIGHTS,
+    WRITE,
+)
 
-_CHANGES, _PRODUCTS, _OTHERS = MOST_FILTERS, 2 * MOST_FILTERS, 3 * MOST_FILTERS
-
-
-def _send_change(
-    S: Any, own: int, y: Any, a: Any, v: Any, t: Any, dy: Any, da: Any, dv: Any, dt: Any, p: int, s: Any,
-    j: int, o0: Any, o1: Any, o2: Any, i: int,
-) -> None:  # fmt: skip
-    """Add to i the change of the message of j, with the sign s of the pair's vector from i to j."""
-    F = a.shape[2]
-    a_j, da_j, o_i = a[j, 0], da[j, 0], o0[i]
-    for f in range(F):
-        o_i[f] += S[_CHANGES, f] * a_j[f] + S[0, f] * da_j[f]
-    for c in range(y.shape[1]):
-        degree = 1 if c < 3 else 2
-        h, dh = (s * y[p, c], s * dy[p, c]) if c < 3 else (y[p, c], dy[p, c])
-        a_j, da_j = a[j, degree], da[j, degree]
-        x_j, dx_j, o_i = (v[j, c], dv[j, c], o1[i, c]) if c < 3 else (t[j, c - 3], dt[j, c - 3], o2[i, c - 3])
-        if own:
-            for f in range(F):
-                o_i[f] += S[_CHANGES + degree, f] * (h * a_j[f]) + S[degree, f] * (dh * a_j[f] + h * da_j[f])
-                o_i[f] += S[_CHANGES + degree + own, f] * x_j[f] + S[degree + own, f] * dx_j[f]
-        else:
-            for f in range(F):
-                z, dz = h * a_j[f] + x_j[f], dh * a_j[f] + h * da_j[f] + dx_j[f]
-                o_i[f] += S[_CHANGES + degree, f] * z + S[degree, f] * dz
+# after the filters and what they are multiplied with: their changes, sums of messages, sums of a, v and t
+_CHANGES, _OTHERS, _MESSAGES, _SUMS = 6, 9, 12, 21
+_ROWS = _SUMS + 11
 
 
-def _return_change(
-    S: Any, own: int, y: Any, dy: Any, g0: Any, g1: Any, g2: Any, p: int, s: Any, i: int,
-    of_a: Any, of_v: Any, of_t: Any, j: int,
-) -> None:  # fmt: skip
-    """Add to j the change of the derivatives of its message to i by its features."""
-    F = of_a.shape[2]
-    g_i, a_j = g0[i], of_a[j, 0]
-    for f in range(F):
-        a_j[f] += S[_CHANGES, f] * g_i[f]
-    for c in range(y.shape[1]):
-        degree = 1 if c < 3 else 2
-        h, dh = (s * y[p, c], s * dy[p, c]) if c < 3 else (y[p, c], dy[p, c])
-        a_j = of_a[j, degree]
-        g_i, x_j = (g1[i, c], of_v[j, c]) if c < 3 else (g2[i, c - 3], of_t[j, c - 3])
-        if own:
-            for f in range(F):
-                x_j[f] += S[_CHANGES + degree + own, f] * g_i[f]
-                a_j[f] += (h * S[_CHANGES + degree, f] + dh * S[degree, f]) * g_i[f]
-        else:
-            for f in range(F):
-                m = S[_CHANGES + degree, f] * g_i[f]
-                x_j[f] += m
-                a_j[f] += h * m + dh * (S[degree, f] * g_i[f])
+def _receive_change(S: Any, y: Any, a: Any, dy: Any, da: Any, p: int, s: Any, j: int) -> None:
+    """Add the change of filters times harmonics times a of j."""
+    a0, a1, b0, b1 = a[j, 0], a[j, 1], da[j, 0], da[j, 1]
+    h0, h1, h2 = s * y[p, 0], s * y[p, 1], s * y[p, 2]
+    d0, d1, d2 = s * dy[p, 0], s * dy[p, 1], s * dy[p, 2]
+    for f in range(a.shape[2]):
+        S[_MESSAGES, f] += S[_CHANGES, f] * a0[f] + S[FILTERS, f] * b0[f]
+        w = S[FILTERS + 1, f]
+        m, q = S[_CHANGES + 1, f] * a1[f] + w * b1[f], w * a1[f]
+        S[_MESSAGES + 1, f] += h0 * m + d0 * q
+        S[_MESSAGES + 2, f] += h1 * m + d1 * q
+        S[_MESSAGES + 3, f] += h2 * m + d2 * q
+    if y.shape[1] == 8:
+        a2, b2 = a[j, 2], da[j, 2]
+        k0, k1, k2, k3, k4 = y[p, 3], y[p, 4], y[p, 5], y[p, 6], y[p, 7]
+        e0, e1, e2, e3, e4 = dy[p, 3], dy[p, 4], dy[p, 5], dy[p, 6], dy[p, 7]
+        for f in range(a.shape[2]):
+            w = S[FILTERS + 2, f]
+            m, q = S[_CHANGES + 2, f] * a2[f] + w * b2[f], w * a2[f]
+            S[_MESSAGES + 4, f] += k0 * m + e0 * q
+            S[_MESSAGES + 5, f] += k1 * m + e1 * q
+            S[_MESSAGES + 6, f] += k2 * m + e2 * q
+            S[_MESSAGES + 7, f] += k3 * m + e3 * q
+            S[_MESSAGES + 8, f] += k4 * m + e4 * q
 
 
-def _multiply_change(
-    S: Any, own: int, y: Any, a: Any, v: Any, t: Any, dy: Any, da: Any, dv: Any, dt: Any, p: int, s: Any,
-    j: int, g0: Any, g1: Any, g2: Any, i: int,
-) -> None:  # fmt: skip
-    """Add to the products those of g of i with what filters multiply, and to the others those with its change."""
-    F = a.shape[2]
-    a_j, da_j, g_i = a[j, 0], da[j, 0], g0[i]
-    for f in range(F):
-        S[_PRODUCTS, f] += g_i[f] * a_j[f]
-        S[_OTHERS, f] += g_i[f] * da_j[f]
-    for c in range(y.shape[1]):
-        degree = 1 if c < 3 else 2
-        h, dh = (s * y[p, c], s * dy[p, c]) if c < 3 else (y[p, c], dy[p, c])
-        a_j, da_j = a[j, degree], da[j, degree]
-        x_j, dx_j, g_i = (v[j, c], dv[j, c], g1[i, c]) if c < 3 else (t[j, c - 3], dt[j, c - 3], g2[i, c - 3])
-        if own:
-            for f in range(F):
-                S[_PRODUCTS + degree, f] += g_i[f] * (h * a_j[f])
-                S[_OTHERS + degree, f] += g_i[f] * (dh * a_j[f] + h * da_j[f])
-            for f in range(F):
-                S[_PRODUCTS + degree + own, f] += g_i[f] * x_j[f]
-                S[_OTHERS + degree + own, f] += g_i[f] * dx_j[f]
-        else:
-            for f in range(F):
-                S[_PRODUCTS + degree, f] += g_i[f] * (h * a_j[f] + x_j[f])
-                S[_OTHERS + degree, f] += g_i[f] * (dh * a_j[f] + h * da_j[f] + dx_j[f])
+def _give_back_change(S: Any, y: Any, dy: Any, g0: Any, g1: Any, g2: Any, p: int, s: Any, j: int) -> None:
+    """Add the change of filters times harmonics times g of j."""
+    z, (x0, x1, x2) = g0[j, 0], ROWS3(g1, j)
+    h0, h1, h2 = s * y[p, 0], s * y[p, 1], s * y[p, 2]
+    d0, d1, d2 = s * dy[p, 0], s * dy[p, 1], s * dy[p, 2]
+    for f in range(g1.shape[2]):
+        S[_SUMS, f] += S[_CHANGES, f] * z[f]
+        q, r = h0 * x0[f] + h1 * x1[f] + h2 * x2[f], d0 * x0[f] + d1 * x1[f] + d2 * x2[f]
+        S[_SUMS + 1, f] += S[_CHANGES + 1, f] * q + S[FILTERS + 1, f] * r
+    if y.shape[1] == 8:
+        z0, z1, z2, z3, z4 = ROWS5(g2, j)
+        k0, k1, k2, k3, k4 = y[p, 3], y[p, 4], y[p, 5], y[p, 6], y[p, 7]
+        e0, e1, e2, e3, e4 = dy[p, 3], dy[p, 4], dy[p, 5], dy[p, 6], dy[p, 7]
+        for f in range(g1.shape[2]):
+            q = k0 * z0[f] + k1 * z1[f] + k2 * z2[f] + k3 * z3[f] + k4 * z4[f]
+            r = e0 * z0[f] + e1 * z1[f] + e2 * z2[f] + e3 * z3[f] + e4 * z4[f]
+            S[_SUMS + 2, f] += S[_CHANGES + 2, f] * q + S[FILTERS + 2, f] * r
 
 
-def _filters_and_changes(b: Any, db: Any, T: Any, dT: Any, row: int, S: Any, F: int, p: int) -> None:
-    """Write the filters of a pair and their changes; the other rows of S become 0."""
-    K = T.shape[1]
-    FILTERS(b, p, T, row, S, 0)
-    FILTERS(db, p, T, row, S, _CHANGES)
+def _pair1_change(S: Any, a: Any, da: Any, g0: Any, i: int, j: int) -> None:
+    """Write what the filter of degree 0 is multiplied with in the products of messages with g, and its change."""
+    a_i, a_j, b_i, b_j, g_i, g_j = a[i, 0], a[j, 0], da[i, 0], da[j, 0], g0[i, 0], g0[j, 0]
+    for f in range(a.shape[2]):
+        S[PRODUCTS, f] = g_i[f] * a_j[f] + g_j[f] * a_i[f]
+        S[_OTHERS, f] = g_i[f] * b_j[f] + g_j[f] * b_i[f]
+
+
+def _pair3_change(S: Any, y: Any, a: Any, dy: Any, da: Any, g: Any, p: int, i: int, j: int, of_y: Any) -> None:
+    """Write likewise for degree 1, without v; add derivatives by harmonics."""
+    a_i, a_j, b_i, b_j, (x0, x1, x2), (z0, z1, z2) = a[i, 1], a[j, 1], da[i, 1], da[j, 1], ROWS3(g, i), ROWS3(g, j)
+    h0, h1, h2, k0, k1, k2 = y[p, 0], y[p, 1], y[p, 2], dy[p, 0], dy[p, 1], dy[p, 2]
+    by0 = by1 = by2 = h0 - h0
+    for f in range(g.shape[2]):
+        w, dw, q, r, dq, dr = S[FILTERS + 1, f], S[_CHANGES + 1, f], a_i[f], a_j[f], b_i[f], b_j[f]
+        d0, d1, d2 = x0[f] * r - z0[f] * q, x1[f] * r - z1[f] * q, x2[f] * r - z2[f] * q
+        e0, e1, e2 = x0[f] * dr - z0[f] * dq, x1[f] * dr - z1[f] * dq, x2[f] * dr - z2[f] * dq
+        S[PRODUCTS + 1, f] = h0 * d0 + h1 * d1 + h2 * d2
+        S[_OTHERS + 1, f] = h0 * e0 + h1 * e1 + h2 * e2 + k0 * d0 + k1 * d1 + k2 * d2
+        by0, by1, by2 = by0 + dw * d0 + w * e0, by1 + dw * d1 + w * e1, by2 + dw * d2 + w * e2
+    if len(of_y) > 0:
+        of_y[p, 0] += by0
+        of_y[p, 1] += by1
+        of_y[p, 2] += by2
+
+
+def _pair5_change(S: Any, y: Any, a: Any, dy: Any, da: Any, g: Any, p: int, i: int, j: int, of_y: Any) -> None:
+    """Add likewise for degree 2, without t, a component after the other."""
+    a_i, a_j, b_i, b_j = a[i, 2], a[j, 2], da[i, 2], da[j, 2]
+    for c in range(5):
+        h, k, x, z = y[p, 3 + c], dy[p, 3 + c], g[i, c], g[j, c]
+        by = h - h
+        for f in range(g.shape[2]):
+            d, e = x[f] * a_j[f] + z[f] * a_i[f], x[f] * b_j[f] + z[f] * b_i[f]
+            S[PRODUCTS + 2, f] += h * d
+            S[_OTHERS + 2, f] += h * e + k * d
+            by += S[_CHANGES + 2, f] * d + S[FILTERS + 2, f] * e
+        if len(of_y) > 0:
+            of_y[p, 3 + c] += by
+
+
+def _splines(b: Any, db: Any, T: Any, dT: Any, row: int, S: Any, p: int) -> None:
+    """Write the filters of a pair and their changes."""
+    SPLINE(b, p, T, row, S, FILTERS)
+    SPLINE(db, p, T, row, S, _CHANGES)
     if len(dT) > 0:
-        FILTERS(b, p, dT, row, S, _PRODUCTS)
-        for n in range(K):
-            for f in range(F):
-                S[_CHANGES + n, f] += S[_PRODUCTS + n, f]
-    for n in range(K):
-        for f in range(F):
-            S[_PRODUCTS + n, f] = 0
-            S[_OTHERS + n, f] = 0
+        SPLINE(b, p, dT, row, S, _OTHERS)
+        for n in range(3):
+            for f in range(T.shape[2]):
+                S[_CHANGES + n, f] += S[_OTHERS + n, f]
 
 
-def _to_filters(b: Any, db: Any, T: Any, dT: Any, row: int, S: Any, p: int, of_b: Any, of_T: Any) -> None:
-    """Add what the products of a pair say of its weights and the table, as far as wanted."""
-    if len(of_T) > 0:
-        TO_TABLE(db, p, S, _PRODUCTS, of_T, row)
-        TO_TABLE(b, p, S, _OTHERS, of_T, row)
-    if len(of_b) > 0:
-        TO_WEIGHTS(T, row, S, _OTHERS, of_b, p)
-        if len(dT) > 0:
-            TO_WEIGHTS(dT, row, S, _PRODUCTS, of_b, p)
+def _of_pair(
+    S: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any, dy: Any, da: Any, dv: Any, dt: Any,
+    p: int, i: int, j: int, of_y: Any,
+) -> None:  # fmt: skip
+    """Write what all filters of a pair are multiplied with, and its change."""
+    F = a.shape[2]
+    CLEAR(S, PRODUCTS + 2, PRODUCTS + 3, F)
+    CLEAR(S, _OTHERS + 2, _OTHERS + 3, F)
+    _PAIR1_CHANGE(S, a, da, g0, i, j)
+    _PAIR3_CHANGE(S, y, a, dy, da, g1, p, i, j, of_y)
+    if y.shape[1] == 8:
+        _PAIR5_CHANGE(S, y, a, dy, da, g2, p, i, j, of_y)
+        if len(t) > 0:
+            DOTS(S, v, g1, i, j, PRODUCTS + 1)
+            DOTS(S, t, g2, i, j, PRODUCTS + 2)
+            DOTS(S, dv, g1, i, j, _OTHERS + 1)
+            DOTS(S, dt, g2, i, j, _OTHERS + 2)
+    elif len(v) > 0:
+        DOTS(S, v, g1, i, j, PRODUCTS + 2)
+        DOTS(S, dv, g1, i, j, _OTHERS + 2)
 
 
-_SEND_CHANGE, _RETURN_CHANGE = numba.njit(inline="always")(_send_change), numba.njit(inline="always")(_return_change)
-_MULTIPLY_CHANGE, _TO_FILTERS = numba.njit(inline="always")(_multiply_change), numba.njit(inline="always")(_to_filters)
-_FILTERS_AND_CHANGES = numba.njit(inline="always")(_filters_and_changes)
+_RECEIVE_CHANGE, _GIVE_BACK_CHANGE = (numba.njit(inline="always")(f) for f in (_receive_change, _give_back_change))
+_PAIR1_CHANGE, _PAIR3_CHANGE = numba.njit(inline="always")(_pair1_change), numba.njit(inline="always")(_pair3_change)
+_PAIR5_CHANGE, _SPLINES = numba.njit(inline="always")(_pair5_change), numba.njit(inline="always")(_splines)
+_OF_PAIR = numba.njit(inline="always")(_of_pair)
 
 
 def _second_derivatives(
     b: Any, rows: Any, T: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any,
-    db: Any, dT: Any, dy: Any, da: Any, dv: Any, dt: Any, own_filters: Any, source: Any, start: Any, order: Any,
+    db: Any, dT: Any, dy: Any, da: Any, dv: Any, dt: Any, source: Any, start: Any, order: Any,
     of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, of_g0: Any, of_g1: Any, of_g2: Any,
     low: int, high: int,
 ) -> None:  # fmt: skip
     separate_arrays()
-    num_pairs, one, own, F = len(b), a.dtype.type(1), len(own_filters), a.shape[2]
-    S = np.empty((4 * MOST_FILTERS, MOST_FEATURES), a.dtype)
-    of_a[low:high], of_v[low:high], of_t[low:high] = 0, 0, 0
-    of_g0[low:high], of_g1[low:high], of_g2[low:high] = 0, 0, 0
+    num_pairs, one, F = len(b), a.dtype.type(1), a.shape[2]
+    S = np.empty((_ROWS, ROW), a.dtype)
     for i in range(low, high):
+        CLEAR(S, _MESSAGES, _ROWS, F)
         for k in range(start[i], start[i + 1]):
             e = order[k]
-            j = source[e]
-            both = low <= j < high
-            if both and (j < i or (j == i and e >= num_pairs)):
-                continue
-            p, s = (e, one) if e < num_pairs else (e - num_pairs, -one)
-            mine = both or i < j
-            _FILTERS_AND_CHANGES(b, db, T, dT, rows[p], S, F, p)
-            if len(of_y) > 0 and mine:
-                TO_HARMONICS(S, _CHANGES, a, g1, g2, p, s, i, j, of_y)
-                TO_HARMONICS(S, 0, da, g1, g2, p, s, i, j, of_y)
-            # the message from j to i, and that from i to j
-            for back in range(2):
-                i_, j_ = (j, i) if back else (i, j)
-                if both or not back:
-                    _SEND_CHANGE(S, own, y, a, v, t, dy, da, dv, dt, p, s, j_, of_g0, of_g1, of_g2, i_)
-                if both or back:
-                    _RETURN_CHANGE(S, own, y, dy, g0, g1, g2, p, s, i_, of_a, of_v, of_t, j_)
-                if mine and len(of_b) + len(of_T) > 0:
-                    _MULTIPLY_CHANGE(S, own, y, a, v, t, dy, da, dv, dt, p, s, j_, g0, g1, g2, i_)
-                s = -s
-            if mine:
-                _TO_FILTERS(b, db, T, dT, rows[p], S, p, of_b, of_T)
+            p, s, j = (e, one, source[e]) if e < num_pairs else (e - num_pairs, -one, source[e])
+            _SPLINES(b, db, T, dT, rows[p], S, p)
+            _RECEIVE_CHANGE(S, y, a, dy, da, p, s, j)
+            _GIVE_BACK_CHANGE(S, y, dy, g0, g1, g2, p, -s, j)
+            if len(t) > 0:
+                MULTIPLY3(S, _CHANGES + 1, v, j, _MESSAGES + 1)
+                MULTIPLY3(S, FILTERS + 1, dv, j, _MESSAGES + 1)
+                MULTIPLY3(S, _CHANGES + 1, g1, j, _SUMS + 3)
+                MULTIPLY5(S, _CHANGES + 2, t, j, _MESSAGES + 4)
+                MULTIPLY5(S, FILTERS + 2, dt, j, _MESSAGES + 4)
+                MULTIPLY5(S, _CHANGES + 2, g2, j, _SUMS + 6)
+            elif len(v) > 0:
+                MULTIPLY3(S, _CHANGES + 2, v, j, _MESSAGES + 1)
+                MULTIPLY3(S, FILTERS + 2, dv, j, _MESSAGES + 1)
+                MULTIPLY3(S, _CHANGES + 2, g1, j, _SUMS + 3)
+            if e < num_pairs:
+                _OF_PAIR(S, y, a, v, t, g0, g1, g2, dy, da, dv, dt, p, i, j, of_y)
+                if len(of_b) > 0:
+                    TO_WEIGHTS(T, rows[p], S, _OTHERS, of_b, p)
+                    if len(dT) > 0:
+                        TO_WEIGHTS(dT, rows[p], S, PRODUCTS, of_b, p)
+                if len(of_T) > 0:
+                    TO_TABLE(db, p, S, PRODUCTS, of_T, rows[p])
+                    TO_TABLE(b, p, S, _OTHERS, of_T, rows[p])
+        WRITE(S, _MESSAGES, of_g0, i)
+        WRITE(S, _MESSAGES + 1, of_g1, i)
+        WRITE(S, _MESSAGES + 4, of_g2, i)
+        WRITE(S, _SUMS, of_a, i)
+        if len(v) > 0:
+            WRITE(S, _SUMS + 3, of_v, i)
+        if len(t) > 0:
+            WRITE(S, _SUMS + 6, of_t, i)
 
 
 _SECOND_DERIVATIVES = compiled(_second_derivatives, parallel=False)
@@ -170,13 +210,13 @@ _SECOND_DERIVATIVES = compiled(_second_derivatives, parallel=False)
 
 def _parallel_second_derivatives(
     b: Any, rows: Any, T: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any,
-    db: Any, dT: Any, dy: Any, da: Any, dv: Any, dt: Any, own: Any, source: Any, start: Any, order: Any,
+    db: Any, dT: Any, dy: Any, da: Any, dv: Any, dt: Any, source: Any, start: Any, order: Any,
     of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, of_g0: Any, of_g1: Any, of_g2: Any, threads: int,
 ) -> None:  # fmt: skip
     for thread in prange(threads):
         low, high = thread * len(a) // threads, (thread + 1) * len(a) // threads
         _SECOND_DERIVATIVES(
-            b, rows, T, y, a, v, t, g0, g1, g2, db, dT, dy, da, dv, dt, own, source, start, order,
+            b, rows, T, y, a, v, t, g0, g1, g2, db, dT, dy, da, dv, dt, source, start, order,
             of_b, of_T[thread], of_y, of_a, of_v, of_t, of_g0, of_g1, of_g2, low, high,
         )  # fmt: skip
 

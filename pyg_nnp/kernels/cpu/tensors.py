@@ -12,37 +12,30 @@ from pyg_nnp.kernels.cpu.product_loops import (
     PRODUCTS_GRADIENT,
 )
 from pyg_nnp.kernels.cpu.product_second_loops import PRODUCTS_SECOND
-from pyg_nnp.kernels.cpu.tensor_loops import AGGREGATE, FIRST_DERIVATIVES, MOST_FEATURES
+from pyg_nnp.kernels.cpu.tensor_features import MOST_FEATURES
+from pyg_nnp.kernels.cpu.tensor_loops import AGGREGATE, FIRST_DERIVATIVES
 from pyg_nnp.kernels.cpu.tensor_second_loops import SECOND_DERIVATIVES
 from pyg_nnp.kernels.reference import Edges
 
 Tensors = tuple[Tensor, ...]
 
 
-def supports(y: Tensor, a: Tensor) -> bool:
-    """Say whether there are loops for these sizes: not too many features."""
-    return a.shape[1] <= _degrees(y) * MOST_FEATURES
+def supports(table: Tensor, y: Tensor, a: Tensor) -> bool:
+    """Say whether there are loops for this: three filters a pair, and not too many features."""
+    return table.shape[1] * _degrees(y) == 3 * a.shape[1] and a.shape[1] <= _degrees(y) * MOST_FEATURES
 
 
 def _degrees(y: Tensor) -> int:
     return 2 if y.shape[1] == 3 else 3
 
 
-def _own(arranged: Tensors) -> tuple[int, ...]:
-    """Return a tuple as long as there are filters of v and t alone: the loops are compiled for each length."""
-    return (0,) * (arranged[2].shape[1] - arranged[4].shape[1])
-
-
 def _arranged(
     b: Tensor, rows: Tensor, T: Tensor, y: Tensor, a: Tensor, v: Tensor, t: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the arguments of the loops: the degrees one after the other have a dimension of their own."""
-    degrees, A = _degrees(y), len(a)
+    degrees = _degrees(y)
     F = a.shape[1] // degrees
-    filters = T.reshape(len(T), T.shape[1] // F, F)  # (R, K, F)
-    # zeros in place of absent features
-    x = [x if len(x) else a.new_zeros(A, n, F) for x, n in ((v, 3), (t, y.shape[1] - 3))]  # (A, 3, F), (A, 5, F)
-    return b, rows, filters, y, a.reshape(A, degrees, F), x[0], x[1]  # a: (A, L + 1, F)
+    return b, rows, T.reshape(len(T), 3, F), y, a.reshape(len(a), degrees, F), v, t  # (R, 3, F), (A, L + 1, F)
 
 
 def aggregate_tensors(
@@ -51,10 +44,11 @@ def aggregate_tensors(
     """See :func:`pyg_nnp.kernels.tensor_reference.aggregate_tensors`."""
     edge_index, start, order = edges
     A, F = len(a), a.shape[1] // _degrees(y)
-    out = a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, y.shape[1] - 3, F)  # the last: (A, 5, F) or (A, 0, F)
+    # the last: (A, 5, F) or (A, 0, F)
+    out = a.new_empty(A, 1, F), a.new_empty(A, 3, F), a.new_empty(A, y.shape[1] - 3, F)  # (A, 1, F), (A, 3, F)
     arranged = _arranged(weights, rows, table, y, a, v, t)
-    run(AGGREGATE, *arranged, _own(arranged), edge_index[0], start, order, *out, num_threads())
-    return out
+    run(AGGREGATE, *arranged, edge_index[0], start, order, *out, num_threads())
+    return out[0][:, 0], out[1], out[2]  # (A, F)
 
 
 def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool]) -> Tensors:
@@ -64,9 +58,9 @@ def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[
     of_b, of_T, of_y = _outputs(b, arranged[2], y, wanted)
     of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in arranged[4:])
     ends = edges.edge_index[0], edges.start, edges.order
-    run(FIRST_DERIVATIVES, *arranged, *g, _own(arranged), *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
-    by_a = of_a.flatten(1)  # (A, 3 F)
-    return of_b, _summed(of_T), of_y, by_a, of_v if len(v) else v, of_t if len(t) else t
+    given = *arranged, g[0][:, None], *g[1:]  # (A, 1, F)
+    run(FIRST_DERIVATIVES, *given, *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
+    return of_b, _summed(of_T), of_y, of_a.flatten(1), of_v, of_t  # (A, 3 F)
 
 
 def tensor_second_derivatives(
@@ -77,13 +71,13 @@ def tensor_second_derivatives(
     db, dT, dy, da, dv, dt = change
     arranged, changed = _arranged(b, rows, T, y, a, v, t), _arranged(db, rows, dT, dy, da, dv, dt)
     of_b, of_T, of_y = _outputs(b, arranged[2], y, wanted)
-    outputs = [torch.empty_like(x, memory_format=torch.contiguous_format) for x in (*arranged[4:], *g)]
+    of_scalars = g[0][:, None]  # (A, 1, F)
+    outputs = _like(*arranged[4:], of_scalars, *g[1:])
     ends = edges.edge_index[0], edges.start, edges.order
-    given = *arranged, *g, db, *changed[2:], _own(arranged)
+    given = *arranged, of_scalars, *g[1:], db, *changed[2:]
     run(SECOND_DERIVATIVES, *given, *ends, of_b, of_T, of_y, *outputs, num_threads())
-    of_a, of_v, of_t, *of_g = outputs
-    of_features = of_a.flatten(1), of_v if len(v) else v, of_t if len(t) else t
-    return of_b, _summed(of_T), of_y, *of_features, *of_g
+    of_a, of_v, of_t, of_g0, *of_g = outputs
+    return of_b, _summed(of_T), of_y, of_a.flatten(1), of_v, of_t, of_g0[:, 0], *of_g  # (A, 3 F), (A, F)
 
 
 def _outputs(b: Tensor, T: Tensor, y: Tensor, wanted: tuple[bool, bool, bool]) -> tuple[Tensor, Tensor, Tensor]:

@@ -39,9 +39,9 @@ MOST_FEATURES = 256
 _NOTHING = (None,) * 6
 
 
-def supports(y: Tensor, a: Tensor) -> bool:
-    """Say whether there are kernels for these sizes: not too many features."""
-    return a.shape[1] <= _degrees(y) * MOST_FEATURES
+def supports(table: Tensor, y: Tensor, a: Tensor) -> bool:
+    """Say whether there are kernels for this: a filter for each degree, and not too many features."""
+    return table.shape[1] == a.shape[1] and a.shape[1] <= _degrees(y) * MOST_FEATURES
 
 
 def _degrees(y: Tensor) -> int:

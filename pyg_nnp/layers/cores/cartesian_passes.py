@@ -1,7 +1,7 @@
 r"""An interaction of the Cartesian core in passes written by hand: values, slopes, changes of slopes, and gradients.
 
-They compute what :func:`pyg_nnp.layers.cores.cartesian.interaction` and automatic differentiation do, in a tenth of the
-calls of operators, which are most of the time that a small batch takes.
+They compute what :func:`pyg_nnp.layers.cores.cartesian.interaction` and automatic differentiation do, with half of the
+nodes of a graph, and without what nobody asks for.
 
 - Values; what is inside the interaction and enters its slopes is among the results.
 - Slopes: derivatives of new features, times what is given, by features, harmonics and weights of rows of the table.
