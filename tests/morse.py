@@ -27,14 +27,25 @@ class Morse(Core):
         return {"Ea_morse": sum_over_atoms(energies, pair_index[0], len(Za))}
 
 
-def write_morse(folder: Path) -> None:
+class HardAtoms(Morse):
+    """Lennard-Jones's energy, which ends smoothly, so that a crystal does not collapse."""
+
+    reach = 4.5  # Å
+
+    def forward(self, pair_index: Tensor, Dij: Tensor, Za: Tensor) -> Fields:
+        sixth = (2.2 / Dij) ** 6
+        energies = 0.01 * (sixth**2 - sixth) * (1 - (Dij / self.reach) ** 2).clamp_min(0) ** 3  # Hartree
+        return {"Ea_morse": sum_over_atoms(energies, pair_index[0], len(Za))}
+
+
+def write_morse(folder: Path, core: str = "Morse", *more: str) -> None:
     """Write ``best.safetensors``; whoever loads it has imported this module."""
-    entries = [("Core", {}), ("EnergyReduce", {}), ("Force", {})]
-    layers, built = build_layers("morse:Morse", {}, entries)
+    entries = [(name, {}) for name in ("Core", "EnergyReduce", "Force", *more)]
+    layers, built = build_layers(f"morse:{core}", {}, entries)
     units = {"Hartree_in_E": 1.0, "Bohr_in_R": 0.5291772108}
     folder.mkdir()
     save_potential(
-        Potential(layers, {"architecture": "morse:Morse", "layers": built, "build_params": units}),
+        Potential(layers, {"architecture": f"morse:{core}", "layers": built, "build_params": units}),
         folder / "best.safetensors",
         {},
     )

@@ -56,6 +56,8 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = {name: sources[name] for name in FEATURES if sources.get(name)}
+    if is_of_ase and "cell" in columns:  # which only what is periodic has
+        features.setdefault("cell", "cell")
     features = find_features(path, features, columns, [*mapping])
     if "Q" not in mapping and features.get("Q") not in names and predictor.domain.charges == (0.0,):
         features.pop("Q", None)  # without a name the charges are set to 0

@@ -22,7 +22,7 @@ from torch_geometric.data import Data
 
 from pyg_nnp.data.store.writer import append_rows, new_hdf5
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.fields import FIELDS, IN_ASE, TARGETS
+from pyg_nnp.fields import FIELDS, IN_ASE, OF_CELLS, TARGETS
 from pyg_nnp.inference.structures import Arrays, Structures
 from pyg_nnp.potential.predictor import ATOMS_TO_EVALUATE, Predictor, recorded
 from pyg_nnp.runtime import processes
@@ -123,7 +123,10 @@ def _pieces(arrays: Arrays) -> Iterator[Arrays]:
 
 
 def _batch(arrays: Arrays, device: torch.device) -> Data:
-    data = Data(**{name: torch.from_numpy(values).to(device) for name, values in arrays.items()})
+    # cells of molecules alone have no effect but on the time
+    is_periodic = "pbc" in arrays and bool(arrays["pbc"].any())
+    names = [name for name in arrays if is_periodic or name not in OF_CELLS]
+    data = Data(**{name: torch.from_numpy(arrays[name]).to(device) for name in names})
     data.num_nodes = len(arrays["Za"])
     data.batch = torch.arange(len(data.N), device=device).repeat_interleave(data.N)  # (A,)
     return data
@@ -148,9 +151,12 @@ def _in_ase(arrays: Arrays, units: Units) -> Iterator[Atoms]:
     for frame, (first, last) in enumerate(zip(ends - arrays["N"], ends, strict=True)):
         rows: dict[str, Any] = {"atom": slice(first, last), "graph": frame}
         values = {name: factors[name] * arrays[name][rows[FIELDS[name].level]] for name in arrays}
-        atoms = Atoms(arrays["Za"][first:last], values["Ra"])
+        of_cell = {name: values[name] for name in OF_CELLS if name in values}
+        atoms = Atoms(arrays["Za"][first:last], values["Ra"], **of_cell)
         atoms.info |= {"charge": float(values["Q"]), **ASE.attributes}
         results = {ase_name: values[name] for ase_name, name in IN_ASE.items() if name in values}
+        if not atoms.pbc.any():  # a molecule has none
+            results.pop("stress", None)
         atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
         yield atoms
 

@@ -14,7 +14,7 @@ from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import ArrayTypes, Block, DataSource
 from pyg_nnp.data.total_charge import charge_arrays
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FIELDS, OF_CELLS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
     ShortestDistances,
@@ -57,6 +57,7 @@ def find_features(
     if "N" not in given and found.get("N") not in columns:
         found.pop("N", None)  # which can be counted
         found |= {"N": "N"} if "N" in columns else {}
+    _find_cells(path, found, columns, given)
     charges = [] if "Q" in given else charge_arrays(columns, found.get("Ra", ""), found.get("Q"))
     if charges and charges[0] != found.get("Q"):
         log.info("%s: '%s' is taken for the total charge.", path, charges[0])
@@ -64,6 +65,21 @@ def find_features(
     if charges[1:]:
         log.warning("%s: total charges are those of '%s'; not read: %s.", path, charges[0], ", ".join(charges[1:]))
     return found
+
+
+def _find_cells(path: Path, found: dict[str, str], columns: ArrayTypes, given: Sequence[str]) -> None:
+    """Let potentials of periodic systems have the cells of a file, under a usual name if not under theirs."""
+    for name in OF_CELLS:
+        if name in given or name not in found or found[name] in columns:
+            continue
+        known = [alias for alias in (name, *FIELDS[name].aliases) if alias in columns]
+        if known:
+            log.info("%s: '%s' is taken for %s.", path, known[0], name)
+            found[name] = known[0]
+        else:
+            del found[name]
+    if "cell" not in found:
+        found.pop("pbc", None)
 
 
 class Structures:
@@ -100,7 +116,7 @@ class Structures:
         self.compositions: set[str] = set()
 
     def __iter__(self) -> Iterator[Arrays]:
-        """Read all structures, and yield ``N``, ``Za``, ``Ra`` and ``Q`` of some at a time.
+        """Read all structures, and yield ``N``, ``Za``, ``Ra``, ``Q``, and in cells ``cell`` and ``pbc``, of some.
 
         Raises:
             DataError: the file cannot be read, or a structure is broken.
@@ -108,7 +124,8 @@ class Structures:
         for block in structure_blocks(self.path, self.features):
             # tensors are made of arrays that can be written to
             arrays = {name: np.array(values) for name, values in block.arrays.items()}
-            arrays["Ra"] = arrays["Ra"] * self.factor
+            for name in (name for name in ("Ra", "cell") if name in arrays):
+                arrays[name] = arrays[name] * self.factor
             arrays["Q"] = self._charges(arrays["Q"])
             cells = None if block.cells is None else block.cells * self.factor
             self.check(Block(block.first, arrays, cells))

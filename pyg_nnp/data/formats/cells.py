@@ -9,7 +9,6 @@ carry them, and :mod:`pyg_nnp.data.frame_checks` looks whether the frames are mo
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +16,6 @@ from ase.cell import Cell
 from numpy.typing import NDArray
 
 from pyg_nnp.data.source import Origin
-from pyg_nnp.errors import DataError
 
 Array = NDArray[Any]
 
@@ -33,13 +31,6 @@ _NOT = re.compile(r"(?:false|f|none|no|0|[\s,;\[\]()])*", re.IGNORECASE)  # text
 _SHAPES = ((3, 3), (9,), (6,), (3,), ())
 """Of a cell: vectors as rows, the same in a row, lengths and angles [degree], lengths, the length of a cube."""
 _UNLIKE = "'{}' looks like a periodic cell, but {}, expected {}. If these are molecules, store 'pbc' as false."
-
-
-def refuse_periodic(path: Path, frame: int, pbc: Any) -> None:
-    """Refuse a structure of ASE in a periodic cell, whose images would be left out without a word."""
-    if np.any(pbc):
-        instead = 'For a molecule in a box, unwrap it and write pbc="F F F"'
-        raise DataError(f"{path}: frame {frame}: {_PERIODIC}. {instead}.")
 
 
 def cell_names(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:

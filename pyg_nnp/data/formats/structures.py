@@ -1,11 +1,13 @@
 """Structures without labels, read for predictions."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
-from pyg_nnp.data.formats.ase_files import other_frames
+from pyg_nnp.data.formats.ase_files import EXTXYZ, other_frames
+from pyg_nnp.data.formats.files import text_lines
 from pyg_nnp.data.formats.format import Frame, frame_blocks
 from pyg_nnp.data.formats.readers import FORMATS, OWN_NAMES, columns_of, data_files, format_of, read_blocks
 from pyg_nnp.data.source import Block
@@ -17,11 +19,12 @@ from pyg_nnp.fields import FEATURES
 def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]:
     """Read structures without labels, to be predicted: from a data file, or whatever ASE reads.
 
-    ``features`` are their names in the file; where ASE reads it positions and elements are always under ASE's own, and
-    the total charge of each is what :func:`pyg_nnp.data.total_charge.charge_of` finds.
+    ``features`` are their names in the file; where ASE reads it positions, elements and cells are always under ASE's
+    own, and the total charge of each is what :func:`pyg_nnp.data.total_charge.charge_of` finds.
 
     Yields:
-        Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is NaN where the file says none, in the units of the file.
+        Blocks of ``N``, ``Za``, ``Ra`` and ``Q``, which is NaN where the file says none, in the units of the file; and
+        of ``cell`` and ``pbc`` if anything in the file is periodic, or ``cell`` is among the features.
     """
     data_format = format_of(path)
     if data_format in OWN_NAMES:
@@ -32,10 +35,21 @@ def structure_blocks(path: Path, features: Mapping[str, str]) -> Iterator[Block]
         read = (FORMATS[data_format].frames if data_format else None) or other_frames
         files = data_files(path, data_format, tell=True)
         frames = _with_charges(path, (frame for file in files for frame in read(file)), features.get("Q"))
-        blocks = frame_blocks(path, frames, {"Ra": "positions", "Za": "numbers", "Q": "Q"})
+        mapping = {"Ra": "positions", "Za": "numbers", "Q": "Q"}
+        if any(_may_be_periodic(file, read) for file in files):
+            mapping["cell"] = "cell"
+        blocks = frame_blocks(path, frames, mapping)
     for block in blocks:
         block.arrays.setdefault("Q", np.full(block.num_frames, np.nan))
         yield block
+
+
+def _may_be_periodic(file: Path, read: Callable[[Path], Iterator[Frame]]) -> bool:
+    """Return whether anything in a file may be periodic; of an XYZ file without the word for it nothing is."""
+    if read is EXTXYZ.frames:
+        with closing(text_lines(file)) as lines:
+            return any("lattice" in line.lower() for line in lines)
+    return any("cell" in frame for frame in read(file))
 
 
 def _with_charges(path: Path, frames: Iterable[Frame], of_training: str | None) -> Iterator[Frame]:

@@ -59,17 +59,28 @@ class Relaxation(Section):
     steps: int = Field(default=500, gt=0, description="steps at most")
 
 
+class Optimization(Relaxation):
+    """Options of an optimiser, and whether the cell relaxes, too."""
+
+    cell: bool = Field(default=False, description="whether the lattice vectors relax, too, by ASE's FrechetCellFilter")
+    pressure: float = Field(default=0.0, description="that the cell is under, with cell [GPa]")
+
+
 class Dynamics(Section):
     """Molecular dynamics."""
 
-    ensemble: Annotated[Literal["nve", "langevin"], BeforeValidator(_refuse_nvt)] = Field(
-        default="langevin", description="nve: velocity Verlet at constant energy; langevin: with a thermostat"
+    ensemble: Annotated[Literal["nve", "langevin", "npt"], BeforeValidator(_refuse_nvt)] = Field(
+        default="langevin",
+        description="nve: velocity Verlet at constant energy; langevin: with a thermostat; npt: with a barostat, too",
     )
     timestep: float = Field(default=0.5, gt=0, description="[fs]")
     temperature: float = Field(default=300.0, ge=0, description="of the first velocities and of the thermostat [K]")
     steps: Annotated[int, Field(gt=0)] | None = Field(default=None, description="length; or give time")
     time: Annotated[float, Field(gt=0)] | None = Field(default=None, description="length [ps]; or give steps")
     friction: float = Field(default=0.01, gt=0, description="of the Langevin thermostat [1/fs]")
+    pressure: float = Field(default=0.0, description="of the barostat, npt alone [GPa]")
+    barostat_time: float = Field(default=1000.0, gt=0, description="of the barostat, npt alone [fs]")
+    hydrostatic: bool = Field(default=True, description="whether the cell keeps its shape, npt alone")
     velocities: Literal["maxwell-boltzmann", "structure"] = Field(
         default="maxwell-boltzmann",
         description="drawn for the temperature, or those of the structure file; momentum and rotation are removed",
@@ -132,7 +143,8 @@ class Simulation(Section):
     places: ClassVar[dict[str, Any]] = {
         "constraints": Constraints,
         "dynamics": Dynamics,
-        "optimization, scan or neb": Relaxation,
+        "optimization": Optimization,
+        "scan or neb": Relaxation,
         "scan": Scan,
         "neb": NEB,
     }
@@ -144,7 +156,7 @@ class Simulation(Section):
     cuda: bool = Field(default=False, description="whether to evaluate on a GPU")
     constraints: _Constraints = Field(default=_Constraints(), description="what does not move")
     single_point: SinglePoint | None = Field(default=None, description="the structure as it is")
-    optimization: Relaxation | None = Field(default=None, description="to a minimum")
+    optimization: Optimization | None = Field(default=None, description="to a minimum")
     dynamics: Dynamics | None = Field(default=None, description="molecular dynamics")
     scan: Scan | None = Field(default=None, description="of a distance")
     neb: NEB | None = Field(default=None, description="path between two minima")

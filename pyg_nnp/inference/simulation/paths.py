@@ -8,13 +8,14 @@ from typing import Any
 
 import ase.mep
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import Calculator
+from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
 from rich.console import Console
 
 from pyg_nnp.errors import ConfigError, DataError
-from pyg_nnp.inference.simulation.config import NEB, Relaxation, Scan
+from pyg_nnp.inference.simulation.config import NEB, Optimization, Relaxation, Scan
 from pyg_nnp.inference.simulation.record import RESULT, Record, progress
 from pyg_nnp.inference.simulation.structure import (
     Held,
@@ -22,7 +23,9 @@ from pyg_nnp.inference.simulation.structure import (
     check_atoms,
     check_step,
     constrain,
+    pressure_of,
     read_structure,
+    require_stress,
 )
 from pyg_nnp.runtime.signals import deferred
 
@@ -41,9 +44,13 @@ def single_point(atoms: Atoms, record: Record) -> None:
     log.info("Energy %.6f eV, largest force %.4f eV/Å.", energy, force)
 
 
-def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console) -> bool:
+def optimize(options: Optimization, atoms: Atoms, record: Record, console: Console) -> bool:
     """Go to a minimum, a frame and a row for each step; return whether it was reached."""
     gap, before, taken = allowed_gap(atoms), _energy(atoms), 0
+    target: Any = atoms
+    if options.cell:
+        require_stress(atoms, "optimization.cell")
+        target = FrechetCellFilter(atoms, scalar_pressure=options.pressure * units.GPa)
     with progress(console, options.optimizer, options.steps) as show:
 
         def on_step(step: int) -> None:
@@ -51,11 +58,12 @@ def optimize(options: Relaxation, atoms: Atoms, record: Record, console: Console
             taken = step
             check_step(atoms, step, _ADVICE, gap)
             force, energy = _largest_force(atoms), _energy(atoms)
+            of_cell = {"volume_A3": atoms.get_volume(), "pressure_GPa": pressure_of(atoms)} if options.cell else {}
             record.frame(atoms, step=step)
-            record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force)
+            record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force, **of_cell)
             show(step, f"{energy:.4f} eV, largest force {force:.3f} eV/Å")
 
-        converged = _relax(atoms, options, on_step)
+        converged = _relax(target, options, on_step)
     record.result(atoms)
     log.info(
         "%s after %d steps: energy from %.6f to %.6f eV, largest force %.4f eV/Å. The structure is %s.",
@@ -152,7 +160,7 @@ def _relax_band(band: ase.mep.NEB, options: NEB, record: Record, console: Consol
         return _relax(band, options, on_step)
 
 
-def _relax(target: Atoms | ase.mep.NEB, options: Relaxation, on_step: Callable[[int], None]) -> bool:
+def _relax(target: Any, options: Relaxation, on_step: Callable[[int], None]) -> bool:
     """Let an optimiser run, and return whether it has converged; no signal cuts ``on_step`` in two."""
     optimizer, converged = _OPTIMIZERS[options.optimizer](target, logfile=None), False
     for arrived in optimizer.irun(fmax=options.fmax, steps=options.steps):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import ase.io
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pyg_nnp.data.formats.cells import refuse_periodic
 from pyg_nnp.data.formats.stated_units import understood
 from pyg_nnp.data.formats.unit_statements import statements_in
 from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
+from pyg_nnp.functional.periodic_search import periodic_pairs
 from pyg_nnp.inference.simulation.config import Constraints
 from pyg_nnp.units import ASE
 
@@ -43,14 +43,14 @@ def require_structure(path: Path) -> None:
 
 
 def read_structure(path: Path, charge: float | None, predictor: "Predictor") -> Atoms:
-    """Read the last structure of a file: elements, positions, velocities, masses, constraints.
+    """Read the last structure of a file: elements, positions, cell, velocities, masses, constraints.
 
     Their total ``charge`` [e] is that of the file, or 0, where it is None: under the name that it had in the training
     of the potential, or a usual one.
 
     Raises:
-        DataError: there is no such file, or ASE cannot read it, or it is periodic, or says that it is not in Å, or its
-            charge is not one number.
+        DataError: there is no such file, or ASE cannot read it, or it says that it is not in Å, or its charge is not
+            one number.
     """
     require_structure(path)
     try:
@@ -61,9 +61,11 @@ def read_structure(path: Path, charge: float | None, predictor: "Predictor") -> 
         raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
     if len(structures) > 1:
         log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
-    refuse_periodic(path, len(structures) - 1, found.pbc)
     _refuse_other_units(path, found)
     atoms = Atoms(found.numbers, found.positions, info={"charge": _charge(path, found, charge, predictor)})
+    if found.pbc.any():
+        atoms.set_cell(found.cell)
+        atoms.pbc = found.pbc
     if found.has("masses"):
         atoms.set_masses(found.get_masses())
     if found.has("momenta"):
@@ -192,6 +194,21 @@ def check_atoms(atoms: Atoms, key: str, numbers: list[int]) -> None:
             )
 
 
+def require_stress(atoms: Atoms, key: str) -> None:
+    """Raise :class:`ConfigError` if a cell that is to change does not, or its stress is not predicted."""
+    if not atoms.pbc.all():
+        raise ConfigError(
+            f"{key}: a cell changes if it is periodic in three directions. Leave it out for this structure."
+        )
+    if "stress" not in atoms.calc.implemented_properties:
+        raise ConfigError(f"{key}: this potential predicts no stress. Train one with the layer Stress.")
+
+
+def pressure_of(atoms: Atoms) -> float:
+    """Return the pressure without that of the moving atoms, minus a third of the trace of the stress [GPa]."""
+    return float(-atoms.get_stress()[:3].mean() / units.GPa)
+
+
 def allowed_gap(atoms: Atoms) -> float:
     """Return how lonely atoms may become [Å]: the reach of the potential, or twice as lonely as one is now."""
     calculator: PotentialCalculator = atoms.calc
@@ -216,7 +233,18 @@ def check_step(atoms: Atoms, step: int, advice: str, gap: float = math.inf) -> N
 
 
 def _loneliest(atoms: Atoms) -> tuple[int, float]:
-    """Return the atom that is farthest from its nearest neighbor, and how far that is [Å]."""
+    """Return the atom that is farthest from its nearest neighbor, and how far that is [Å].
+
+    In periodic cells it is infinite beyond the reach of the potential.
+    """
+    if atoms.pbc.any():
+        calculator: PotentialCalculator = atoms.calc
+        reach = calculator.potential.reach * calculator.length_unit
+        (j, i), T = periodic_pairs(atoms.positions, atoms.cell.array, atoms.pbc, reach)
+        distances = np.linalg.norm(atoms.positions[j] - atoms.positions[i] + T @ atoms.cell.array, axis=1)
+        of_atoms = np.full(len(atoms), np.inf)
+        np.minimum.at(of_atoms, np.concatenate((i, j)), np.tile(distances, 2))
+        return int(of_atoms.argmax()), float(of_atoms.max())
     if len(atoms) < 2:
         return 0, 0.0
     nearest = cKDTree(atoms.positions).query(atoms.positions, k=2)[0][:, 1]

@@ -2,6 +2,7 @@
 """Molecular dynamics step by step, and whether bonds form or break in them."""
 
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import torch
 from ase import Atoms, units
 from ase.constraints import FixAtoms, FixCartesian
 from ase.md.langevin import Langevin
+from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
 from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
@@ -19,7 +21,7 @@ from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, ShortestDistances
 from pyg_nnp.inference.simulation.config import Dynamics
 from pyg_nnp.inference.simulation.record import Record
-from pyg_nnp.inference.simulation.structure import SimulationError, allowed_gap, check_step
+from pyg_nnp.inference.simulation.structure import SimulationError, allowed_gap, check_step, pressure_of, require_stress
 
 if TYPE_CHECKING:
     from pyg_nnp.inference.calculator import PotentialCalculator
@@ -50,9 +52,13 @@ class Trajectory:
         if state is not None:
             self.step = state["step"]
             self.atoms.arrays["positions"][:] = state["positions"]
+            if "cell" in state:
+                self.atoms.set_cell(state["cell"])
             self.atoms.set_momenta(np.array(state["momenta"]), apply_constraint=False)
             self.random.bit_generator.state = state["generator"]
-        self.integrator = _integrator(options, atoms, self.random)
+        self.integrator: Any = _integrator(options, atoms, self.random)
+        if state is not None and isinstance(self.integrator, LangevinBAOAB):
+            vars(self.integrator).update({name: np.array(value) for name, value in state["barostat"].items()})
 
     def state(self) -> dict[str, Any]:
         """Return all that the next step depends on."""
@@ -60,8 +66,14 @@ class Trajectory:
             "step": self.step,
             "positions": self.atoms.positions.tolist(),
             "momenta": self.atoms.get_momenta().tolist(),
+            **({"cell": self.atoms.cell.tolist()} if self.atoms.pbc.any() else {}),
+            **({"barostat": self._barostat()} if self.options.ensemble == "npt" else {}),
             "generator": self.random.bit_generator.state,
         }
+
+    def _barostat(self) -> dict[str, Any]:
+        """Return momentum and force of the cell, which ASE keeps from one step to the next."""
+        return {name: np.array(vars(self.integrator)[name]).tolist() for name in ("p_eps", "force_eps")}
 
     def advance(self, record: Record) -> None:
         """Take a step; write a frame and a row if it is time to."""
@@ -102,7 +114,12 @@ class Trajectory:
         about = {"step": self.step, "time_ps": time}
         energies = {"potential_eV": potential, "kinetic_eV": kinetic, "total_eV": potential + kinetic}
         record.frame(self.atoms, **about)
-        record.row(**about, **energies, temperature_K=self.temperature(), shortest_vs_training=shortest)
+        of_cell = {}
+        if self.atoms.pbc.all() and "stress" in self.atoms.calc.implemented_properties:
+            # that of the moving atoms included
+            kinetic_pressure = 2 * kinetic / (3 * self.atoms.get_volume() * units.GPa)
+            of_cell = {"volume_A3": self.atoms.get_volume(), "pressure_GPa": pressure_of(self.atoms) + kinetic_pressure}
+        record.row(**about, **energies, temperature_K=self.temperature(), shortest_vs_training=shortest, **of_cell)
 
 
 class BondMonitor:
@@ -149,9 +166,11 @@ def _prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Gener
         raise DataError("dynamics.velocities: the structure file has none. Take maxwell-boltzmann, or another file.")
     free: int = atoms.get_number_of_degrees_of_freedom()
     is_held = any(isinstance(constraint, FixAtoms | FixCartesian) for constraint in atoms.constraints)
-    if options.ensemble == "langevin" or is_held:
+    if options.ensemble in ("langevin", "npt") or is_held:
         return free
     Stationary(atoms, preserve_temperature=False)
+    if atoms.pbc.any():  # where images do not turn with the atoms
+        return free - 3
     # ASE divides by the moment of inertia about the axis of a linear molecule, too, and leaves that out afterwards
     with np.errstate(divide="ignore", invalid="ignore"):
         ZeroRotation(atoms, preserve_temperature=False)
@@ -164,5 +183,12 @@ def _integrator(options: Dynamics, atoms: Atoms, random: np.random.Generator) ->
     timestep, friction = options.timestep * units.fs, options.friction / units.fs
     if options.ensemble == "nve":
         return VelocityVerlet(atoms, timestep)
+    if options.ensemble == "npt":
+        require_stress(atoms, "dynamics.ensemble")
+        times = {"T_tau": 1 / friction, "P_tau": options.barostat_time * units.fs}
+        stress = {"externalstress": -options.pressure * units.GPa, "hydrostatic": options.hydrostatic}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ASE says which mass the barostat has
+            return LangevinBAOAB(atoms, timestep, temperature_K=options.temperature, rng=random, **times, **stress)
     # with fixcm the distribution would not be exactly that of the temperature
     return Langevin(atoms, timestep, temperature_K=options.temperature, friction=friction, fixcm=False, rng=random)

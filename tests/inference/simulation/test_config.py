@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.build import molecule
 from simulations import TESTS, simulate
 
-from pyg_nnp.inference.simulation.config import NEB, Dynamics, Relaxation, Scan, Simulation
+from pyg_nnp.inference.simulation.config import NEB, Dynamics, Optimization, Scan, Simulation
 
 EXAMPLE = TESTS.parent / "examples" / "alanine_dipeptide" / "simulate.yaml"
 
@@ -21,7 +21,10 @@ MISTAKES = [
     ({}, "one of single_point, optimization, dynamics, scan, neb says what to do; there is none"),
     ({"single_point": {}, "optimization": {}}, "there are single_point and optimization"),
     ({"dynamics": {"steps": 10, "time": 1}}, "dynamics: one of steps and time"),
-    ({"dynamics": {"steps": 10, "ensemble": "npt"}}, "dynamics.ensemble: expects one of nve, langevin, found 'npt'"),
+    (
+        {"dynamics": {"steps": 10, "ensemble": "nph"}},
+        "dynamics.ensemble: expects one of nve, langevin, npt, found 'nph'",
+    ),
     ({"dynamics": {"steps": 10, "temprature": 1}}, r"dynamics: unknown key 'temprature'. Did you mean 'temperature'\?"),
     ({"dynamics": {"steps": 10, "velocities": "structure"}}, "dynamics.velocities: the structure file has none"),
     ({"scan": {"start": 1, "stop": 2, "points": 3}}, "scan: 'atoms' is missing: the two atoms"),
@@ -44,7 +47,15 @@ MISTAKES = [
         {"single_point": {}, "model": "toy", "structure": "gold.xyz"},
         "gold.xyz: this potential was not trained on Au, only on H, O",
     ),
-    ({"single_point": {}, "structure": "crystal.xyz"}, "crystal.xyz: frame 0: the cell is periodic"),
+    (
+        {"single_point": {}, "model": "toy", "structure": "crystal.xyz"},
+        r"crystal.xyz: the cell is periodic, but layer \d \(AtomicCharge2Dipole\) reads the positions",
+    ),
+    ({"optimization": {"cell": True}}, "optimization.cell: a cell changes if it is periodic in three directions"),
+    (
+        {"dynamics": {"steps": 1, "ensemble": "npt"}, "structure": "crystal.xyz"},
+        "dynamics.ensemble: this potential predicts no stress. Train one with the layer Stress",
+    ),
     ({"single_point": {}, "model": "nowhere"}, "nowhere: no potential here"),
     ({"single_point": {}, "cuda": True}, "cuda: there is no CUDA device here"),
 ]
@@ -62,7 +73,7 @@ def test_mistakes(
     Path("noise.xyz").write_text("3\n\nO 0 0\n")
     ase.io.write("other.xyz", molecule("H2O")[[1, 0, 2]])
     ase.io.write("gold.xyz", Atoms("Au"))
-    ase.io.write("crystal.xyz", Atoms("H", cell=[5, 5, 5], pbc=True))
+    ase.io.write("crystal.xyz", Atoms("H2", [[0, 0, 0], [0, 0, 1]], cell=[5, 5, 5], pbc=True))
     assert simulate(**document) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not any(path.stat().st_size for path in Path().glob("out/*.*"))
@@ -77,7 +88,7 @@ def test_the_example_shows_every_option_with_its_default() -> None:
     shown = {"dynamics": document["dynamics"]}
     for task in tasks:
         shown |= yaml.safe_load(re.sub(r"(?m)^#? ?", "", task.replace("# ", "", 0)))
-    for name, section in {"dynamics": Dynamics, "optimization": Relaxation, "scan": Scan, "neb": NEB}.items():
+    for name, section in {"dynamics": Dynamics, "optimization": Optimization, "scan": Scan, "neb": NEB}.items():
         options = shown[name]
         assert options.keys() == section.model_fields.keys() - {"steps"} | (options.keys() & {"steps"})
         section.model_validate(options)
