@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from pyg_nnp.config import Config, config_from_dict
@@ -15,10 +13,9 @@ from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
 from pyg_nnp.data.labels import has_all_labels, has_labels
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
-from pyg_nnp.inference.extrapolation import training_configuration
+from pyg_nnp.inference.extrapolation import frames_of_molecules, training_configuration
 from pyg_nnp.inference.structures import find_features
 from pyg_nnp.potential.predictor import Predictor
-from pyg_nnp.runtime.logs import NOTICE
 
 log = logging.getLogger(__name__)
 
@@ -100,22 +97,11 @@ def compared_frames(
     Raises:
         ConfigError: there is no such part.
     """
-    frames = _all_frames(predictor, path, dataset) if part is None else _frames_of(config, dataset, part)
+    frames = (
+        frames_of_molecules(predictor, path, dataset.summary) if part is None else _frames_of(config, dataset, part)
+    )
     _warn_of_missing(path, dataset, frames)
     return frames
-
-
-def _all_frames(predictor: Predictor, path: Path, dataset: MoleculeDataset) -> Tensor:
-    """Return all frames, without those that training has in no part."""
-    summary = dataset.summary
-    if training_configuration(predictor)["Datahub"]["transforms"]["atomic_energy"] != "isolated":
-        return torch.arange(len(dataset))
-    is_isolated = (summary.sizes == 1) & (summary.Q == 0)
-    if is_isolated.all() or not is_isolated.any():
-        return torch.arange(len(dataset))
-    text = "%s: %d of %d frames are isolated atoms, which gave training its reference energies: not compared."
-    log.log(NOTICE, text, path, is_isolated.sum(), len(dataset))
-    return torch.from_numpy(np.flatnonzero(~is_isolated))
 
 
 def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:

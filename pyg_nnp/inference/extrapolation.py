@@ -3,8 +3,11 @@
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 
@@ -12,8 +15,10 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.functional.geometry import shortest_distances
 from pyg_nnp.functional.neighbor_search import find_edges
 from pyg_nnp.potential.description import TrainingDomain
+from pyg_nnp.runtime.logs import NOTICE
 
 if TYPE_CHECKING:
+    from pyg_nnp.data.summary import DatasetSummary
     from pyg_nnp.potential.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,17 @@ def training_configuration(predictor: "Predictor") -> Mapping[str, Any]:
     if predictor.configuration is None:
         raise DataError("this potential does not say with which configuration it was trained. Train it again.")
     return predictor.configuration
+
+
+def frames_of_molecules(predictor: "Predictor", path: Path, summary: "DatasetSummary") -> Tensor:
+    """Return (n,) all frames, without isolated atoms where those of the training gave its reference energies."""
+    is_isolated = (summary.sizes == 1) & (summary.Q == 0)
+    by_atoms = training_configuration(predictor)["Datahub"]["transforms"]["atomic_energy"] == "isolated"
+    if not by_atoms or is_isolated.all() or not is_isolated.any():
+        return torch.arange(len(is_isolated))
+    text = "%s: %d of %d frames are isolated atoms, which gave training its reference energies: not compared."
+    log.log(NOTICE, text, path, is_isolated.sum(), len(is_isolated))
+    return torch.from_numpy(np.flatnonzero(~is_isolated))
 
 
 def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:
