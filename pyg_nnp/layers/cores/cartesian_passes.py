@@ -163,28 +163,28 @@ def adjoints(
     more_a, more_M1, more_M2, more_h, more_g = more
     F, kernels = h.shape[1], fast(h, TENSORS)
     of_s = torch.zeros_like(h) if of_new[0] is None else of_new[0]
-    of_M1, of_M2 = torch.zeros_like(M1), torch.zeros_like(M2)
     of_g = pad(of_s, (0, g.shape[1] - F))  # (A, n F)
     of_products: Tensors = ()
+    of_M: Some = None, None
     if any(x is not None for x in of_new[1:]):
         of_x = [torch.zeros_like(M) if x is None else x for x, M in zip(of_new[1:], (M1, M2), strict=False)]
         of_products = tuple(x @ update for x, update in zip(of_x, W.update, strict=True))  # (A, 3, F), (A, 5, F)
         of_products = *of_products, *(torch.zeros_like(M) for M in (M1, M2)[len(W.update) :])
-        of_gates, of_M1, of_M2 = kernels.products_gradient(*of_products, _gates(g, F), M1, M2)
+        of_gates, *of_M = kernels.products_gradient(*of_products, _gates(g, F), M1, M2)
         of_g = torch.cat((of_s, of_gates[:, : g.shape[1] - F]), dim=1)  # (A, n F)
     of_g = of_g if more_g is None else of_g + more_g
     of_c = of_g @ W.lin2  # (A, F)
     of_h = _sum(torch.ops.aten.silu_backward(of_c, h), more_h)
     of_z = of_h @ W.lin1  # (A, 5 F)
     by_M1, by_M2 = kernels.invariants_gradient(of_z[:, 2 * F :], M1, M2)
-    of_M = of_z[:, F : 2 * F], _sum(of_M1.add_(by_M1), more_M1), _sum(of_M2.add_(by_M2), more_M2)
-    of_m = tuple(M @ mix for M, mix in zip(of_M, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
+    of_mixed = of_z[:, F : 2 * F], _sum(_sum(by_M1, of_M[0]), more_M1), _sum(_sum(by_M2, of_M[1]), more_M2)
+    of_m = tuple(M @ mix for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
     messages = given.b, pairs.rows, given.T, given.y, a, given.v, given.t
     of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted)
     of_a = _sum(of_a, more_a)
     before: list[Tensor | None] = [of_s + of_z[:, :F] + of_a @ W.source]  # (A, F)
     before += [_sum(one, new) if len(one) else None for one, new in zip(of_x, (*of_new[1:], None, None), strict=False)]
-    made = of_a, *of_M, of_h, of_h, of_g, of_g, *of_new[1:]
+    made = of_a, *of_mixed, of_h, of_h, of_g, of_g, *of_new[1:]
     return Adjoints(of_z, of_c, of_m, of_products, (*before, of_y, of_b, of_T), made)
 
 
