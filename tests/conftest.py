@@ -1,7 +1,9 @@
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from molecules import some_molecules
 from reports import HOSTILE
@@ -11,6 +13,9 @@ from toy import toy_config, write_config, write_toy
 from pyg_nnp.commands import cli
 from pyg_nnp.errors import UserError
 from pyg_nnp.training import results
+
+# a given number: a training does not choose one, and so has the same bits as another
+os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
 
 
 @pytest.fixture(autouse=True)

@@ -149,6 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, launch = parser().parse_args(arguments), launched()
     if launch and launch.number and options.command not in SHARED:
         return 0
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # before PyTorch is imported: its threads spin for milliseconds while one waits for a processor that is busy
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     # layers of users are modules beside their configuration
     sys.path.insert(0, str(Path.cwd()))
     try:
@@ -158,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # it takes seconds to import, which a look at --help and a mistyped option need not
             for module in getattr(options, "modules", ()):
                 import_module("pyg_nnp.layers.registry").import_layers(module, f"--import {module}")
+            import_module("pyg_nnp.runtime.threads").take_allowed()
             status: int = import_module(f"pyg_nnp.commands.{options.command}").run(options)
             return status
     except UserError as error:

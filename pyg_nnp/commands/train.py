@@ -12,7 +12,7 @@ from torch_geometric import seed_everything
 
 from pyg_nnp.config import Config, dump_config, load_config
 from pyg_nnp.diagnostics.prediction import check_prediction
-from pyg_nnp.runtime import processes
+from pyg_nnp.runtime import processes, threads
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, versions
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.data_preparation import read_data
@@ -62,8 +62,9 @@ def train(config: Config, out: Path, profile: bool = False, resume: bool = False
             device, reporting = _device(config), Reporting(out, console, warnings, profile)
             for name in list(potentials):
                 callbacks = partial(reporting.callbacks, config, name)
-                # each goes, with its memory, when it is trained
-                train_model(config, name, potentials.pop(name).to(device), data, out, callbacks)
+                with threads.restored():
+                    # each goes, with its memory, when it is trained
+                    train_model(config, name, potentials.pop(name).to(device), data, out, callbacks)
 
 
 def _device(config: Config) -> torch.device:

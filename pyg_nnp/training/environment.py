@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pyg_nnp.runtime import processes
+from pyg_nnp.runtime import processes, threads
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -28,3 +28,10 @@ def changes(before: Any, now: Any, key: str = "") -> Iterator[str]:
             yield from changes(before.get(name), now.get(name), f"{key}.{name}" if key else name)
     elif before != now:
         yield f"{key} was {before} and is {now}"
+
+
+def take_threads(saved: Mapping[str, Any]) -> None:
+    """Take the number of threads of a saved environment, if there are so many and the user has set none."""
+    number = saved.get("threads", 0)
+    if not threads.are_given() and 0 < number < torch.get_num_threads():
+        torch.set_num_threads(number)

@@ -8,13 +8,17 @@ from pyg_nnp.config import Config
 from pyg_nnp.layers import Core
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.state import TrainingData
+from pyg_nnp.training.thread_choice import choose_threads
 
 _SAMPLE = 10  # frames
 _LABELLED = 1000  # frames whose labels say how large outputs are
 
 
 def initialise_potential(potential: Potential, config: Config, name: str, data: TrainingData) -> None:
-    """Let a potential suit its parameters to some frames of the training part, but one that was trained before."""
+    """Let a potential suit its parameters to some frames of the training part, but one that was trained before.
+
+    Then the number of threads is chosen.
+    """
     if config.Modelhub.internal_FFs[name].pretrained is None:
         training = data.parts["training"]
         potential.train().initialise(data.dataset.batch(_spaced(training, _SAMPLE)).to(potential.device))
@@ -22,6 +26,7 @@ def initialise_potential(potential: Potential, config: Config, name: str, data: 
             # frames are read for those alone that use what they say
             if isinstance(layer, Core) and type(layer).scale_outputs is not Core.scale_outputs:
                 layer.scale_outputs(*output_scales(potential, data))
+    choose_threads(potential, config.Trainer, config.Modelhub.internal_FFs[name].loss, data)
 
 
 def output_scales(potential: Potential, data: TrainingData) -> tuple[float, float]:

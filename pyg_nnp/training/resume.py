@@ -10,7 +10,7 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import digest, finite
-from pyg_nnp.training.environment import changes, environment
+from pyg_nnp.training.environment import changes, environment, take_threads
 from pyg_nnp.training.initialise import initialise_potential
 from pyg_nnp.training.records import HISTORY, epochs_before
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
@@ -75,6 +75,7 @@ def restore_state(state: TrainingState, path: Path, place: str) -> list[str]:
         _refuse_changes(saved["protocol"], state.protocol, path, place)
         load_parameters(state.potential, description, tensors)
         state.set_saved(saved, tensors)
+        take_threads(saved["environment"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: this holds no training to go on with: {error!r}. Start a new one.") from error
     alone = {"processes": 1}

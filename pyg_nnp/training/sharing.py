@@ -32,9 +32,9 @@ def shares_of_batches(dataset: "MoleculeDataset", potential: Potential, parts: S
     if processes.count() == 1:
         return [Share(frames) for frames in parts]
     costs, number = _costs(dataset, potential), processes.number()
-    dealt = [dealt(costs[frames], processes.count())[number] for frames in parts]
+    shares = [dealt(costs[frames], processes.count())[number] for frames in parts]
     # a process without a frame does as the others do, so that its tables of filters stay the same as theirs
-    return [Share(f[own]) if len(own) else Share(f[:1], is_spare=True) for f, own in zip(parts, dealt, strict=True)]
+    return [Share(f[own]) if len(own) else Share(f[:1], is_spare=True) for f, own in zip(parts, shares, strict=True)]
 
 
 def share_of_part(dataset: "MoleculeDataset", potential: Potential, frames: Tensor) -> Tensor:

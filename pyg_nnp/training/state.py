@@ -146,7 +146,10 @@ class TrainingState:
 
     def now(self) -> float:
         """Return the time on the clock of this process when it is now on that of the first one [s]."""
-        return self.clock + processes.number_of_first(perf_counter() - self.clock)
+        here = perf_counter()
+        past = processes.number_of_first(here - self.clock)
+        # of an epoch that a version began which did not save it, it is not known
+        return here if processes.count() == 1 or math.isnan(past) else self.clock + past
 
     def averaged(self) -> AbstractContextManager[None]:
         """Let the potential have the averages of its parameters, if there are any."""
