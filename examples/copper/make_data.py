@@ -14,11 +14,11 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 
-def structures(random: np.random.Generator) -> Iterator[Atoms]:
+def structures(random: np.random.Generator, number: int) -> Iterator[Atoms]:
     """Yield cells of 4 to 12 atoms, strained by some percent, atoms some tenths of an Å off their sites."""
     perfect = [bulk("Cu", cubic=True), bulk("Cu") * (2, 2, 2), fcc111("Cu", (1, 2, 4), vacuum=6.0)]
-    for number in range(240):
-        atoms = perfect[number % 3].copy()
+    for frame in range(number):
+        atoms = perfect[frame % 3].copy()
         atoms.info.clear()
         strain = np.eye(3) + random.normal(scale=0.02, size=(3, 3))
         atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
@@ -26,10 +26,10 @@ def structures(random: np.random.Generator) -> Iterator[Atoms]:
         yield atoms
 
 
-def main(out: str = "copper.xyz") -> None:
+def main(out: str = "copper.xyz", number: int = 240) -> None:
     """Write all structures with their energies [eV], forces [eV/Å] and, of the bulk, stress [eV/Å³]."""
     labelled = []
-    for atoms in structures(np.random.default_rng(0)):
+    for atoms in structures(np.random.default_rng(0), number):
         atoms.calc = EMT()
         results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
         if atoms.pbc.all():
