@@ -14,7 +14,6 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from pyg_nnp.data.formats.readers import columns_of, data_files, read_blocks
-from pyg_nnp.data.formats.stress import stress_of_virials
 from pyg_nnp.data.frame_checks import Checks, refuse_unmapped_charge
 from pyg_nnp.data.frame_weights import FrameWeights
 from pyg_nnp.data.references import METHODS, IsolatedAtoms, read_atomic_energies
@@ -125,7 +124,6 @@ def _checked_blocks(
         if isolated is not None:
             isolated(block)
         weigh(block)
-        stress_of_virials(source, block)
         check(block)
         periodic = periodic or bool(block.arrays.get("pbc", np.zeros(1)).any())
         nowhere = {name for name in nowhere if np.isnan(block.arrays[name]).all()}

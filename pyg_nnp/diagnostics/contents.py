@@ -11,9 +11,8 @@ from pyg_nnp.data.formats import collections
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
-from pyg_nnp.data.formats.stress import with_stress_of_virials
 from pyg_nnp.data.formats.unit_statements import says_unit
-from pyg_nnp.data.source import ArrayTypes, DataSource
+from pyg_nnp.data.source import ArrayTypes
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, OF_CELLS, TARGETS, WEIGHTS
@@ -109,8 +108,7 @@ def _readable(
 
     def read(names: Collection[str]) -> Survey:
         mapping = {name: fields[name] for name in names}
-        blocks = read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS})
-        return survey(with_stress_of_virials(DataSource(str(path), mapping), blocks))
+        return survey(read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS}))
 
     ordered = [name for name in FIELDS if name in fields]
     molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or name in sure]

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import runpy
 from pathlib import Path
 
 import ase.io
@@ -63,6 +64,18 @@ def test_cores_of_the_example_are_compared(tmp_path: Path, monkeypatch: pytest.M
     assert "FF01-Cartesian" in page
     # the same data and parts, so that the lowest errors are marked
     assert "were not trained and tested on the same data" not in page
+
+
+def test_copper_trains_and_relaxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "copper/make_data.py"))["main"](number=30)
+    for file in ("train.yaml", "simulate.yaml"):
+        (tmp_path / file).write_bytes((EXAMPLES / "copper" / file).read_bytes())
+    shorten(tmp_path / "train.yaml", max_epochs="1")
+    shorten(tmp_path / "simulate.yaml", fmax="1000")
+    assert cli.main(["train", "train.yaml", "-o", "runs"]) == 0
+    assert cli.main(["simulate", "simulate.yaml", "-o", "relaxed"]) == 0
+    assert ase.io.read("relaxed/optimized.xyz").pbc.all()
 
 
 def test_reference_configuration_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pyg_nnp.data.formats.cells import FIELDS_OF_CELLS, Cells
-from pyg_nnp.data.formats.stress import with_stress
+from pyg_nnp.data.formats.stress import stress_of_virials, with_stress
 from pyg_nnp.data.formats.values import (
     Array,
     check_sizes,
@@ -118,6 +118,7 @@ class Table:
             allowed = lengths == capacities if self._layouts[name] == "ragged" else lengths > 0
             arrays[name] = without_padding(origin, name, rows, lengths, N, allowed)
         arrays |= self._cells.fields(start, stop)
+        stress_of_virials(origin, arrays)
         return Block(origin.first, arrays, self._cells.unstated(start, stop))
 
     def _count_frames(self) -> int:

@@ -1,13 +1,12 @@
 """Stress and virials in data files: 3 x 3, nine or six numbers, in the order of ASE, which a block has."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyg_nnp.data.source import Block, DataSource
-from pyg_nnp.errors import DataError
+from pyg_nnp.data.source import Origin
 from pyg_nnp.functional.periodic_search import volumes
 
 Array = NDArray[Any]
@@ -53,26 +52,17 @@ def is_virial(name: str) -> bool:
     return "virial" in name.lower()
 
 
-def stress_of_virials(source: DataSource, block: Block) -> None:
-    """Turn the virials of a block into stress, minus the virial by the volume, if the name of its array says so.
+def stress_of_virials(origin: Origin, arrays: dict[str, Array]) -> None:
+    """Turn virials of frames into stress, minus the virial by the volume, if the name of their array says so.
 
     Raises:
         DataError: a frame with a virial has no cell.
     """
-    if "S" not in block.arrays or not is_virial(source.names["S"]):
+    if "S" not in arrays or "cell" not in arrays or not is_virial(origin.names["S"]):
         return
-    S, volume = block.arrays["S"], volumes(block.arrays["cell"])  # (G, 6), (G,)
+    S, volume = arrays["S"], volumes(arrays["cell"])  # (G, 6), (G,)
     if (without := (volume == 0) & np.isfinite(S).any(axis=1)).any():
-        frame = int(np.argmax(without))
         instead = "Take it out, or give the frame a cell of three vectors"
-        raise DataError(
-            source.message("S", f"is a virial, but the frame has no volume. {instead}.", [block.first + frame])
-        )
-    block.arrays["S"] = -S / np.where(volume == 0, 1, volume)[:, None]
-
-
-def with_stress_of_virials(source: DataSource, blocks: Iterable[Block]) -> Iterator[Block]:
-    """Yield blocks with stress in the place of virials, as :func:`stress_of_virials` does."""
-    for block in blocks:
-        stress_of_virials(source, block)
-        yield block
+        what = f"{origin.field('S')} is a virial, but the frame has no volume. {instead}."
+        raise origin.frame_error(int(np.argmax(without)), what)
+    arrays["S"] = -S / np.where(volume == 0, 1, volume)[:, None]

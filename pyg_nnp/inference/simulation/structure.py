@@ -197,9 +197,7 @@ def check_atoms(atoms: Atoms, key: str, numbers: list[int]) -> None:
 def require_stress(atoms: Atoms, key: str) -> None:
     """Raise :class:`ConfigError` if a cell that is to change does not, or its stress is not predicted."""
     if not atoms.pbc.all():
-        raise ConfigError(
-            f"{key}: a cell changes if it is periodic in three directions. Leave it out for this structure."
-        )
+        raise ConfigError(f"{key}: a cell changes if it is periodic in three directions. Leave it out here.")
     if "stress" not in atoms.calc.implemented_properties:
         raise ConfigError(f"{key}: this potential predicts no stress. Train one with the layer Stress.")
 

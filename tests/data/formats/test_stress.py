@@ -13,7 +13,7 @@ from frame_files import TWO, dump, read, save_hdf5, save_npz
 from numpy.testing import assert_allclose
 
 from pyg_nnp.data.formats.stress import is_virial, stress_of_virials
-from pyg_nnp.data.source import Block, DataSource
+from pyg_nnp.data.source import Origin
 from pyg_nnp.errors import DataError
 
 R3, Z3 = np.arange(18.0).reshape(3, 2, 3), np.array([[6, 1]] * 3)
@@ -69,18 +69,17 @@ def test_stress_of_a_virial_is_that_of_ase(tmp_path: Path) -> None:
     atoms.info["virial"] = -atoms.get_stress(voigt=False) * atoms.get_volume()
     ase.io.write(tmp_path / "a.xyz", atoms)
     mapping = {"Ra": "positions", "Za": "numbers", "cell": "cell", "S": "virial"}
-    block = Block(0, read(tmp_path / "a.xyz", "extxyz", mapping))
-    stress_of_virials(DataSource("a.xyz", mapping), block)
-    assert_allclose(block.arrays["S"][0], stress, atol=1e-8)
+    assert_allclose(read(tmp_path / "a.xyz", "extxyz", mapping)["S"][0], stress, atol=1e-8)
     of_stress = read(tmp_path / "a.xyz", "extxyz", {**mapping, "S": "stress"})
     assert_allclose(of_stress["S"][0], stress, atol=1e-8)
 
 
 def test_a_virial_without_volume() -> None:
-    arrays = {"N": np.array([1, 1]), "S": np.ones((2, 6)), "cell": np.stack([np.eye(3), np.zeros((3, 3))])}
+    arrays = {"S": np.ones((2, 6)), "cell": np.stack([np.eye(3), np.zeros((3, 3))])}
+    origin = Origin("a.xyz", {"S": "virial"}, first=7)
     with pytest.raises(DataError, match=r"a.xyz: frame 8: 'virial' \(S\) is a virial, but the frame has no volume"):
-        stress_of_virials(DataSource("a.xyz", {"S": "virial"}), Block(7, arrays))
+        stress_of_virials(origin, arrays)
     arrays["S"][1] = np.nan
-    stress_of_virials(DataSource("a.xyz", {"S": "virial"}), Block(7, arrays))
+    stress_of_virials(origin, arrays)
     assert np.isnan(arrays["S"][1]).all()
     assert arrays["S"][0].tolist() == [-1.0] * 6

@@ -1,0 +1,70 @@
+"""From a file of crystals and molecules to predictions: init, check, train, predict, evaluate."""
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import yaml
+from ase import Atoms
+from crystals import labelled, some_crystals
+
+from pyg_nnp.commands import cli
+from pyg_nnp.inference.calculator import PotentialCalculator
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the working directory, with a file of silicon, a surface of aluminium, and a dimer."""
+    monkeypatch.chdir(tmp_path)
+    frames = []
+    for seed in range(8):
+        dimer = Atoms("Si2", [[0, 0, 0], [0, 0, 2.3]])
+        for atoms in (some_crystals()[0], some_crystals()[3], dimer):
+            atoms.rattle(0.05, seed=seed)
+            frames.append(labelled(atoms))
+    ase.io.write("data.xyz", frames, format="extxyz")
+    return tmp_path
+
+
+def test_crystals_from_init_to_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["init", "data.xyz", "-o", "train.yaml", "--architecture", "SchNet"]) == 0
+    document = yaml.safe_load(Path("train.yaml").read_text())
+    assert document["Datahub"]["features"] | {"cell": "cell", "pbc": "pbc"} == document["Datahub"]["features"]
+    assert document["Datahub"]["targets"]["S"] == "stress"
+    assert document["Datahub"]["allow_missing"] == ["S"]
+    (model,) = document["Modelhub"].values()
+    assert [layer["name"] for layer in model["layers"]][-3:] == ["EnergyReduce", "Force", "Stress"]
+    model["build_params"] |= {"dim_embedding": 8, "num_rbf": 8}
+    document["Trainer"] |= {"max_epochs": 2, "Splitter": {"parts": ["training"], "ratios": [1.0]}}
+    Path("train.yaml").write_text(yaml.safe_dump(document))
+    assert cli.main(["check", "train.yaml", "-o", "checked"]) in (0, 1)
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    model_folder = f"out/FF01-{document['Modelhub']['FF01']['architecture']}"
+    assert cli.main(["predict", model_folder, "data.xyz", "-o", "predicted.xyz"]) == 0
+    calculator = PotentialCalculator(model_folder)
+    for given, found in zip(ase.io.read("data.xyz", ":"), ase.io.read("predicted.xyz", ":"), strict=True):
+        np.testing.assert_allclose(found.cell.array, given.cell.array, atol=1e-7)
+        assert (found.pbc == given.pbc).all()
+        given.calc = calculator
+        np.testing.assert_allclose(found.get_potential_energy(), given.get_potential_energy(), rtol=1e-5)
+        np.testing.assert_allclose(found.get_forces(), given.get_forces(), atol=1e-4)
+        assert ("stress" in found.calc.results) == bool(given.pbc.any())
+        if given.pbc.any():
+            np.testing.assert_allclose(found.get_stress(), given.get_stress(), atol=1e-5)
+    capsys.readouterr()
+    assert cli.main(["evaluate", model_folder, "data.xyz"]) == 0
+    table = capsys.readouterr().out
+    # 8 crystals have six numbers each
+    assert any(line.split()[:3] == ["S", "all", "48"] for line in table.splitlines())
+
+
+def test_molecules_need_no_cell_and_crystals_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ase.io.write("water.xyz", labelled(some_crystals()[5]), format="extxyz")
+    assert cli.main(["init", "water.xyz", "-o", "train.yaml"]) == 0
+    assert "cell" not in yaml.safe_load(Path("train.yaml").read_text())["Datahub"]["features"]
+    document = yaml.safe_load(Path("train.yaml").read_text())
+    document["Datahub"]["data_path"] = "data.xyz"
+    Path("train.yaml").write_text(yaml.safe_dump(document))
+    assert cli.main(["check", "train.yaml", "-o", "out"]) == 2
+    assert "frame 0: the cell is periodic" in capsys.readouterr().err
