@@ -64,9 +64,8 @@ def _aggregate(
 
 
 def _first_derivatives(
-    b: Any, rows: Any, T: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any,
-    source: Any, start: Any, order: Any,
-    of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, low: int, high: int,
+    b: Any, rows: Any, T: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any, source: Any, start: Any,
+    order: Any, of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, low: int, high: int,
 ) -> None:  # fmt: skip
     separate_arrays()
     num_pairs, one, F = len(b), a.dtype.type(1), a.shape[2]

@@ -152,10 +152,21 @@ def _of_pair(
         DOTS(S, dv, g1, i, j, _OTHERS + 2)
 
 
+def _to_filters(b: Any, db: Any, T: Any, dT: Any, row: int, S: Any, p: int, of_b: Any, of_T: Any) -> None:
+    """Add what the products of a pair say of its weights and the table, as far as wanted."""
+    if len(of_b) > 0:
+        TO_WEIGHTS(T, row, S, _OTHERS, of_b, p)
+        if len(dT) > 0:
+            TO_WEIGHTS(dT, row, S, PRODUCTS, of_b, p)
+    if len(of_T) > 0:
+        TO_TABLE(db, p, S, PRODUCTS, of_T, row)
+        TO_TABLE(b, p, S, _OTHERS, of_T, row)
+
+
 _RECEIVE_CHANGE, _GIVE_BACK_CHANGE = (numba.njit(inline="always")(f) for f in (_receive_change, _give_back_change))
 _PAIR1_CHANGE, _PAIR3_CHANGE = numba.njit(inline="always")(_pair1_change), numba.njit(inline="always")(_pair3_change)
 _PAIR5_CHANGE, _SPLINES = numba.njit(inline="always")(_pair5_change), numba.njit(inline="always")(_splines)
-_OF_PAIR = numba.njit(inline="always")(_of_pair)
+_OF_PAIR, _TO_FILTERS = numba.njit(inline="always")(_of_pair), numba.njit(inline="always")(_to_filters)
 
 
 def _second_derivatives(
@@ -188,13 +199,7 @@ def _second_derivatives(
                 MULTIPLY3(S, _CHANGES + 2, g1, j, _SUMS + 3)
             if e < num_pairs:
                 _OF_PAIR(S, y, a, v, t, g0, g1, g2, dy, da, dv, dt, p, i, j, of_y)
-                if len(of_b) > 0:
-                    TO_WEIGHTS(T, rows[p], S, _OTHERS, of_b, p)
-                    if len(dT) > 0:
-                        TO_WEIGHTS(dT, rows[p], S, PRODUCTS, of_b, p)
-                if len(of_T) > 0:
-                    TO_TABLE(db, p, S, PRODUCTS, of_T, rows[p])
-                    TO_TABLE(b, p, S, _OTHERS, of_T, rows[p])
+                _TO_FILTERS(b, db, T, dT, rows[p], S, p, of_b, of_T)
         WRITE(S, _MESSAGES, of_g0, i)
         WRITE(S, _MESSAGES + 1, of_g1, i)
         WRITE(S, _MESSAGES + 4, of_g2, i)
