@@ -21,10 +21,10 @@ SHAPED = ("layers", "kernels", "functional")
 _CHANGES_SHAPE = re.compile(
     r"\.(view(?!\(np\.)|reshape|unsqueeze|squeeze|flatten|expand|permute|transpose|repeat_interleave|index_select|stack|"
     r"cat|new_zeros|new_empty|new_ones|sum\(dim|sum\(axis|mean\(dim|nonzero|chunk|split|T\b)|"
-    # an index, not a list
-    r"[\w)\]]\[[^\]]*\bNone\b[^\]]*\]|@ "
+    # an index, not a list, and not a type
+    r"[\w)\]]\[[^\]|]*\bNone\b[^\]|]*\]|@ "
 )
-_SHAPE = re.compile(r"#.*\([A-Z0-9G][^)]*\)")
+_SHAPE = re.compile(r"#.*\(([A-Z0-9.][^)]*|[a-z],[^)]*)?\)")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

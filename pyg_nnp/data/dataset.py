@@ -168,9 +168,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Yield the frames ``indices``, (n,), in batches; a generator shuffles them anew at each call."""
         if generator is not None:
             indices = indices[torch.randperm(len(indices), generator=generator)]
-        yield from self.batches_of(
-            [indices[first : first + batch_size] for first in range(0, len(indices), batch_size)]
-        )
+        yield from self.batches_of([indices[k : k + batch_size] for k in range(0, len(indices), batch_size)])
 
     def batches_of(self, parts: Sequence[Tensor]) -> Iterator[Batch]:
         """Yield a batch of each of ``parts``, (G,) frames."""

@@ -1,5 +1,6 @@
 """Whether a model fits the data: its units, its elements, its cutoff, and the features that it reads."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -14,7 +15,6 @@ from pyg_nnp.diagnostics.sample import frames_with, small_sample
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.geometry import edge_distances, edges_within_cells
-from pyg_nnp.layers.geometry import RangeSeparation
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
 
@@ -139,7 +139,7 @@ def check_cutoff(config: Config, name: str, potential: Potential, sample: Batch)
     nearest = distances.new_full((len(sample.Za),), torch.inf)
     nearest = nearest.scatter_reduce(0, i, distances, "amin")
     nearest = nearest[nearest.isfinite()]
-    for cutoff in (layer.cutoff_sr for layer in potential.layers if isinstance(layer, RangeSeparation)):
+    for cutoff in {getattr(layer, "cutoff_sr", math.inf) for layer in potential.layers}:
         if len(nearest) and float(nearest.quantile(0.1)) >= cutoff:
             shortest = float(nearest.min())
             text = (

@@ -49,7 +49,8 @@ def edge_distances(data: Any) -> Tensor:
     """Return the (E,) lengths of the edges of a batch, those of periodic images included."""
     vectors = pair_vectors(data.Ra.double(), data.edge_index)  # (E, 3)
     if "Tij" in data:
-        vectors = vectors + translation_vectors(data.Tij, data.cell, data.batch.index_select(0, data.edge_index[1]))
+        of_edge = data.batch.index_select(0, data.edge_index[1])  # (E,)
+        vectors = vectors + translation_vectors(data.Tij, data.cell, of_edge)
     return lengths(vectors)
 
 

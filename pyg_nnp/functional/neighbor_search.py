@@ -92,7 +92,7 @@ def find_edges_in_cells(Ra: Tensor, N: Tensor, cell: Tensor, pbc: Tensor, cutoff
         edges += [pairs, pairs.flip(0)]
         translations += [T, -T]
         first += size
-    return torch.cat(edges, dim=1).to(Ra.device), torch.cat(translations).to(Ra.device)
+    return torch.cat(edges, dim=1).to(Ra.device), torch.cat(translations).to(Ra.device)  # (2, E), (E, 3)
 
 
 def check_edges(edge_index: Tensor, num_atoms: int, Tij: Tensor | None = None, *, in_cells: bool = False) -> None:
@@ -148,12 +148,12 @@ def _refuse_one_way(one: Tensor, other: Tensor) -> None:
     """Refuse (k, P) edges of pairs, and the others reversed, if they are not the same in any order."""
     keys = one.new_zeros(one.shape[1]), other.new_zeros(other.shape[1])  # (P,), (E - P,)
     for row, other_row in zip(one, other, strict=True):
-        both = torch.cat((row, other_row))
+        both = torch.cat((row, other_row))  # (E,)
         lowest, highest = both.aminmax()
         keys = tuple(key * (highest - lowest + 1) + (r - lowest) for key, r in zip(keys, (row, other_row), strict=True))
     if torch.equal(keys[0].sort().values, keys[1].sort().values):
         return
-    there, back = (Counter(map(tuple, pairs.T.tolist())) for pairs in (one, other))
+    there, back = (Counter(zip(*pairs.tolist(), strict=True)) for pairs in (one, other))
     alone = (there - back) + (back - there)
     if not alone:
         return

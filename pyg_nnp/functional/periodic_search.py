@@ -53,10 +53,10 @@ def periodic_pairs(Ra: Array, cell: Array, pbc: Array, cutoff: float) -> tuple[A
     T = (translations[near["j"]] + home[i] - home[j]) @ to_given  # (P, 3)
     once = (j > i) | ((j == i) & _is_positive(T))  # (P,)
     i, j, T = i[once], j[once], T[once]
-    within = np.linalg.norm((Ra[j] - Ra[i]) + T @ np.where(pbc[:, None], cell, 0.0), axis=1) < cutoff
+    within = np.linalg.norm((Ra[j] - Ra[i]) + T @ np.where(pbc[:, None], cell, 0.0), axis=1) < cutoff  # (P,)
     i, j, T = i[within], j[within], T[within]
     order = np.lexsort((T[:, 2], T[:, 1], T[:, 0], j, i))
-    return np.stack((j[order], i[order])), T[order]
+    return np.stack((j[order], i[order])), T[order]  # (2, P), (P, 3)
 
 
 def volumes(cells: Array) -> Array:
@@ -71,7 +71,7 @@ def full_cell(cell: Array, pbc: Array) -> Array:
         DataError: it has no volume.
     """
     pbc = np.asarray(pbc, dtype=bool)
-    given = np.where(pbc[:, None], np.asarray(cell, dtype=np.float64), 0.0)
+    given = np.where(pbc[:, None], np.asarray(cell, dtype=np.float64), 0.0)  # (3, 3)
     is_whole = bool(np.isfinite(given).all() and (given.any(axis=1) == pbc).all())
     h: Array = complete_cell(given) if is_whole else given  # type: ignore[no-untyped-call]
     if not is_whole or abs(np.linalg.det(h)) <= _FLAT * np.linalg.norm(h, axis=1).prod():
@@ -106,7 +106,7 @@ def _with_images(places: Array, h: Array, pbc: Array, cutoff: float) -> tuple[Ar
             )
         steps = np.arange(-most, most + 1)  # (n,)
         along = places[atoms, k] + steps[:, None]  # (n, M)
-        step, which = np.nonzero((along >= lowest[k]) & (along <= highest[k]))
+        step, which = np.nonzero((along >= lowest[k]) & (along <= highest[k]))  # (M,)
         atoms, translations = atoms[which], translations[which]
         translations[:, k] = steps[step]
     return atoms, translations
@@ -114,5 +114,5 @@ def _with_images(places: Array, h: Array, pbc: Array, cutoff: float) -> tuple[Ar
 
 def _is_positive(T: Array) -> Array:
     """Return (P,) whether the first number of each row of (P, 3) that is not 0 is greater than 0."""
-    x, y, z = T.T
+    x, y, z = T.T  # (P,)
     return np.asarray((x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0)))))

@@ -40,7 +40,7 @@ def sum_over_groups(values: Tensor, groups: Tensor, num_groups: int) -> Tensor:
     """Return (G, K) sums of (P, K) rows, from (P,) the group of each row, in any order."""
     if _is_plain(values):
         return geometry.sum_over_atoms(values, groups, num_groups)
-    start, order = fast(values, SUMS).sort_edges(groups[None].expand(2, -1), num_groups)
+    start, order = fast(values, SUMS).sort_edges(groups[None].expand(2, -1), num_groups)  # (G + 1,), (P,)
     return cast(Tensor, _SUM_ROWS(values, groups, start, order))  # (G, K)
 
 

@@ -115,7 +115,8 @@ def _empty_messages(*arguments: Tensor) -> Tensors:
     y, a = arguments[3:5]
     degrees = 2 if y.shape[1] == 3 else 3
     A, F = len(a), a.shape[1] // degrees
-    return a.new_empty(A, F), a.new_empty(A, 3, F), a.new_empty(A, 5 if degrees == 3 else 0, F)
+    first, second = a.new_empty(A, 3, F), a.new_empty(A, 5 if degrees == 3 else 0, F)  # (A, 3, F), (A, 5, F)
+    return a.new_empty(A, F), first, second  # (A, F)
 
 
 def _empty_second(*arguments: Any) -> Tensors:
@@ -237,5 +238,5 @@ def _operators(name: str, inputs: str, outputs: str, shapes: Operator) -> Operat
     return register(f"{name}({inputs}) -> {outputs}", computed(""), empty, of_value)
 
 
-_INVARIANTS = _operators("invariants", "Tensor M1, Tensor M2", "Tensor", lambda M1, M2: [M1.flatten(1)])
+_INVARIANTS = _operators("invariants", "Tensor M1, Tensor M2", "Tensor", lambda M1, M2: [M1.flatten(1)])  # (A, 3 F)
 _PRODUCTS = _operators("products", "Tensor g, Tensor M1, Tensor M2", "(Tensor, Tensor)", lambda g, M1, M2: [M1, M2])

@@ -72,7 +72,7 @@ def tensor_derivatives(
     by = [x if create_graph else x.detach().requires_grad_() for x in (weights, *others)]
     with torch.enable_grad():
         out = aggregate_tensors(*cast(Any, (by[0], rows, *by[1:], *edges)))
-        total = torch.stack([(m * one).sum() for m, one in zip(out, g, strict=True)]).sum()
+        total = torch.stack([(m * one).sum() for m, one in zip(out, g, strict=True)]).sum()  # ()
         found = torch.autograd.grad(total, by, create_graph=create_graph, allow_unused=True, materialize_grads=True)
     return *[x if asked else x[:0] for x, asked in zip(found, wanted, strict=False)], *found[3:]
 
@@ -97,7 +97,8 @@ def tensor_second_derivatives(
         first = tensor_derivatives(tuple(leaves[7:]), tuple(leaves[:7]), edges, (True, True, True), True)
         terms = [(by * d).sum() for by, d in zip(first, change, strict=True) if len(d) == len(by)]
         by = [leaf for leaf in leaves if leaf.is_floating_point()]
-        found = torch.autograd.grad(torch.stack(terms).sum(), by, allow_unused=True, materialize_grads=True)
+        total = torch.stack(terms).sum()  # ()
+        found = torch.autograd.grad(total, by, allow_unused=True, materialize_grads=True)
     return *[x if asked else x[:0] for x, asked in zip(found, wanted, strict=False)], *found[3:]
 
 

@@ -57,7 +57,8 @@ class Distance(Layer):
         pair_index = select_edges(edge_index, pairs)  # (2, P), in less time than by a mask
         Vij = pair_vectors(Ra, pair_index)  # (P, 3)
         if batch is not None and cell is not None and Tij is not None:
-            Vij = Vij + translation_vectors(Tij.index_select(0, pairs), cell, batch.index_select(0, pair_index[1]))
+            T, of_pair = Tij.index_select(0, pairs), batch.index_select(0, pair_index[1])  # (P, 3), (P,)
+            Vij = Vij + translation_vectors(T, cell, of_pair)  # (P, 3)
         Vij = Vij.to(self.precision.dtype)  # (P, 3)
         return {"pair_index": pair_index, "Vij": Vij, "Dij": lengths(Vij)}
 

@@ -57,7 +57,7 @@ class Stress(Layer):
         """Return the stress."""
         G = len(E)
         if cell is None:
-            return {"S": Fij.new_zeros(G, 6)}
+            return {"S": Fij.new_zeros(G, 6)}  # (G, 6)
         by_Ra, by_cell = torch.autograd.grad(
             [E.sum()], [Ra, cell], create_graph=self.training, allow_unused=True, materialize_grads=True
         )

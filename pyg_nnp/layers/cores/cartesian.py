@@ -43,10 +43,10 @@ class TensorFilterNetwork(nn.Module):
 
 def interaction(pairs: Pairs, given: Given, layers: Layers) -> tuple[tuple[Tensor, ...], Inside]:
     """Return new s, and as many of v and t as are updated, by :class:`CartesianInteraction`, and what is inside."""
-    s, v, t, y, b, T = given
+    s, v, t, y, b, table = given
     F = s.shape[1]
     a = layers.source(s)  # (A, 3 F)
-    messages = aggregate_tensors(Filters(b, pairs.rows, T), y, a, v, t, pairs.edges)
+    messages = aggregate_tensors(Filters(b, pairs.rows, table), y, a, v, t, pairs.edges)
     M0, M1, M2 = (mix(m) for mix, m in zip(layers.mix, messages, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
     h = layers.lin1(torch.cat((s, M0, invariants(M1, M2)), dim=1))  # (A, F), from z (A, 5 F)
     g = layers.lin2(silu(h))  # (A, F), (A, 3 F) or (A, 6 F)
@@ -122,7 +122,8 @@ class CartesianInteraction(nn.Module):
             if gate * F < len(self.lin2.weight):
                 one = s.new_zeros(len(s), 5, F)  # (A, 5, F)
                 one[:, gate - 1] = 1
-                self.lin2.weight[gate * F : (gate + 1) * F] *= _unit(products(one.flatten(1), M1, M2)[kind])
+                of_gate = products(one.flatten(1), M1, M2)[kind]  # (A, 3, F) or (A, 5, F)
+                self.lin2.weight[gate * F : (gate + 1) * F] *= _unit(of_gate)
         g = self.lin2(silu(self.lin1(torch.cat((s, M0, invariants(M1, M2)), dim=1))))  # (A, F), (A, 3 F) or (A, 6 F)
         changes = products(pad(g[:, F:], (0, 6 * F - g.shape[1])), M1, M2)
         for update, change, x in zip(self.update, changes, (v, t), strict=False):

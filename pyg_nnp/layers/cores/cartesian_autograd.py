@@ -130,7 +130,7 @@ def _wanted(asked: Sequence[bool]) -> tuple[bool, bool, bool]:
 def _by_plain(plain: Plain, pairs: Pairs, tensors: Tensors, of_results: Some, asked: Sequence[bool]) -> Some:
     """Return derivatives that can be differentiated themselves, with respect to all that is asked for."""
     # partial ones, whatever depends on what
-    alone = [x.view_as(x) for x in tensors]
+    alone = [x.view_as(x) for x in tensors]  # (...)
     new, inside = plain(pairs, Given(*alone[:6]), Weights.of(alone[6:]).layers())
     results = [(result, of) for result, of in zip((*new, *inside), of_results, strict=True) if of is not None]
     by = [x for x, is_asked in zip(alone, asked, strict=True) if is_asked]
@@ -148,6 +148,7 @@ def interact(plain: Plain, pairs: Pairs, given: Given, weights: Weights) -> Tens
     has_loops = s.device.type == "cpu" and kernels is not tensor_reference and s.shape[1] <= kernels.MOST_FEATURES
     if not has_loops or given.b.shape[1] == 1 or not _are_right(plain, s.dtype):
         return plain(pairs, given, weights.layers())[0]
+    pairs = pairs._replace(kernels=kernels)
     return _apply(_Values, plain, pairs, *given, *weights.flat())[: 1 + len(weights.update)]
 
 
@@ -155,7 +156,8 @@ def interact(plain: Plain, pairs: Pairs, given: Given, weights: Weights) -> Tens
 def _are_right(plain: Plain, dtype: torch.dtype) -> bool:
     """Compare the gradient of a loss on slopes with that of plain operators, on a small example."""
     F, index = 8, example_edges(torch.device("cpu"))
-    pairs = Pairs(torch.tensor([0, 3, 1, 3, 2, 2, 0, 1]), Edges(index, *reference.sort_edges(index, 9)))
+    kernels = fast(torch.empty(0, dtype=dtype), TENSORS)
+    pairs = Pairs(torch.tensor([0, 3, 1, 3, 2, 2, 0, 1]), Edges(index, *reference.sort_edges(index, 9)), kernels)
     shapes = [(9, F), (9, 3, F), (9, 5, F), (8, 8), (8, 6), (9, 3 * F)]
     of_layers = [(3 * F, F), *[(F, F)] * 3, (F, 5 * F), (F,), (6 * F, F), (6 * F,), (F, F), (F, F)]
     random = torch.Generator().manual_seed(0)
@@ -166,8 +168,8 @@ def _are_right(plain: Plain, dtype: torch.dtype) -> bool:
         given, weights = Given(*leaves[:6]), Weights.of(leaves[6:])
         new = plain(pairs, given, weights.layers())[0] if is_plain else _apply(_Values, plain, pairs, *leaves)[:3]
         slopes = torch.autograd.grad([x.square().sum() for x in new], leaves[3:5], create_graph=True)
-        loss = torch.stack([x.square().sum() for x in (*slopes, *new)]).sum()
-        return torch.cat([by.flatten() / by.norm() for by in torch.autograd.grad(loss, leaves)])
+        loss = torch.stack([x.square().sum() for x in (*slopes, *new)]).sum()  # ()
+        return torch.cat([by.flatten() / by.norm() for by in torch.autograd.grad(loss, leaves)])  # (n,)
 
     with torch.inference_mode(False), torch.enable_grad():
         is_right = torch.allclose(gradient(True), gradient(False), rtol=0, atol=1e-4)

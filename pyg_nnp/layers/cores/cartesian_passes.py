@@ -19,9 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad, silu
 
-from pyg_nnp.kernels.backend import fast
 from pyg_nnp.kernels.reference import Edges
-from pyg_nnp.kernels.tensor_operators import TENSORS
 
 Tensors = tuple[Tensor, ...]
 Some = Sequence[Tensor | None]
@@ -39,7 +37,7 @@ class Given(NamedTuple):
     t: Tensor
     y: Tensor
     b: Tensor
-    T: Tensor
+    table: Tensor
 
 
 class Layers(NamedTuple):
@@ -104,10 +102,11 @@ class Inside(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """The rows of the table that those of each pair begin with, and edges."""
+    """The rows of the table that those of each pair begin with, edges, and the module of the loops over them."""
 
     rows: Tensor
     edges: Edges
+    kernels: Any = None
 
 
 class Adjoints(NamedTuple):
@@ -136,10 +135,10 @@ def _sum(x: Tensor, other: Tensor | None) -> Tensor:
 
 def values(pairs: Pairs, given: Given, W: Weights) -> tuple[Tensors, Inside, tuple[Tensor | None, ...]]:
     """Return new features, what is inside, and what weights are multiplied with, in their order; None for a bias."""
-    s, v, t, y, b, T = given
-    F, kernels = s.shape[1], fast(s, TENSORS)
+    s, v, t, y, b, table = given
+    F, kernels = s.shape[1], pairs.kernels
     a = linear(s, W.source)  # (A, 3 F)
-    messages = kernels.aggregate_tensors(b, pairs.rows, T, y, a, v, t, *pairs.edges)
+    messages = kernels.aggregate_tensors(b, pairs.rows, table, y, a, v, t, *pairs.edges)
     M0, M1, M2 = (linear(m, mix) for m, mix in zip(messages, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
     z = torch.cat((s, M0, kernels.invariants(M1, M2)), dim=1)  # (A, 5 F)
     h = linear(z, W.lin1, W.bias1)
@@ -161,7 +160,7 @@ def adjoints(
     """
     a, M1, M2, h, g = inside
     more_a, more_M1, more_M2, more_h, more_g = more
-    F, kernels = h.shape[1], fast(h, TENSORS)
+    F, kernels = h.shape[1], pairs.kernels
     of_s = torch.zeros_like(h) if of_new[0] is None else of_new[0]
     of_g = pad(of_s, (0, g.shape[1] - F))  # (A, n F)
     of_products: Tensors = ()
@@ -179,7 +178,7 @@ def adjoints(
     by_M1, by_M2 = kernels.invariants_gradient(of_z[:, 2 * F :], M1, M2)
     of_mixed = of_z[:, F : 2 * F], _sum(_sum(by_M1, of_M[0]), more_M1), _sum(_sum(by_M2, of_M[1]), more_M2)
     of_m = tuple(M @ mix for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
-    messages = given.b, pairs.rows, given.T, given.y, a, given.v, given.t
+    messages = given.b, pairs.rows, given.table, given.y, a, given.v, given.t
     of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted)
     of_a = _sum(of_a, more_a)
     before: list[Tensor | None] = [of_s + of_z[:, :F] + of_a @ W.source]  # (A, F)
@@ -202,10 +201,10 @@ def changes_of(
 ) -> Changes:
     """Follow changes of what is given but the table, forward; ``of`` are the adjoints of the slopes."""
     a, M1, M2, h, g = inside
-    F, kernels = h.shape[1], fast(h, TENSORS)
+    F, kernels = h.shape[1], pairs.kernels
     ds, dv, dt, dy, db = (torch.zeros_like(x) if d is None else d for d, x in zip(changes, given[:5], strict=True))
-    messages = given.b, pairs.rows, given.T, given.y, a, given.v, given.t
-    changed = db, given.T[:0], dy, linear(ds, W.source), dv, dt
+    messages = given.b, pairs.rows, given.table, given.y, a, given.v, given.t
+    changed = db, given.table[:0], dy, linear(ds, W.source), dv, dt
     by_b, by_T, by_y, by_a, by_v, by_t, *dm = kernels.tensor_second_derivatives(
         changed, of.messages, messages, pairs.edges, wanted
     )
