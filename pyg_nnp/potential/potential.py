@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from pyg_nnp.errors import DataError, FieldError
-from pyg_nnp.fields import FIELDS, INPUTS, OF_CELLS, OUTPUTS
-from pyg_nnp.functional.neighbor_search import MARGIN, check_edges, find_edges, find_edges_in_cells
+from pyg_nnp.fields import OUTPUTS
 from pyg_nnp.kernels import sum_over_atoms
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.description import TrainingDomain
+from pyg_nnp.potential.inputs import complete_inputs
 from pyg_nnp.potential.wiring import Wiring
 from pyg_nnp.units import Units
 
@@ -135,36 +134,10 @@ class Potential(nn.Module):
         Raises:
             DataError, FieldError: as :meth:`forward`, but what the layers return.
         """
-        inputs: Fields = {}
-        for name in INPUTS:
-            if name in data:
-                value: Tensor = data[name]
-                value = value.clone() if value.is_inference() else value
-                dtype = torch.float64 if FIELDS[name].dtype == "float64" else self.dtype
-                inputs[name] = value.to(dtype) if value.is_floating_point() else value
-            elif name not in ("batch", "edge_index", *OF_CELLS):
-                raise FieldError(f"the data has no '{name}'. A potential needs Ra, Za, N and Q.")
-        inputs.setdefault("batch", torch.zeros_like(inputs["Za"]))
-        # what is at the cutoff in double precision may be within in that of the potential
-        reach = (1 + MARGIN) * self.reach
-        if "cell" in inputs:
-            self._refuse_cells(inputs)
-        if "edge_index" in inputs:
-            check_edges(inputs["edge_index"], len(inputs["Za"]), inputs.get("Tij"), in_cells="cell" in inputs)
-        elif "cell" in inputs:
-            of_cells = inputs["N"], inputs["cell"], inputs["pbc"]
-            inputs["edge_index"], inputs["Tij"] = find_edges_in_cells(inputs["Ra"], *of_cells, reach)
-        else:
-            inputs["edge_index"] = find_edges(inputs["Ra"], inputs["N"], reach)
+        inputs = complete_inputs(data, self.dtype, self.reach, self._wiring.not_for_cells)
         if not self.training:
             self.domain.refuse_unseen_elements(inputs["Za"])
         return inputs
-
-    def _refuse_cells(self, inputs: Fields) -> None:
-        """Refuse cells where a layer has no meaning in them; without ``pbc``, let all vectors but 0 be periodic."""
-        inputs.setdefault("pbc", inputs["cell"].any(dim=2).long())  # (G, 3)
-        if self._wiring.not_for_cells and bool(inputs["pbc"].any()):
-            raise DataError(f"the cell is periodic, but {self._wiring.not_for_cells}.")
 
     def _apply(self, fn: Any, recurse: bool = True) -> "Potential":
         """Move or cast, but leave the reference energies in double precision."""
