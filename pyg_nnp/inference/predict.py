@@ -88,7 +88,7 @@ def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
     """Yield the frames with all predicted fields, some thousand atoms at a time."""
     recording = recorded(predictor)
 
-    def predict(numbered: tuple[int, Arrays]) -> Arrays:
+    def predict(numbered: tuple[int, Arrays]) -> dict[str, torch.Tensor]:
         first, arrays = numbered
         try:
             predicted = recording(_batch(arrays, predictor.device))
@@ -96,10 +96,10 @@ def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
             count = len(arrays["N"])
             of = f"frame {first}" if count == 1 else f"frames {first} to {first + count - 1}"
             raise DataError(f"{source.path}: {of}: {error}") from error
-        return {name: predicted[name].cpu().numpy() for name in TARGETS if name in predicted}
+        return {name: predicted[name].cpu() for name in TARGETS if name in predicted}
 
     for (_, arrays), predicted in processes.in_turn(_numbered(source), predict):
-        yield arrays | predicted
+        yield arrays | {name: value.numpy() for name, value in predicted.items()}
 
 
 def _numbered(source: Structures) -> Iterator[tuple[int, Arrays]]:

@@ -4,8 +4,8 @@ Outside of :func:`joined` there is one process, and everything here returns what
 """
 
 import atexit
+import io
 import os
-import pickle
 import signal
 import sys
 import time
@@ -174,17 +174,21 @@ def number_of_first(value: float) -> float:
 
 
 def gather(value: T) -> list[T]:
-    """Return what each process gives, in their order, in all of them; tensors on the CPU, if any."""
+    """Return what each process gives, in their order, in all of them: numbers, texts, CPU tensors, containers."""
     if _group is None:
         return [value]
-    content = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+    file = io.BytesIO()
+    torch.save(value, file)
+    content = torch.frombuffer(bytearray(file.getbuffer()), dtype=torch.uint8)
     sizes = torch.zeros(count(), dtype=torch.int64)
     sizes[number()] = len(content)
     ends = total(sizes).cumsum(0).tolist()
     everything = torch.zeros(ends[-1], dtype=torch.uint8)
     everything[ends[number()] - len(content) : ends[number()]] = content
     everything = total(everything)
-    return [pickle.loads(piece.numpy().tobytes()) for piece in everything.tensor_split(ends[:-1])]
+    pieces = (io.BytesIO(piece.numpy().tobytes()) for piece in everything.tensor_split(ends[:-1]))
+    # no more than tensors and such: what comes from a network is not executed
+    return [torch.load(piece, weights_only=True) for piece in pieces]
 
 
 def once(function: Callable[[], T]) -> T:

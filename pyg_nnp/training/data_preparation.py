@@ -34,7 +34,7 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
     prepared: list[TrainingData] = []
     reach = (1 + MARGIN) * max(potential.reach for potential in potentials.values())
 
-    def prepare() -> tuple[Path, dict[str, Tensor]]:
+    def prepare() -> tuple[str, dict[str, Tensor]]:
         try:
             dataset = MoleculeDataset.from_config(config, out)
             data = _split(config, dataset)
@@ -43,7 +43,7 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
         dataset.find_neighbors(reach)
         run_checks(config, dataset, data.parts, potentials)
         prepared.append(data)
-        return dataset.folder, dict(data.parts)
+        return str(dataset.folder), dict(data.parts)
 
     if processes.count() > 1:
         log.info("%d processes train together. The first one prepares the data.", processes.count())
@@ -51,7 +51,7 @@ def read_data(config: Config, out: Path, potentials: Mapping[str, Potential]) ->
     if prepared:
         return prepared[0]
     # the first process has compared and checked all of it
-    dataset = MoleculeDataset.opened(config, folder)
+    dataset = MoleculeDataset.opened(config, Path(folder))
     dataset.find_neighbors(reach)
     return TrainingData(dataset, parts)
 
