@@ -1,6 +1,7 @@
 """Force errors after some minutes of training, with this program or another one, on the same frames.
 
 python benchmarks/peers/force_errors.py PROGRAM --data md17_ethanol.npz --minutes 10 --json FILE
+python benchmarks/peers/force_errors.py plot --json FILE --plot PICTURE
 
 PROGRAM is pyg_nnp, or one that is installed where this runs, each in an environment of its own: SchNetPack (pip install
 schnetpack), MACE (mace-torch), graph-pes (graph-pes), TorchMD-NET (torchmd-net). The minutes are CPU time of one
@@ -324,14 +325,36 @@ def train_peer(program: str, data: Path, minutes: float, seed: int) -> dict[str,
     return {name: float(value) for name, value in errors.items()} | figures
 
 
+def plot(lines: Sequence[str], picture: Path) -> None:
+    """Draw force errors against minutes, a point for each training, from the lines of a JSON file."""
+    from matplotlib.figure import Figure
+
+    runs = [json.loads(line) for line in lines]
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for program in dict.fromkeys(run["program"] for run in runs):
+        points = sorted((run["minutes"], run["force_mae"]) for run in runs if run["program"] == program)
+        axes.loglog(*zip(*points, strict=True), "o-", label=program)
+    ticks = sorted({run["minutes"] for run in runs})
+    axes.set_xticks(ticks, [f"{minutes:g}" for minutes in ticks], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="minutes of training, one thread", ylabel="force MAE (kcal/mol/Å)", title=runs[0]["data"])
+    axes.legend(frameon=False)
+    figure.savefig(picture)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", choices=[*PEERS, "pyg_nnp"])
-    parser.add_argument("--data", type=Path, required=True, help="npz of MD17: z, R, E, F in kcal/mol and Å")
+    parser.add_argument("program", choices=[*PEERS, "pyg_nnp", "plot"])
+    parser.add_argument("--data", type=Path, help="npz of MD17: z, R, E, F in kcal/mol and Å")
     parser.add_argument("--minutes", type=float, default=10.0, help="CPU time of the training (default: 10)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="a file that gets the figures as one more line")
+    parser.add_argument("--plot", type=Path, help="the picture of plot")
     arguments = parser.parse_args()
+    if arguments.program == "plot":
+        plot(arguments.json.read_text(encoding="utf-8").splitlines(), arguments.plot)
+        return
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
     of = {"data": arguments.data.name, "minutes": arguments.minutes, "seed": arguments.seed}

@@ -71,7 +71,7 @@ def test_copper_trains_and_relaxes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     runpy.run_path(str(EXAMPLES / "copper/make_data.py"))["main"](number=30)
     for file in ("train.yaml", "simulate.yaml"):
         (tmp_path / file).write_bytes((EXAMPLES / "copper" / file).read_bytes())
-    shorten(tmp_path / "train.yaml", max_epochs="1")
+    shorten(tmp_path / "train.yaml", max_time="0.02")
     shorten(tmp_path / "simulate.yaml", fmax="1000")
     assert cli.main(["train", "train.yaml", "-o", "runs"]) == 0
     assert cli.main(["simulate", "simulate.yaml", "-o", "relaxed"]) == 0
