@@ -163,7 +163,9 @@ def test_a_crystal_a_broken_molecule_and_a_whole_one(tmp_path: Path) -> None:
         path = save_npz(tmp_path / "a.npz", R=R[None], z=Z, cell=np.eye(3) * length)
         bohr = 1.0 if name == "in Bohr" else None
         if is_refused:
-            with pytest.raises(DataError, match=r"has an image of atom \d+ at .* so this is periodic.*'pbc' as false"):
+            with pytest.raises(
+                DataError, match=r"has an image of atom \d+ at .* so this is periodic.*map 'cell' in .*'pbc' as false"
+            ):
                 check(path, "npz", bohr)
         else:
             assert check(path, "npz", bohr) == 1, name
