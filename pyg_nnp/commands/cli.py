@@ -173,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # it takes seconds to import, which a look at --help and a mistyped option need not
             for module in getattr(options, "modules", ()):
                 import_module("pyg_nnp.layers.registry").import_layers(module, f"--import {module}")
-            import_module("pyg_nnp.runtime.threads").take_allowed()
+            if options.command != "info":  # which needs no PyTorch
+                import_module("pyg_nnp.runtime.threads").take_allowed()
             status: int = import_module(f"pyg_nnp.commands.{options.command}").run(options)
             print(end="", flush=True)
             return status
