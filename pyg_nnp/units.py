@@ -236,7 +236,8 @@ def _is_unit(value: Any) -> bool:
 
 def _known(value: float | None, option: str) -> float:
     if value is None:
-        raise DataError(f"the potential does not say its units. Give {option}.")
+        instead = f"Give {option} to the calculator, or in build_params of the training"
+        raise DataError(f"the potential does not say its units. {instead}.")
     return value
 
 

@@ -3,6 +3,8 @@
 import argparse
 import io
 import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -131,6 +133,16 @@ def _explained(error: OSError, options: argparse.Namespace) -> str:
     return f"{where}: {error.strerror or error}. Look at permissions and at the space left, or {advice}."
 
 
+def _is_output_closed() -> bool:
+    """Return whether nothing reads the output any more, as after ``| head``; nothing is written to it then."""
+    output = select.poll()
+    output.register(1, 0)
+    is_closed = any(event & select.POLLERR for _, event in output.poll(0))
+    if is_closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return is_closed
+
+
 def _joined(launch: Launch | None) -> AbstractContextManager[None]:
     """Be one of several processes, if there are several."""
     if launch is None:
@@ -161,12 +173,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # it takes seconds to import, which a look at --help and a mistyped option need not
             for module in getattr(options, "modules", ()):
                 import_module("pyg_nnp.layers.registry").import_layers(module, f"--import {module}")
-            import_module("pyg_nnp.runtime.threads").take_allowed()
+            if options.command != "info":  # which needs no PyTorch
+                import_module("pyg_nnp.runtime.threads").take_allowed()
             status: int = import_module(f"pyg_nnp.commands.{options.command}").run(options)
+            print(end="", flush=True)
             return status
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_output_closed():
+            return 128 + signal.SIGPIPE  # as of programs that the signal ends
         print(f"OSError: {_explained(error, options)}", file=sys.stderr)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):

@@ -112,7 +112,10 @@ class Checks:
         if found := closest_image(limit, np.asarray(block.arrays["Ra"]), block.arrays["N"], cells):
             frame, i, j, distance = found
             what = f"atom {i} has an image of atom {j} at a distance of {distance:.3g}, so this is periodic"
-            instead = "For molecules in vacuum store 'pbc' as false, or no cell; for one in pieces, make it whole"
+            instead = (
+                "To train on crystals, map 'cell' in Datahub.features. For molecules in vacuum store 'pbc' as false, "
+                "or no cell; for one in pieces, make it whole"
+            )
             raise DataError(
                 f"{self.source.file}: {frames_text([block.first + frame])}: in its cell {what}, "
                 f"but a potential here knows molecules alone. {instead}."

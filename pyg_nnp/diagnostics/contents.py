@@ -121,6 +121,11 @@ def _readable(
         return read(ordered), {name: fields[name] for name in ordered}, dropped
     except DataError:
         # one by one, it shows which is wrong
+        kept = [name for name in molecules if name in ("Ra", "Za", *OF_CELLS)]
+    try:
+        read(kept)
+        ordered = molecules
+    except DataError:
         kept = ["Ra", "Za", *(name for name in OF_CELLS if name in ordered)]
     for name in (name for name in ordered if name not in kept):
         try:

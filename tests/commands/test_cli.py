@@ -76,6 +76,19 @@ def test_a_file_whose_name_is_no_text(water: Path) -> None:
     assert "caf?.xyz: extxyz" in said
 
 
+@pytest.mark.parametrize("names", [1, 3000])  # with few, Python keeps all output to the end
+def test_output_that_nothing_reads(water: Path, names: int) -> None:
+    """As with ``| head``."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    text = " ".join(f"name{number}=1" for number in range(names))
+    (water / "water.xyz").write_text(f"1\n{text}\nH 0 0 0\n")
+    command = [sys.executable, "-c", RUN, "info", "water.xyz"]
+    done = subprocess.run(command, cwd=water, stdout=writes, stderr=subprocess.PIPE, check=False)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_help_on_a_terminal_without_utf_8(tmp_path: Path) -> None:
     for command in ("train", "check", "init", "info", "evaluate", "predict", "simulate", "report"):
         assert run(tmp_path, command, "--help", PYTHONIOENCODING="ascii")[0] == 0

@@ -178,11 +178,31 @@ def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
     ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
     text, guesses = first_config(tmp_path / "mine.xyz", {})
     assert of_config(text).keys() & {"E", "Fa"} == {"Fa"}
+    # nor is it periodic because of that
+    assert not of_config(text).keys() & {"cell", "pbc"}
     (told,) = [guess for guess in guesses if guess.startswith("E was not taken")]
     assert "frame 3: 'dft_energy' (E) holds text, such as 'failed', where numbers are" in told
     assert f"# {told}" in text
     with pytest.raises(DataError, match=r"frame 3: 'dft_energy' \(E\) holds text"):
         first_config(tmp_path / "mine.xyz", {"E": "dft_energy"})
+
+
+def test_labels_that_are_none_in_arrays_of_objects_are_missing(tmp_path: Path) -> None:
+    energies = np.array([None, *np.linspace(-76, -75, 39)], dtype=object)
+    dipoles = np.empty(40, dtype=object)
+    dipoles[3:] = [np.ones(3) * number for number in range(37)]
+    text, guesses = first_config(npz(tmp_path, energy=energies, dipole=dipoles), {})
+    assert of_config(text) == {"Ra": "pos", "Za": "Z", "E": "energy", "M2": "dipole"}
+    assert yaml.safe_load(text)["Datahub"]["allow_missing"] == ["E", "M2"]
+    assert {"E is missing in 1 of 40 frames", "M2 is missing in 3 of 40 frames"} <= {*guesses}
+
+
+@pytest.mark.parametrize(("of_cation", "is_charge"), [("+1", True), ("[OH2+]", True), ("RESP", False)])
+def test_total_charges_as_text(tmp_path: Path, of_cation: str, is_charge: bool) -> None:
+    text, guesses = first_config(npz(tmp_path, charge=np.array(["0", of_cation] * 20)), {})
+    assert ("Q" in of_config(text)) == is_charge
+    assert ("total charges differ, so the model has the layer ChargeEmbedding" in guesses) == is_charge
+    assert any("Q was not taken: frame 1: 'charge' (Q) has 'RESP'" in guess for guess in guesses) != is_charge
 
 
 def test_without_labels_a_file_is_written_that_asks_for_them(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The ASE calculator: the potential's own numbers in eV and Å, whatever the units of training."""
 
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,6 +47,57 @@ def test_calculators_can_be_sent_to_other_processes() -> None:
     again = atoms.copy()
     again.calc = pickle.loads(pickle.dumps(atoms.calc))
     assert again.get_potential_energy() == atoms.get_potential_energy()
+
+
+# a potential in float32, on which kernels run, used in the parent before it is forked
+FORKED = """
+import sys
+sys.path[:0] = {path}
+import multiprocessing, torch
+from potentials import distorted_water, potential_in
+from pyg_nnp.inference.calculator import PotentialCalculator
+
+torch.set_num_threads(2)
+potential = potential_in(1.0, 0.5291772108, "float32")
+shared = PotentialCalculator(potential)
+
+def energy(own):
+    atoms = distorted_water(0.1)
+    atoms.calc = PotentialCalculator(potential) if own else shared
+    atoms.calc.reset()
+    return atoms.get_potential_energy(), float(atoms.get_forces()[0, 0])
+
+right = energy(False)
+fork = multiprocessing.get_context("fork")
+{use}
+for one in found:
+    assert max(abs(a - b) for a, b in zip(one, right)) < 1e-4, (one, right)
+assert energy(True) == energy(False) == right
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "with fork.Pool(2) as pool: found = pool.map(energy, [True] * 4)",
+        "with fork.Pool(2) as pool: found = pool.map(energy, [False] * 4)",
+        """
+class Frames(torch.utils.data.Dataset):
+    def __len__(self):
+        return 4
+    def __getitem__(self, number):
+        return energy(number % 2)
+loader = torch.utils.data.DataLoader(Frames(), num_workers=2, batch_size=None, multiprocessing_context="fork")
+found = [[float(value) for value in one] for one in loader]
+""",
+    ],
+)
+def test_calculators_in_forked_processes(use: str) -> None:
+    """They end, with the energies and forces of the process that they were forked from."""
+    program = FORKED.format(path=sys.path, use=use)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plain torch computes here" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", UNITS)

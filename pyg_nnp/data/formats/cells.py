@@ -22,11 +22,9 @@ Array = NDArray[Any]
 _PERIODIC = "the cell is periodic, but a potential here knows molecules alone"
 FIELDS_OF_CELLS = ("cell", "pbc")
 _NAMES = {
-    "pbc": ("pbc", "pbcs", "periodic", "is_periodic"),
-    "cell": ("cell", "cells", "unit_cell", "unitcell", "cell_vectors", "cellpar", "lattice", "lattices",
-             "lattice_vector", "lattice_vectors", "box", "boxes", "box_vectors"),
-}  # fmt: skip
-_KINDS = {name: kind for kind, names in _NAMES.items() for name in names}
+    "pbc": re.compile(r"pbcs?|(is)?periodic"),
+    "cell": re.compile(r"abc|(unit)?(cell|lattice|box)(e?s|vectors?|matrix|lengths?|sizes?|par|parameters?)?"),
+}
 _NOT = re.compile(r"(?:false|f|none|no|0|[\s,;\[\]()])*", re.IGNORECASE)  # text for: in no direction
 _SHAPES = ((3, 3), (9,), (6,), (3,), ())
 """Of a cell: vectors as rows, the same in a row, lengths and angles [degree], lengths, the length of a cube."""
@@ -35,7 +33,12 @@ _UNLIKE = "'{}' looks like a periodic cell, but {}, expected {}. If these are mo
 
 def cell_names(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:
     """Return those of some names that cells and periodic directions have, if they are not ``taken`` for fields."""
-    return [name for name in names if name.lower() in _KINDS and name not in taken]
+    return [name for name in names if _kind(name) and name not in taken]
+
+
+def _kind(name: str) -> str | None:
+    plain = name.lower().replace("_", "")
+    return next((kind for kind, of_kind in _NAMES.items() if of_kind.fullmatch(plain)), None)
 
 
 class Cells:
@@ -105,7 +108,7 @@ class Cells:
         return None
 
     def _of_kind(self, kind: Literal["pbc", "cell"]) -> list[str]:
-        return [name for name in self._columns if _KINDS.get(name.lower()) == kind]
+        return [name for name in self._columns if _kind(name) == kind]
 
     def _rows(self, name: str, start: int, stop: int) -> Any:
         """Return the value of each frame, of which there may be one for all."""

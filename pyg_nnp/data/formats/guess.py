@@ -74,9 +74,10 @@ class _Layout:
         """Return whether an array can hold a field, more strictly if its name does not say so."""
         shape, row = column.shape, FIELDS[field].shape
         if column.dtype.kind == "O" and field != "Za":
-            # rows of different lengths
-            return FIELDS[field].level == "atom" and likeness >= _SAME_WORD and len(shape) == 1
-        if column.dtype.kind not in _KINDS.get(field, "iuf" if likeness >= _SAME_WORD else "f"):
+            # rows of different lengths, or numbers of which some are missing
+            return likeness >= _SAME_WORD and len(shape) == 1
+        kinds = _KINDS.get(field, "iuf" if likeness >= _SAME_WORD else "f")
+        if column.dtype.kind not in kinds + ("US" if field == "Q" and likeness >= _SAME_WORD else ""):
             return False
         if likeness == _SHAPE and not self._has_numbers(field, shape):
             return False

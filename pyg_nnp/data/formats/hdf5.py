@@ -3,7 +3,6 @@
 import logging
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
@@ -16,14 +15,14 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
+from pyg_nnp.data.formats.hdf5_attributes import cells_of_attributes, unit_attributes, unit_of_array
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
-from pyg_nnp.data.formats.unit_statements import UNIT_NAMES, Statement, Statements, statements_in, unit_text
+from pyg_nnp.data.formats.unit_statements import Statements, statements_in
 from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_LONGEST_TEXT = 1 << 12  # bytes of an attribute
 # where a group is, its columns, and those of its cells
 _Group = tuple[Origin, dict[str, Any], dict[str, Any]]
 # field -> type in the file, and the same in memory for numpy and for HDF5; to find them out takes as long as to read
@@ -46,33 +45,14 @@ def _unit_statements(path: Path, names: Collection[str]) -> Statements:
     """Return what attributes say of units: of the file, of its first group, of the first data set of each name."""
     waiting, paths = {*names}, {name for name in names if "/" in name}
     with open_hdf5(path) as file:
-        found = statements_in(_unit_attributes(file), "attribute ")
+        found = statements_in(unit_attributes(file), "attribute ")
         for _, group, datasets in walk(path, file, waiting.__contains__, paths):
-            found = statements_in(_unit_attributes(h5py.Group(group)), "attribute ") | found
+            found = statements_in(unit_attributes(h5py.Group(group)), "attribute ") | found
             for name in waiting & datasets.keys():
-                found |= _unit_of_array(name, h5py.Dataset(datasets[name]))
+                found |= unit_of_array(name, h5py.Dataset(datasets[name]))
             waiting -= datasets.keys()
             if not waiting:
                 break
-    return found
-
-
-def _unit_of_array(name: str, dataset: h5py.Dataset) -> Statements:
-    for key, value in _unit_attributes(dataset).items():
-        if key.lower() in UNIT_NAMES and (text := unit_text(value)):
-            return {name: Statement(text, f"attribute '{key}' of '{name}'")}
-    return {}
-
-
-def _unit_attributes(owner: h5py.HLObject) -> dict[str, Any]:
-    """Return the attributes that may be the text of a unit."""
-    attributes: Any = owner.attrs
-    found: dict[str, Any] = {}
-    for name in [name for name in attributes if "unit" in name.lower()]:
-        with suppress(Exception):  # of a type that h5py does not know
-            about = attributes.get_id(name)
-            is_small = about.dtype.itemsize <= _LONGEST_TEXT and about.shape in ((), (1,))
-            found |= {name: attributes[name]} if is_small else {}
     return found
 
 
@@ -82,7 +62,8 @@ def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator
     paths = {source for source in mapping.values() if "/" in source}
     names = set(mapping.values()) - paths
     is_empty, left_out = True, 0
-    above: dict[str, dict[str, Any]] = {}  # cells of groups without frames, which hold for the groups in them
+    # cells of groups without frames, which hold for the groups in them
+    above: dict[str, dict[str, Any]] = {"": cells_of_attributes(of_file, file)}
     for place, group, datasets in walk(path, file, lambda name: name in names or bool(cell_names([name])), paths):
         if not datasets:
             left_out += 1
@@ -98,6 +79,7 @@ def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator
             continue
         is_empty = False
         origin = replace(of_file, group=place)
+        cells = cells_of_attributes(origin, h5py.Group(group)) | cells
         inherited = [of for outer, of in above.items() if f"{place}/".startswith(f"{outer}/" if outer else "")]
         cells = dict(ChainMap(cells, *reversed(inherited)))
         yield origin, {name: open_one(origin, name) for name in mapping}, cells

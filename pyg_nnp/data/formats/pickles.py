@@ -1,5 +1,6 @@
 """Pickles of a list of dicts, one for each frame, or of a dict of columns."""
 
+import mmap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
 from pyg_nnp.data.formats.format import Format, frame_blocks, types_in, value_type
+from pyg_nnp.data.formats.unit_statements import Statements, joined, statements_in
 from pyg_nnp.data.formats.unpickling import load_pickle
 from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError
@@ -34,6 +36,18 @@ def _array_types(path: Path) -> ArrayTypes:
     return {name: value_type(value) for name, value in content.items() if isinstance(name, str)}
 
 
+def _unit_statements(path: Path, names: Collection[str]) -> Statements:
+    """Return what texts beside the columns, or in the frames, say of units."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        # to load it takes far longer than to see that there are none
+        if all(content.find(word) < 0 for word in (b"unit", b"Unit", b"UNIT")):
+            return {}
+    said = _frames_or_columns(path)
+    if isinstance(said, dict):
+        return statements_in(said)
+    return joined(path, ((f"frame {number}", statements_in(frame)) for number, frame in enumerate(said)))
+
+
 def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
     content = load_pickle(path)
     expected = "expected a list of dicts, one per frame, or a dict of columns"
@@ -54,4 +68,4 @@ def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:
 
 # From protocol 2 on a pickle begins with its number; before, with a list or dict, perhaps in a tuple, or an object.
 _MAGIC = rb"\x80[\x02-\x05]|\(?(?:\([ld]p\d|[\]}]q\x00|c(?:\w+\.[\w.]+|collections|copy_reg)\n\w+\n)"
-FORMAT = Format("pickle", "a pickle", _MAGIC, _read, _array_types)
+FORMAT = Format("pickle", "a pickle", _MAGIC, _read, _array_types, unit_statements=_unit_statements)

@@ -120,6 +120,10 @@ def test_what_is_said_to_be_molecules_is_read_in_any_cell(tmp_path: Path, saved:
         ("cell", [np.zeros((3, 3)), np.eye(3) * 3, *[np.zeros((3, 3))] * 2]),
         ("box", [[0.0] * 3, [3.0, 20, 20], *[[0.0] * 3] * 2]),
         ("Lattice", [np.zeros(9), np.diag([3.0, 3, 3]).ravel(), *[np.zeros(9)] * 2]),
+        ("cell_lengths", [np.zeros(3), [3.0, 20, 20], *[np.zeros(3)] * 2]),
+        ("boxsize", [0.0, 3.0, 0.0, 0.0]),
+        ("lattice_matrix", [np.zeros((3, 3)), np.eye(3) * 3, *[np.zeros((3, 3))] * 2]),
+        ("abc", [np.zeros(3), np.full(3, 3.0), *[np.zeros(3)] * 2]),
         ("cellpar", [np.full(6, np.nan), [20, 20, 3, 90, 90, 90.0], *[np.zeros(6)] * 2]),
     ],
 )
@@ -159,7 +163,9 @@ def test_a_crystal_a_broken_molecule_and_a_whole_one(tmp_path: Path) -> None:
         path = save_npz(tmp_path / "a.npz", R=R[None], z=Z, cell=np.eye(3) * length)
         bohr = 1.0 if name == "in Bohr" else None
         if is_refused:
-            with pytest.raises(DataError, match=r"has an image of atom \d+ at .* so this is periodic.*'pbc' as false"):
+            with pytest.raises(
+                DataError, match=r"has an image of atom \d+ at .* so this is periodic.*map 'cell' in .*'pbc' as false"
+            ):
                 check(path, "npz", bohr)
         else:
             assert check(path, "npz", bohr) == 1, name

@@ -34,6 +34,9 @@ def guessed(columns: dict[str, Any], **options: bool) -> dict[str, str]:
         ({"energy_per_atom": (40,), "homo_energy": (40,), "atomization_energy": (40,)}, ""),
         ({"stress": (40, 6), "cell": (40, 3), "velocities": (40, 5, 3)}, "S"),
         ({"energy": ((40,), "U8"), "forces": ((40,), "O")}, "Fa"),
+        # numbers, of which some may be None
+        ({"energy": ((40,), "O"), "dipoles": ((40,), "O"), "gap": ((40,), "O"), "mine": ((40,), "O")}, "E M2"),
+        ({"total_charge": ((40,), "U8"), "charge_model": ((40,), "U8")}, "Q"),
         ({"config_weight": (40,), "weight": (40,)}, "weight"),
     ],
 )

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from frame_files import dump
 
 from pyg_nnp.data.formats.readers import format_of
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
@@ -96,6 +97,29 @@ def test_files_of_a_folder_in_several_units(tmp_path: Path) -> None:
     (tmp_path / "b.xyz").write_text("1\nenergy_unit=Hartree\nH 0 0 0\n")
     with pytest.raises(DataError, match=r"says 'Hartree' in b\.xyz, but 'eV' in a\.xyz\. Give all in the same units"):
         stated_units(tmp_path, "extxyz", SOURCES)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"energy_unit": "kcal/mol", "length_unit": b"Bohr"},
+        {"units": {"E": "kcal/mol", "R": "Bohr"}},
+        {"E": {"unit": "kcal/mol"}, "F_unit": "kcal/mol/Bohr"},
+    ],
+)
+def test_pickles_of_columns_and_of_frames(tmp_path: Path, texts: dict[str, Any]) -> None:
+    one = {"R": np.zeros((3, 3)), "z": np.ones(3), "note": "no unit"}
+    expected = Units(HARTREE_IN_KCAL_PER_MOL, 1.0)
+    assert of(dump(tmp_path / "some.pkl", {"R": np.zeros((2, 3, 3)), "z": np.ones(3)} | texts)).units == expected
+    assert of(dump(tmp_path / "some.pkl", [one, one | texts])).units == expected
+    assert of(dump(tmp_path / "some.pkl", {"first": one | texts, "second": one})).units == expected
+    assert of(dump(tmp_path / "some.pkl", [one, one])).units == Units()
+
+
+def test_frames_of_a_pickle_in_several_units(tmp_path: Path) -> None:
+    frames = [{"R": np.zeros((3, 3)), "z": np.ones(3), "energy_unit": unit} for unit in ("eV", "ev", "Hartree")]
+    with pytest.raises(DataError, match="'energy_unit' says 'Hartree' in frame 2, but 'eV' in frame 0"):
+        of(dump(tmp_path / "some.pkl", frames))
 
 
 @pytest.mark.parametrize("group", ["", "molecule/"])

@@ -15,6 +15,16 @@ from pyg_nnp.potential.checkpoint import load_potential, save_potential
 from pyg_nnp.potential.description import TrainingDomain
 
 
+def test_a_potential_without_units(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    potential = load_potential("toy")
+    for name in ("Hartree_in_E", "Bohr_in_R"):
+        potential.spec["build_params"].pop(name, None)
+    save_potential(potential, Path("toy/best.safetensors"), {})
+    assert simulate(model="toy", single_point={}) == 2
+    said = capsys.readouterr().err
+    assert "does not say its units. Give Hartree_in_E to the calculator, or in build_params of the training." in said
+
+
 def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     potential = load_potential("morse")
     unit = PotentialCalculator("morse").length_unit
