@@ -208,7 +208,7 @@ def test_a_kept_neighbor_list_changes_no_bit(side: int, monkeypatch: pytest.Monk
         return original(Ra, N, cutoff)
 
     monkeypatch.setattr(pyg_nnp.inference.neighbors, "find_edges", find_edges)
-    monkeypatch.setattr(pyg_nnp.potential.potential, "find_edges", find_edges)
+    monkeypatch.setattr(pyg_nnp.potential.inputs, "find_edges", find_edges)
     with_skin, without = PotentialCalculator(potential, skin=1.0), PotentialCalculator(potential, skin=0.0)
     atoms, random = cluster(side), np.random.default_rng(0)
     for _ in range(12):
