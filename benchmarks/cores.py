@@ -90,13 +90,15 @@ def tasks(small: bool) -> dict[str, tuple[Callable[..., Ours], Sequence[Frame], 
     """Return what is measured: name -> what makes a contender of an architecture, frames, and what it does."""
     whole, large = (2, 64) if small else (BATCH_SIZE, 5000)
     every = len(dipeptides()) // whole
-    return {
+    found: dict[str, tuple[Callable[..., Ours], Sequence[Frame], str]] = {
         f"step of 5 x {ATOMS} atoms, Adam": (partial(Recipe, own=False), [], "step"),
         f"step of 5 x {ATOMS} atoms, recipe": (partial(Recipe, own=True), [], "step"),
         f"step of {whole} x 22 atoms, whole loss": (Ours, dipeptides()[::every][:whole], "step"),
         "energies and forces of 22 atoms": (Alone, dipeptides()[:1], "evaluate"),
         f"energies and forces of {large} atoms": (Alone, [cluster(large)], "evaluate"),
     }
+    # a step of the recipe's and a large evaluation show whether all of it runs
+    return dict(list(found.items())[1::3]) if small else found
 
 
 def measure(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, Row]:
