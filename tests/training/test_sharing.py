@@ -123,3 +123,9 @@ def test_shares_are_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [share.is_spare for share in (of[2] for of in shares)] == [False, True, True]
     assert torch.cat(evaluated).sort().values.equal(parts[0].sort().values)
     assert {len(frames) for frames in evaluated} == {6, 7}
+
+
+def test_frames_are_dealt_out_by_their_costs() -> None:
+    # one large frame against nine small ones
+    costs = torch.tensor([1.0] * 9 + [9.0])
+    assert [share.tolist() for share in sharing.dealt(costs, 2)] == [[9], list(range(9))]
