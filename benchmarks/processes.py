@@ -44,7 +44,7 @@ def measured(config_path: Path, out: Path, epochs: int) -> dict[str, list[float]
     with processes.joined(launch) if launch else nullcontext():
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         potential = build_potential(config, "FF01")
-        data = read_data(config, out, {})
+        data = read_data(config, out, {"FF01": potential})
         prepare_potential(potential, config, "FF01", data)
         state = TrainingState.begin(potential, config.Trainer, data.parts)
         gradients = Gradients(potential, potential.parameters(), config.Modelhub.internal_FFs["FF01"].loss)
