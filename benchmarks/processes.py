@@ -35,7 +35,7 @@ def measured(config_path: Path, out: Path, epochs: int) -> dict[str, list[float]
     from pyg_nnp.training.callbacks.base import CallbackList
     from pyg_nnp.training.data_preparation import read_data
     from pyg_nnp.training.fit import train_epoch
-    from pyg_nnp.training.potential_preparation import prepare_potential
+    from pyg_nnp.training.references_and_domain import prepare_potential
     from pyg_nnp.training.state import TrainingState
     from pyg_nnp.training.step import Gradients
 
