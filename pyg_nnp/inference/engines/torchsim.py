@@ -59,8 +59,6 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             name: units.in_ase(FIELDS[field].unit) for name, field in _NAMES.items() if field in self.potential.outputs
         }
         self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
-        # where all pairs count, or none is beyond a cutoff, memory does not depend on the density
-        self._memory_scales_with = "n_atoms_x_density" if self.potential.reach < float("inf") else "n_atoms"
         self._known: set[str] = set()  # formulas
         self._last: tuple[Tensor, ...] = ()
 
