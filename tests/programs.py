@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from signal import Signals
+from types import ModuleType
 
 _FORKSERVER = get_context("forkserver")
 _FORKSERVER.set_forkserver_preload(
@@ -86,7 +87,8 @@ def _run(arguments: list[str], folder: Path, environment: Mapping[str, str], out
     program, *sys.argv = arguments
     if program == "-c":
         code, sys.argv[0] = sys.argv[0], program
-        exec(code, {"__name__": "__main__"})
+        main = sys.modules["__main__"] = ModuleType("__main__")
+        exec(code, vars(main))
     else:
         sys.argv.insert(0, program)
         sys.path.insert(0, str(Path(program).parent))
