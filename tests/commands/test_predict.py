@@ -79,6 +79,17 @@ def test_predict_to_a_full_disk(trained_folder: Path, tmp_path: Path, ending: st
     assert not list(tmp_path.iterdir())
 
 
+def test_predictions_that_are_no_numbers(
+    trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [water(0) for _ in range(4)]
+    frames[2].positions[1] = [0.0, 1e30, 0.0]
+    ase.io.write(tmp_path / "far.xyz", frames)
+    said = refused(capsys, "predict", MODEL, str(tmp_path / "far.xyz"), "-o", str(tmp_path / "out.npz"))
+    assert "far.xyz: frame 2: predictions of E, Fa are no numbers. Farthest out is atom 1, at (0, 1e+30, 0)." in said
+    assert not (tmp_path / "out.npz").exists()
+
+
 def test_predict_takes_bohr_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_toy(tmp_path)

@@ -330,6 +330,20 @@ def test_atoms_at_the_same_place_are_named(dtype: str, i: int, j: int) -> None:
     assert np.isfinite(atoms.get_forces()).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("far", [1e30, -1e155, np.inf, np.nan])
+def test_an_atom_that_flew_away_is_named(dtype: str, far: float) -> None:
+    atoms = distorted_water()
+    atoms.calc = PotentialCalculator(potential_in(1.0, 0.5291772108, dtype))
+    atoms.positions[2, 1] = far
+    if dtype == "float64" and far == 1e30:
+        assert np.isfinite(atoms.get_forces()).all()
+        return
+    for ask in (atoms.get_potential_energy, atoms.get_forces):
+        with pytest.raises(DataError, match=rf"atom 2.* at \(.*, {far:g}, .*shorter time step".replace("+", r"\+")):
+            ask()
+
+
 def test_crystals_have_energy_forces_and_stress_of_the_potential() -> None:
     """Of any units, kept while only little moves, as all new."""
     entries = [entry for entry in LAYER_ENTRIES if entry[0] not in MOLECULAR]
