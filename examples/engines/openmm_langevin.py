@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import ase.io
+from ase import units
 from openmm import LangevinMiddleIntegrator, app, unit
 from openmmml import MLPotential
 
@@ -30,7 +31,7 @@ simulation.context.setPositions(atoms.positions * unit.angstrom)
 energy = simulation.context.getState(energy=True).getPotentialEnergy()
 print(f"OpenMM {energy.value_in_unit(unit.kilojoule_per_mole):.6f} kJ/mol")
 atoms.calc = calculator
-print(f"ASE    {atoms.get_potential_energy() * 96.48533212331002:.6f} kJ/mol")
+print(f"ASE    {atoms.get_potential_energy() / (units.kJ / units.mol):.6f} kJ/mol")
 steps = round(arguments.ps / 0.0005)
 simulation.reporters.append(app.StateDataReporter("openmm.csv", max(steps // 1000, 1), time=True, temperature=True))
 simulation.step(steps)

