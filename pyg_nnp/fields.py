@@ -100,6 +100,8 @@ FIELDS: dict[str, Field] = {
     "Vij": Field("pair", (3,), "length", "vectors of the pairs, from i to j: R_j - R_i (+ Tij cell)"),
     "Dij": Field("pair", (), "length", "distances of the pairs, the lengths of Vij"),
     "Fij": Field("pair", (3,), "energy/length", "forces of the pairs, minus the derivatives of the energy by Vij"),
+    "W": Field("graph", (6,), "energy",
+        "derivatives of the energy by the strain, at fixed vectors of the pairs, as of charges and their images"),
     "edge_index_sr": Field("edge", (2,), "1",
         "edges within cutoff_sr, (2, 2 P_sr): the pairs j -> i, then the same pairs reversed", dtype="int"),
     "Vij_sr": Field("pair", (3,), "length",

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.functional.geometry import voigt
-from pyg_nnp.kernels import sum_over_atoms, sum_over_groups
+from pyg_nnp.kernels import sum_over_groups
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.geometry import Distance
 
@@ -13,22 +13,20 @@ class Stress(Layer):
     r"""Stress, the derivative of the total energy by the strain, divided by the volume of the cell.
 
     .. math:: \sigma = \frac{1}{V} \frac{\partial E}{\partial \varepsilon}
-        = \frac{1}{V} \Big( -\sum_p V_p \otimes F_p + \sum_i R_i \otimes \frac{\partial E}{\partial R_i}
-        + h^T \frac{\partial E}{\partial h} \Big)
+        = \frac{1}{V} \Big( -\sum_p V_p \otimes F_p + W \Big)
 
-    with the lattice vectors h as rows. The last two terms are of what depends on positions and cell themselves, as the
-    energy of charges in a cell. The sign is that of ASE: it is positive where the cell would shrink. It is 0 for
-    molecules, and for slabs refers to the volume of the cell that they are in. It comes after Force, and in training
-    mode can be differentiated again, for a loss on it.
+    with what :class:`Force` finds: the forces of the pairs, and W of what depends on positions and cell themselves, as
+    the energy of charges in a cell. The sign is that of ASE: it is positive where the cell would shrink. It is 0 for
+    molecules, and for slabs refers to the volume of the cell that they are in. In training mode it can be
+    differentiated again, for a loss on it.
 
     Source: Thompson, Plimpton and Mattson, J. Chem. Phys. 2009, 131, 154107.
 
     Reads:
-        Ra: (A, 3) positions, float64 [length].
         pair_index: (2, P) pairs, ``j, i = pair_index``.
         Vij: (P, 3) vectors of the pairs, from i to j [length].
         Fij: (P, 3) forces of the pairs [energy/length].
-        E: (G,) total energy [energy].
+        W: (G, 6) derivatives by the strain at fixed vectors of the pairs [energy].
         batch: (A,) molecule of each atom.
         cell: (G, 3, 3) lattice vectors, float64 [length]; in cells.
 
@@ -36,35 +34,21 @@ class Stress(Layer):
         S: (G, 6) stress [energy/length^3], in the order xx, yy, zz, yz, xz, xy.
     """
 
-    reads = ("Ra", "pair_index", "Vij", "Fij", "E", "batch")
+    reads = ("pair_index", "Vij", "Fij", "W", "batch")
     reads_in_cells = ("cell",)
     writes = ("S",)
-    differentiates = ("Ra", "Vij", "cell")
     prepends = (Distance,)
     # it asks for no pair itself
     reach = 0.0
 
     def forward(
-        self,
-        Ra: Tensor,
-        pair_index: Tensor,
-        Vij: Tensor,
-        Fij: Tensor,
-        E: Tensor,
-        batch: Tensor,
-        cell: Tensor | None = None,
+        self, pair_index: Tensor, Vij: Tensor, Fij: Tensor, W: Tensor, batch: Tensor, cell: Tensor | None = None
     ) -> Fields:
         """Return the stress."""
-        G = len(E)
         if cell is None:
-            return {"S": Fij.new_zeros(G, 6)}  # (G, 6)
-        by_Ra, by_cell = torch.autograd.grad(
-            [E.sum()], [Ra, cell], create_graph=self.training, allow_unused=True, materialize_grads=True
-        )
-        virials = -Vij[:, :, None] * Fij[:, None, :]  # (P, 3, 3)
-        by_strain = sum_over_groups(voigt(virials).to(cell.dtype), batch.index_select(0, pair_index[1]), G)  # (G, 6)
-        by_strain = by_strain + sum_over_atoms(voigt(Ra[:, :, None] * by_Ra[:, None, :]), batch, G)  # (G, 6)
-        by_strain = by_strain + voigt(cell.transpose(1, 2) @ by_cell)  # (G, 6)
+            return {"S": torch.zeros_like(W)}
+        virials = voigt(-Vij[:, :, None] * Fij[:, None, :]).to(cell.dtype)  # (P, 6)
+        by_strain = sum_over_groups(virials, batch.index_select(0, pair_index[1]), len(W)) + W  # (G, 6)
         volume = torch.linalg.det(cell.detach()).abs()  # (G,)
         per_volume = torch.where(volume > 0, 1 / volume, 0.0)  # (G,)
         return {"S": (by_strain * per_volume[:, None]).to(Fij.dtype)}  # (G, 6)

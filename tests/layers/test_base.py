@@ -68,6 +68,7 @@ def example_fields(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     fields["Ma"] = fields["Ra"] ** 2
     # some vectors count as leaves, as those of a potential do
     fields["Fij"] = fields["Vij"].detach() ** 2
+    fields["W"] = torch.zeros(len(fields["N"]), 6, dtype=dtype)
     return fields | {"E": (fields["Ra"] ** 3).sum()[None].double()}
 
 
