@@ -111,6 +111,7 @@ FIELDS: dict[str, Field] = {
     "x": Field("atom", ("F",), "1", "learned features of the atoms"),
     "Ma": Field("atom", (3,), "charge*length", "atomic dipoles of the core, beside those of its charges"),
     "Ea_electrostatic": Field("atom", (), "energy", "half of the electrostatic energy of each atom's pairs"),
+    "Ea_zbl": Field("atom", (), "energy", "half of the screened repulsion of the nuclei of each atom's pairs"),
     "Ea_charge": Field("atom", (), "energy", "share of each atom in the energy of the total charge"),
     "Q_sum": Field("graph", (), "charge", "sum of the atomic charges before they are corrected"),
 }

@@ -10,6 +10,7 @@ from pyg_nnp.layers.force import Force
 from pyg_nnp.layers.geometry import Distance, RangeSeparation
 from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
 from pyg_nnp.layers.stress import Stress
+from pyg_nnp.layers.zbl import ZBL
 
 LAYERS: dict[str, type[Layer]] = {
     "Distance": Distance,
@@ -22,6 +23,7 @@ LAYERS: dict[str, type[Layer]] = {
     "ChargeConservation": ChargeConservation,
     "AtomicCharge2Dipole": AtomicCharge2Dipole,
     "ElectrostaticEnergy": ElectrostaticEnergy,
+    "ZBL": ZBL,
     "EnergyReduce": EnergyReduce,
     "Force": Force,
     "Stress": Stress,
@@ -29,6 +31,7 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "LAYERS",
+    "ZBL",
     "AtomicAffine",
     "AtomicCharge2Dipole",
     "BesselBasis",

@@ -10,7 +10,7 @@ from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.coulomb import Flavor, damped_coulomb
 from pyg_nnp.functional.ewald import mesh_potential, screened_part, screening
 from pyg_nnp.functional.geometry import offsets, select_edges
-from pyg_nnp.kernels import coulomb_potential, of_molecules, sum_over_atoms
+from pyg_nnp.kernels import coulomb_potential, of_molecules, sum_over_atoms, sum_over_groups
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.geometry import Distance
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -140,9 +140,9 @@ class ElectrostaticEnergy(Layer):
     def _of_pairs(self, Qa: Tensor, pair_index: Tensor, Dij: Tensor, is_in_cell: Tensor) -> Tensor:
         """Return, (A,), what pairs in cells have at short range beside their part of the sum over images."""
         near = ((Dij < self.cutoff_sr) & is_in_cell.index_select(0, pair_index[1])).nonzero()[:, 0]  # (P',)
-        j, i = select_edges(pair_index, near)  # (P',)
+        j, i = select_edges(pair_index, near)  # (P',) each
         r = Dij.index_select(0, near)  # (P',)
         alpha = screening(self.cutoff_sr, Qa.dtype)
         chi = damped_coulomb(r, self.cutoff_sr, self.shielding, self.flavor) - screened_part(r, alpha)  # (P',)
-        zero = torch.zeros_like(Qa)
-        return zero.index_add(0, i, Qa.index_select(0, j) * chi).index_add(0, j, Qa.index_select(0, i) * chi)  # (A,)
+        at_ends = torch.cat((Qa.index_select(0, j) * chi, Qa.index_select(0, i) * chi))[:, None]  # (2 P', 1)
+        return sum_over_groups(at_ends, torch.cat((i, j)), len(Qa))[:, 0]  # (A,)
