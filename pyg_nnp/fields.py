@@ -112,6 +112,7 @@ FIELDS: dict[str, Field] = {
     "Ma": Field("atom", (3,), "charge*length", "atomic dipoles of the core, beside those of its charges"),
     "Ea_electrostatic": Field("atom", (), "energy", "half of the electrostatic energy of each atom's pairs"),
     "Ea_zbl": Field("atom", (), "energy", "half of the screened repulsion of the nuclei of each atom's pairs"),
+    "Ea_dispersion": Field("atom", (), "energy", "share of each atom in the dispersion energy of its molecule"),
     "Ea_charge": Field("atom", (), "energy", "share of each atom in the energy of the total charge"),
     "Q_sum": Field("graph", (), "charge", "sum of the atomic charges before they are corrected"),
 }

@@ -44,14 +44,14 @@ def check_descriptions(potential: Potential, systems: Sequence[Atoms]) -> None:
         np.testing.assert_allclose(of_supercell, E * len(supercell) / len(atoms), rtol=1e-10)
 
 
-def check_derivatives(potential: Potential, systems: Sequence[Atoms]) -> None:
-    """Check forces and all six components of the stress against central differences."""
+def check_derivatives(potential: Potential, systems: Sequence[Atoms], size: float = 2e-4) -> None:
+    """Check forces and all six components of the stress against central differences of steps of a size."""
     predicted = potential(Batch.from_data_list([periodic_data(atoms) for atoms in systems]))
     first = 0
     for number, atoms in enumerate(systems):
         forces = predicted["Fa"][first : first + len(atoms)]
         first += len(atoms)
-        numeric = -_derivative(potential, atoms, list(product(range(len(atoms)), range(3))), _moved)
+        numeric = -_derivative(potential, atoms, list(product(range(len(atoms)), range(3))), _moved, size)
         scale = float(predicted["Fa"].abs().max())
         assert float((forces.flatten() - numeric).abs().max()) < 1e-6 * scale
         stress = predicted["S"][number]
@@ -59,7 +59,7 @@ def check_derivatives(potential: Potential, systems: Sequence[Atoms]) -> None:
             assert not stress.any()
             continue
         strains = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
-        numeric = _derivative(potential, atoms, strains, _strained) / atoms.get_volume()
+        numeric = _derivative(potential, atoms, strains, _strained, size) / atoms.get_volume()
         assert float((stress - numeric).abs().max()) < 1e-6 * float(stress.abs().max())
 
 
@@ -68,9 +68,10 @@ def _derivative(
     atoms: Atoms,
     by: list[tuple[int, int]],
     change: Callable[[Atoms, tuple[int, int], float], Atoms],
+    size: float,
 ) -> Tensor:
-    changed = [change(atoms, what, step * 2e-4) for what, step in product(by, STEPS)]
-    return energies(potential, changed).view(len(by), len(STEPS)) @ torch.tensor([*STEPS.values()]).double() / 2e-4
+    changed = [change(atoms, what, step * size) for what, step in product(by, STEPS)]
+    return energies(potential, changed).view(len(by), len(STEPS)) @ torch.tensor([*STEPS.values()]).double() / size
 
 
 def _moved(atoms: Atoms, what: tuple[int, int], by: float) -> Atoms:

@@ -3,6 +3,7 @@
 from pyg_nnp.layers.affine import AtomicAffine
 from pyg_nnp.layers.base import Core, Layer, RadialBasis
 from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
+from pyg_nnp.layers.dispersion import Dispersion
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
@@ -24,6 +25,7 @@ LAYERS: dict[str, type[Layer]] = {
     "AtomicCharge2Dipole": AtomicCharge2Dipole,
     "ElectrostaticEnergy": ElectrostaticEnergy,
     "ZBL": ZBL,
+    "Dispersion": Dispersion,
     "EnergyReduce": EnergyReduce,
     "Force": Force,
     "Stress": Stress,
@@ -38,6 +40,7 @@ __all__ = [
     "ChargeConservation",
     "ChargeEmbedding",
     "Core",
+    "Dispersion",
     "Distance",
     "ElectrostaticEnergy",
     "EnergyReduce",

@@ -39,6 +39,7 @@ OPTIONS = {
     "Bohr_in_R": 0.529,
     "terms": ["Ea", "Ea_electrostatic"],
     "atomic_dipoles": True,
+    "functional": "pbe",
 }
 
 
