@@ -1,7 +1,6 @@
 """Dispersion energies by the reference programs of D3 and D4, as functions that torch differentiates."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal
 
@@ -23,9 +22,8 @@ _PROGRAMS = {"D3": ("dftd3", "RationalDampingParam"), "D4": ("dftd4", "DampingPa
 _STEP = 1e-3  # Bohr, of differences of gradients
 
 
-@lru_cache
 def damping_of(method: Method, functional: str, three_body: bool) -> Any:
-    """Return the parameters of the damping for a functional.
+    """Return the parameters of the damping for a functional; they are not to be kept until the process ends.
 
     Raises:
         ConfigError: the program is not installed, or knows no such functional.
@@ -119,7 +117,8 @@ class _Energies(torch.autograd.Function):
         Ra, cell, batch, *known = ctx.saved_tensors
         by_Ra, by_cell = _Slopes.apply(Ra, cell, *known, ctx.compute)  # type: ignore[no-untyped-call]
         factor = grads[0]  # (G,)
-        return factor.index_select(0, batch)[:, None] * by_Ra, factor[:, None, None] * by_cell, None, None
+        of_atoms = factor.index_select(0, batch)[:, None]  # (A, 1)
+        return of_atoms * by_Ra, factor[:, None, None] * by_cell, None, None  # (A, 3), (G, 3, 3)
 
 
 class _Slopes(torch.autograd.Function):
@@ -136,7 +135,7 @@ class _Slopes(torch.autograd.Function):
     def backward(ctx: Any, *along: Tensor) -> tuple[Tensor | None, ...]:
         """Return the product of the matrix of second derivatives, which is symmetric, with a direction."""
         (Ra, cell), (of_Ra, of_cell) = ctx.saved_tensors, along
-        size = float(torch.cat((of_Ra, of_cell.flatten(0, 1))).abs().max())
+        size = float(torch.cat((of_Ra, of_cell.flatten(0, 1))).abs().max())  # of (A + 3 G, 3)
         if size == 0:
             return torch.zeros_like(Ra), torch.zeros_like(cell), None, None, None
         step = _STEP / size

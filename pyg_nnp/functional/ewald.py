@@ -66,9 +66,10 @@ def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, batch: Tensor, alpha: fl
     first = u.detach().floor()
     points = Points(first.long(), of_atom, start, sum(totals), accuracy.order)
     t = (u - first).to(q.dtype)  # (A, 3)
-    meshes = torch.split(spread(q, t, points), totals)
-    convolved = [_convolved(mesh.view(size), h, alpha) for mesh, size, h in zip(meshes, sizes, cell, strict=True)]
-    V = gather(torch.cat([mesh.flatten() for mesh in convolved]), t, points)  # (A,)
+    meshes = torch.split(spread(q, t, points), totals)  # (K1 * K2 * K3,) each
+    systems = zip(meshes, sizes, cell, strict=True)
+    convolved = [_convolved(mesh.view(size), h, alpha).flatten() for mesh, size, h in systems]  # (K1 * K2 * K3,) each
+    V = gather(torch.cat(convolved), t, points)  # (A,)
     charges = q.new_zeros(G).index_add(0, batch, q)  # (G,)
     background: Tensor = (math.pi / alpha**2) * charges / torch.linalg.det(cell).abs().to(q.dtype)  # (G,)
     return V - (2 * alpha / math.sqrt(math.pi)) * q - background.index_select(0, batch)  # (A,)

@@ -56,7 +56,7 @@ def spread(values: Tensor, t: Tensor, points: Points) -> Tensor:
         t: (A, 3) what the places of the points, in mesh points, have beyond ``points.first``: from 0 to 1.
         points: where they are.
     """
-    return _spread(values[:, None], t, points, _VALUES)
+    return _spread(values[:, None], t, points, _VALUES)  # (M,)
 
 
 def gather(mesh: Tensor, t: Tensor, points: Points) -> Tensor:

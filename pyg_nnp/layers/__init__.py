@@ -7,10 +7,8 @@ from pyg_nnp.layers.dispersion import Dispersion
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
-from pyg_nnp.layers.force import Force
-from pyg_nnp.layers.geometry import Distance, RangeSeparation
-from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
-from pyg_nnp.layers.stress import Stress
+from pyg_nnp.layers.force import Force, Stress
+from pyg_nnp.layers.geometry import BesselBasis, Distance, GaussianSmearing, RangeSeparation
 from pyg_nnp.layers.zbl import ZBL
 
 LAYERS: dict[str, type[Layer]] = {

@@ -45,6 +45,7 @@ class Dispersion(Layer):
     reads_in_cells = ("cell", "pbc")
     writes = ("Ea_dispersion",)
     energy_terms = ("Ea_dispersion",)
+    is_on_device = False
     not_in_slabs = (
         "sums over images in all three: in slabs s-dftd3 and dftd4 give energies that change when the slab is turned. "
         "Take the layer out, or let the slab be periodic in all directions, with vacuum"

@@ -112,7 +112,7 @@ class ElectrostaticEnergy(Layer):
             if len(chosen):
                 atoms = found.index_select(0, batch).nonzero()[:, 0]  # (A',)
                 number = found.cumsum(0).index_select(0, batch.index_select(0, atoms)) - 1  # (A',)
-                q, R = Qa.index_select(0, atoms), Ra.index_select(0, atoms)
+                q, R = Qa.index_select(0, atoms), Ra.index_select(0, atoms)  # (A',), (A', 3)
                 last = N if part == self._of_molecules else cell
                 potential = potential.index_add(0, atoms, part(q, R, last.index_select(0, chosen), number))  # (A,)
         return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}

@@ -65,7 +65,9 @@ class ZBL(Layer):
 
     def forward(self, Za: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor) -> Fields:
         """Return the energy of repulsion of each atom."""
-        first, second = Za.to(Dij_sr.dtype).index_select(0, edge_index_sr.flatten()).view(2, -1)[:, : len(Dij_sr)]
+        i, j = edge_index_sr[:, : len(Dij_sr)]
+        Z = Za.to(Dij_sr.dtype)
+        first, second = Z.index_select(0, i), Z.index_select(0, j)  # (P_sr,)
         switch = smooth_switch(Dij_sr, 0.5 * self.cutoff, self.cutoff)  # (P_sr,)
         of_pairs = (0.5 * self.prefactor) * screened_repulsion(Dij_sr, first, second, self.bohr) * switch  # (P_sr,)
         of_edges = torch.cat((of_pairs, of_pairs))[:, None]  # (2 P_sr, 1)

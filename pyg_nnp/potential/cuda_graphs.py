@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.kernels import reference
 from pyg_nnp.kernels.backend import backend
-from pyg_nnp.layers import Dispersion, Distance, Force, RangeSeparation
+from pyg_nnp.layers import Distance, Force, RangeSeparation
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.filter_table import tensors_of, unchanged
 from pyg_nnp.potential.padding import NUM_PADDING, capacity, filled_up, pairs_within, put_pairs, with_given_pairs
@@ -189,8 +189,7 @@ def _can_be_recorded(potential: Potential) -> bool:
     others = [layer for layer in layers if not isinstance(layer, Distance | RangeSeparation | Force)]
     return (
         all(_is_known(module) for module in potential.modules())
-        # it is computed on the CPU
-        and not any(isinstance(layer, Dispersion) for layer in layers)
+        and all(layer.is_on_device for layer in layers)
         and [layer.reach for layer in separations] == [potential.reach]
         and all(PAIRS.isdisjoint(layer.reads) for layer in others)
     )

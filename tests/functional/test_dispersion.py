@@ -101,7 +101,6 @@ def test_mistakes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         return import_module(name)
 
     monkeypatch.setattr("pyg_nnp.functional.dispersion.import_module", fails)
-    damping_of.cache_clear()
     with pytest.raises(
         ConfigError, match=r"D4 is computed by the package dftd4, which cannot be imported .*pip install"
     ):

@@ -136,7 +136,11 @@ def test_construction_with_a_generator_leaves_the_global_one_alone(layer_class: 
 def test_prepended_layers_come_first() -> None:
     layers, _ = build_layers(
         "SchNet",
-        {k: v for k, v in OPTIONS.items() if k not in ("terms", "atomic_dipoles", "Hartree_in_E", "Bohr_in_R")},
+        {
+            k: v
+            for k, v in OPTIONS.items()
+            if k not in ("terms", "atomic_dipoles", "functional", "Hartree_in_E", "Bohr_in_R")
+        },
         [(name, {}) for name in ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core")],
     )
     assert [type(layer).__name__ for layer in layers][:2] == ["Distance", "RangeSeparation"]
