@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pyg_nnp.config import Config
 from pyg_nnp.data import MoleculeDataset
+from pyg_nnp.diagnostics.config_against_file import check_stated_units, check_unread
 from pyg_nnp.diagnostics.field_checks import examine
-from pyg_nnp.diagnostics.file_statements import check_stated_units, check_unread
 from pyg_nnp.diagnostics.finding import report
 from pyg_nnp.diagnostics.model import check_length_unit, check_models
 from pyg_nnp.diagnostics.parts import check_parts
