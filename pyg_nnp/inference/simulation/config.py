@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from pyg_nnp.config import Section, explained
 from pyg_nnp.config.section import Precision, Seed, Text, problem
-from pyg_nnp.config.yaml_reader import read_yaml
+from pyg_nnp.config.yaml_reader import format_yaml, read_yaml
 from pyg_nnp.errors import ConfigError
 
 
@@ -194,6 +194,10 @@ class Simulation(Section):
     neb: NEB | None = Field(default=None, description="path between two minima")
     equation_of_state: EquationOfState | None = Field(default=None, description="volumes and bulk modulus of a crystal")
     phonons: Phonons | None = Field(default=None, description="frequencies of a crystal")
+
+    def as_text(self) -> str:
+        """Return all options as YAML."""
+        return format_yaml(self.model_dump(exclude_none=True))
 
     @classmethod
     def respell(cls, value: dict[str, Any]) -> dict[str, Any]:

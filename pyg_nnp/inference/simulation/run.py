@@ -12,7 +12,6 @@ import torch
 from ase import Atoms
 from rich.console import Console
 
-from pyg_nnp.config.yaml_reader import format_yaml
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.simulation.config import Simulation, load_simulation
@@ -54,7 +53,7 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
         with run_log(out / "logs") as console, final_error_logged(), _warnings_logged():
             log.info("Simulation %s, output in %s.", path, out.resolve())
             log.debug("Versions: %s", versions())
-            log.debug("All options:\n%s", format_yaml(config.model_dump(exclude_none=True)))
+            log.debug("All options:\n%s", config.as_text())
             converged = _run(config, out, saved, console)
             if not converged:
                 log.warning("Not converged. Take more steps, starting from the last frame of %s.", out / TRAJECTORY)
