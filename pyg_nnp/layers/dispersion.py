@@ -89,7 +89,8 @@ class Dispersion(Layer):
                 for rows, charge, h, periodic in zip(systems, charges, cells, is_cell, strict=True)
             ]
             E, by_Ra, by_cell = zip(*of_systems, strict=True)
-            return np.array(E), np.concatenate(by_Ra), np.stack(by_cell)
+            E, by_Ra, by_cell = zip(*of_systems, strict=True)
+            return np.array(E), np.concatenate(by_Ra), np.stack(by_cell)  # (G,), (A, 3), (G, 3, 3)
 
         cells = Ra.new_zeros(len(N), 3, 3) if cell is None else cell / self.bohr  # (G, 3, 3)
         energies = energies_of(compute, Ra / self.bohr, cells, batch) * self.hartree  # (G,)
