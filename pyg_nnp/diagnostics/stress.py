@@ -22,7 +22,7 @@ _FRAMES, _ATOMS = 100, 3000
 """Frames, and atoms of them all, that are looked at."""
 _CUTOFF = 11.0
 """Of the fitted pair potential [Bohr]."""
-_BETTER, _FITS = 0.4, 0.5
+_BETTER, _FITS = 0.1, 0.2
 """How little, of what a fit with the cells as they are leaves unexplained, one with others leaves that are the right
 ones, and how much that is at most."""
 _NEAR = 0.35
