@@ -1,5 +1,6 @@
 """Mistakes of stress and cells, planted in three data sets, are told, and nothing is where there is none."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,9 @@ def test_near_frames_tell_it_where_nothing_is_fitted(tmp_path: Path, capsys: pyt
     frames = walk("CuAgAuNiPdPtAlCu", 40)
     text = said(frames, tmp_path, capsys)
     assert "fine: between near frames V σ:Δε is" in text
+    # all that is left is the square of the steps
+    (slope,) = re.findall(r"V σ:Δε is ([\d.]+)", text)
+    assert float(slope) == pytest.approx(1.0, abs=0.01)
     assert not any("(S)" in warning for warning in warnings(text))
     for given, expected in (PLANTED["sign"], PLANTED["kbar"], PLANTED["virial"]):
         folder = tmp_path / expected[-4:]
