@@ -26,7 +26,7 @@ from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import offsets
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
-LAYOUT = 2
+LAYOUT = 3
 MAX_PAIRS = 4_000_000
 """Pairs of atoms that are in memory at once."""
 

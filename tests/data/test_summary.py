@@ -174,7 +174,7 @@ def test_that_of_another_store_or_version_is_not_used(
     (folder / NAME).write_bytes((other / NAME).read_bytes())
     assert_equal(right, MoleculeDataset(folder).summary)
     assert made == [folder, other, folder]
-    monkeypatch.setattr("pyg_nnp.data.summary.LAYOUT", 3)
+    monkeypatch.setattr("pyg_nnp.data.summary.LAYOUT", 4)
     assert_equal(right, MoleculeDataset(folder).summary)
     assert made == [folder, other, folder, folder]
     double = (folder / NAME).with_name("summary_float64.safetensors")
