@@ -14,8 +14,7 @@ from torch_geometric.data import Data
 from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
-from pyg_nnp.functional.composition import formula
-from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
+from pyg_nnp.inference.extrapolation import differences
 from pyg_nnp.inference.neighbors import Neighbors
 from pyg_nnp.inference.no_numbers import no_numbers
 from pyg_nnp.potential.checkpoint import load_potential
@@ -124,9 +123,8 @@ class PotentialCalculator(Calculator):
             raise DataError("there are no atoms. Give at least one.")
         device, charge = self.potential.device, self._charge_of(atoms)
         if (molecule := (charge, atoms.numbers.tobytes())) != self._molecule:
-            self._molecule, domain = molecule, self.potential.domain
-            found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(atoms.numbers)])
-            for warning in filter(None, found):
+            self._molecule = molecule
+            for warning in differences(self.potential.domain, charge, atoms.numbers):
                 warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=torch.float64),

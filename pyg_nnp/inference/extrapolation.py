@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors, shortest_distances, translation_vectors
 from pyg_nnp.functional.neighbor_search import find_edges, find_edges_in_cells
 from pyg_nnp.potential.description import TrainingDomain
@@ -71,6 +72,12 @@ def unknown_compositions(domain: TrainingDomain, compositions: Iterable[str]) ->
         return ""
     shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
     return f"the potential was trained on {', '.join(known)}, not on {shown}: predictions may mean nothing."
+
+
+def differences(domain: TrainingDomain, charge: float, numbers: Iterable[int]) -> list[str]:
+    """Return warnings of the total charge and the composition of a system that a potential was not trained on."""
+    found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(numbers)])
+    return [warning for warning in found if warning]
 
 
 class ShortestDistances:
