@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.description import BEST, LAST, TrainingDomain, damaged, read_description
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import Units
 
 _SHOWN = 10
@@ -96,7 +97,8 @@ def _lines_of_model(path: Path, spec: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {layer['name']}" + _options(layer["params"])
     hub = spec.get("config", {}).get("Datahub")
     if hub:
-        yield f"  trained on {hub['data_path']} ({hub['data_format']}):"
+        of_format = f" ({hub['data_format']})" if hub["data_format"] else ""
+        yield f"  trained on {DataPath.of(hub['data_path'])}{of_format}:"
         yield from (f"    {name}: {source}" for name, source in {**hub["features"], **hub["targets"]}.items())
 
 

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.diagnostics.field_checks import examine
 from pyg_nnp.diagnostics.file_statements import check_stated_units, check_unread
 from pyg_nnp.diagnostics.finding import report
@@ -16,11 +16,14 @@ from pyg_nnp.diagnostics.references import check_references
 from pyg_nnp.diagnostics.sample import small_sample
 from pyg_nnp.potential.potential import Potential
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
+
 log = logging.getLogger(__name__)
 
 
 def run_checks(
-    config: Config, dataset: MoleculeDataset, parts: Mapping[str, Tensor], potentials: Mapping[str, Potential]
+    config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tensor], potentials: Mapping[str, Potential]
 ) -> None:
     """Log the table of a data set and all findings on data, split and models.
 

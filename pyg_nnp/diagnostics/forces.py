@@ -1,11 +1,11 @@
 """Whether forces are the negative slope of the energy, with the sign and in the unit that go with it."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, field_finding
@@ -23,6 +23,9 @@ from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
 from pyg_nnp.diagnostics.sample import evenly_spaced, frames_with, in_batches
 from pyg_nnp.units import Units
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
+
 _FRAMES = 2000
 """Frames that are compared at most."""
 _RUN = 10
@@ -39,7 +42,7 @@ _SMALLER = 4.0
 """How many times less of their work is left unexplained by energies that are taken for the right ones."""
 
 
-def check_forces(source: DataSource, dataset: MoleculeDataset, units: Units, negated: bool) -> CheckResult:
+def check_forces(source: DataSource, dataset: "MoleculeDataset", units: Units, negated: bool) -> CheckResult:
     """Compare forces with energies of near frames, and with the usual stretching of bonds of hydrogen.
 
     Of ``negated`` forces ``negative_gradient`` has changed the sign.
@@ -167,7 +170,7 @@ def _result(
     return CheckResult("Fa", how if findings else f"fine: {how}", findings)
 
 
-def _from_near_frames(dataset: MoleculeDataset) -> list[Slope]:
+def _from_near_frames(dataset: "MoleculeDataset") -> list[Slope]:
     """Fit the work between near frames against differences of E, of E times the number of atoms, and of other E's.
 
     The last are those of the frames that :data:`_SHIFTS` names.
@@ -179,7 +182,7 @@ def _from_near_frames(dataset: MoleculeDataset) -> list[Slope]:
     return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
 
 
-def _near_pairs(dataset: MoleculeDataset) -> Iterator[tuple[Array, Array, Array, Array]]:
+def _near_pairs(dataset: "MoleculeDataset") -> Iterator[tuple[Array, Array, Array, Array]]:
     """Yield work, displacement and numbers of each frame and the nearest, molecule by molecule."""
     yield np.zeros(0), np.zeros(0), np.zeros(0, int), np.zeros(0, int)
     for frames in _groups(dataset.summary, frames_with(dataset.summary, ["E", "Fa"]).numpy()):

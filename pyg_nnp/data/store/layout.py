@@ -2,7 +2,7 @@
 
 Layout of ``processed_dataset_<hash>/dataset.h5``::
 
-    attributes                hash, num_frames, sources (JSON), options (JSON), columns (JSON)
+    attributes                hash, num_frames; as JSON sources, options, columns, files
     fields/<name>             all frames one after the other, nothing padded, in chunks without filters; with the
                               attribute ``shared`` true the rows of one frame, which hold for all
     neighbor_lists/<N>        (2, N (N - 1)) int32, once per distinct number of atoms; with cells empty
@@ -14,7 +14,7 @@ and after what belongs to HDF5 one line, the seal: the number of the layout, and
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyg_nnp.data.source import ArrayType, ArrayTypes
+from pyg_nnp.data.source import ArrayType, ArrayTypes, FileStart
 from pyg_nnp.data.store.rows import StoredFile, StoredRows
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.fields import FAMILY, FIELDS
 from pyg_nnp.runtime.files import digest
 
 LAYOUT = 2
@@ -55,6 +55,7 @@ class StoreInfo:
         atomic_energies: atomic number -> reference energy, in the data's unit of energy, or None if there are none.
         isolated: the frames of isolated atoms that these energies are from.
         columns: what the data file has; empty in stores of before.
+        files: the data files and where each begins; one without a name where there is one, or in stores of before.
     """
 
     hash: str
@@ -67,6 +68,13 @@ class StoreInfo:
     atomic_energies: dict[int, float] | None
     isolated: tuple[int, ...]
     columns: ArrayTypes
+    files: tuple[FileStart, ...]
+
+    def files_named(self, paths: Sequence[Path]) -> tuple[FileStart, ...]:
+        """Return the same files under the names that they have now; a file alone needs none."""
+        if len(paths) < 2:
+            return self.files
+        return tuple(FileStart(str(path), start.first) for path, start in zip(paths, self.files, strict=True))
 
 
 def seal(path: Path) -> None:
@@ -140,6 +148,12 @@ def read_shared(file: h5py.File, name: str, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(file["fields"][name][()]).to(dtype)
 
 
+def read_families(file: h5py.File, info: StoreInfo) -> Tensor:
+    """Read the number of the family of each frame, (n,), which the store was made with."""
+    families = file["fields"][FAMILY]
+    return torch.from_numpy(np.broadcast_to(families[()], info.num_frames).copy())
+
+
 def read_neighbor_lists(file: h5py.File) -> dict[int, Tensor]:
     """Read the neighbor lists, (2, N (N - 1)) int64 by number of atoms N."""
     return {int(size): torch.from_numpy(edges[()].astype(np.int64)) for size, edges in file["neighbor_lists"].items()}
@@ -158,11 +172,12 @@ def _read_info(file: h5py.File) -> StoreInfo:
         num_frames=int(file.attrs["num_frames"]),
         sources=json.loads(file.attrs["sources"]),
         options=json.loads(file.attrs["options"]),
-        fields=tuple(name for name in FIELDS if name in fields),
-        shared=frozenset(name for name in fields if fields[name].attrs["shared"]),
+        fields=tuple(name for name in FIELDS if name in fields and name != FAMILY),
+        shared=frozenset(name for name in fields if fields[name].attrs["shared"] and name != FAMILY),
         atomic_energies=energies,
         isolated=isolated,
         columns=_types(json.loads(file.attrs.get("columns", "{}"))),
+        files=tuple(FileStart(*start) for start in json.loads(file.attrs.get("files", '[["", 0]]'))),
     )
 
 
