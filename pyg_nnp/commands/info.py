@@ -137,7 +137,7 @@ def _data(path: Path) -> Iterator[str]:
 def _store(folder: Path) -> Iterator[str]:
     from pyg_nnp.data.store.layout import open_store
 
-    with open_store(folder) as (info, file):
+    with open_store(folder, whole=True) as (info, file):
         yield f"{folder}: store of a data set, {info.num_frames} frames, undamaged"
         for name in info.fields:
             shape = file["fields"][name].shape

@@ -50,7 +50,6 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             most half of the free memory.
         num_workers: processes that read batches from the store; 0: this process does. They start at the
             first batch and live as long as the data set, or until ``close``.
-        verify: whether the checksum of the store is compared; False where that was done just before.
 
     Attributes:
         fields: the fields that every frame has, by standard name.
@@ -60,7 +59,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         source: the data files, for messages.
 
     Raises:
-        DataError: if there is no store, or it is damaged, incomplete, or of another version.
+        DataError: if there is no store, or it is damaged, incomplete, or of another version. Of a store of more than
+            64 MiB each part is compared with its digest when it is first read.
     """
 
     def __init__(
@@ -70,16 +70,15 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         transform: Callable[[Any], Any] | None = None,
         in_memory: bool | None = None,
         num_workers: int = 0,
-        verify: bool = True,
     ) -> None:
         super().__init__(root=str(store_folder), transform=transform)
         self._data = Data()  # PyG's own place for values, which cannot express that frames share some
         self.folder = Path(store_folder)
-        self._frames, info = load_frames(self.folder, dtype, in_memory, verify)
+        self._frames, info = load_frames(self.folder, dtype, in_memory)
         self.info, self.fields, self.sources, self.hash = info, info.fields, info.sources, info.hash
         self.source, self.atomic_energies = DataSource(str(store_folder), info.sources), info.atomic_energies
         self._subset: Tensor | None = None
-        self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, self.info.digest, dtype)
+        self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, info.content.digest, dtype)
         self._summary: DatasetSummary | None = None
         self.num_workers = 0 if self.in_memory else num_workers
         self._processes = LoaderProcesses()
@@ -98,9 +97,9 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
     @classmethod
     def opened(cls, config: "Config", folder: Path) -> "MoleculeDataset":
-        """Open the data set of a configuration whose store was made, or compared with its checksum, just before."""
+        """Open the data set of a configuration whose store was made or found just before."""
         trainer, hub = config.Trainer, config.Datahub
-        dataset = cls(folder, getattr(torch, trainer.dtype), None, hub.in_memory, trainer.num_workers, verify=False)
+        dataset = cls(folder, getattr(torch, trainer.dtype), None, hub.in_memory, trainer.num_workers)
         # the store may be from a time when the files had other names
         files = dataset.info.files_named(data_files(hub.path, hub.data_format))
         dataset.source = DataSource(str(hub.path), dataset.sources, starts=files)

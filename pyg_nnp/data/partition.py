@@ -85,7 +85,7 @@ def stored_groups(method: str, folder: Path, info: StoreInfo, frames: Tensor) ->
     """
     if method == "files":
         return torch.searchsorted(torch.tensor([start.first for start in info.files]), frames, right=True) - 1
-    with open_store(folder, verify=False) as (_, file):
+    with open_store(folder) as (_, file):
         return read_families(file, info)[frames]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pyg_nnp.data.checked_blocks import CheckedBlocks
 from pyg_nnp.data.formats.readers import data_files
 from pyg_nnp.data.references import METHODS, read_atomic_energies
-from pyg_nnp.data.store.layout import FILE_NAME, LAYOUT, open_store
+from pyg_nnp.data.store.layout import FILE_NAME, open_store
 from pyg_nnp.data.store.writer import write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
@@ -20,6 +20,8 @@ from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub
+
+_LAYOUT = 2  # of what is digested, which changes the hash; that of the file may change without it
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +123,7 @@ def _options(config: "Config") -> dict[str, Any]:
 def _hash(data: list[Path], csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
     digests = [digest(path) for path in data]
     covered = {
-        "layout": LAYOUT,
+        "layout": _LAYOUT,
         "data": digests[0] if len(data) == 1 else digests,
         "sources": dict(sources),
         "options": dict(options),

@@ -12,7 +12,8 @@ import numpy as np
 
 from pyg_nnp.data.neighbor_lists import full_neighbor_list
 from pyg_nnp.data.source import ArrayTypes, FileStart
-from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store, seal
+from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store
+from pyg_nnp.data.store.sealed import seal
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FAMILY, FIELDS, SHAREABLE
 from pyg_nnp.runtime.files import replacing, sync
@@ -183,7 +184,7 @@ def write_store(
     writer: StoreWriter
 
     def verify(path: Path) -> None:
-        with open_store(path.parent, store_hash, file_name=path.name) as (info, _):
+        with open_store(path.parent, store_hash, whole=True, file_name=path.name) as (info, _):
             if (info.num_frames, frozenset(info.fields)) != (writer.num_frames, writer.names - {FAMILY}):
                 raise OSError(None, "what was written reads differently", str(path))
 
