@@ -9,11 +9,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
+from pyg_nnp.data.descriptors import unique_rows
 from pyg_nnp.data.formats.readers import data_files
 from pyg_nnp.data.frames import load_frames, make_batch
 from pyg_nnp.data.loader_processes import LoaderProcesses
@@ -115,13 +115,13 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @property
     def molecules(self) -> Tensor:
         """(n,) the frames that parts are drawn from: all but the isolated atoms that reference energies are from."""
-        frames = self._of_all(torch.arange(len(self)))
-        return (~torch.isin(frames, torch.tensor(self.info.isolated, dtype=torch.int64))).nonzero()[:, 0]
+        frames, isolated = torch.arange(len(self)), torch.tensor(self.info.isolated, dtype=torch.int64)
+        return frames[~torch.isin(self._of_all(frames), isolated)] if len(isolated) else frames
 
     def groups(self, method: str) -> Tensor:
         """Return (n,) a number for the ``formula``, the ``group`` or the file (``files``) of each frame."""
         if method == "formula":
-            return torch.from_numpy(np.unique(self.summary.counts, axis=0, return_inverse=True)[1].reshape(-1))
+            return torch.from_numpy(unique_rows(self.summary.counts)[1])
         return stored_groups(method, self.folder, self.info, self._of_all(torch.arange(len(self))))
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyg_nnp.data.checked_blocks import CheckedBlocks
 from pyg_nnp.data.formats.readers import data_files
+from pyg_nnp.data.known_digests import KnownDigests, statuses
 from pyg_nnp.data.references import METHODS, read_atomic_energies
 from pyg_nnp.data.store.layout import FILE_NAME, open_store
 from pyg_nnp.data.store.writer import write_store
@@ -41,21 +42,21 @@ def preprocess(config: "Config", out: Path) -> Path:
         ConfigError: if the options contradict each other or name missing files.
         DataError: if the data file does not hold what it must.
     """
-    hub, options = config.Datahub, _options(config)
-    path, sources = hub.path, {**hub.features, **hub.targets}
+    hub, path = config.Datahub, config.Datahub.path
+    options, sources = _options(config), {**hub.features, **hub.targets}
     _check_options(hub)
     atomic_energy = hub.transforms.atomic_energy
     csv_path = None if atomic_energy in (None, *METHODS) else Path(atomic_energy)
-    energies = read_atomic_energies(csv_path) if csv_path else None
-    data = data_files(path, hub.data_format)
+    energies, data = read_atomic_energies(csv_path) if csv_path else None, data_files(path, hub.data_format)
     files = [*data, csv_path] if csv_path else data
-    status = _status(files)
-    store_hash = _hash(data, csv_path, sources, options)
+    status, digests = statuses(files), KnownDigests(Path(out))
+    store_hash = _hash([*map(digests, data)], csv_path, sources, options)
     folder = Path(out) / f"processed_dataset_{store_hash}"
     found = f"{path}: preprocessed before, loading {folder}"
     # partial files of a killed process are removed below
     if hub.preload and not any(folder.glob(f".*{PARTIAL}")) and _damage(folder, store_hash) is None:
         log.info(found)
+        digests.keep(folder)
         return folder
     blocks = CheckedBlocks(config, energies)
     blocks.check_statements()
@@ -75,8 +76,9 @@ def preprocess(config: "Config", out: Path) -> Path:
             writer.columns, writer.files = blocks.columns, blocks.starts
             if blocks.isolated is not None:
                 writer.atomic_energies, writer.isolated = blocks.isolated.energies, blocks.isolated.frames
-            if _status(files) != status:
+            if statuses(files) != status:
                 raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
+        digests.keep(folder)
         log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
     return folder
 
@@ -120,11 +122,10 @@ def _options(config: "Config") -> dict[str, Any]:
     }
 
 
-def _hash(data: list[Path], csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    digests = [digest(path) for path in data]
+def _hash(digests: list[str], csv_path: Path | None, sources: Mapping[str, str], options: Mapping[str, Any]) -> str:
     covered = {
         "layout": _LAYOUT,
-        "data": digests[0] if len(data) == 1 else digests,
+        "data": digests[0] if len(digests) == 1 else digests,
         "sources": dict(sources),
         "options": dict(options),
         "atomic_energies": digest(csv_path) if csv_path else None,
@@ -139,8 +140,3 @@ def _damage(folder: Path, store_hash: str) -> str | None:
             return None
     except DataError as error:
         return str(error)
-
-
-def _status(paths: list[Path]) -> list[tuple[int, int, int]]:
-    """Return inode, size and time of change of files, which a change of one changes."""
-    return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in (path.stat() for path in paths)]

@@ -199,4 +199,8 @@ def _is_valid(parts: dict[str, Tensor], counts: Mapping[str, int | None], frames
         if chosen.dtype != torch.int64 or chosen.shape != (expected,):
             return False
     drawn = torch.cat(list(parts.values()))
-    return bool(torch.isin(drawn, frames).all()) and len(torch.unique(drawn)) == len(drawn)
+    if int(drawn.min()) < 0 or int(drawn.max()) > int(frames.max()):
+        return False
+    may_be, is_drawn = torch.zeros(2, int(frames.max()) + 1, dtype=torch.bool)
+    may_be[frames], is_drawn[drawn] = True, True
+    return bool(may_be[drawn].all()) and int(is_drawn.sum()) == len(drawn)

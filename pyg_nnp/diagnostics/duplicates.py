@@ -20,21 +20,31 @@ if TYPE_CHECKING:
     from pyg_nnp.data import MoleculeDataset
 
 
+MOST = 1_000_000
+"""Frames that are compared with each other."""
+
+
 def check_duplicates(source: DataSource, dataset: "MoleculeDataset", parts: Mapping[str, Tensor]) -> CheckResult:
-    """Look for frames with the same molecule in the same shape, and whether they are in several parts."""
-    summary = dataset.summary
-    labels = clusters(np.column_stack((summary.shape, summary.Q)), 4 * summary.precision)
+    """Look for frames with the same molecule in the same shape, and whether they are in several parts.
+
+    Of more than :data:`MOST` frames so many are compared, evenly spaced.
+    """
+    summary, total = dataset.summary, len(dataset)
+    frames = np.linspace(0, total - 1, min(total, MOST)).astype(np.int64)
+    labels = clusters(np.column_stack((summary.shape[frames], summary.Q[frames])), 4 * summary.precision)
     order = np.argsort(labels, kind="stable")
-    candidates = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    groups = _with_equal_distances(dataset, [group for group in candidates if len(group) > 1])
+    order = order[np.bincount(labels)[labels[order]] > 1]
+    candidates = np.split(frames[order], np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
+    groups = _with_equal_distances(dataset, candidates)
+    among = f" among {len(frames)} of {total} frames" if len(frames) < total else ""
     if not groups:
-        return CheckResult("Ra", "no duplicates")
+        return CheckResult("Ra", f"no duplicates{among}")
     copies = np.sort(np.concatenate([group[1:] for group in groups]))
     first = "; ".join(source.frames(group) for group in groups[:3])
     more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
     text = (
         f"{source.file}: {counted(len(copies), 'copy', 'copies')} of other frames in {source.field('Ra')}, moved, "
-        f"turned or mirrored perhaps: {first}{more}."
+        f"turned or mirrored perhaps{among}: {first}{more}."
     )
     findings = [Finding("duplicates", "Ra", text, "Take out the copies.", tuple(copies.tolist()))]
     findings += _in_several_parts(source, parts, groups, len(dataset))

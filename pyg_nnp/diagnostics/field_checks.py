@@ -36,13 +36,13 @@ def examine(config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tens
     if "Qa" in fields:
         results.append(check_charges(source, summary))
     if "Qa" in fields and "M2" in fields:
-        results.append(check_dipoles(source, dataset, config.units, _origin_of_dipoles(config)))
+        results.append(check_dipoles(source, dataset, config.units, origin_of_dipoles(config)))
     return data_table(config, dataset, parts, results), tuple(
         finding for result in results for finding in result.findings
     )
 
 
-def _origin_of_dipoles(config: Config) -> str:
+def origin_of_dipoles(config: Config) -> str:
     """Return about what the first active model takes dipole moments."""
     for model in config.Modelhub.internal_FFs.values():
         for layer in model.layers:
