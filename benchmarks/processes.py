@@ -35,7 +35,7 @@ def measured(config_path: Path, out: Path, epochs: int) -> dict[str, list[float]
     from pyg_nnp.training.callbacks.base import CallbackList
     from pyg_nnp.training.data_preparation import read_data
     from pyg_nnp.training.fit import train_epoch
-    from pyg_nnp.training.potential_preparation import prepare_potential
+    from pyg_nnp.training.references_and_domain import prepare_potential
     from pyg_nnp.training.state import TrainingState
     from pyg_nnp.training.step import Gradients
 
@@ -44,7 +44,7 @@ def measured(config_path: Path, out: Path, epochs: int) -> dict[str, list[float]
     with processes.joined(launch) if launch else nullcontext():
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         potential = build_potential(config, "FF01")
-        data = read_data(config, out, {})
+        data = read_data(config, out, {"FF01": potential})
         prepare_potential(potential, config, "FF01", data)
         state = TrainingState.begin(potential, config.Trainer, data.parts)
         gradients = Gradients(potential, potential.parameters(), config.Modelhub.internal_FFs["FF01"].loss)

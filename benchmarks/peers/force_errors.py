@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -294,8 +295,10 @@ def errors_of(peer: Peer, test: Frames) -> tuple[Floats, Floats]:
     return E - np.median(E), F
 
 
-def train_ours(data: Path, minutes: float, seed: int) -> dict[str, float]:
-    """Train with what ``pyg-nnp init`` writes; return figures."""
+def train_ours(
+    data: Path, minutes: float, seed: int, change: Callable[[dict[str, Any]], None] = lambda document: None
+) -> dict[str, float]:
+    """Train with what ``pyg-nnp init`` writes, after a change; return figures."""
     time.perf_counter = time.process_time  # before the package takes it
     import yaml
 
@@ -308,6 +311,7 @@ def train_ours(data: Path, minutes: float, seed: int) -> dict[str, float]:
         document = yaml.safe_load(path.read_text())
         document["Trainer"] |= {"seed": seed, "report": False, "cuda": False}
         document["Trainer"]["Splitter"] |= {"ratios": [TRAINING, VALIDATION, TEST], "seed": seed}
+        change(document)
         path.write_text(yaml.safe_dump(document, sort_keys=False))
         assert cli.main(["train", str(path), "-o", str(out)]) == 0
         metrics = json.loads(next(out.glob("*/metrics.json")).read_text())

@@ -10,7 +10,7 @@ from pyg_nnp.config import Config, load_config
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log
 from pyg_nnp.training.data_preparation import read_data
-from pyg_nnp.training.setup import active_models, make_folder
+from pyg_nnp.training.run_setup import active_models, make_folder
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pyg_nnp.training.data_preparation import reopen_data
 from pyg_nnp.training.report.compare import TrainedModel, compare, saved_protocol
 from pyg_nnp.training.report.make import make_report
 from pyg_nnp.training.results import evaluate_for_report
-from pyg_nnp.training.setup import make_folder
+from pyg_nnp.training.run_setup import make_folder
 
 
 def report(outs: Sequence[Path], page: Path | None = None) -> list[Path]:

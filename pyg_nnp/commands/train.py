@@ -17,7 +17,7 @@ from pyg_nnp.runtime.logs import final_error_logged, kept_warnings, run_log, ver
 from pyg_nnp.training.callbacks.reporting import Reporting
 from pyg_nnp.training.data_preparation import read_data
 from pyg_nnp.training.resume import check_resumable
-from pyg_nnp.training.setup import initial_potentials, make_folder, save_config
+from pyg_nnp.training.run_setup import initial_potentials, make_folder, save_config
 from pyg_nnp.training.train_model import train_model
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from pyg_nnp.config import Config
-from pyg_nnp.diagnostics.file_statements import check_stated_units, check_unread
+from pyg_nnp.diagnostics.config_against_file import check_stated_units, check_unread
 from pyg_nnp.diagnostics.finding import report
 from pyg_nnp.diagnostics.kept_checks import examine_once
 from pyg_nnp.diagnostics.model import check_length_unit, check_models

@@ -10,7 +10,7 @@ from pyg_nnp.data.formats import collections
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, formats_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
-from pyg_nnp.data.formats.unit_statements import says_unit
+from pyg_nnp.data.formats.unit_texts import says_unit
 from pyg_nnp.data.source import ArrayTypes
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError

@@ -1,7 +1,6 @@
 """Energies and forces unlike all others."""
 
 import numpy as np
-from scipy import ndimage
 
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
@@ -107,19 +106,27 @@ def energy_deviations(E: Array, counts: Array, Q: Array, molecules: Array) -> Ar
         (n,) from 0; 0 where nothing can be expected.
     """
     _, group, sizes = np.unique(molecules, return_inverse=True, return_counts=True)
-    groups, common = np.arange(len(sizes)), sizes[group] >= 5
+    common = sizes[group] >= 5
     # a standard deviation from fewer frames says little
     common &= common.sum() >= _FEW
     rare = ~common
     deviations = np.zeros(len(E))
-    residuals = E - ndimage.median(E, group, groups)[group]
-    own = _SIGMA_OF_MAD * ndimage.median(abs(residuals), group, groups)[group]
+    residuals = E - _medians(E, group, sizes)[group]
+    own = _SIGMA_OF_MAD * _medians(abs(residuals), group, sizes)[group]
     deviations[common] = _over(residuals[common], np.maximum(own[common], _sigma(residuals[common])))
     terms = np.column_stack((counts[rare], Q[rare], Q[rare] ** 2)).astype(np.float64)
     if rare.sum() >= max(_FEW, 5 * terms.shape[1]):
         residuals = _robust_residuals(terms, E[rare])
         deviations[rare] = _over(residuals, _sigma(residuals))
     return deviations
+
+
+def _medians(values: Array, group: Array, sizes: Array) -> Array:
+    """Return the median of the (n,) values of each of the groups that they are in, of (K,) sizes."""
+    ranked = values[np.lexsort((values, group))]
+    last = np.cumsum(sizes) - 1
+    medians: Array = (ranked[last - sizes // 2] + ranked[last - (sizes - 1) // 2]) / 2
+    return medians
 
 
 def _sigma(residuals: Array) -> float:

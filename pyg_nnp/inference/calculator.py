@@ -3,11 +3,13 @@
 import copy
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 from torch_geometric.data import Data
@@ -108,7 +110,7 @@ class PotentialCalculator(Calculator):
             rows = predicted[field].double().cpu().numpy() * self._in_ase[field]
             results[name] = rows if FIELDS[field].level == "atom" else rows[0]
         if not all(np.isfinite(value).all() for value in results.values()):
-            _refuse_coincident(present)
+            refuse_coincident(present.positions)
         self.results, self._charge = results, self._charge_of(present)
 
     def _charge_of(self, atoms: Atoms) -> float:
@@ -149,9 +151,9 @@ class PotentialCalculator(Calculator):
         return self._neighbors.edges
 
 
-def _refuse_coincident(atoms: Atoms) -> None:
-    """Raise :class:`DataError` if two atoms are at the same place, where no force has a direction."""
-    for i, j in cKDTree(atoms.positions).query_pairs(_COINCIDENT):
+def refuse_coincident(positions: NDArray[Any]) -> None:
+    """Raise :class:`DataError` if two atoms, (A, 3) [Å], are at the same place, where no force has a direction."""
+    for i, j in cKDTree(positions).query_pairs(_COINCIDENT):
         raise DataError(
             f"the atoms {i} and {j} are at the same place, where energies and forces are no numbers. Move one of them."
         )

@@ -184,7 +184,8 @@ def register(
     library.define(schema)
     name = schema.partition("(")[0]
     library.impl(name, function, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"pyg_nnp::{name}", fake, lib=_LIBRARY)
+    # torch.library.register_fake would do the same, after it has looked up all source files that are imported
+    library.impl(name, fake, "Meta")
     operator: Operator = getattr(torch.ops.pyg_nnp, name).default
 
     def forward(ctx: Any, *inputs: Any) -> Any:

@@ -11,7 +11,7 @@ from pyg_nnp.potential.checkpoint import BEST, LAST, load_parameters, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import digest, finite
 from pyg_nnp.training.environment import changes, environment, take_threads
-from pyg_nnp.training.initialise import initialise_potential
+from pyg_nnp.training.initial_parameters import initialise_potential
 from pyg_nnp.training.records import HISTORY, epochs_before
 from pyg_nnp.training.state import TrainingData, TrainingSettings, TrainingState
 

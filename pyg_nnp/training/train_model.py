@@ -10,10 +10,10 @@ from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
 from pyg_nnp.training.callbacks.base import Callback
 from pyg_nnp.training.fit import fit
-from pyg_nnp.training.potential_preparation import prepare_potential
+from pyg_nnp.training.references_and_domain import prepare_potential
 from pyg_nnp.training.results import write_results
 from pyg_nnp.training.resume import begin_or_resume, check_best
-from pyg_nnp.training.setup import claimed
+from pyg_nnp.training.run_setup import claimed
 from pyg_nnp.training.state import TrainingData, TrainingSettings
 
 log = logging.getLogger(__name__)

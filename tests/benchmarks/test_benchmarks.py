@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from toy import toy_config
 
 from pyg_nnp.config import config_from_dict
@@ -188,3 +189,24 @@ def test_a_part_that_fails_or_hangs_costs_no_other_part(tmp_path: Path, monkeypa
     assert (results["wrong"]["exit status"], results["wrong"]["output"]) == ("1", "no device\n")
     assert (results["hangs"]["exit status"], results["hangs"]["output"]) == ("stopped after 2 s", "begun\n")
     assert {"tests", "correct", "steps", "molecule", "profile", "example"} < gpu.parts("cuda", False).keys()
+
+
+PARTLY_0 = {"no products": {"lin1.weight", "lin2.weight"}, "no rank 2": {"mix.2.weight", "update.1.weight"}}
+
+
+@pytest.mark.parametrize("name", list(PARTLY_0))
+def test_what_an_ablation_leaves_out(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from ablations import PARTS
+
+    from pyg_nnp.layers.cores.cartesian import CartesianInteraction
+
+    # changed by the ablation, and as it was after the test
+    monkeypatch.setattr(CartesianInteraction, "__init__", CartesianInteraction.__init__)
+    PARTS[name]({})
+    weights = {key: one for key, one in CartesianInteraction(4, 5, 6, 2).named_parameters() if "bias" not in key}
+    assert {key for key, weight in weights.items() if not weight.all()} == PARTLY_0[name]
+    for weight in weights.values():
+        weight.sum().backward()
+        # what is 0 stays so
+        assert torch.equal(weight.grad != 0, weight != 0)

@@ -10,7 +10,7 @@ from toy import ATOM_ENERGIES, toy_config, write_toy
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.potential.build import build_potential
 from pyg_nnp.training.data_preparation import read_data
-from pyg_nnp.training.potential_preparation import prepare_potential
+from pyg_nnp.training.references_and_domain import prepare_potential
 
 
 @pytest.mark.parametrize("atomic_energy", ["fit", "atomic_energy.csv"])

@@ -1,4 +1,7 @@
-"""Files that ASE reads: extended XYZ, its own databases (SQLite), and whatever else it knows."""
+"""Files that ASE reads: extended XYZ, its own databases (SQLite), and whatever else it knows.
+
+ASE's readers are imported where they are called: it takes a tenth of a second, and other formats do not need them.
+"""
 
 import io
 import re
@@ -9,12 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import ase.db
 import numpy as np
 from ase import Atoms
-from ase.db.core import bytes_to_object
-from ase.io import iread
-from ase.io.extxyz import key_val_str_to_dict, read_xyz
 
 from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, row_fields
 from pyg_nnp.data.formats.files import text_lines
@@ -32,8 +31,6 @@ _PLAIN = 4  # columns of an XYZ file that is not extended: symbol and position
 _FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")  # 1.0D-03 of double precision
 _QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]""")
 _KEY = re.compile(r"([^\s=]+)\s*=")
-_connect: Any = ase.db.connect  # it has no types
-_parse_comment: Any = key_val_str_to_dict
 _MOST_COMMENTS = 100_000  # lines that are looked at for units, which takes seconds
 _LONGEST_COMMENT = 100_000  # characters of such a line
 _SHOWN = 60  # characters of a text in a message
@@ -42,6 +39,8 @@ _ROWS = 1000  # rows of a database held in memory at a time
 
 def other_frames(path: Path) -> Iterator[Frame]:
     """Yield the frames of any file that ASE reads."""
+    from ase.io import iread
+
     try:
         for atoms in iread(path):
             yield _fields(atoms)
@@ -120,14 +119,19 @@ def _xyz_texts(path: Path) -> Iterator[Frame]:
 
 
 def _said_in(comment: str) -> Frame:
+    from ase.io.extxyz import key_val_str_to_dict
+
+    parse: Any = key_val_str_to_dict  # it has no types
     try:
-        found: Frame = _parse_comment(comment)
+        found: Frame = parse(comment)
     except Exception:  # as where it is read: ASE has no error of its own for each mistake
         return {}
     return found
 
 
 def _xyz_frame(path: Path, frame: int, lines: Sequence[str]) -> Frame:
+    from ase.io.extxyz import read_xyz
+
     header, comment, *atoms_lines = lines
     twice = _keys_given_twice(comment)
     if found := twice & {"Properties", "Lattice", "pbc"}:
@@ -154,8 +158,7 @@ def _database_frames(path: Path) -> Iterator[Frame]:
     """Yield the results of the calculator, the key-value pairs and the data of each row, besides the structure."""
     _check_database(path)
     frame, last_id = 0, 0
-    with _connect(path, type="db", create_indices=False, use_lock_file=False) as database:
-        database.decode = _decode
+    with _connect(path) as database:
         while True:
             try:
                 rows = list(database.select([("id", ">", last_id)], limit=_ROWS, sort="id"))
@@ -174,12 +177,21 @@ def _database_frames(path: Path) -> Iterator[Frame]:
 def _metadata(path: Path) -> dict[str, Any]:
     """Return what was noted for the whole database, such as SchNetPack's units."""
     _check_database(path)
-    with _connect(path, type="db", create_indices=False, use_lock_file=False) as database:
-        database.decode = _decode
+    with _connect(path) as database:
         try:
             return dict(database.metadata)
         except Exception as error:  # damaged data end as anything
             raise DataError(f"{path}: ASE cannot read its metadata ({error}).") from error
+
+
+def _connect(path: Path) -> Any:
+    import ase.db
+    from ase.db.core import bytes_to_object
+
+    connect: Any = ase.db.connect  # it has no types
+    database = connect(path, type="db", create_indices=False, use_lock_file=False)
+    database.decode = lambda text, lazy=False: bytes_to_object(text) if isinstance(text, bytes) else decode_json(text)
+    return database
 
 
 def _check_database(path: Path) -> None:
@@ -196,10 +208,6 @@ def _check_database(path: Path) -> None:
         raise DataError(f"{path}: {what}. {instead}.") from error
     if counts != [1, 0]:
         raise DataError(f"{path}: this SQLite database is not one of ASE. {instead}.")
-
-
-def _decode(text: str | bytes, lazy: bool = False) -> Any:
-    return bytes_to_object(text) if isinstance(text, bytes) else decode_json(text)
 
 
 EXTXYZ = frame_format("extxyz", "an XYZ file", rb"\s*\d+[ \t]*[\r\n]", _xyz_frames, texts=_xyz_texts)

@@ -4,28 +4,28 @@
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from ase.db.row import AtomsRow
-from ase.io import jsonio
 
 from pyg_nnp.data.source import CONFLICT
 
-_from_json: Any = jsonio.decode  # it has no types
+if TYPE_CHECKING:
+    from ase.db.row import AtomsRow
+
 _BOOKKEEPING = {"id", "unique_id", "ctime", "mtime", "user", "calculator", "calculator_parameters", "data"}
 _BOOKKEEPING |= {"cell", "pbc"}  # those of what is periodic alone are taken
 
 
-def row_fields(row: AtomsRow) -> Mapping[str, Any]:
+def row_fields(row: "AtomsRow") -> Mapping[str, Any]:
     """Return what a row has of its structure, the results of a calculator, key-value pairs and data."""
     # Not row.key_value_pairs: for a key 'charge' it gives the sum of the initial charges instead of the value.
     stored = {key: value for key, value in vars(row).items() if key[0] != "_" and key not in _BOOKKEEPING}
     return merged({"natoms": row.natoms, "symbols": row.symbols, **cell_of(row)}, row.data, stored)
 
 
-def cell_of(atoms: Atoms | AtomsRow) -> dict[str, Any]:
+def cell_of(atoms: "Atoms | AtomsRow") -> dict[str, Any]:
     """Return the cell and its periodic directions, of what is periodic; of molecules nothing."""
     return {"cell": np.array(atoms.cell), "pbc": np.array(atoms.pbc)} if np.any(atoms.pbc) else {}
 
@@ -53,7 +53,11 @@ def decode_json(text: str) -> Any:
     if '"__' not in text:  # nothing of ASE's own
         return json.loads(text)
     json.loads(text, object_hook=_check_array)
-    return _from_json(text)
+    # slow to import, see ase_files.py
+    from ase.io import jsonio
+
+    from_json: Any = jsonio.decode  # it has no types
+    return from_json(text)
 
 
 def _check_array(found: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.db.row import AtomsRow
 
 from pyg_nnp.data.formats.ase_frames import decode_json, row_fields
 from pyg_nnp.data.formats.format import Frame, frame_format
@@ -39,6 +38,9 @@ def _frame(path: Path, frame: int, packed: bytes) -> Frame:
     if packed.startswith(b"\x80"):
         what = "a pickled object, as older databases of Open Catalyst have, not a row of ASE; it is not read"
         raise DataError(f"{path}: frame {frame}: this is {what}. {_INSTEAD}.")
+    # slow to import, see ase_files.py
+    from ase.db.row import AtomsRow
+
     try:
         row = AtomsRow(_decode(packed))
         found = row_fields(row)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import FIELDS_OF_CELLS, cell_names
 from pyg_nnp.data.formats.columns import Table
-from pyg_nnp.data.formats.unit_statements import Statements, joined, statements_in
+from pyg_nnp.data.formats.unit_texts import Statements, joined, statements_in
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
 
 _FRAMES = 100  # of which units are read

@@ -17,7 +17,7 @@ from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_attributes import cells_of_attributes, unit_attributes, unit_of_array
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
-from pyg_nnp.data.formats.unit_statements import Statements, statements_in
+from pyg_nnp.data.formats.unit_texts import Statements, statements_in
 from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError
 

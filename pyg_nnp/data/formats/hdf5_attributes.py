@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from pyg_nnp.data.formats.cells import cell_names
-from pyg_nnp.data.formats.unit_statements import UNIT_NAMES, Statement, Statements, unit_text
+from pyg_nnp.data.formats.unit_texts import UNIT_NAMES, Statement, Statements, unit_text
 from pyg_nnp.data.source import Origin
 from pyg_nnp.data.total_charge import charge_names, charge_of
 from pyg_nnp.errors import DataError

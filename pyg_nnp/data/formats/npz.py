@@ -16,7 +16,7 @@ from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
 from pyg_nnp.data.formats.format import Format, value_type
 from pyg_nnp.data.formats.pickle_constructors import RefusedError
-from pyg_nnp.data.formats.unit_statements import Statements, statements_in
+from pyg_nnp.data.formats.unit_texts import Statements, statements_in
 from pyg_nnp.data.formats.unpickling import unpickle
 from pyg_nnp.data.formats.values import Array, check_packed
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin

@@ -10,7 +10,7 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
 from pyg_nnp.data.formats.format import Format, frame_blocks, types_in, value_type
-from pyg_nnp.data.formats.unit_statements import Statements, joined, statements_in
+from pyg_nnp.data.formats.unit_texts import Statements, joined, statements_in
 from pyg_nnp.data.formats.unpickling import load_pickle
 from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyg_nnp.data.formats.readers import data_files, format_to_read
-from pyg_nnp.data.formats.unit_statements import Statement, Statements, joined
+from pyg_nnp.data.formats.unit_texts import Statement, Statements, joined
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import ASE, Units

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.formats.stated_units import understood
-from pyg_nnp.data.formats.unit_statements import statements_in
+from pyg_nnp.data.formats.unit_texts import statements_in
 from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.functional.periodic_search import periodic_pairs

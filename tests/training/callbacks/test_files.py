@@ -124,7 +124,9 @@ def test_a_training_may_go_on_with_and_without(folder: Path) -> None:
 
 def test_missing_package(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     real = importlib.util.find_spec
-    monkeypatch.setattr("pyg_nnp.training.setup.find_spec", lambda name: None if name == "tensorboard" else real(name))
+    monkeypatch.setattr(
+        "pyg_nnp.training.run_setup.find_spec", lambda name: None if name == "tensorboard" else real(name)
+    )
     write_config(folder, toy_config(Trainer__tensorboard=True))
     assert cli.main(["train", "train.yaml"]) == 2
     assert r"Trainer.tensorboard: the package tensorboard is not installed" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyg_nnp.errors import TrainingError
-from pyg_nnp.training.setup import claimed
+from pyg_nnp.training.run_setup import claimed
 
 
 def test_two_runs_in_one_folder_do_not_mix(folder: Path) -> None:

@@ -18,7 +18,7 @@ from pyg_nnp.layers.cores import CartesianCore
 from pyg_nnp.potential.checkpoint import load_potential, read_saved
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training import train_model
-from pyg_nnp.training.initialise import output_scales
+from pyg_nnp.training.initial_parameters import output_scales
 from pyg_nnp.training.state import TrainingData, TrainingState
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 

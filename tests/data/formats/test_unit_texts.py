@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyg_nnp.data.formats.unit_statements import statements_in
+from pyg_nnp.data.formats.unit_texts import statements_in
 
 
 @pytest.mark.parametrize(

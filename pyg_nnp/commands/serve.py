@@ -1,0 +1,22 @@
+# mypy: allow-untyped-calls
+"""Energies and forces for i-PI: ``pyg-nnp serve``."""
+
+import argparse
+
+from pyg_nnp.commands.options import device_of
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.engines.ipi import answer
+from pyg_nnp.inference.simulation.structure import read_structure
+from pyg_nnp.runtime.logs import terminal_log
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run ``pyg-nnp serve``."""
+    with terminal_log():
+        calculator = PotentialCalculator(options.model, device=device_of(options))
+        atoms = read_structure(options.structure, options.charge, calculator.potential)
+        # the other program decides what moves
+        atoms.set_constraint()
+        atoms.calc = calculator
+        answer(atoms, host=options.host, port=options.port, socket=options.socket, wait=options.wait)
+    return 0

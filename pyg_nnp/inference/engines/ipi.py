@@ -1,0 +1,69 @@
+# mypy: allow-untyped-calls
+"""A potential for i-PI, and whatever else speaks the protocol of its sockets, by ASE's client."""
+
+import logging
+import time
+
+from ase import Atoms
+from ase.calculators.socketio import SocketClient
+
+from pyg_nnp.errors import DataError, UserError
+from pyg_nnp.runtime.logs import NOTICE
+
+log = logging.getLogger(__name__)
+
+_POLL = 0.2  # seconds
+
+
+class ServerError(UserError):
+    """A server that does not answer, or is gone."""
+
+
+def answer(
+    atoms: Atoms, *, host: str = "localhost", port: int | None = None, socket: str = "", wait: float = 30
+) -> int:
+    """Compute energy, forces and virial for the positions and cells that a server sends, until it ends.
+
+    Args:
+        atoms: the structure, in the order of the server, with its calculator; its positions are not used.
+        host: the machine of an INET socket.
+        port: of that; None stands for i-PI's own, 31415.
+        socket: name of a UNIX socket instead, which is /tmp/ipi_NAME.
+        wait: how long to wait for the server to start [s].
+
+    Returns:
+        The number of structures that were computed.
+
+    Raises:
+        DataError: a structure that the potential refuses, or with another number of atoms.
+        ServerError: nobody answers, or the connection broke.
+    """
+    client, count = _connected(host, port or 31415, socket, wait), 0
+    try:
+        for count, _ in enumerate(client.irun(atoms, use_stress=bool(atoms.pbc.any())), start=1):  # noqa: B007
+            pass
+    except AssertionError as error:
+        raise ServerError(f"after {count} structures the server sent positions that are no numbers.") from error
+    except ValueError as error:
+        # of arrays with other shapes
+        raise DataError(f"the server's structure does not have {len(atoms)} atoms, as this one ({error}).") from error
+    except OSError as error:
+        raise ServerError(f"the connection to the server broke after {count} structures ({error}).") from error
+    log.log(NOTICE, "The server has ended after %d structures.", count)
+    return count
+
+
+def _connected(host: str, port: int, socket: str, wait: float) -> SocketClient:
+    """Return a client, as soon as there is a server."""
+    where, end = f"/tmp/ipi_{socket}" if socket else f"{host}:{port}", time.monotonic() + wait
+    while True:
+        try:
+            client = SocketClient(host=host, port=port, unixsocket=socket or None)
+        except OSError as error:
+            if time.monotonic() > end:
+                reason = error.strerror or error
+                raise ServerError(f"{where}: nobody answers ({reason}). Start i-PI first, with this socket.") from error
+            time.sleep(_POLL)
+        else:
+            log.log(NOTICE, "Connected to %s.", where)
+            return client

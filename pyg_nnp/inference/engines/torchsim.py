@@ -1,0 +1,120 @@
+"""A model for TorchSim: many systems at once, in eV and Å (pip install torch-sim-atomistic)."""
+
+import copy
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_sim import SimState
+from torch_sim.models.interface import ModelInterface
+
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS
+from pyg_nnp.functional.composition import formulas
+from pyg_nnp.inference.calculator import refuse_coincident
+from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
+from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.potential.potential import Potential
+from pyg_nnp.potential.predictor import recorded
+
+# name in TorchSim -> field
+_NAMES = {"energy": "E", "forces": "Fa", "stress": "S", "charges": "Qa", "dipole": "M2"}
+_FULL = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]  # of xx yy zz yz xz xy
+
+
+class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
+    """Energies [eV], forces [eV/Å], stress [eV/Å³], charges [e] and dipole moments [e Å] of a trained potential.
+
+    Args:
+        potential: the folder of a trained model, its file, or a loaded potential, of which it takes a copy.
+        charge: total charge of each system [e]; a state of TorchSim has none.
+        device: where to evaluate; None takes a GPU where there is one.
+        dtype: of evaluations and results; None takes that of the training.
+
+    Raises:
+        DataError: there is no potential, or its units are not known; on evaluation, what
+            :class:`pyg_nnp.PotentialCalculator` refuses.
+    """
+
+    def __init__(
+        self,
+        potential: str | Path | Potential,
+        *,
+        charge: float = 0.0,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        own = copy.deepcopy(potential) if isinstance(potential, Potential) else load_potential(potential)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.potential = own.to(self._device, dtype).eval()
+        self._dtype, self.charge = self.potential.dtype, float(charge)
+        self._predict = recorded(self.potential)
+        units = self.potential.units
+        self._length = units.length
+        self._factors = {
+            name: units.in_ase(FIELDS[field].unit) for name, field in _NAMES.items() if field in self.potential.outputs
+        }
+        self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
+        # where all pairs count, or none is beyond a cutoff, memory does not depend on the density
+        self._memory_scales_with = "n_atoms_x_density" if self.potential.reach < float("inf") else "n_atoms"
+        self._known: set[str] = set()  # formulas
+        self._last: tuple[Tensor, ...] = ()
+
+    def forward(self, state: Any, **options: Any) -> dict[str, Tensor]:
+        """Evaluate the systems of a state.
+
+        Returns:
+            ``energy`` (G,), and of ``forces`` (A, 3), ``stress`` (G, 3, 3), ``charges`` (A,) and ``dipole`` (G, 3)
+            those that the potential predicts.
+        """
+        state = state if isinstance(state, SimState) else SimState(**state)
+        data = self._data(state)
+        predicted, results = self._predict(data), {}
+        for name, factor in self._factors.items():
+            # energies stay in double precision: those of all electrons have no digits to spare
+            values = predicted[_NAMES[name]].double() * factor
+            values = values if name == "energy" else values.to(self._dtype)
+            results[name] = values[:, _FULL] if name == "stress" else values  # stress (G, 3, 3)
+        if not all(value.isfinite().all() for value in results.values()):
+            for positions in state.positions.split(data.N.tolist()):
+                refuse_coincident(positions.detach().cpu().numpy())
+        return results
+
+    def _data(self, state: SimState) -> Data:
+        N = torch.bincount(state.system_idx, minlength=state.n_systems)  # (G,)
+        Za = state.atomic_numbers.long()
+        self._compare(N, Za)
+        data = Data(
+            Ra=state.positions.detach().double() / self._length,
+            Za=Za,
+            N=N,
+            Q=torch.full((len(N),), self.charge, dtype=self._dtype, device=self._device),
+            batch=state.system_idx,
+            num_nodes=len(Za),
+        )
+        pbc = torch.as_tensor(state.pbc, device=self._device).expand(3).long()  # (3,)
+        if pbc.any():
+            data.cell = state.row_vector_cell.detach().double() / self._length  # (G, 3, 3)
+            data.pbc = pbc.repeat(len(N), 1)  # (G, 3)
+        return data
+
+    def _compare(self, N: Tensor, Za: Tensor) -> None:
+        """Warn of systems that the potential was not trained on, once for each composition."""
+        if not len(Za) or bool((N == 0).any()):
+            raise DataError("there is a system without atoms. Each needs at least one.")
+        found = formulas(N.cpu(), Za.cpu()) if not self._is_last(N, Za) else set[str]()
+        if not found <= self._known:
+            domain = self.potential.domain
+            of_charge = unknown_charges(domain, {self.charge}) if not self._known else ""
+            for warning in filter(None, (of_charge, unknown_compositions(domain, found - self._known))):
+                warnings.warn(warning, stacklevel=2)
+            self._known |= found
+
+    def _is_last(self, *systems: Tensor) -> bool:
+        """Return whether these are the systems of the call before, as in each step of a simulation."""
+        before, self._last = self._last, systems
+        return len(before) > 0 and all(map(torch.equal, before, systems))
