@@ -102,6 +102,8 @@ FIELDS: dict[str, Field] = {
     "Vij": Field("pair", (3,), "length", "vectors of the pairs, from i to j: R_j - R_i (+ Tij cell)"),
     "Dij": Field("pair", (), "length", "distances of the pairs, the lengths of Vij"),
     "Fij": Field("pair", (3,), "energy/length", "forces of the pairs, minus the derivatives of the energy by Vij"),
+    "W": Field("graph", (6,), "energy",
+        "derivatives of the energy by the strain, at fixed vectors of the pairs, as of charges and their images"),
     "edge_index_sr": Field("edge", (2,), "1",
         "edges within cutoff_sr, (2, 2 P_sr): the pairs j -> i, then the same pairs reversed", dtype="int"),
     "Vij_sr": Field("pair", (3,), "length",
@@ -111,6 +113,8 @@ FIELDS: dict[str, Field] = {
     "x": Field("atom", ("F",), "1", "learned features of the atoms"),
     "Ma": Field("atom", (3,), "charge*length", "atomic dipoles of the core, beside those of its charges"),
     "Ea_electrostatic": Field("atom", (), "energy", "half of the electrostatic energy of each atom's pairs"),
+    "Ea_zbl": Field("atom", (), "energy", "half of the screened repulsion of the nuclei of each atom's pairs"),
+    "Ea_dispersion": Field("atom", (), "energy", "share of each atom in the dispersion energy of its molecule"),
     "Ea_charge": Field("atom", (), "energy", "share of each atom in the energy of the total charge"),
     "Q_sum": Field("graph", (), "charge", "sum of the atomic charges before they are corrected"),
 }

@@ -1,8 +1,6 @@
 """Examples for the operators over pairs, and how they are compared."""
 
-import subprocess
-import sys
-
+import programs
 import torch
 from torch import Tensor
 
@@ -101,9 +99,9 @@ def assert_same(fast, name: str, *arguments: object) -> None:
 
 
 def run_program(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    status, out, err = programs.run(["-c", program])
+    assert status == 0, out + err
+    return out + err
 
 
 PREPARE = """

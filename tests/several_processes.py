@@ -1,13 +1,12 @@
 """Commands that several processes run together, as ``torchrun`` and ``srun`` start them."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from programs import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN = [str(ROOT / "scripts" / "train.py"), "train.yaml"]
@@ -29,23 +28,13 @@ class Started:
     """
 
     def __init__(self, folder: Path, number: int, arguments: Sequence[str]) -> None:
-        common = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-        common |= {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        self.processes = [
-            subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=folder,
-                env=common | {"RANK": str(rank)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for rank in range(number)
-        ]
+        together = {"WORLD_SIZE": str(number), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        together |= {"OMP_NUM_THREADS": "1"}
+        self.processes = [Program(arguments, folder, RANK=str(rank), **together) for rank in range(number)]
 
-    def wait_for(self, path: Path, limit: float = 300.0) -> None:
+    def wait_for(self, path: Path) -> None:
         """Wait for a file that they write."""
-        last = time.monotonic() + limit
+        last = time.monotonic() + 300.0
         while not path.exists():
             assert all(process.poll() is None for process in self.processes), self.results()
             assert time.monotonic() < last
@@ -56,7 +45,7 @@ class Started:
         for process in which:
             self.processes[process].send_signal(number)
 
-    def results(self, limit: float = 300.0) -> tuple[list[int], list[str], list[str]]:
+    def results(self, limit: float = 300.0) -> tuple[list[int | None], list[str], list[str]]:
         """Return exit statuses, and what was written to standard output and to standard error, when all have ended."""
         last = time.monotonic() + limit
         try:

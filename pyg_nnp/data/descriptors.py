@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pyg_nnp.data.images import pairs_with_images
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
 
@@ -26,7 +27,7 @@ def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
     """Return what :class:`pyg_nnp.data.summary.DatasetSummary` keeps of each frame; all their pairs are in memory."""
     N, ptr = piece["N"], offsets(piece["N"]).numpy()
     count, frames = len(N), np.repeat(np.arange(len(N)), N.numpy())
-    pair_counts, pair_keys, shortest = _shortest_in_frames(piece["Ra"], piece["Za"], N)
+    pair_counts, pair_keys, shortest = _shortest_in_frames(piece)
     found = {
         "sizes": N.numpy(),
         "order": _order_keys(piece["Za"].numpy(), ptr),
@@ -101,25 +102,52 @@ def _order_keys(Za: Array, ptr: Array) -> Array:
     return np.add.reduceat(keys ^ (keys >> np.uint64(31)), ptr[:-1])
 
 
-def _shortest_in_frames(Ra: Tensor, Za: Tensor, N: Tensor) -> tuple[Array, Array, Tensor]:
-    """Find the shortest distance of each two elements in each frame.
+def _shortest_in_frames(piece: Mapping[str, Tensor]) -> tuple[Array, Array, Tensor]:
+    """Find the shortest distance of each two elements in each frame, those to images in periodic cells included.
 
     Returns:
         (G,) number of pairs of elements in each frame, and for these, frame by frame, (M,) keys as
         :func:`elements_of` reads them, and (M,) distances in the type of ``Ra``.
     """
-    i, j = pairs = all_pairs(N)
+    Ra, Za, N = piece["Ra"], piece["Za"], piece["N"]
+    pairs = all_pairs(N)
+    distances, frames = pair_distances(Ra, pairs), torch.arange(len(N)).repeat_interleave(N)
+    shortest, found = _shortest(Za, frames, pairs, distances, len(N))
+    if "cell" in piece and bool(piece["pbc"].any()):
+        images, to_images = _with_images(piece, shortest)
+        pairs, distances = torch.cat((pairs, images), dim=1), torch.cat((distances, to_images))
+        shortest, found = _shortest(Za, frames, pairs, distances, len(N))
+    there = shortest.isfinite()
+    keys_there = found.expand_as(shortest)[there]
+    return there.sum(dim=1).int().numpy(), keys_there.short().numpy(), shortest[there]
+
+
+def _shortest(Za: Tensor, frames: Tensor, pairs: Tensor, distances: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return (G, K) shortest of (P,) distances of each two elements in each frame, and (K,) keys of the elements."""
+    i, j = pairs
     keys = NUMBER_OF_ELEMENTS * torch.minimum(Za[i], Za[j]) + torch.maximum(Za[i], Za[j])
     found = keys.bincount(minlength=NUMBER_OF_ELEMENTS**2).nonzero()[:, 0]
     place_of = torch.zeros(NUMBER_OF_ELEMENTS**2, dtype=torch.int64)
     place_of[found] = torch.arange(len(found))
-    frames = torch.arange(len(N)).repeat_interleave(N)[i]
-    shortest = Ra.new_full((len(N) * len(found),), torch.inf)
-    shortest = shortest.scatter_reduce(0, len(found) * frames + place_of[keys], pair_distances(Ra, pairs), "amin")
-    shortest = shortest.view(len(N), len(found))
-    there = shortest.isfinite()
-    keys_there = found.expand_as(shortest)[there]
-    return there.sum(dim=1).int().numpy(), keys_there.short().numpy(), shortest[there]
+    shortest = distances.new_full((count * len(found),), torch.inf)
+    shortest = shortest.scatter_reduce(0, len(found) * frames[i] + place_of[keys], distances, "amin")
+    return shortest.view(count, len(found)), found
+
+
+def _with_images(piece: Mapping[str, Tensor], shortest: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (2, P) pairs with images that may be nearer than (G, K) distances without, and their distances."""
+    Ra, first = piece["Ra"], offsets(piece["N"]).tolist()
+    cells, pbc = piece["cell"].numpy(), piece["pbc"].numpy().astype(bool)
+    farthest = (
+        torch.where(shortest.isfinite(), shortest, 0.0).amax(dim=1) if shortest.shape[1] else torch.zeros(len(pbc))
+    )
+    pairs, distances = [torch.zeros((2, 0), dtype=torch.int64)], [Ra.new_zeros(0)]
+    for frame in np.flatnonzero(pbc.any(axis=1)):
+        positions = Ra[first[frame] : first[frame + 1]].double().numpy()
+        found, r = pairs_with_images(positions, cells[frame], pbc[frame], float(farthest[frame]))
+        pairs.append(torch.from_numpy(found) + first[frame])
+        distances.append(torch.from_numpy(r).to(Ra.dtype))
+    return torch.cat(pairs, dim=1), torch.cat(distances)
 
 
 def elements_of(key: int) -> tuple[int, int]:

@@ -8,7 +8,11 @@ from ase.geometry import complete_cell, minkowski_reduce
 from ase.neighborlist import primitive_neighbor_list
 from numpy.typing import NDArray
 
+from pyg_nnp.functional.periodic_search import full_cell, periodic_pairs
+
 Array = NDArray[Any]
+
+_MOST_PAIRS = 4_000_000  # of a frame, as many as are expected in its cell
 
 
 def closest_image(limit: float, Ra: Array, N: Array, cells: Array) -> tuple[int, int, int, float] | None:
@@ -29,6 +33,28 @@ def closest_image(limit: float, Ra: Array, N: Array, cells: Array) -> tuple[int,
         if found := _closest_of_one(limit, positions, cells[frame]):
             return int(frame), *found
     return None
+
+
+def pairs_with_images(Ra: Array, cell: Array, pbc: Array, reach: float) -> tuple[Array, Array]:
+    """Return pairs of atoms and images of atoms within reach, or nearer where they are too many, and their distances.
+
+    Args:
+        Ra: (N, 3) positions.
+        cell: (3, 3) lattice vectors.
+        pbc: (3,) whether each direction is periodic.
+        reach: what images are searched for within; the shortest lattice vector at least.
+
+    Returns:
+        (2, P) atoms and (P,) distances, without pairs of which both are in the cell itself.
+    """
+    periodic = np.where(np.asarray(pbc, dtype=bool)[:, None], cell, 0.0)  # (3, 3)
+    shortest = np.linalg.norm(periodic, axis=1)[np.asarray(pbc, dtype=bool)].min()
+    volume = abs(np.linalg.det(full_cell(cell, pbc)))
+    most = (_MOST_PAIRS * volume / (4 / 3 * np.pi * len(Ra) ** 2)) ** (1 / 3)
+    pairs, T = periodic_pairs(Ra, cell, pbc, min(max(reach, 1.001 * shortest), max(most, 1.001 * shortest)))
+    of_images = T.any(axis=1)
+    (j, i), T = pairs[:, of_images], T[of_images]
+    return np.stack((j, i)), np.linalg.norm(Ra[j] - Ra[i] + T @ periodic, axis=1)
 
 
 def _may_be_close(limit: float, Ra: Array, firsts: Array, N: Array, cells: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pyg_nnp.config import Config
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.stated_units import stated_units
+from pyg_nnp.diagnostics.conditions import check_conditions
 from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.diagnostics.other_charges import check_other_charges
 from pyg_nnp.fields import FIELDS, TARGETS
@@ -47,7 +48,7 @@ def check_stated_units(config: Config, names: Iterable[str]) -> list[Finding]:
 
 
 def check_unread(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
-    """Look for names that nothing is read from: warnings of energies or forces alone, and of other total charges."""
+    """Look for names that nothing is read from: warnings of energies or forces alone, of other charges, of spins."""
     file, molecules, findings = config.Datahub.path, len(dataset.molecules), []
     for name, unread in _unread_labels(dataset.sources, dataset).items():
         frames = dataset.info.columns[unread].frames
@@ -60,7 +61,7 @@ def check_unread(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
             findings.append(Finding("unread labels", name, text, advice))
         else:
             log.info("%s", text)
-    return [*findings, *check_other_charges(config, dataset)]
+    return [*findings, *check_other_charges(config, dataset), *check_conditions(config, dataset)]
 
 
 def _unread_labels(sources: Mapping[str, str], dataset: "MoleculeDataset") -> dict[str, str]:

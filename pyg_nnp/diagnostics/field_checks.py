@@ -10,8 +10,8 @@ from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_tota
 from pyg_nnp.diagnostics.digits import check_digits
 from pyg_nnp.diagnostics.duplicates import check_duplicates
 from pyg_nnp.diagnostics.finding import Finding
-from pyg_nnp.diagnostics.forces import check_forces
 from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying_forces
+from pyg_nnp.diagnostics.stress import check_derivatives
 from pyg_nnp.diagnostics.table import data_table
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def examine(config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tens
     if "E" in fields:
         results.append(check_outlying_energies(source, summary, dataset.molecules.numpy()))
         results += filter(None, [check_digits(source, summary)])
+    results += check_derivatives(source, dataset, config.units, config.Datahub.transforms.negative_gradient)
     if "Fa" in fields:
-        negated = config.Datahub.transforms.negative_gradient
-        results.append(check_forces(source, dataset, config.units, negated))
         results.append(check_outlying_forces(source, summary))
     if "Qa" in fields:
         results.append(check_charges(source, summary))

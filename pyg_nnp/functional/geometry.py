@@ -65,12 +65,12 @@ def pair_distances(Ra: Tensor, pair_index: Tensor) -> Tensor:
     return lengths(pair_vectors(Ra, pair_index))
 
 
-def shortest_distances(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> dict[tuple[int, int], float]:
-    """Return the shortest distance of each two elements, the lighter one first, from (2, E) edges."""
+def shortest_distances(Za: Tensor, edge_index: Tensor, distances: Tensor) -> dict[tuple[int, int], float]:
+    """Return the shortest distance of each two elements, the lighter one first, of (E,) of (2, E) edges."""
     first, second = Za[edge_index[0]], Za[edge_index[1]]
     keys = _ELEMENTS * torch.minimum(first, second) + torch.maximum(first, second)
-    shortest = Ra.new_full((_ELEMENTS**2,), torch.inf)
-    shortest = shortest.scatter_reduce(0, keys, pair_distances(Ra, edge_index), "amin")
+    shortest = distances.new_full((_ELEMENTS**2,), torch.inf)
+    shortest = shortest.scatter_reduce(0, keys, distances, "amin")
     found = shortest.isfinite().nonzero()[:, 0]  # (K,) pairs of elements
     return {divmod(key, _ELEMENTS): d for key, d in zip(found.tolist(), shortest[found].tolist(), strict=True)}
 

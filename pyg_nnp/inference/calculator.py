@@ -3,23 +3,20 @@
 import copy
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 from torch_geometric.data import Data
 
 from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
-from pyg_nnp.functional.composition import formula
-from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
+from pyg_nnp.inference.extrapolation import differences
 from pyg_nnp.inference.neighbors import Neighbors
+from pyg_nnp.inference.no_numbers import no_numbers
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import Predictor, recorded
@@ -27,7 +24,6 @@ from pyg_nnp.units import Units
 
 # attributes of the atoms that the results depend on, besides the charge
 _READ = ("positions", "numbers", "cell", "pbc")
-_COINCIDENT = 1e-6  # Å
 
 
 class PotentialCalculator(Calculator):
@@ -50,7 +46,8 @@ class PotentialCalculator(Calculator):
     Raises:
         DataError: there is no potential, or its units are not known; on evaluation, a periodic cell where the
             potential has layers of molecules alone or the cell has no volume, no atoms, a charge
-            that is not one number, an element that the potential was not trained on, or atoms at the same place.
+            that is not one number, an element that the potential was not trained on, atoms at the same place, or
+            predictions that are no numbers for another reason.
     """
 
     implemented_properties = list(IN_ASE)  # noqa: RUF012, as ASE has it
@@ -109,8 +106,8 @@ class PotentialCalculator(Calculator):
             field = IN_ASE[name]
             rows = predicted[field].double().cpu().numpy() * self._in_ase[field]
             results[name] = rows if FIELDS[field].level == "atom" else rows[0]
-        if not all(np.isfinite(value).all() for value in results.values()):
-            refuse_coincident(present.positions)
+        if wrong := [name for name, value in results.items() if not np.isfinite(value).all()]:
+            raise no_numbers(present.positions, wrong)
         self.results, self._charge = results, self._charge_of(present)
 
     def _charge_of(self, atoms: Atoms) -> float:
@@ -126,9 +123,8 @@ class PotentialCalculator(Calculator):
             raise DataError("there are no atoms. Give at least one.")
         device, charge = self.potential.device, self._charge_of(atoms)
         if (molecule := (charge, atoms.numbers.tobytes())) != self._molecule:
-            self._molecule, domain = molecule, self.potential.domain
-            found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(atoms.numbers)])
-            for warning in filter(None, found):
+            self._molecule = molecule
+            for warning in differences(self.potential.domain, charge, atoms.numbers):
                 warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=torch.float64),
@@ -149,11 +145,3 @@ class PotentialCalculator(Calculator):
         if self._neighbors is None or not self._neighbors.are_those_of(data):
             self._neighbors = Neighbors(data, self.potential.reach, self.skin / self.length_unit)
         return self._neighbors.edges
-
-
-def refuse_coincident(positions: NDArray[Any]) -> None:
-    """Raise :class:`DataError` if two atoms, (A, 3) [Å], are at the same place, where no force has a direction."""
-    for i, j in cKDTree(positions).query_pairs(_COINCIDENT):
-        raise DataError(
-            f"the atoms {i} and {j} are at the same place, where energies and forces are no numbers. Move one of them."
-        )

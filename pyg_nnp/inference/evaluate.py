@@ -104,7 +104,8 @@ def _errors(
 
     def with_distances() -> Iterator[Batch]:
         for batch in batches:
-            distances.add(batch.Ra * length, batch.Za, batch.N)
+            cells = (batch.cell * length, batch.pbc) if "cell" in batch else ()
+            distances.add(batch.Ra * length, batch.Za, batch.N, *cells)
             yield batch
 
     for batch, predicted in predictions(predictor, with_distances()):

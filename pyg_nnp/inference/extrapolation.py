@@ -11,8 +11,9 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from pyg_nnp.errors import DataError
-from pyg_nnp.functional.geometry import shortest_distances
-from pyg_nnp.functional.neighbor_search import find_edges
+from pyg_nnp.functional.composition import formula
+from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors, shortest_distances, translation_vectors
+from pyg_nnp.functional.neighbor_search import find_edges, find_edges_in_cells
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.runtime.logs import NOTICE
 
@@ -72,6 +73,12 @@ def unknown_compositions(domain: TrainingDomain, compositions: Iterable[str]) ->
     return f"the potential was trained on {', '.join(known)}, not on {shown}: predictions may mean nothing."
 
 
+def differences(domain: TrainingDomain, charge: float, numbers: Iterable[int]) -> list[str]:
+    """Return warnings of the total charge and the composition of a system that a potential was not trained on."""
+    found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(numbers)])
+    return [warning for warning in found if warning]
+
+
 class ShortestDistances:
     """The shortest distances of each two elements, to be compared with those in the training data.
 
@@ -86,8 +93,9 @@ class ShortestDistances:
         self.known = known
         self.found: dict[tuple[int, int], float] = {}
 
-    def add(self, Ra: Tensor, Za: Tensor, N: Tensor) -> float:
-        """Add molecules: (A, 3) positions [Å], (A,) atomic numbers, and (G,) numbers of atoms.
+    def add(self, Ra: Tensor, Za: Tensor, N: Tensor, cell: Tensor | None = None, pbc: Tensor | None = None) -> float:
+        """Add molecules: (A, 3) positions [Å], (A,) atomic numbers, (G,) numbers of atoms, and where there are cells
+        (G, 3, 3) lattice vectors [Å] and (G, 3) directions, with the images of atoms.
 
         Returns:
             The smallest of all distances in them, each as a multiple of the shortest one of its two elements in the
@@ -98,7 +106,7 @@ class ShortestDistances:
         farthest = max(self.known.values())
         # far enough to notice that all is in Bohr, and not much farther for elements that are always far apart
         reach = max(farthest, min(2 * farthest, _FAR))
-        shortest = shortest_distances(Ra, Za, find_edges(Ra, N, reach))
+        shortest = shortest_distances(Za, *_edges(Ra, N, cell, pbc, reach))
         for elements, distance in shortest.items():
             self.found[elements] = min(distance, self.found.get(elements, distance))
         return self._smallest(shortest)
@@ -122,3 +130,14 @@ class ShortestDistances:
     def _smallest(self, found: Mapping[tuple[int, int], float]) -> float:
         """Return the smallest of distances as multiples of those in the training data."""
         return min((d / self.known[pair] for pair, d in found.items() if pair in self.known), default=math.nan)
+
+
+def _edges(Ra: Tensor, N: Tensor, cell: Tensor | None, pbc: Tensor | None, reach: float) -> tuple[Tensor, Tensor]:
+    """Return (2, E) edges within reach, and (E,) their lengths, those to images included."""
+    if cell is None or pbc is None:
+        edges = find_edges(Ra, N, reach)
+        return edges, pair_distances(Ra, edges)
+    edges, T = find_edges_in_cells(Ra, N, cell, pbc, reach)
+    of_atom = torch.arange(len(N), device=N.device).repeat_interleave(N)  # (A,)
+    shifts = translation_vectors(T, cell.to(Ra), of_atom.index_select(0, edges[1]))  # (E, 3)
+    return edges, lengths(pair_vectors(Ra, edges) + shifts)

@@ -23,6 +23,7 @@ from torch_geometric.data import Data
 from pyg_nnp.data.store.writer import append_rows, new_hdf5
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS, IN_ASE, OF_CELLS, TARGETS
+from pyg_nnp.inference.no_numbers import frames_without, no_numbers
 from pyg_nnp.inference.structures import Arrays, Structures
 from pyg_nnp.potential.predictor import ATOMS_TO_EVALUATE, Predictor, recorded
 from pyg_nnp.runtime import processes
@@ -98,8 +99,13 @@ def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
             raise DataError(f"{source.path}: {of}: {error}") from error
         return {name: predicted[name].cpu() for name in TARGETS if name in predicted}
 
-    for (_, arrays), predicted in processes.in_turn(_numbered(source), predict):
-        yield arrays | {name: value.numpy() for name, value in predicted.items()}
+    for (first, arrays), of_targets in processes.in_turn(_numbered(source), predict):
+        predicted = {name: value.numpy() for name, value in of_targets.items()}
+        for frame, names in sorted(frames_without(predicted, arrays["N"]).items()):
+            end = int(arrays["N"][: frame + 1].sum())
+            error = no_numbers(arrays["Ra"][end - arrays["N"][frame] : end], names)
+            raise DataError(f"{source.path}: frame {first + frame}: {error}")
+        yield arrays | predicted
 
 
 def _numbered(source: Structures) -> Iterator[tuple[int, Arrays]]:

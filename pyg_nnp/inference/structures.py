@@ -151,7 +151,9 @@ class Structures:
     def _compare(self, arrays: Arrays) -> None:
         """Collect what :meth:`report` compares with the training data; warn of new charges at once."""
         Ra, Za, N = (torch.from_numpy(arrays[name]) for name in ("Ra", "Za", "N"))
-        self.distances.add(Ra * self.length, Za, N)
+        of_cells = [torch.from_numpy(arrays[name]) for name in ("cell", "pbc") if name in arrays]
+        cells = [of_cells[0] * self.length, of_cells[1]] if of_cells else []
+        self.distances.add(Ra * self.length, Za, N, *cells)
         charges = set(arrays["Q"].tolist())
         if warning := unknown_charges(self.domain, charges - self.charges):
             log.warning("%s", warning)

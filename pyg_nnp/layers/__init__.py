@@ -3,13 +3,13 @@
 from pyg_nnp.layers.affine import AtomicAffine
 from pyg_nnp.layers.base import Core, Layer, RadialBasis
 from pyg_nnp.layers.charge import AtomicCharge2Dipole, ChargeConservation
+from pyg_nnp.layers.dispersion import Dispersion
 from pyg_nnp.layers.electrostatics import ElectrostaticEnergy
 from pyg_nnp.layers.embedding import ChargeEmbedding, RandomAtomEmbedding
 from pyg_nnp.layers.energy import EnergyReduce
-from pyg_nnp.layers.force import Force
-from pyg_nnp.layers.geometry import Distance, RangeSeparation
-from pyg_nnp.layers.radial import BesselBasis, GaussianSmearing
-from pyg_nnp.layers.stress import Stress
+from pyg_nnp.layers.force import Force, Stress
+from pyg_nnp.layers.geometry import BesselBasis, Distance, GaussianSmearing, RangeSeparation
+from pyg_nnp.layers.zbl import ZBL
 
 LAYERS: dict[str, type[Layer]] = {
     "Distance": Distance,
@@ -22,6 +22,8 @@ LAYERS: dict[str, type[Layer]] = {
     "ChargeConservation": ChargeConservation,
     "AtomicCharge2Dipole": AtomicCharge2Dipole,
     "ElectrostaticEnergy": ElectrostaticEnergy,
+    "ZBL": ZBL,
+    "Dispersion": Dispersion,
     "EnergyReduce": EnergyReduce,
     "Force": Force,
     "Stress": Stress,
@@ -29,12 +31,14 @@ LAYERS: dict[str, type[Layer]] = {
 
 __all__ = [
     "LAYERS",
+    "ZBL",
     "AtomicAffine",
     "AtomicCharge2Dipole",
     "BesselBasis",
     "ChargeConservation",
     "ChargeEmbedding",
     "Core",
+    "Dispersion",
     "Distance",
     "ElectrostaticEnergy",
     "EnergyReduce",

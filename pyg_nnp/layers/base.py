@@ -28,6 +28,9 @@ class Layer(nn.Module):
         prepends: classes of layers that are put in front of the whole potential where it has none of them.
         reach: pairs that are farther apart do not matter to it [length]; all do by default. Only of layers that read
             ``edge_index``, ``pair_index``, ``Vij`` or ``Dij``: how far neighbors are searched for without a list.
+        is_on_device: whether all of it is computed on the device of the data, by torch and kernels.
+        not_in_cells: why it has no meaning in periodic cells, and what to do instead, for a message.
+        not_in_slabs: likewise, in cells that are not periodic in all directions.
     """
 
     reads: tuple[str, ...] = ()
@@ -37,6 +40,9 @@ class Layer(nn.Module):
     differentiates: tuple[str, ...] = ()
     prepends: ClassVar[tuple[type["Layer"], ...]] = ()
     reach: float = math.inf
+    is_on_device: bool = True
+    not_in_cells: str = ""
+    not_in_slabs: str = ""
 
     def __init__(self) -> None:
         super().__init__()

@@ -189,6 +189,7 @@ def _can_be_recorded(potential: Potential) -> bool:
     others = [layer for layer in layers if not isinstance(layer, Distance | RangeSeparation | Force)]
     return (
         all(_is_known(module) for module in potential.modules())
+        and all(layer.is_on_device for layer in layers)
         and [layer.reach for layer in separations] == [potential.reach]
         and all(PAIRS.isdisjoint(layer.reads) for layer in others)
     )

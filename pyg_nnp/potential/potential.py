@@ -134,7 +134,8 @@ class Potential(nn.Module):
         Raises:
             DataError, FieldError: as :meth:`forward`, but what the layers return.
         """
-        inputs = complete_inputs(data, self.dtype, self.reach, self._wiring.not_for_cells)
+        refused = self._wiring.not_for_cells, self._wiring.not_for_slabs
+        inputs = complete_inputs(data, self.dtype, self.reach, *refused)
         if not self.training:
             self.domain.refuse_unseen_elements(inputs["Za"])
         return inputs

@@ -25,6 +25,7 @@ class Wiring:
         skipped: numbers of radial bases whose values at the pairs nobody reads.
         reach: pairs that are farther apart do not matter to any layer [length].
         not_for_cells: why what some layers compute has no meaning in a periodic cell, or is left out there; or empty.
+        not_for_slabs: likewise in a cell that is not periodic in all directions.
 
     Raises:
         FieldError: the layers do not fit together.
@@ -38,8 +39,10 @@ class Wiring:
                 table.bind(cast(RadialBasis, layers[bases[number]]) if number in bases else None)
         self.differentiated = frozenset(name for layer in layers for name in layer.differentiates)
         self.skipped = frozenset(basis for basis in bases.values() if not _is_read(layers, basis, bases))
-        self.reach = max((layer.reach for layer in layers if not PAIRS.isdisjoint(layer.reads)), default=0.0)
+        self.reach = max((layer.reach for layer in layers if _reads_pairs(layer)), default=0.0)
         self.not_for_cells = _not_for_cells(layers)
+        slabs = (f"{_named(n, layer)} {layer.not_in_slabs}" for n, layer in enumerate(layers) if layer.not_in_slabs)
+        self.not_for_slabs = next(slabs, "")
 
     def run(self, layers: Iterable[nn.Module], inputs: Fields, initialise: bool = False) -> Fields:
         """Let the layers write their fields, one after the other, and return inputs and what was written.
@@ -121,18 +124,28 @@ def _is_read(layers: Sequence[Layer], source: int, bases: dict[int, int]) -> boo
 
 def _not_for_cells(layers: Sequence[Layer]) -> str:
     for number, layer in enumerate(layers):
-        where = f"layer {number} ({type(layer).__name__})"
+        where = _named(number, layer)
+        if layer.not_in_cells:
+            return f"{where} {layer.not_in_cells}"
         if "Ra" in layer.reads and "cell" not in layer.reads_in_cells and "Vij" not in layer.reads:
             return (
                 f"{where} reads the positions, but not the cell: it would leave out all periodic images. Take it out, "
                 "or replace it by one that works with the vectors of the pairs, Vij"
             )
-        if not PAIRS.isdisjoint(layer.reads) and layer.reach == math.inf:
+        if _reads_pairs(layer) and layer.reach == math.inf:
             return (
                 f"{where} reads pairs at any distance, of which there are infinitely many. Let it have a cutoff, and "
                 "say so in its attribute reach"
             )
     return ""
+
+
+def _reads_pairs(layer: Layer) -> bool:
+    return not PAIRS.isdisjoint((*layer.reads, *layer.reads_in_cells))
+
+
+def _named(number: int, layer: Layer) -> str:
+    return f"layer {number} ({type(layer).__name__})"
 
 
 def check_wiring(layers: Sequence[Layer], places: Sequence[str] | None = None) -> None:

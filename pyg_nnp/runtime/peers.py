@@ -48,7 +48,7 @@ class Watch(threading.Thread):
         super().__init__(name="watch", daemon=True)
         self._launch, self._store = launch, connect(launch)
         self.failure: Failure | None = None
-        self._beats, self._stopped, self._is_ending = 0, threading.Event(), False
+        self._beats, self._stopped, self._is_ending, self._is_cut_off = 0, threading.Event(), False, False
         # the first process looks at all of them, the others at it
         looked_at = range(1, launch.count) if launch.number == 0 else [0]
         self._seen: dict[int, tuple[bytes, float]] = {number: (b"", monotonic() + _START) for number in looked_at}
@@ -60,6 +60,7 @@ class Watch(threading.Thread):
                 self._look()
             except RuntimeError as error:
                 # whoever served the store is gone
+                self._is_cut_off = True
                 self._stop_this(Failure(0, 2, f"the first process cannot be reached any more ({_first_line(error)})"))
                 return
 
@@ -81,8 +82,9 @@ class Watch(threading.Thread):
     def fail(self, status: int, text: str) -> bool:
         """Let all processes end, and say whether this one was the first to fail, which is to say why."""
         self._is_ending = True
-        if self.failure is not None and not self.is_alive():
-            return self._launch.number == 1  # nobody else can be asked
+        if self.failure is not None:
+            # another one has said why, and may have ended since; or the first is gone, and nobody can be asked
+            return self._is_cut_off and self._launch.number == 1
         own = json.dumps([self._launch.number, status, text])
         try:
             is_first = bool(self._store.compare_set("failure", "", own) == own.encode())

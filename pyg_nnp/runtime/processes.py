@@ -227,10 +227,11 @@ def in_turn(items: Iterable[T], function: Callable[[T], R]) -> Iterator[tuple[T,
 def _finish(work: Any, is_cuda: bool, watch: Watch) -> None:
     """Wait for an operation; signals are answered meanwhile, and the end of other processes is noticed."""
     while True:
+        has_ended = work.is_completed()
         try:
             if is_cuda:
                 # whoever waits for the device cannot be stopped
-                if work.is_completed():
+                if has_ended:
                     work.wait()
                     return
                 time.sleep(1e-5)
@@ -238,7 +239,8 @@ def _finish(work: Any, is_cuda: bool, watch: Watch) -> None:
                 work.wait(_POLL)
                 return
         except RuntimeError as error:
-            if work.is_completed():
+            # else it took too long, and may have ended just now
+            if has_ended:
                 raise _Disconnected(str(error)) from error
         if watch.failure is not None:
             raise Stopped(signal.SIGTERM)

@@ -1,8 +1,9 @@
 """The benchmarks run, on systems too small to measure anything."""
 
 import json
-import subprocess
+import runpy
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,41 @@ EXPECTED = {
 }
 
 
+class Program:
+    """Runs benchmarks as commands, but within this process, which has imported what they import."""
+
+    def __init__(self, results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._results, self._monkeypatch = results, monkeypatch
+
+    def __call__(self, name: str, *options: str) -> Any:
+        """Run one on small systems and return what it writes."""
+        path = str(ROOT / "benchmarks" / f"{name}.py")
+        self._monkeypatch.setattr(sys, "argv", [path, "--small", *options, "--json", str(self._results)])
+        runpy.run_path(path, run_name="__main__")
+        return json.loads(self._results.read_text())
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    """Benchmarks choose their number."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.chdir(tmp_path)
+    return Program(tmp_path / "results.json", monkeypatch)
+
+
 @pytest.mark.parametrize("name", EXPECTED)
-def test_benchmark(tmp_path: Path, name: str) -> None:
-    results, figure = tmp_path / "results.json", tmp_path / "figure.svg"
-    options = ["--small", "--repeats", "2", "--threads", "1", "--json", str(results)]
-    options += ["--plot", str(figure)] if name == "scaling" else []
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    document = json.loads(results.read_text())
+def test_benchmark(tmp_path: Path, program: Program, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    figure = tmp_path / "figure.svg"
+    document = program(
+        name, "--repeats", "2", "--threads", "1", *(["--plot", str(figure)] if name == "scaling" else [])
+    )
     assert 0 < document["difference_of_atomic_energies"] < 1e-5  # float32, and not the same code twice
     assert document["system"]["threads"] == document["settings"]["threads"] == 1
     assert document["system"]["versions"]["torch"]
@@ -45,28 +72,20 @@ def test_benchmark(tmp_path: Path, name: str) -> None:
         assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
         assert row["PyG / this"] == 1 or row["contender"] != "PyG"
         assert all(row[key] > 0 for key in ALONE & row.keys())
-    assert document["title"] in done.stdout
+    assert document["title"] in capsys.readouterr().out
     assert figure.exists() == (name == "scaling")
     assert {path.name for path in tmp_path.iterdir()} <= {"results.json", "figure.svg"}
 
 
-def test_benchmark_of_cores(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "cores.py"), "--small", "--repeats", "1"]
-    command += ["--threads", "1", "--json", "results.json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+def test_benchmark_of_cores(program: Program) -> None:
+    rows = program("cores", "--repeats", "1", "--threads", "1")["rows"]
     assert {row["core"] for row in rows} == {"Cartesian", "PaiNN", "SchNet"}
     assert {row["task"].split(" of ")[0] for row in rows} == {"step", "energies and forces"}
     assert all(0 < row["q1_ms"] <= row["median_ms"] and row["peak_MB"] > 0 for row in rows)
 
 
-def test_benchmark_of_neighbors(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "benchmarks" / "neighbors.py"), "--small", "--repeats", "2"]
-    command += ["--threads", "1", "--json", "results.json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    document = json.loads((tmp_path / "results.json").read_text())
+def test_benchmark_of_neighbors(tmp_path: Path, program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    document = program("neighbors", "--repeats", "2", "--threads", "1")
     assert document["difference_of_edges"] < 1e-5
     assert document["difference_of_sums"] < 1e-4
     assert document["system"]["threads"] == 1
@@ -75,20 +94,12 @@ def test_benchmark_of_neighbors(tmp_path: Path) -> None:
     for row in document["rows"]:
         assert row.keys() == {"task", "molecules", "atoms", "contender", "median_ms", "q1_ms", "q3_ms"}
         assert 0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"]
-    assert document["title"] in done.stdout
+    assert document["title"] in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
-def run_small(tmp_path: Path, name: str, *options: str) -> Any:
-    """Run a benchmark and return what it writes."""
-    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--small", *options]
-    done = subprocess.run([*command, "--json", str(tmp_path / "results.json")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads((tmp_path / "results.json").read_text())
-
-
-def test_benchmark_of_accuracy(tmp_path: Path) -> None:
-    fresh, trained = run_small(tmp_path, "accuracy", "--epochs", "1")
+def test_benchmark_of_accuracy(program: Program) -> None:
+    fresh, trained = program("accuracy", "--epochs", "1")
     assert (fresh.pop("epochs"), trained.pop("epochs")) == (0, 1)
     assert fresh.pop("loss") is None
     assert trained.pop("loss") > 0
@@ -98,8 +109,8 @@ def test_benchmark_of_accuracy(tmp_path: Path) -> None:
         assert all(0 < error < 1e-6 for error in row.values())
 
 
-def test_benchmark_of_seeds(tmp_path: Path) -> None:
-    document = run_small(tmp_path, "seeds", "--seeds", "1", "--epochs", "1")
+def test_benchmark_of_seeds(program: Program) -> None:
+    document = program("seeds", "--seeds", "1", "--epochs", "1")
     assert document["epochs"] == 1
     assert [(row.pop("filters"), row.pop("seed")) for row in document["rows"]] == [("table", 1), ("exact", 1)]
     table, exact = document["rows"]
@@ -132,8 +143,8 @@ def write_potential(folder: Path) -> Path:
     return folder
 
 
-def test_benchmark_of_dynamics(tmp_path: Path) -> None:
-    document = run_small(tmp_path, "dynamics", str(write_potential(tmp_path)))
+def test_benchmark_of_dynamics(tmp_path: Path, program: Program) -> None:
+    document = program("dynamics", str(write_potential(tmp_path)))
     rows = document["rows"]
     assert {(row["dtype"], row["filters"]) for row in rows} == set(product(("float32", "float64"), ("table", "exact")))
     for row in rows:
@@ -146,9 +157,9 @@ def test_benchmark_of_dynamics(tmp_path: Path) -> None:
     assert drifts == pytest.approx(drifts[:1] * 4, rel=0.05)
 
 
-def test_benchmark_of_minima(tmp_path: Path) -> None:
+def test_benchmark_of_minima(tmp_path: Path, program: Program) -> None:
     pytest.importorskip("tblite")
-    document = run_small(tmp_path, "minima", str(write_potential(tmp_path)))
+    document = program("minima", str(write_potential(tmp_path)))
     (row,) = document["rows"]
     assert (row["geometries"], row["converged"], row["mean_steps"]) == (2, 0, 2)
     # of an untrained potential
@@ -158,9 +169,9 @@ def test_benchmark_of_minima(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["correct", "profile"])
-def test_checks_on_a_device(tmp_path: Path, part: str) -> None:
+def test_checks_on_a_device(program: Program, part: str) -> None:
     """On the CPU, where there is nothing to differ from."""
-    document = run_small(tmp_path, "on_device", part, "--cores", "SchNet", "--dtypes", "float32")
+    document = program("on_device", part, "--cores", "SchNet", "--dtypes", "float32")
     for row in document["rows"]:
         assert row["core"] == "SchNet"
         if part == "profile":

@@ -1,14 +1,15 @@
 """The command line where the machine is not as usual: terminals without UTF-8, full disks."""
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import ase.io
+import programs
 import pytest
 from ase.build import molecule
+from command_line import refused
 
 RUN = "import sys; from pyg_nnp.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
 # Python's own ways to get there; without the last two, a terminal in C is taken for one in UTF-8
@@ -20,19 +21,13 @@ TERMINALS = {
 }
 
 
-def run(folder: Path, *arguments: str, limit: int | None = None, **environment: str) -> tuple[int, str, str]:
-    """Run a command in a process of its own; ``limit`` is how many bytes a file can have."""
-
-    def limited() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Run a command in a process of its own."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "LANG", "PYTHONIO"))}
     done = subprocess.run(
         [sys.executable, "-c", RUN, *arguments],
         cwd=folder,
         capture_output=True,
-        preexec_fn=limited,
         env={**env, "OMP_NUM_THREADS": "1", **environment},
         check=False,
     )
@@ -95,7 +90,9 @@ def test_help_on_a_terminal_without_utf_8(tmp_path: Path) -> None:
 
 
 def test_a_full_folder_for_temporary_files(trained: Path, tmp_path: Path) -> None:
-    status, _, errors = run(trained, "evaluate", "out/FF01-SchNet", "dataset.pkl", limit=2000, TMPDIR=str(tmp_path))
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); {RUN}"
+    command = ["-c", limited, "evaluate", "out/FF01-SchNet", "dataset.pkl"]
+    status, _, errors = programs.run(command, trained, TMPDIR=str(tmp_path))
     assert status == 2
     last = errors.splitlines()[-1]
     assert last.startswith(f"OSError: {tmp_path}/pyg_nnp_")
@@ -104,8 +101,8 @@ def test_a_full_folder_for_temporary_files(trained: Path, tmp_path: Path) -> Non
     assert [*tmp_path.glob("pyg_nnp_*")] == []
 
 
-def test_advice_is_about_options_that_there_are(trained: Path, tmp_path: Path) -> None:
-    options = ["evaluate", "out/FF01-SchNet", "dataset.pkl", "--csv", "/proc/errors.csv"]
-    assert "choose another file" in run(trained, *options)[2]
-    options = ["predict", "out/FF01-SchNet", "dataset.pkl", "-o", "/proc/predicted.npz"]
-    assert "choose another -o" in run(trained, *options)[2]
+def test_advice_is_about_options_that_there_are(trained_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["evaluate", "out/FF01-SchNet", "dataset.pkl", "--csv", "/proc/errors.csv"]
+    assert "choose another file" in refused(capsys, *asked)
+    asked = ["predict", "out/FF01-SchNet", "dataset.pkl", "-o", "/proc/predicted.npz"]
+    assert "choose another -o" in refused(capsys, *asked)

@@ -1,13 +1,11 @@
 """pyg-nnp predict."""
 
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import ase.io
 import h5py
 import numpy as np
+import programs
 import pytest
 import torch
 import yaml
@@ -72,26 +70,24 @@ def test_predict_in_pieces(trained_folder: Path, tmp_path: Path, monkeypatch: py
 def test_predict_to_a_full_disk(trained_folder: Path, tmp_path: Path, ending: str) -> None:
     """In a process of its own, which HDF5 would end without a word."""
     out = tmp_path / f"out.{ending}"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, pyg_nnp.commands.cli; sys.exit(pyg_nnp.commands.cli.main())",
-            "predict",
-            MODEL,
-            "dataset.pkl",
-            "-o",
-            str(out),
-        ],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)),
-        check=False,
-    )
-    assert done.returncode == cli.USER_ERROR, done.stderr
-    assert "File too large" in done.stderr
-    assert "Traceback" not in done.stderr
+    program = "import resource, sys; from pyg_nnp.commands import cli; "
+    program += "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); sys.exit(cli.main(sys.argv[1:]))"
+    status, _, errors = programs.run(["-c", program, "predict", MODEL, "dataset.pkl", "-o", str(out)])
+    assert status == cli.USER_ERROR, errors
+    assert "File too large" in errors
+    assert "Traceback" not in errors
     assert not list(tmp_path.iterdir())
+
+
+def test_predictions_that_are_no_numbers(
+    trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [water(0) for _ in range(4)]
+    frames[2].positions[1] = [0.0, 1e30, 0.0]
+    ase.io.write(tmp_path / "far.xyz", frames)
+    said = refused(capsys, "predict", MODEL, str(tmp_path / "far.xyz"), "-o", str(tmp_path / "out.npz"))
+    assert "far.xyz: frame 2: predictions of E, Fa are no numbers. Farthest out is atom 1, at (0, 1e+30, 0)." in said
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_predict_takes_bohr_of_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

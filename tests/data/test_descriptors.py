@@ -1,10 +1,15 @@
+from itertools import product
+
 import numpy as np
 import pytest
+import torch
+from ase import Atoms
+from crystals import some_crystals
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from pyg_nnp.data.descriptors import shape_invariants, unique_rows
+from pyg_nnp.data.descriptors import describe_frames, elements_of, shape_invariants, unique_rows
 
 
 @given(st.integers(0, 10**6), st.booleans())
@@ -30,3 +35,42 @@ def test_different_rows_are_those_of_numpy(largest: int, columns: int) -> None:
     found = unique_rows(rows)
     np.testing.assert_array_equal(found[0], expected, strict=True)
     np.testing.assert_array_equal(found[1], which.reshape(-1), strict=True)
+
+
+def closest(atoms: Atoms) -> dict[tuple[int, int], float]:
+    """Return the shortest distance of each two elements over all images in the nearest cells."""
+    found: dict[tuple[int, int], float] = {}
+    # no cell is so oblique, and no atom so far outside, that these are not enough
+    steps = [np.arange(-7, 8) if periodic else np.zeros(1) for periodic in atoms.pbc]
+    shifts = np.array(list(product(*steps))) @ atoms.cell.array
+    for i, first in enumerate(atoms):
+        for j, second in enumerate(atoms):
+            distances = np.linalg.norm(second.position - first.position + shifts, axis=1)
+            key = min(first.number, second.number), max(first.number, second.number)
+            if len(distances := distances[distances > 1e-6] if i == j else distances):
+                found[key] = min(found.get(key, np.inf), float(distances.min()))
+    return found
+
+
+def test_shortest_distances_are_those_to_images() -> None:
+    systems = some_crystals()
+    piece = {
+        "N": torch.tensor([len(atoms) for atoms in systems]),
+        "Ra": torch.tensor(np.concatenate([atoms.positions for atoms in systems])),
+        "Za": torch.tensor(np.concatenate([atoms.numbers for atoms in systems])),
+        "Q": torch.zeros(len(systems), dtype=torch.float64),
+        "cell": torch.tensor(np.stack([atoms.cell.array for atoms in systems])),
+        "pbc": torch.tensor(np.stack([atoms.pbc for atoms in systems]).astype(int)),
+    }
+    found = describe_frames(piece)
+    ends = np.cumsum(found["pair_counts"])
+    for number, atoms in enumerate(systems):
+        rows = slice(ends[number] - found["pair_counts"][number], ends[number])
+        pairs = [elements_of(int(key)) for key in found["pair_keys"][rows]]
+        of_frame = dict(zip(pairs, found["pair_distances"][rows].tolist(), strict=True))
+        expected = closest(atoms)
+        assert of_frame.keys() <= expected.keys()
+        # what is farther than the farthest without images is left out
+        assert set(expected) - set(of_frame) <= {(Z, Z) for Z in atoms.numbers.tolist()}
+        for pair, distance in of_frame.items():
+            np.testing.assert_allclose(distance, expected[pair], rtol=1e-12)

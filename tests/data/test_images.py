@@ -13,7 +13,7 @@ from pyg_nnp.data.images import closest_image
 Array = np.ndarray
 
 
-def closest_by_all(Ra: Array, cell: Array, most: int = 3) -> float:
+def closest_by_all(Ra: Array, cell: Array, most: int = 10) -> float:
     """Return the shortest distance between an atom and an image, of those in a few cells around."""
     pbc = cell.any(axis=1)
     shifts = [s for s in itertools.product(*(range(-most, most + 1) if p else [0] for p in pbc)) if any(s)]

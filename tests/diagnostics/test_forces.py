@@ -120,3 +120,18 @@ def test_energies_per_atom(sign: int, tmp_path: Path, capsys: pytest.CaptureFixt
     found = r"\(E\) looks like the energy per atom: .* Multiply it by the number of atoms"
     assert re.search(found, said), said
     assert "looks like forces" not in said
+
+
+def test_a_number_of_atoms_that_is_near_the_factor_of_a_unit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example has 22 atoms, and 23.06 kcal/mol are an eV: the stiffness of bonds tells them apart."""
+    document, frames = trajectory()
+    planted = [one | {"Fa": 23.060548 * one["Fa"]} for one in frames]
+    _, said = report(document, planted, tmp_path, capsys)
+    assert "(Fa) looks like forces in" in said
+    assert "energy per atom" not in said
+    planted = [one | {"E": one["E"] / 22} for one in frames]
+    _, said = report(document, planted, tmp_path, capsys)
+    assert "(E) looks like the energy per atom" in said
+    assert "looks like forces" not in said

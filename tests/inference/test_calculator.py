@@ -1,13 +1,12 @@
 """The ASE calculator: the potential's own numbers in eV and Å, whatever the units of training."""
 
 import pickle
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import programs
 import pytest
 import torch
 from ase import Atoms
@@ -51,8 +50,6 @@ def test_calculators_can_be_sent_to_other_processes() -> None:
 
 # a potential in float32, on which kernels run, used in the parent before it is forked
 FORKED = """
-import sys
-sys.path[:0] = {path}
 import multiprocessing, torch
 from potentials import distorted_water, potential_in
 from pyg_nnp.inference.calculator import PotentialCalculator
@@ -94,10 +91,10 @@ found = [[float(value) for value in one] for one in loader]
 )
 def test_calculators_in_forked_processes(use: str) -> None:
     """They end, with the energies and forces of the process that they were forked from."""
-    program = FORKED.format(path=sys.path, use=use)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "plain torch computes here" in done.stdout + done.stderr
+    program = FORKED.format(use=use)
+    status, out, err = programs.run(["-c", program])
+    assert status == 0, out + err
+    assert "plain torch computes here" in out + err
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -331,6 +328,20 @@ def test_atoms_at_the_same_place_are_named(dtype: str, i: int, j: int) -> None:
             ask()
     atoms.positions[j] += 1.0
     assert np.isfinite(atoms.get_forces()).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("far", [1e30, -1e155, np.inf, np.nan])
+def test_an_atom_that_flew_away_is_named(dtype: str, far: float) -> None:
+    atoms = distorted_water()
+    atoms.calc = PotentialCalculator(potential_in(1.0, 0.5291772108, dtype))
+    atoms.positions[2, 1] = far
+    if dtype == "float64" and far == 1e30:
+        assert np.isfinite(atoms.get_forces()).all()
+        return
+    for ask in (atoms.get_potential_energy, atoms.get_forces):
+        with pytest.raises(DataError, match=rf"atom 2.* at \(.*, {far:g}, .*shorter time step".replace("+", r"\+")):
+            ask()
 
 
 def test_crystals_have_energy_forces_and_stress_of_the_potential() -> None:

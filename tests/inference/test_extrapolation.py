@@ -5,6 +5,7 @@ from pathlib import Path
 
 import ase.io
 import pytest
+import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from command_line import MODEL, water
@@ -12,7 +13,7 @@ from potentials import distorted_water, potential_in
 
 from pyg_nnp.commands import cli
 from pyg_nnp.inference.calculator import PotentialCalculator
-from pyg_nnp.inference.extrapolation import unknown_compositions
+from pyg_nnp.inference.extrapolation import ShortestDistances, unknown_compositions
 from pyg_nnp.potential.description import TrainingDomain
 
 
@@ -80,3 +81,18 @@ def test_unknown_compositions_are_warned_of() -> None:
     potential.domain = TrainingDomain(compositions=("H2O",))
     names = {"H2O", "CH4", "C2H6", "CH3OH", "NH3"}
     assert "not on C2H6, CH3OH, CH4 and 1 more: predictions" in unknown_compositions(potential.domain, names)
+
+
+def test_distances_are_those_to_images(caplog: pytest.LogCaptureFixture) -> None:
+    """Two atoms across a face of their cell, 1 Å apart, and one atom, 2 Å from its own images."""
+    atoms = Atoms("OH", [[0.2, 0, 0], [7.2, 0, 0]], cell=[8.0, 9.0, 9.0], pbc=True)
+    given = torch.tensor(atoms.positions), torch.tensor(atoms.numbers), torch.tensor([2])
+    cells = torch.tensor(atoms.cell.array)[None], torch.tensor([[1, 1, 1]])
+    distances = ShortestDistances({(1, 8): 1.25, (1, 1): 2.5})
+    assert distances.add(*given, *cells) == pytest.approx(0.8)
+    assert ShortestDistances({(1, 8): 1.25}).add(*given, cells[0], torch.tensor([[0, 1, 1]])) != pytest.approx(0.8)
+    alone = torch.zeros(1, 3, dtype=torch.float64), torch.tensor([1]), torch.tensor([1])
+    assert distances.add(*alone, 2 * torch.eye(3, dtype=torch.float64)[None], cells[1]) == pytest.approx(0.8)
+    distances.report("Look at them.")
+    assert "H-O 1.000 Å (1.250 Å there)" in caplog.text
+    assert "H-H 2.000 Å (2.500 Å there)" in caplog.text

@@ -54,9 +54,8 @@ def test_derivatives_by_finite_differences(C: int, absent: bool, degree: int, fi
 
 
 @pytest.mark.parametrize(("degree", "filters"), KINDS)
-@pytest.mark.parametrize("sizes", [[30, 30, 30], [90]])
-@pytest.mark.parametrize("F", [16, 260])
-def test_a_loss_on_forces_as_in_training(sizes: list[int], F: int, degree: int, filters: int) -> None:
+@pytest.mark.parametrize(("F", "sizes"), [(16, [30, 30, 30]), (16, [90]), (260, [30, 30])])
+def test_a_loss_on_forces_as_in_training(F: int, sizes: list[int], degree: int, filters: int) -> None:
     """Only some derivatives are asked for in each pass; through two aggregations, against plain torch."""
     (b, rows, T, y, a, *_), edges = example(6, F, sizes=sizes, degree=degree, filters=filters)
 

@@ -39,6 +39,7 @@ OPTIONS = {
     "Bohr_in_R": 0.529,
     "terms": ["Ea", "Ea_electrostatic"],
     "atomic_dipoles": True,
+    "functional": "pbe",
 }
 
 
@@ -68,6 +69,7 @@ def example_fields(dtype: torch.dtype) -> dict[str, torch.Tensor]:
     fields["Ma"] = fields["Ra"] ** 2
     # some vectors count as leaves, as those of a potential do
     fields["Fij"] = fields["Vij"].detach() ** 2
+    fields["W"] = torch.zeros(len(fields["N"]), 6, dtype=dtype)
     return fields | {"E": (fields["Ra"] ** 3).sum()[None].double()}
 
 
@@ -134,7 +136,11 @@ def test_construction_with_a_generator_leaves_the_global_one_alone(layer_class: 
 def test_prepended_layers_come_first() -> None:
     layers, _ = build_layers(
         "SchNet",
-        {k: v for k, v in OPTIONS.items() if k not in ("terms", "atomic_dipoles", "Hartree_in_E", "Bohr_in_R")},
+        {
+            k: v
+            for k, v in OPTIONS.items()
+            if k not in ("terms", "atomic_dipoles", "functional", "Hartree_in_E", "Bohr_in_R")
+        },
         [(name, {}) for name in ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core")],
     )
     assert [type(layer).__name__ for layer in layers][:2] == ["Distance", "RangeSeparation"]

@@ -1,15 +1,25 @@
 """Coulomb energies against formulas worked out by hand."""
 
+import logging
 import math
 from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
+from ase.build import bulk
+from crystal_checks import check_derivatives, check_descriptions, energies
+from crystals import periodic_data, some_crystals
+from molecules import make_data, make_potential, with_options
+from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from pyg_nnp.errors import DataError
 from pyg_nnp.functional.coulomb import damped_coulomb, shifted_force
-from pyg_nnp.layers import ElectrostaticEnergy
+from pyg_nnp.layers import Distance, ElectrostaticEnergy, EnergyReduce, Force, Stress
+from pyg_nnp.layers.base import Fields, Layer
+from pyg_nnp.potential.potential import Potential
 
 
 def coulomb_by_hand(q: np.ndarray, R: np.ndarray, cutoff: float, bohr: float, flavor: str) -> float:
@@ -79,3 +89,177 @@ def test_electrostatic_energy_with_a_cutoff_by_hand(molecules: list[Data], batch
     assert beyond > 10
     torch.testing.assert_close(Ea.detach(), energies, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(-gradient, forces, rtol=1e-11, atol=1e-11)
+
+
+class GivenCharges(Layer):
+    """A charge for each element."""
+
+    reads = ("Za",)
+    writes = ("Qa",)
+
+    def __init__(self, charges: dict[int, float]) -> None:
+        super().__init__()
+        self.charges = charges
+
+    def forward(self, Za: Tensor) -> Fields:
+        return {"Qa": torch.tensor([self.charges[number] for number in Za.tolist()], dtype=torch.float64)}
+
+
+def potential_of_charges(cutoff: float = 5.0, **charges: float) -> Potential:
+    given = GivenCharges({Atoms(symbol).numbers[0]: charge for symbol, charge in charges.items()})
+    coulomb = ElectrostaticEnergy(cutoff, Hartree_in_E=1.0, Bohr_in_R=1.0)
+    return Potential([Distance(), given, coulomb, EnergyReduce(["Ea_electrostatic"]), Force(), Stress()]).eval()
+
+
+def learned_charges(filters: str = "table") -> Potential:
+    """Return a potential whose charges depend on the positions, and its systems: crystals and a molecule."""
+    entries = [entry for entry in with_options("Core", filters=filters) if entry[0] != "AtomicCharge2Dipole"]
+    return make_potential([*entries, ("Stress", {})]).eval()
+
+
+def bulk_and_molecules() -> list[Atoms]:
+    return [atoms for atoms in some_crystals() if atoms.pbc.all() or not atoms.pbc.any()]
+
+
+# Madelung constants of the nearest distance; Johnson and Pitzer, and Sakamoto, as the CRC Handbook lists them
+@pytest.mark.parametrize(
+    ("crystal", "charges", "nearest", "constant"),
+    [
+        (bulk("NaCl", "rocksalt", a=5.64), {"Na": 1, "Cl": -1}, 5.64 / 2, 1.74756),
+        (bulk("CsCl", "cesiumchloride", a=4.12), {"Cs": 1, "Cl": -1}, 4.12 * 3**0.5 / 2, 1.76267),
+        (bulk("ZnS", "zincblende", a=5.41), {"Zn": 1, "S": -1}, 5.41 * 3**0.5 / 4, 1.63806),
+        (bulk("CaF2", "fluorite", a=5.46), {"Ca": 2, "F": -1}, 5.46 * 3**0.5 / 4, 5.03879),
+    ],
+)
+def test_madelung_constants(crystal: Atoms, charges: dict[str, float], nearest: float, constant: float) -> None:
+    # no damping: that of a cutoff of 4 ends at 2, below the nearest distance
+    predicted = potential_of_charges(cutoff=4.0, **charges)(periodic_data(crystal))
+    E = float(predicted["E"][0])
+    assert -E * nearest == pytest.approx(constant, rel=1e-5)
+    # an energy of 1 / r has the stress E / 3 V by the virial theorem, in the sign of a pull
+    expected = torch.tensor([-E / (3 * crystal.get_volume())] * 3 + [0.0] * 3, dtype=torch.float64)
+    torch.testing.assert_close(predicted["S"][0], expected, rtol=1e-10, atol=1e-12)
+
+
+def test_one_charge_in_its_background() -> None:
+    """A simple cubic lattice of charges: -1.418648739 in units of 1 / a for half of each, Nijboer and de Wette 1957."""
+    predicted = potential_of_charges(cutoff=4.0, Na=1.0)(periodic_data(Atoms("Na", cell=[3.0, 3.0, 3.0], pbc=True)))
+    assert float(predicted["E"][0]) * 3.0 == pytest.approx(-1.4186487397, rel=1e-9)
+
+
+@pytest.mark.parametrize("cutoff", [3.0, 8.0])
+def test_energy_does_not_depend_on_the_split_of_the_sum(cutoff: float) -> None:
+    """Damping ends below the shortest distance for these cutoffs, so nothing else depends on them."""
+    salt = bulk("NaCl", "rocksalt", a=9.0)
+    salt.rattle(0.1, seed=1)
+    expected = potential_of_charges(cutoff=6.0, Na=0.8, Cl=-0.5)(periodic_data(salt))
+    found = potential_of_charges(cutoff=cutoff, Na=0.8, Cl=-0.5)(periodic_data(salt))
+    for name in ("E", "Fa", "S"):
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("flavor", ["PhysNet", "SpookyNet"])
+def test_damping_is_that_of_molecules(flavor: str) -> None:
+    """A water molecule in a larger and larger cell, neutral and thus with images that matter less by the cube."""
+    water = some_crystals()[5]
+    layers = [
+        entry for entry in with_options("ElectrostaticEnergy", flavor=flavor) if entry[0] != "AtomicCharge2Dipole"
+    ]
+    potential = make_potential(layers).eval()
+    alone = potential(make_data(water.numbers.tolist(), water.positions))["E"]
+    without = make_potential([entry for entry in layers if entry[0] != "ElectrostaticEnergy"]).eval()
+    missing = float((alone - without(make_data(water.numbers.tolist(), water.positions))["E"]).abs())
+    differences = []
+    for size in (20.0, 40.0):
+        water.set_cell([size] * 3)
+        water.pbc = True
+        differences.append(float((potential(periodic_data(water))["E"] - alone).abs()))
+    assert differences[1] < 1e-4 * missing
+    assert differences[0] / differences[1] == pytest.approx(8.0, rel=0.1)
+
+
+def test_energy_in_cells_does_not_depend_on_how_they_are_described() -> None:
+    check_descriptions(learned_charges(), bulk_and_molecules())
+    check_descriptions(
+        potential_of_charges(Si=0.3, Na=0.7, Cl=-0.7, Cu=0.4, C=0.2, H=-0.1, O=-0.4), bulk_and_molecules()
+    )
+
+
+@pytest.mark.parametrize("filters", ["table", "exact"])
+def test_forces_and_stress_in_cells_are_derivatives(filters: str) -> None:
+    check_derivatives(learned_charges(filters), bulk_and_molecules())
+
+
+def test_forces_and_stress_of_given_charges_are_derivatives() -> None:
+    potential = potential_of_charges(Si=0.3, Na=0.7, Cl=-0.7, Cu=0.4, C=0.2, H=-0.1, O=-0.4)
+    # by symmetry there is no force in a cell of one atom, nor a shear
+    check_derivatives(potential, [atoms for atoms in bulk_and_molecules() if len(atoms) > 1])
+
+
+def test_a_batch_of_cells_and_molecules_gives_what_they_give_alone() -> None:
+    potential, systems = learned_charges(), bulk_and_molecules()
+    together = potential(Batch.from_data_list([periodic_data(atoms) for atoms in systems]))
+    alone = [potential(periodic_data(atoms)) for atoms in systems]
+    for name in ("E", "Fa", "S", "Qa"):
+        torch.testing.assert_close(together[name], torch.cat([one[name] for one in alone]), rtol=1e-11, atol=1e-11)
+
+
+def test_gradients_of_a_loss_on_forces_and_stress_in_cells_are_derivatives() -> None:
+    potential = learned_charges("exact").train()
+    batch = Batch.from_data_list([periodic_data(atoms) for atoms in bulk_and_molecules()])
+
+    def loss() -> Tensor:
+        predicted = potential(batch)
+        return 100 * predicted["S"].square().sum() + predicted["Fa"].square().sum()
+
+    loss().backward(inputs=list(potential.parameters()))
+    weight = potential.layers[4].lin2.weight  # energy and charge of each atom
+    for place in ((1, 3), (0, 5)):
+        values = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                weight[place] += step
+            values.append(float(loss().detach()))
+            with torch.no_grad():
+                weight[place] -= step
+        assert float(weight.grad[place]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6)
+
+
+def test_single_precision_in_cells() -> None:
+    systems = bulk_and_molecules()
+    expected = learned_charges()(Batch.from_data_list([periodic_data(atoms) for atoms in systems]))
+    single = learned_charges().float()
+    found = single(Batch.from_data_list([periodic_data(atoms, torch.float32) for atoms in systems]))
+    for name in ("E", "Fa", "S", "Qa"):
+        assert float((found[name] - expected[name]).abs().max()) < 1e-5 * float(expected[name].abs().max()), name
+
+
+def test_background_of_charged_cells_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    salt = bulk("NaCl", "rocksalt", a=5.64)
+    with caplog.at_level(logging.INFO):
+        potential_of_charges(Na=1.0, Cl=-1.0)(periodic_data(salt))
+        assert not caplog.records
+        potential = potential_of_charges(Na=1.0, Cl=-0.5)
+        potential(periodic_data(salt))
+        potential(periodic_data(salt))
+    (record,) = caplog.records
+    assert "the charges of a cell add up to 0.5 in magnitude; a uniform background" in record.getMessage()
+
+
+def test_slabs_are_refused() -> None:
+    slab = some_crystals()[3]
+    with pytest.raises(
+        DataError, match=r"periodic, but not in all directions, and layer 2 \(ElectrostaticEnergy\) sums"
+    ):
+        potential_of_charges(Al=0.1)(periodic_data(slab))
+    slab.pbc = True
+    assert energies(potential_of_charges(Al=0.1), [slab]).isfinite().all()
+
+
+def test_a_cutoff_of_the_interaction_is_refused_in_cells() -> None:
+    potential = make_potential(
+        [e for e in with_options("ElectrostaticEnergy", cutoff_lr=9.0) if e[0] != "AtomicCharge2Dipole"]
+    ).eval()
+    with pytest.raises(DataError, match=r"layer \d \(ElectrostaticEnergy\) ends at cutoff_lr.*Leave cutoff_lr out"):
+        potential(periodic_data(some_crystals()[0]))
+    assert energies(potential, [some_crystals()[5]]).isfinite().all()

@@ -1,18 +1,13 @@
 """Periodic systems: energies that do not depend on how a crystal is described, forces and stress by differences."""
 
-from collections.abc import Callable
-from itertools import product
-
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
-from ase.build import make_supercell
 from ase.calculators.lj import LennardJones
 from ase.stress import full_3x3_to_voigt_6_stress
+from crystal_checks import check_derivatives, check_descriptions
 from crystals import periodic_data, some_crystals
 from molecules import make_data, make_potential, with_options
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch_geometric.data import Batch
 
@@ -24,7 +19,6 @@ from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.potential import Potential
 
 MOLECULAR = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy")
-STEPS = {2: -1 / 12, 1: 2 / 3, -1: -2 / 3, -2: 1 / 12}  # fourth-order central differences
 
 
 def potential_of(architecture: str = "SchNet", filters: str = "table") -> Potential:
@@ -32,79 +26,15 @@ def potential_of(architecture: str = "SchNet", filters: str = "table") -> Potent
     return make_potential([*entries, ("Stress", {})], architecture).eval()
 
 
-def energies(potential: Potential, systems: list[Atoms]) -> Tensor:
-    return potential(Batch.from_data_list([periodic_data(atoms) for atoms in systems]))["E"]
-
-
 @pytest.mark.parametrize("architecture", CORES)
 def test_energy_does_not_depend_on_how_a_system_is_described(architecture: str) -> None:
-    potential, rng = potential_of(architecture), np.random.default_rng(0)
-    turn = Rotation.random(rng=1).as_matrix()
-    for atoms in some_crystals():
-        if not atoms.pbc.any():
-            continue
-        turned = atoms.copy()
-        turned.set_cell(atoms.cell @ turn.T)
-        turned.positions = atoms.positions @ turn.T
-        moved = atoms.copy()
-        moved.positions += (rng.integers(-3, 4, (len(atoms), 3)) * atoms.pbc) @ atoms.cell.array + [0.1, 5.0, -2.0]
-        wrapped = atoms.copy()
-        wrapped.wrap()
-        others = [turned, moved, wrapped]
-        if atoms.pbc.all():
-            others.append(make_supercell(atoms, [[1, 1, 0], [0, 1, 0], [2, -1, 1]], wrap=False))
-        supercell = atoms * np.where(atoms.pbc, 2, 1)
-        E, *of_others, of_supercell = energies(potential, [atoms, *others, supercell]).tolist()
-        assert abs(E) > 1e-3
-        np.testing.assert_allclose(of_others, E, rtol=1e-10)
-        np.testing.assert_allclose(of_supercell, E * len(supercell) / len(atoms), rtol=1e-10)
+    check_descriptions(potential_of(architecture), some_crystals())
 
 
 @pytest.mark.parametrize("filters", ["table", "exact"])
 @pytest.mark.parametrize("architecture", CORES)
 def test_forces_and_stress_are_derivatives(architecture: str, filters: str) -> None:
-    potential = potential_of(architecture, filters)
-    predicted = potential(Batch.from_data_list([periodic_data(atoms) for atoms in some_crystals()]))
-    first = 0
-    for number, atoms in enumerate(some_crystals()):
-        forces = predicted["Fa"][first : first + len(atoms)]
-        first += len(atoms)
-        numeric = -_derivative(potential, atoms, list(product(range(len(atoms)), range(3))), _moved)
-        scale = float(predicted["Fa"].abs().max())
-        assert float((forces.flatten() - numeric).abs().max()) < 1e-6 * scale
-        stress = predicted["S"][number]
-        if atoms.cell.rank != 3:
-            assert not stress.any()
-            continue
-        strains = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
-        numeric = _derivative(potential, atoms, strains, _strained) / atoms.get_volume()
-        assert float((stress - numeric).abs().max()) < 1e-6 * float(stress.abs().max())
-
-
-def _derivative(
-    potential: Potential,
-    atoms: Atoms,
-    by: list[tuple[int, int]],
-    change: Callable[[Atoms, tuple[int, int], float], Atoms],
-) -> Tensor:
-    changed = [change(atoms, what, step * 2e-4) for what, step in product(by, STEPS)]
-    return energies(potential, changed).view(len(by), len(STEPS)) @ torch.tensor([*STEPS.values()]).double() / 2e-4
-
-
-def _moved(atoms: Atoms, what: tuple[int, int], by: float) -> Atoms:
-    changed = atoms.copy()
-    changed.positions[what] += by
-    return changed
-
-
-def _strained(atoms: Atoms, what: tuple[int, int], by: float) -> Atoms:
-    strain = np.eye(3)
-    strain[what] += by / 2
-    strain[what[::-1]] += by / 2
-    changed = atoms.copy()
-    changed.set_cell(atoms.cell @ strain)
-    changed.positions = atoms.positions @ strain
-    return changed
+    check_derivatives(potential_of(architecture, filters), some_crystals())
 
 
 @pytest.mark.parametrize("architecture", CORES)

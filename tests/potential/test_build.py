@@ -28,7 +28,13 @@ def without(*names: str) -> list:
 def test_reference_configuration_has_every_option_of_its_layers() -> None:
     config = pyg_nnp.load_config(REFERENCE)
     model = config.Modelhub.internal_FFs["FF01"]
-    assert {entry.name for entry in model.layers} == {*LAYERS, "Core"} - {"Distance", "BesselBasis", "Stress"}
+    assert {entry.name for entry in model.layers} == {*LAYERS, "Core"} - {
+        "Distance",
+        "BesselBasis",
+        "Stress",
+        "ZBL",
+        "Dispersion",
+    }
     taken = set()
     for entry in model.layers:
         layer_class = CORES[model.architecture] if entry.name == "Core" else LAYERS[entry.name]

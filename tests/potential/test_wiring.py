@@ -50,7 +50,7 @@ def test_labels_that_an_input_makes_no_difference_to() -> None:
 def test_what_follows_from_declarations() -> None:
     layers = list(make_potential().layers)
     wiring = Wiring(layers)
-    assert wiring.differentiated == {"Ra", "Vij"}
+    assert wiring.differentiated == {"Ra", "Vij", "cell"}
     assert wiring.reach == 4.0
     # SchNet gets the Gaussians in place of their values, which nobody else reads
     assert wiring.bases == {4: 2}

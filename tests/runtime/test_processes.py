@@ -1,7 +1,10 @@
 """What several processes know of each other; as a program, one of three."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import torch
 from several_processes import Started, run_together
 
@@ -20,6 +23,29 @@ def test_one_process_gets_what_it_gives() -> None:
     assert processes.once(lambda: 3) == 3
     assert processes.number_of_first(0.1) == 0.1
     assert list(processes.in_turn([1, 2], lambda item: 2 * item)) == [(1, 2), (2, 4)]
+
+
+class Work:
+    """An operation that ends while a wait for it gives up, or fails then."""
+
+    def __init__(self, error: str | None) -> None:
+        self.waits, self.error = 0, error
+
+    def is_completed(self) -> bool:
+        return self.waits > 0
+
+    def wait(self, *_: object) -> None:
+        self.waits += 1
+        if self.waits == 1 or self.error:
+            raise RuntimeError("Operation timed out!" if self.waits == 1 else self.error)
+
+
+def test_an_operation_that_ends_when_a_wait_gives_up() -> None:
+    watch: Any = SimpleNamespace(failure=None)
+    processes._finish(work := Work(None), False, watch)
+    assert work.waits == 2
+    with pytest.raises(KeyboardInterrupt, match="connection closed"):
+        processes._finish(Work("connection closed"), False, watch)
 
 
 def test_several_processes(tmp_path: Path) -> None:

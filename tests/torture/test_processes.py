@@ -14,7 +14,7 @@ from pyg_nnp.potential.checkpoint import BEST, LAST
 
 KILLS = 20
 MODEL = "FF01-SchNet"
-CHANGES = {"Trainer__max_epochs": 300, "Trainer__patience": None, "Trainer__warmup_ratio": 0.1}
+CHANGES = {"Trainer__max_epochs": 100, "Trainer__patience": None, "Trainer__warmup_ratio": 0.1}
 
 
 def test_stopped_at_random_moments(tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
 """A training that was stopped and goes on ends with the same bits as one that never was."""
 
 import itertools
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +10,7 @@ import pytest
 import torch
 import yaml
 from gaps import NAMES, write_with_gaps
+from programs import Program
 from toy import toy_config, write_config, write_toy
 from toy_training import contents, history, interrupt, same, train_toy
 
@@ -328,26 +325,11 @@ def test_several_models_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         same(folder / "stopped" / name, folder / "whole" / name)
 
 
-def begin(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """Start a training that takes long, and wait for its first epoch."""
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), "train.yaml", "-o", "out", *options],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    for _ in range(1200):
-        if (folder / "out/FF01-SchNet/history.csv").exists() or process.poll() is not None:
-            return process
-        time.sleep(0.1)
-    raise AssertionError("no epoch within two minutes")
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_signals_save_and_end(folder: Path, number: int, status: int) -> None:
+def test_signals_save_and_end(folder: Path, number: signal.Signals, status: int) -> None:
     write_config(folder, yaml.safe_dump(toy_config(Trainer__max_epochs=100000, Trainer__patience=None)))
-    process = begin(folder)
+    process = Program([str(SCRIPT), "train.yaml", "-o", "out"], folder, OMP_NUM_THREADS="1")
+    process.wait_for(folder / "out/FF01-SchNet/history.csv")  # after the first epoch
     process.send_signal(number)
     _, message = process.communicate(timeout=60)
     assert process.returncode == status

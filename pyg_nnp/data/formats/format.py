@@ -10,7 +10,7 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import FIELDS_OF_CELLS, cell_names
 from pyg_nnp.data.formats.columns import Table
-from pyg_nnp.data.formats.unit_texts import Statements, joined, statements_in
+from pyg_nnp.data.formats.unit_texts import SameUnits, Statements, joined, statements_in
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
 
 _FRAMES = 100  # of which units are read
@@ -79,10 +79,11 @@ def frame_blocks(
     optional: Collection[str] = (),
 ) -> Iterator[Block]:
     """Make blocks of frames, as :func:`pyg_nnp.data.formats.readers.read_blocks` does."""
-    remaining, first = iter(frames), 0
+    remaining, first, units = iter(frames), 0, SameUnits(path)
     while chunk := list(islice(remaining, frames_per_block)):
         origin = Origin(str(path), mapping, first=first, optional=optional)
         names = dict.fromkeys(name for frame in chunk for name in frame if isinstance(name, str))
+        units.check(first, chunk, names)
         cells = {name: [frame.get(name) for frame in chunk] for name in cell_names(names, mapping.values())}
         for block in Table(origin, _columns(origin, chunk), cells).blocks(len(chunk)):
             yield replace(block, columns=types_in(chunk))

@@ -42,12 +42,14 @@ def _array_types(path: Path) -> ArrayTypes:
 
 
 def _unit_statements(path: Path, names: Collection[str]) -> Statements:
-    """Return what attributes say of units: of the file, of its first group, of the first data set of each name."""
+    """Return what attributes say of units: of the file, of its first groups, of the first data set of each name."""
     waiting, paths = {*names}, {name for name in names if "/" in name}
     with open_hdf5(path) as file:
         found = statements_in(unit_attributes(file), "attribute ")
-        for _, group, datasets in walk(path, file, waiting.__contains__, paths):
-            found = statements_in(unit_attributes(h5py.Group(group)), "attribute ") | found
+        for place, group, datasets in walk(path, file, waiting.__contains__, paths):
+            outwards = h5py.Group(group), *(_opened(file, outer) for outer in _around(place))
+            for owner in reversed(outwards):
+                found = statements_in(unit_attributes(owner), "attribute ") | found
             for name in waiting & datasets.keys():
                 found |= unit_of_array(name, h5py.Dataset(datasets[name]))
             waiting -= datasets.keys()
@@ -62,26 +64,28 @@ def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator
     paths = {source for source in mapping.values() if "/" in source}
     names = set(mapping.values()) - paths
     is_empty, left_out = True, 0
-    # cells of groups without frames, which hold for the groups in them
-    above: dict[str, dict[str, Any]] = {"": cells_of_attributes(of_file, file)}
+    # cells of groups around others, which hold for these, too
+    above: dict[str, dict[str, Any]] = {}
     for place, group, datasets in walk(path, file, lambda name: name in names or bool(cell_names([name])), paths):
         if not datasets:
             left_out += 1
             example = place
             continue
+        for outer in (outer for outer in _around(place) if outer not in above):
+            above[outer] = cells_of_attributes(replace(of_file, group=outer.strip("/")), _opened(file, outer))
         open_one = partial(_column, datasets=datasets, group=group, types=types, frames_per_block=frames_per_block)
         cells = {
             name: open_one(Origin(str(path), {name: name}, place), name)
             for name in cell_names(datasets, mapping.values())
         }
-        if len(cells) == len(datasets):
-            above[place.strip("/")] = cells
+        origin = replace(of_file, group=place)
+        has_frames = len(cells) < len(datasets)
+        cells = cells_of_attributes(origin, h5py.Group(group)) | cells
+        if not has_frames:
+            above[f"/{place.strip('/')}"] = cells
             continue
         is_empty = False
-        origin = replace(of_file, group=place)
-        cells = cells_of_attributes(origin, h5py.Group(group)) | cells
-        inherited = [of for outer, of in above.items() if f"{place}/".startswith(f"{outer}/" if outer else "")]
-        cells = dict(ChainMap(cells, *reversed(inherited)))
+        cells = dict(ChainMap(cells, *(above[outer] for outer in _around(place))))
         yield origin, {name: open_one(origin, name) for name in mapping}, cells
     if left_out:
         log.warning(
@@ -89,6 +93,16 @@ def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator
         )
     if is_empty:
         require(of_file, list(first_datasets(path, file)))
+
+
+def _around(place: str) -> list[str]:
+    """Return the paths of the groups that a group is in, from the nearest to that of the file."""
+    names = place.strip("/").split("/")
+    return [f"/{'/'.join(names[:number])}" for number in reversed(range(len(names)))] if names[0] else []
+
+
+def _opened(file: h5py.File, path: str) -> h5py.Group:
+    return h5py.Group(h5py.h5g.open(file.id, path.encode(errors="surrogateescape")))
 
 
 def _column(

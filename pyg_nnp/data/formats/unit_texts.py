@@ -76,9 +76,34 @@ def joined(path: Path | DataPath, parts: Iterable[tuple[str, Statements]]) -> St
     return found
 
 
+class SameUnits:
+    """Whether frames of a file that are read one after the other say the same units."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told: list[tuple[str, Statements]] = []
+
+    def check(self, first: int, frames: Iterable[Mapping[Any, Any]], names: Iterable[str]) -> None:
+        """Look at frames from number ``first`` on, with ``names`` in any of them.
+
+        Raises:
+            DataError: one says another unit than one before it.
+        """
+        texts = [name for name in names if _is_of_units(name)]
+        for number, frame in enumerate(frames, first) if texts else ():
+            said = statements_in({name: frame.get(name) for name in texts})
+            if said and all(said != of_other for _, of_other in self._told):
+                self._told.append((f"frame {number}", said))
+                joined(self._path, self._told)
+
+
 def says_unit(name: str, dtype: np.dtype[Any]) -> bool:
     """Return whether an array is a text such as :func:`statements_in` reads."""
-    return dtype.kind in "US" and not UNIT_NAMES.isdisjoint(word.lower() for word in _WORD.findall(name))
+    return dtype.kind in "US" and _is_of_units(name)
+
+
+def _is_of_units(name: str) -> bool:
+    return not UNIT_NAMES.isdisjoint(word.lower() for word in _WORD.findall(name))
 
 
 def _general(text: str, where: str) -> Statements:

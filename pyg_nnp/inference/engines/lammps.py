@@ -9,7 +9,7 @@ from ase import Atoms, units
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from pyg_nnp.errors import DataError, did_you_mean
+from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.potential import Potential
 
@@ -60,7 +60,7 @@ class LammpsForces:
             raise DataError(f"{len(elements)} elements are given for {count} types of atoms. Give one for each type.")
         for element in elements:
             if element not in atomic_numbers or element == "X":
-                raise DataError(f"'{element}' is no element.{did_you_mean(element, atomic_numbers)}")
+                raise DataError(f"'{element}' is no element. Give symbols, such as H.")
         self._lmp, self._fix, self._energy = lmp, fix, _ENERGY[style]
         self._numbers = np.array([0] + [atomic_numbers[element] for element in elements])
         self.calculator = PotentialCalculator(potential, charge=charge, **options)

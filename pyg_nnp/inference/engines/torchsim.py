@@ -14,8 +14,8 @@ from torch_sim.models.interface import ModelInterface
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
-from pyg_nnp.inference.calculator import refuse_coincident
 from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
+from pyg_nnp.inference.no_numbers import frames_without, no_numbers
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import recorded
@@ -59,8 +59,6 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             name: units.in_ase(FIELDS[field].unit) for name, field in _NAMES.items() if field in self.potential.outputs
         }
         self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
-        # where all pairs count, or none is beyond a cutoff, memory does not depend on the density
-        self._memory_scales_with = "n_atoms_x_density" if self.potential.reach < float("inf") else "n_atoms"
         self._known: set[str] = set()  # formulas
         self._last: tuple[Tensor, ...] = ()
 
@@ -80,8 +78,9 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             values = values if name == "energy" else values.to(self._dtype)
             results[name] = values[:, _FULL] if name == "stress" else values  # stress (G, 3, 3)
         if not all(value.isfinite().all() for value in results.values()):
-            for positions in state.positions.split(data.N.tolist()):
-                refuse_coincident(positions.detach().cpu().numpy())
+            found = {_NAMES[name]: values.detach().cpu().numpy() for name, values in results.items()}
+            system, names = min(frames_without(found, data.N.cpu().numpy()).items())
+            raise no_numbers(state.positions.split(data.N.tolist())[system].detach().cpu().numpy(), names)
         return results
 
     def _data(self, state: SimState) -> Data:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from pyg_nnp.config import Section, explained
 from pyg_nnp.config.section import Precision, Seed, Text, problem
-from pyg_nnp.config.yaml_reader import read_yaml
+from pyg_nnp.config.yaml_reader import format_yaml, read_yaml
 from pyg_nnp.errors import ConfigError
 
 
@@ -132,8 +132,38 @@ class NEB(Relaxation):
     fmax: float = Field(default=0.05, gt=0, description="converged when no force on the path is larger [eV/Å]")
 
 
+class EquationOfState(Relaxation):
+    """Energies of a crystal at several volumes, and the bulk modulus that follows from them."""
+
+    range: float = Field(default=0.06, gt=0, lt=0.5, description="largest change of the volume, as a part of it")
+    points: int = Field(default=9, gt=4, description="number of volumes")
+    equation: Literal["birchmurnaghan", "murnaghan", "vinet", "pouriertarantola", "sj"] = Field(
+        default="birchmurnaghan", description="what is fitted, by ASE"
+    )
+    relaxed: bool = Field(default=False, description="whether atoms relax at each volume; the shape of the cell stays")
+
+
+def _three_repeats(repeats: list[int]) -> list[int]:
+    if len(repeats) != 3:
+        raise problem(f"expects three numbers of cells, such as [2, 2, 2], found {repeats}")
+    return repeats
+
+
+class Phonons(Section):
+    """Frequencies of the vibrations of a crystal, by finite displacements."""
+
+    supercell: Annotated[list[Annotated[int, Field(gt=0)]], AfterValidator(_three_repeats)] = Field(
+        default=[3, 3, 3], description="cells in each direction of the supercell whose atoms are displaced"
+    )
+    displacement: float = Field(default=0.01, gt=0, description="of each atom, there and back [Å]")
+    path: Text | None = Field(
+        default=None, description="special points of the lattice, such as GXWG; null: those that ASE suggests"
+    )
+    points: int = Field(default=100, gt=1, description="wave vectors along the path")
+
+
 _Constraints: TypeAlias = Constraints
-TASKS = ("single_point", "optimization", "dynamics", "scan", "neb")
+TASKS = ("single_point", "optimization", "dynamics", "scan", "neb", "equation_of_state", "phonons")
 
 
 class Simulation(Section):
@@ -147,6 +177,8 @@ class Simulation(Section):
         "scan or neb": Relaxation,
         "scan": Scan,
         "neb": NEB,
+        "equation_of_state": EquationOfState,
+        "phonons": Phonons,
     }
 
     model: Text = Field(description="folder of a trained model, such as FF01-SchNet")
@@ -160,6 +192,12 @@ class Simulation(Section):
     dynamics: Dynamics | None = Field(default=None, description="molecular dynamics")
     scan: Scan | None = Field(default=None, description="of a distance")
     neb: NEB | None = Field(default=None, description="path between two minima")
+    equation_of_state: EquationOfState | None = Field(default=None, description="volumes and bulk modulus of a crystal")
+    phonons: Phonons | None = Field(default=None, description="frequencies of a crystal")
+
+    def as_text(self) -> str:
+        """Return all options as YAML."""
+        return format_yaml(self.model_dump(exclude_none=True))
 
     @classmethod
     def respell(cls, value: dict[str, Any]) -> dict[str, Any]:

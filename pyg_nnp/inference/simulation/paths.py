@@ -31,14 +31,15 @@ from pyg_nnp.runtime.signals import deferred
 
 log = logging.getLogger(__name__)
 
-_ADVICE = "Start from a structure that is more like the training data."
+ADVICE = "Start from a structure that is more like the training data."
+"""What to do about atoms that come too close."""
 _OPTIMIZERS: dict[str, Any] = {"BFGS": BFGS, "LBFGS": LBFGS, "FIRE": FIRE}
 
 
 def single_point(atoms: Atoms, record: Record) -> None:
     """Evaluate the structure once."""
-    check_step(atoms, 0, _ADVICE)
-    energy, force = _energy(atoms), _largest_force(atoms)
+    check_step(atoms, 0, ADVICE)
+    energy, force = _energy(atoms), largest_force(atoms)
     record.frame(atoms)
     record.row(energy_eV=energy, largest_force_eV_per_A=force)
     log.info("Energy %.6f eV, largest force %.4f eV/Å.", energy, force)
@@ -56,19 +57,19 @@ def optimize(options: Optimization, atoms: Atoms, record: Record, console: Conso
         def on_step(step: int) -> None:
             nonlocal taken
             taken = step
-            check_step(atoms, step, _ADVICE, gap)
-            force, energy = _largest_force(atoms), _energy(atoms)
+            check_step(atoms, step, ADVICE, gap)
+            force, energy = largest_force(atoms), _energy(atoms)
             of_cell = {"volume_A3": atoms.get_volume(), "pressure_GPa": pressure_of(atoms)} if options.cell else {}
             record.frame(atoms, step=step)
             record.row(step=step, energy_eV=energy, largest_force_eV_per_A=force, **of_cell)
             show(step, f"{energy:.4f} eV, largest force {force:.3f} eV/Å")
 
-        converged = _relax(target, options, on_step)
+        converged = relax(target, options, on_step)
     record.result(atoms)
     log.info(
         "%s after %d steps: energy from %.6f to %.6f eV, largest force %.4f eV/Å. The structure is %s.",
         "Converged" if converged else "Stopped",
-        *(taken, before, _energy(atoms), _largest_force(atoms), record.folder / RESULT),
+        *(taken, before, _energy(atoms), largest_force(atoms), record.folder / RESULT),
     )
     return converged
 
@@ -88,9 +89,9 @@ def scan(options: Scan, atoms: Atoms, held: Held, record: Record, console: Conso
             atoms.set_constraint()
             atoms.set_distance(first, second, distance, fix=0, indices=[second, *options.moving])
             constrain(atoms, held, {(first, second): distance} if options.relaxed else None)
-            check_step(atoms, point, _ADVICE)
-            arrived = not options.relaxed or _relax(atoms, options, lambda step: check_step(atoms, step, _ADVICE))
-            energy, force = _energy(atoms), _largest_force(atoms)
+            check_step(atoms, point, ADVICE)
+            arrived = not options.relaxed or relax(atoms, options, lambda step: check_step(atoms, step, ADVICE))
+            energy, force = _energy(atoms), largest_force(atoms)
             about = {"point": point, "distance_A": distance}
             with deferred():
                 record.frame(atoms, **about)
@@ -129,9 +130,9 @@ def elastic_band(
     for image in images:
         image.calc = new_calculator()
         constrain(image, held)
-        check_step(image, 0, _ADVICE)
+        check_step(image, 0, ADVICE)
     for end in (images[0], images[-1]):
-        if (force := _largest_force(end)) > options.fmax:
+        if (force := largest_force(end)) > options.fmax:
             log.warning("An end of the path is no minimum: its largest force is %.3f eV/Å. Optimise it first.", force)
     how = {"method": "improvedtangent", "remove_rotation_and_translation": not initial.constraints}
     band = ase.mep.NEB(images, k=options.spring_constant, climb=options.climb, **how)
@@ -150,17 +151,17 @@ def _relax_band(band: ase.mep.NEB, options: NEB, record: Record, console: Consol
 
         def on_step(step: int) -> None:
             for image in band.images:
-                check_step(image, step, _ADVICE)
+                check_step(image, step, ADVICE)
             # over all images; ASE's residual leaves the climbing image out
             force = float(np.linalg.norm(band.get_forces(), axis=1).max())
             barrier, reaction = _barrier_and_reaction(band.images)
             record.row(step=step, barrier_eV=barrier, reaction_eV=reaction, largest_force_eV_per_A=force)
             show(step, f"barrier {barrier:.4f} eV, largest force {force:.3f} eV/Å")
 
-        return _relax(band, options, on_step)
+        return relax(band, options, on_step)
 
 
-def _relax(target: Any, options: Relaxation, on_step: Callable[[int], None]) -> bool:
+def relax(target: Any, options: Relaxation, on_step: Callable[[int], None]) -> bool:
     """Let an optimiser run, and return whether it has converged; no signal cuts ``on_step`` in two."""
     optimizer, converged = _OPTIMIZERS[options.optimizer](target, logfile=None), False
     for arrived in optimizer.irun(fmax=options.fmax, steps=options.steps):
@@ -179,5 +180,6 @@ def _energy(atoms: Atoms) -> float:
     return float(atoms.get_potential_energy())
 
 
-def _largest_force(atoms: Atoms) -> float:
+def largest_force(atoms: Atoms) -> float:
+    """Return the length of the largest force on an atom [eV/Å]."""
     return float(np.linalg.norm(atoms.get_forces(), axis=1).max())

@@ -12,10 +12,10 @@ import torch
 from ase import Atoms
 from rich.console import Console
 
-from pyg_nnp.config.yaml_reader import format_yaml
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.simulation.config import Simulation, load_simulation
+from pyg_nnp.inference.simulation.crystals import equation_of_state, phonons
 from pyg_nnp.inference.simulation.dynamics import claimed, read_restart, run_dynamics
 from pyg_nnp.inference.simulation.paths import elastic_band, optimize, scan, single_point
 from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
@@ -53,7 +53,7 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
         with run_log(out / "logs") as console, final_error_logged(), _warnings_logged():
             log.info("Simulation %s, output in %s.", path, out.resolve())
             log.debug("Versions: %s", versions())
-            log.debug("All options:\n%s", format_yaml(config.model_dump(exclude_none=True)))
+            log.debug("All options:\n%s", config.as_text())
             converged = _run(config, out, saved, console)
             if not converged:
                 log.warning("Not converged. Take more steps, starting from the last frame of %s.", out / TRAJECTORY)
@@ -84,6 +84,10 @@ def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console
             return scan(config.scan, atoms, held, record, console)
         if config.neb is not None:
             return elastic_band(config.neb, atoms, held, lambda: _calculator(config, potential), record, console)
+        if config.equation_of_state is not None:
+            return equation_of_state(config.equation_of_state, atoms, record, console)
+        if config.phonons is not None:
+            return phonons(config.phonons, atoms, record, console)
         single_point(atoms, record)
         return True
 

@@ -105,7 +105,9 @@ class Trajectory:
         """Write a frame and a row; check bonds and distances."""
         self.bonds.check(self.atoms, self.step)
         positions, numbers = torch.from_numpy(self.atoms.positions), torch.from_numpy(self.atoms.numbers)
-        shortest = self.distances.add(positions, numbers, torch.tensor([len(numbers)]))
+        of_cells = (torch.from_numpy(self.atoms.cell.array)[None], torch.from_numpy(self.atoms.pbc.astype(int))[None])
+        cells = of_cells if self.atoms.pbc.any() else ()
+        shortest = self.distances.add(positions, numbers, torch.tensor([len(numbers)]), *cells)
         potential, kinetic = float(self.atoms.get_potential_energy()), float(self.atoms.get_kinetic_energy())
         time = round(self.step * self.options.timestep / 1000, 9)
         if (shortest < CLOSER or shortest > FARTHER) and not self.is_outside:

@@ -1,11 +1,13 @@
 """What the 3D views of a page are drawn from."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
+from ase.geometry import complete_cell
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
@@ -13,6 +15,8 @@ from pyg_nnp.functional.bonds import bonds
 from pyg_nnp.training.report.types import Array, Frame
 
 _SHADES = 32
+# in units of the lattice vectors; those that are joined differ in one number
+_CORNERS = np.array(list(product((0, 1), repeat=3)), dtype=float)
 # as light as it is small; the lightness alone tells errors apart
 _SCALE = "YlOrRd"
 
@@ -40,11 +44,26 @@ def scene(frames: Sequence[Frame], length_unit: float, unit: str) -> dict[str, A
 
 
 def _of_frame(frame: Frame, length_unit: float, largest: float | None) -> dict[str, Any]:
-    R = facing(frame.Ra * length_unit)
+    corners, R = np.zeros((0, 3)), frame.Ra
+    if frame.cell is not None:
+        corners, R = _CORNERS @ frame.cell, _inside(R, frame.cell)
+    turned = facing(np.concatenate((R, corners)) * length_unit)
+    R, corners = turned[: len(R)], turned[len(R) :]
     errors = None
     if frame.force_errors is not None and largest is not None:
         errors = [float(f"{error:.4g}") for error in np.nan_to_num(frame.force_errors, nan=largest, posinf=largest)]
-    return {"Z": frame.Za.tolist(), "R": R.round(3).tolist(), "bonds": bonds(R, frame.Za).tolist(), "errors": errors}
+    drawn = {"R": R, "corners": corners}
+    rounded = {name: rows.round(3).tolist() for name, rows in drawn.items()}
+    return {"Z": frame.Za.tolist(), **rounded, "bonds": bonds(R, frame.Za).tolist(), "errors": errors}
+
+
+def _inside(R: Array, cell: Array) -> Array:
+    """Return (N, 3) positions moved by lattice vectors into the cell, (3, 3), which are 0 where it is not periodic."""
+    is_periodic = cell.any(axis=1)
+    full = complete_cell(cell)  # type: ignore[no-untyped-call]
+    places = np.linalg.solve(full.T, R.T).T  # (N, 3)
+    moved: Array = R - (np.floor(places) * is_periodic) @ full
+    return moved
 
 
 def facing(R: Array) -> Array:

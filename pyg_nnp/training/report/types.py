@@ -42,6 +42,7 @@ class Frame:
     # field that has labels in this frame -> root mean square of their errors; of E predicted minus true energy
     errors: dict[str, float]
     force_errors: Array | None  # (N,) length of the error of the force on each atom, 0 without label; None without any
+    cell: Array | None = None  # (3, 3) lattice vectors, 0 along directions that are not periodic; None for a molecule
 
 
 @dataclass(frozen=True)

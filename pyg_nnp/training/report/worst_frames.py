@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -28,6 +29,7 @@ def worst_frames(
     has = {name: has_labels(dataset.summary, name)[frames.numpy()] for name in fields}
     force_errors = _numpy(labelled_difference(predicted, batch, "Fa")[0].norm(dim=1)) if "Fa" in fields else None
     Za, Ra, ptr = batch.Za.cpu().numpy(), _numpy(batch.Ra), batch.ptr.tolist()
+    cells = _numpy(batch.cell * batch.pbc[:, :, None]) if "cell" in batch else [None] * len(frames)
     return [
         Frame(
             int(index),
@@ -35,6 +37,7 @@ def worst_frames(
             Ra[first:end],
             {name: values[number] for name, values in errors.items() if has[name][number]},
             None if force_errors is None else force_errors[first:end],
+            cells[number] if np.any(cells[number]) else None,
         )
         for number, (index, first, end) in enumerate(zip(frames, ptr[:-1], ptr[1:], strict=True))
     ]

@@ -1,5 +1,6 @@
 """Cells and total charges in the attributes of HDF5 files, which other programs read and this one does not."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,30 @@ def test_total_charges_are_refused(
     path = groups(tmp_path / "a.h5", of_file, of_group)
     with pytest.raises(DataError, match=where + r", but attributes are not read\. Store it as a data set"):
         read(path, "hdf5", TWO)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"charge": 1}, r"group 'ions': the attribute 'charge' is 1, but attributes are not read"),
+        ({"pbc": True}, r"frame 2 in group '/?ions(/b/1)?': the cell is periodic"),
+        ({"lattice": np.eye(3) * 3}, "frame 2: in its cell atom 0 has an image of atom 0"),
+        ({"pbc": False, "charge": 0, "lattice": np.eye(3) * 3}, None),
+    ],
+)
+@pytest.mark.parametrize("has_frames", [True, False])
+def test_groups_around_groups(
+    tmp_path: Path, attributes: dict[str, Any], message: str | None, has_frames: bool
+) -> None:
+    """What they say holds for all in them, whether they have frames of their own or not."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for place in ("anions/a", "ions/b/1", "ions/b/2", *(["ions"] if has_frames else [])):
+            for key, value in CARBON.items():
+                file[f"{place}/{key}"] = value
+        file["ions"].attrs.update(attributes)
+    with pytest.raises(DataError, match=message) if message else nullcontext():
+        check(path)
 
 
 def test_total_charges_of_data_sets_are_those_that_are_meant(tmp_path: Path) -> None:

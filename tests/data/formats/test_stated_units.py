@@ -12,7 +12,7 @@ import pytest
 from ase import Atoms
 from frame_files import dump
 
-from pyg_nnp.data.formats.readers import format_of
+from pyg_nnp.data.formats.readers import format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.errors import DataError
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, Units
@@ -122,6 +122,18 @@ def test_frames_of_a_pickle_in_several_units(tmp_path: Path) -> None:
         of(dump(tmp_path / "some.pkl", frames))
 
 
+def test_frames_beyond_those_that_are_looked_at_first(tmp_path: Path) -> None:
+    """What they say is compared when they are read."""
+    path, names = tmp_path / "some.db", {"Ra": "positions", "Za": "numbers"}
+    with ase.db.connect(path) as database:
+        for number in range(130):
+            units = {"energy_unit": "Hartree" if number == 120 else "eV"} if number > 110 else {}
+            database.write(Atoms("H", [[0, 0, 0]]), key_value_pairs=units)
+    assert stated_units(path, "ase", names).units == Units()
+    with pytest.raises(DataError, match="'energy_unit' says 'Hartree' in frame 120, but 'eV' in frame 111"):
+        list(read_blocks(path, "ase", names))
+
+
 @pytest.mark.parametrize("group", ["", "molecule/"])
 def test_hdf5_attributes_of_arrays(tmp_path: Path, group: str) -> None:
     """As SPICE has them, where each molecule is a group."""
@@ -138,14 +150,15 @@ def test_hdf5_attributes_of_arrays(tmp_path: Path, group: str) -> None:
     assert found.doubts == ()
 
 
-def test_hdf5_attributes_of_the_file_and_of_groups(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["water", "water/1/relaxed"])
+def test_hdf5_attributes_of_the_file_and_of_groups(tmp_path: Path, place: str) -> None:
     with h5py.File(tmp_path / "some.h5", "w") as file:
-        file["water/R"] = file["water/E"] = np.zeros(3)
+        file[f"{place}/R"] = file[f"{place}/E"] = np.zeros(3)
         file.attrs["energy_unit"] = np.bytes_(b"eV")
         file["water"].attrs["length_unit"] = "nm"
         file["water"].attrs["energy_unit"] = "kJ/mol"
-        file["water/E"].attrs["units"] = h5py.Empty("S1")
-        file["water/R"].attrs["Unit"] = np.bytes_(b"x" * 10_000)  # no unit
+        file[f"{place}/E"].attrs["units"] = h5py.Empty("S1")
+        file[f"{place}/R"].attrs["Unit"] = np.bytes_(b"x" * 10_000)  # no unit
     found = of(tmp_path / "some.h5")
     assert found.units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM / 10)
 

@@ -11,14 +11,26 @@ from ase import Atoms
 from ase.build import molecule
 from simulations import TESTS, simulate
 
-from pyg_nnp.inference.simulation.config import NEB, Dynamics, Optimization, Scan, Simulation
+from pyg_nnp.inference.simulation.config import (
+    NEB,
+    TASKS,
+    Dynamics,
+    EquationOfState,
+    Optimization,
+    Phonons,
+    Scan,
+    Simulation,
+)
 
 EXAMPLE = TESTS.parent / "examples" / "alanine_dipeptide" / "simulate.yaml"
 
 MISTAKES = [
     ({"dynamcs": {"steps": 1}}, r"sim.yaml: unknown key 'dynamcs'. Did you mean 'dynamics'\?"),
     ({"single_point": {}, "timestep": 1}, "unknown key 'timestep'. It belongs under dynamics."),
-    ({}, "one of single_point, optimization, dynamics, scan, neb says what to do; there is none"),
+    (
+        {},
+        "scan, neb, equation_of_state, phonons says what to do; there is none",
+    ),
     ({"single_point": {}, "optimization": {}}, "there are single_point and optimization"),
     ({"dynamics": {"steps": 10, "time": 1}}, "dynamics: one of steps and time"),
     (
@@ -81,14 +93,16 @@ def test_mistakes(
 
 def test_the_example_shows_every_option_with_its_default() -> None:
     text = EXAMPLE.read_text()
-    head, *tasks = re.split(r"(?m)^# (?=single_point|optimization|scan|neb)", text)
+    head, *tasks = re.split(r"(?m)^# (?=single_point|optimization|scan|neb|equation_of_state|phonons)", text)
     document = yaml.safe_load(head)
-    assert document.keys() == Simulation.model_fields.keys() - {"single_point", "optimization", "scan", "neb"}
+    assert document.keys() == Simulation.model_fields.keys() - (set(TASKS) - {"dynamics"})
     Simulation.model_validate(document)
     shown = {"dynamics": document["dynamics"]}
     for task in tasks:
         shown |= yaml.safe_load(re.sub(r"(?m)^#? ?", "", task.replace("# ", "", 0)))
-    for name, section in {"dynamics": Dynamics, "optimization": Optimization, "scan": Scan, "neb": NEB}.items():
+    sections = {"dynamics": Dynamics, "optimization": Optimization, "scan": Scan, "neb": NEB}
+    sections |= {"equation_of_state": EquationOfState, "phonons": Phonons}
+    for name, section in sections.items():
         options = shown[name]
         assert options.keys() == section.model_fields.keys() - {"steps"} | (options.keys() & {"steps"})
         section.model_validate(options)

@@ -1,17 +1,15 @@
 """Dynamics: physics that is known, and runs that go on with the same bits."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import ase.io
 import numpy as np
+import programs
 import pytest
 from ase.build import molecule
-from simulations import DYNAMICS, TESTS, last, results, rows, simulate
+from simulations import DYNAMICS, last, results, rows, simulate
 
 from pyg_nnp.inference.simulation.trajectory import Trajectory
 
@@ -123,8 +121,7 @@ cli.main(["simulate", "sim.yaml", "-o", "parts"])
 def test_killed_dynamics_go_on_with_the_same_bits(folder: Path, ensemble: str) -> None:
     document = {"dynamics": DYNAMICS | {"ensemble": ensemble}}
     assert simulate("whole", **document) == 0
-    done = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"})
-    assert done.returncode == -signal.SIGKILL
+    assert programs.run(["-c", KILLED])[0] == -signal.SIGKILL
     assert results("parts")[2]["step"] == 21
     # as if it had been within a frame
     with Path("parts/trajectory.xyz").open("a") as file:

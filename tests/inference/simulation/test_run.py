@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import morse
 import pytest
-from ase.build import molecule
+from ase.build import bulk, molecule
 from simulations import DYNAMICS, results, rows, simulate
 
 from pyg_nnp.inference.calculator import PotentialCalculator
@@ -75,12 +76,15 @@ def test_another_simulation_does_not_go_on(folder: Path, capsys: pytest.CaptureF
     assert results("out") == before
 
 
+OF_CRYSTAL = {"model": "morse_cells", "structure": "crystal.xyz"}
 TASKS: list[dict[str, Any]] = [
     {"single_point": {}},
     {"optimization": {"steps": 2}},
     {"dynamics": DYNAMICS | {"steps": 2}},
     {"scan": {"atoms": [0, 1], "start": 1, "stop": 1.1, "points": 2}},
     {"neb": {"final": "stretched.xyz", "images": 1, "steps": 1}},
+    {"equation_of_state": {}, **OF_CRYSTAL},
+    {"phonons": {"supercell": [2, 2, 2], "points": 3}, **OF_CRYSTAL},
 ]
 
 
@@ -92,11 +96,14 @@ def test_files_are_those_of_the_page(folder: Path, document: dict[str, Any]) -> 
     stretched = molecule("H2O")
     stretched.positions[1] += 0.1
     ase.io.write("stretched.xyz", stretched)
+    ase.io.write("crystal.xyz", bulk("Kr", "fcc", a=3.45))
+    morse.write_morse(Path("morse_cells"), "HardAtoms", "Stress")
     simulate(**document)
     (columns,) = re.findall(rf"^\| `{task}` \| (.*) \|$", section, re.MULTILINE)
     assert re.findall("`(.*?)`", columns) == Path("out/log.csv").read_text().splitlines()[0].split(",")
     expected = {"trajectory.xyz", "log.csv"}
-    expected |= {"optimization": {"optimized.xyz"}, "dynamics": {"restart.json"}}.get(task, set())
+    own = {"optimization": "optimized.xyz", "dynamics": "restart.json", "equation_of_state": "equation_of_state.json"}
+    expected |= {own[task]} if task in own else set()
     assert {path.name for path in Path("out").iterdir() if path.is_file() and path.name != ".lock"} == expected
     assert all(f"| `{name}` |" in section for name in expected)
     if task == "dynamics":

@@ -18,8 +18,9 @@
 
   function view(canvas, frame) {
     const pen = canvas.getContext("2d");
-    const reach = 1 + Math.max(...frame.R.map(r => Math.hypot(...r)));
-    const [wide, high] = [0, 1].map(axis => 1 + Math.max(...frame.R.map(r => Math.abs(r[axis]))));
+    const all = [...frame.R, ...frame.corners];
+    const reach = 1 + Math.max(...all.map(r => Math.hypot(...r)));
+    const [wide, high] = [0, 1].map(axis => 1 + Math.max(...all.map(r => Math.abs(r[axis]))));
     const size = atom => 0.14 + 0.32 * scene.elements[frame.Z[atom]].radius;
     let turned = identity(), zoom = 1, placed = [];
 
@@ -47,6 +48,11 @@
           const start = along(Math.min(0.85 * size(from) / length, 0.5)), end = along(0.5);
           parts.push({z: (start.z + end.z) / 2, paint: () => paintStick(from, start, end)});
         }
+      // the edges of the cell join corners whose numbers differ in one bit
+      frame.corners.forEach((corner, number) => [1, 2, 4].filter(bit => !(number & bit)).forEach(bit => {
+        const start = place(corner), end = place(frame.corners[number | bit]);
+        parts.push({z: (start.z + end.z) / 2, paint: () => paintEdge(start, end)});
+      }));
       parts.sort((p, q) => p.z - q.z).forEach(part => part.paint());
     }
 
@@ -74,6 +80,15 @@
         pen.strokeStyle = style;
         pen.stroke();
       }
+    }
+
+    function paintEdge(start, end) {
+      pen.beginPath();
+      pen.moveTo(start.x, start.y);
+      pen.lineTo(end.x, end.y);
+      pen.lineWidth = 1;
+      pen.strokeStyle = "#888";
+      pen.stroke();
     }
 
     function turn(dx, dy) {

@@ -1,0 +1,146 @@
+"""Mistakes of stress and cells, planted in three data sets, are told, and nothing is where there is none."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111
+from ase.calculators.emt import EMT
+from ase.stress import voigt_6_to_full_3x3_stress
+from crystal_sets import NAMES, strained_crystals
+
+from pyg_nnp.commands import cli
+
+EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.2176634
+Stress = Callable[[Atoms], np.ndarray]
+Cell = Callable[[Atoms], np.ndarray]
+
+
+def stress(atoms: Atoms) -> np.ndarray:
+    return voigt_6_to_full_3x3_stress(atoms.get_stress())
+
+
+def cell(atoms: Atoms) -> np.ndarray:
+    return atoms.cell.array
+
+
+def virial(atoms: Atoms) -> np.ndarray:
+    return -stress(atoms) * atoms.get_volume()
+
+
+def said(
+    frames: list[Atoms],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    of_stress: Stress = stress,
+    of_cell: Cell = cell,
+    name: str = "stress_dft",
+) -> str:
+    """Write a file and what init makes of it, and return what check says."""
+    written = []
+    for frame in frames:
+        atoms = Atoms(frame.numbers, frame.positions, cell=of_cell(frame), pbc=frame.pbc)
+        atoms.info = {"energy_dft": frame.get_potential_energy(), name: of_stress(frame).ravel()}
+        atoms.arrays["forces_dft"] = frame.get_forces()
+        written.append(atoms)
+    ase.io.write(folder / "data.xyz", written, format="extxyz")
+    maps = [f"--map={field}" for field in ("E=energy_dft", "Fa=forces_dft", f"S={name}")]
+    assert cli.main(["init", str(folder / "data.xyz"), "-o", str(folder / "train.yaml"), *maps]) == 0
+    capsys.readouterr()
+    cli.main(["check", str(folder / "train.yaml"), "-o", str(folder / "out")])
+    return capsys.readouterr().err
+
+
+def warnings(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("WARNING")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_data_are_fine(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(strained_crystals(name), tmp_path, capsys)
+    assert warnings(text) == []
+    assert "fine: it is" in text or "fine: between near frames" in text
+
+
+PLANTED: dict[str, tuple[dict[str, Stress | Cell | str], str]] = {
+    "virial": ({"of_stress": virial}, r"(S) looks like virials, not stress: "),
+    "virial, sign": (
+        {"of_stress": lambda atoms: -virial(atoms)},
+        "(S) looks like virials, not stress of the opposite sign",
+    ),
+    "sign": ({"of_stress": lambda atoms: -stress(atoms)}, "(S) looks like stress of the opposite sign"),
+    "kbar": (
+        {"of_stress": lambda atoms: 10 * EV_PER_CUBIC_ANGSTROM_IN_GPA * stress(atoms)},
+        "(S) looks like stress in kbar",
+    ),
+    "GPa": ({"of_stress": lambda atoms: EV_PER_CUBIC_ANGSTROM_IN_GPA * stress(atoms)}, "(S) looks like stress in GPa"),
+    "named virial": ({"name": "virial_dft"}, "(S) looks like stress, not virials: "),
+    "transposed": (
+        {"of_cell": lambda atoms: atoms.cell.array.T},
+        "(cell) looks as if the lattice vectors are its columns",
+    ),
+    "Bohr": ({"of_cell": lambda atoms: atoms.cell.array / 0.529177}, "(cell) looks as if it is in Bohr"),
+}
+
+
+@pytest.mark.parametrize("mistake", PLANTED)
+@pytest.mark.parametrize("name", NAMES)
+def test_mistakes_are_told(name: str, mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, expected = PLANTED[mistake]
+    text = said(strained_crystals(name), tmp_path, capsys, **given)
+    (warning,) = warnings(text)
+    assert expected in warning
+    # nothing else is offered beside the right one
+    # with volumes of some 170 Å³ the last may be GPa, too
+    assert "; or " not in warning or mistake == "virial, sign"
+
+
+def walk(symbols: str, steps: int) -> list[Atoms]:
+    """Return near frames of a crystal with so many elements that no pair potential is fitted."""
+    rng, frames = np.random.default_rng(3), []
+    atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+    atoms.symbols = symbols
+    for _ in range(steps):
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=0.005, size=(3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.01, size=(8, 3))
+        frames.append(atoms.copy())
+        frames[-1].calc = EMT()
+        # moved by a lattice vector: the same place
+        atoms.positions[rng.integers(8)] += atoms.cell[rng.integers(3)]
+    return frames
+
+
+def test_near_frames_tell_it_where_nothing_is_fitted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = walk("CuAgAuNiPdPtAlCu", 40)
+    text = said(frames, tmp_path, capsys)
+    assert "fine: between near frames V σ:Δε is" in text
+    # all that is left is the square of the steps
+    (slope,) = re.findall(r"V σ:Δε is ([\d.]+)", text)
+    assert float(slope) == pytest.approx(1.0, abs=0.01)
+    assert not any("(S)" in warning for warning in warnings(text))
+    for given, expected in (PLANTED["sign"], PLANTED["kbar"], PLANTED["virial"]):
+        folder = tmp_path / expected[-4:]
+        folder.mkdir()
+        found = [line for line in warnings(said(frames, folder, capsys, **given)) if "(S)" in line]
+        assert len(found) == 1
+        assert expected in found[0]
+        assert "between near frames" in found[0]
+
+
+def test_slabs_and_few_frames_are_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slab = fcc111("Cu", (2, 2, 2), vacuum=5.0)
+    frames = []
+    for seed in range(6):
+        frames.append(slab.copy())
+        frames[-1].rattle(0.05, seed=seed)
+        frames[-1].calc = EMT()
+    text = said(frames, tmp_path, capsys)
+    assert "pair potential" not in text
+    assert not any("(S)" in warning or "(cell)" in warning for warning in warnings(text))
+    (tmp_path / "few").mkdir()
+    text = said(strained_crystals("copper")[:3], tmp_path / "few", capsys, of_stress=virial)
+    assert not any("(cell)" in warning for warning in warnings(text))

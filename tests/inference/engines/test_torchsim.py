@@ -1,0 +1,101 @@
+"""TorchSim gets the numbers that ASE's calculator has, for many systems at once."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from engine_systems import of_crystals, of_molecules, some_of_both
+
+from pyg_nnp.errors import DataError
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.potential.description import TrainingDomain
+from pyg_nnp.potential.potential import Potential
+
+with warnings.catch_warnings():
+    # its own import
+    warnings.simplefilter("ignore")
+    ts = pytest.importorskip("torch_sim")
+    from torch_sim.models.interface import validate_model_outputs
+
+    from pyg_nnp.inference.engines.torchsim import PygNnpModel
+
+CPU = torch.device("cpu")
+
+
+def state_of(systems: list[Atoms], dtype: torch.dtype = torch.float64) -> "ts.SimState":
+    return ts.io.atoms_to_state(systems, CPU, dtype)
+
+
+@pytest.mark.parametrize("charge", [0.0, 1.0])
+@pytest.mark.parametrize("is_periodic", [False, True])
+def test_results_are_those_of_the_calculator(is_periodic: bool, charge: float) -> None:
+    potential = of_crystals() if is_periodic else of_molecules()
+    systems = some_of_both()[is_periodic]
+    results = PygNnpModel(potential, charge=charge, device="cpu")(state_of(systems))
+    calculator = PotentialCalculator(potential, charge=charge)
+    first = 0
+    for number, atoms in enumerate(systems):
+        own = slice(first, first := first + len(atoms))
+        calculator.calculate(atoms)
+        expected = calculator.results
+        np.testing.assert_allclose(results["energy"][number], expected["energy"], rtol=1e-10)
+        np.testing.assert_allclose(results["forces"][own], expected["forces"], atol=1e-10)
+        np.testing.assert_allclose(results["charges"][own], expected["charges"], atol=1e-12)
+        if is_periodic:
+            xx, yy, zz, yz, xz, xy = expected["stress"]
+            full = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
+            np.testing.assert_allclose(results["stress"][number], full, atol=1e-12)
+        else:
+            np.testing.assert_allclose(results["dipole"][number], expected["dipole"], atol=1e-10)
+    assert ("stress" in results) == is_periodic
+
+
+def test_it_is_a_model_of_torch_sim() -> None:
+    validate_model_outputs(PygNnpModel(of_crystals(), device="cpu"), CPU, torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_simulations_run(dtype: torch.dtype) -> None:
+    model = PygNnpModel(of_molecules(), dtype=dtype, device="cpu")
+    systems = some_of_both()[0][:3]
+    is_converged = ts.generate_force_convergence_fn(0.1, include_cell_forces=False)
+    with pytest.warns(UserWarning, match="reached max steps"):
+        relaxed = ts.optimize(systems, model, optimizer=ts.optimizers.fire, convergence_fn=is_converged, max_steps=10)
+    before = model(state_of(systems, dtype))["energy"]
+    assert (relaxed.energy < before).all()
+    moved = ts.integrate(systems, model, integrator=ts.nvt_langevin, n_steps=3, temperature=300, timestep=0.0005)
+    assert moved.positions.dtype == dtype
+    # of −10⁵ eV a number in single precision would leave hundredths
+    assert moved.energy.dtype == torch.float64
+
+
+def trained_on_water() -> Potential:
+    potential = of_molecules()
+    potential.domain = TrainingDomain(elements=frozenset((1, 8)), charges=(0.0,), compositions=("H2O",))
+    return potential
+
+
+def test_refusals_and_warnings() -> None:
+    water, methane = some_of_both()[0][:2]
+    model = PygNnpModel(trained_on_water(), device="cpu")
+    with (
+        pytest.raises(DataError, match="was not trained on C, only on H, O"),
+        pytest.warns(UserWarning, match="not on CH4"),
+    ):
+        model(state_of([methane]))
+    at_one_place = water.copy()
+    at_one_place.positions[1] = at_one_place.positions[2]
+    with pytest.raises(DataError, match="atoms 1 and 2 are at the same place"):
+        model(state_of([water, at_one_place]))
+    with pytest.raises(DataError, match="the cell is periodic, but"):
+        PygNnpModel(of_molecules(), device="cpu")(state_of([some_of_both()[1][0]]))
+    peroxide = Atoms("H2O2", [[0, 0, 0], [0, 0, 3], [1, 0, 0], [1, 0, 2]])
+    with pytest.warns(UserWarning, match="was trained on H2O, not on H2O2"):
+        model(state_of([peroxide]))
+    # once
+    model(state_of([water]))
+    model(state_of([peroxide]))
+    with pytest.warns(UserWarning, match="total charges 0, not on 1"):
+        PygNnpModel(trained_on_water(), charge=1, device="cpu")(state_of([water]))
