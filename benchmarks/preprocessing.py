@@ -1,6 +1,11 @@
 """Time and peak memory of preprocessing, for npz and HDF5 files of 22 atoms a frame. Linux only, for /proc.
 
 python benchmarks/preprocessing.py --frames 10000 100000 --json preprocessing.json
+
+With --start also those of a training whose store is there, from the start of its process: until the first step, and of
+an epoch, which is extrapolated from its first steps.
+
+python benchmarks/preprocessing.py --start --atoms 9 --sources npz --frames 100000 1000000
 """
 
 import argparse
@@ -9,20 +14,26 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
+from unittest.mock import patch
 
 import h5py
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pyg_nnp.config import config_from_dict
+from pyg_nnp.commands.train import train
+from pyg_nnp.config import Config, config_from_dict
 from pyg_nnp.data import preprocess
+from pyg_nnp.training import fit
+from pyg_nnp.training.step import take_step
 
 Arrays = dict[str, np.ndarray]
 
-ATOMS = 22
+BATCH, STEPS = 100, 200  # frames of a step; steps that are timed
 FIELDS = {"features": {"Ra": "R", "Za": "Z", "Q": "Q"}, "targets": {"E": "E", "Fa": "F", "Qa": "q", "M2": "D"}}
 
 
@@ -55,18 +66,20 @@ SOURCES: dict[str, tuple[str, Callable[..., None]]] = {
 }
 
 
-def synthetic(frames: int) -> Arrays:
+def synthetic(frames: int, atoms: int) -> Arrays:
     """Atoms near the points of a grid, and labels without order, which compress as badly as real ones."""
     rng = np.random.default_rng(0)
-    grid = 1.5 * np.stack(np.unravel_index(np.arange(ATOMS), (3, 3, 3)), axis=1)
+    grid = 1.5 * np.stack(np.unravel_index(np.arange(atoms), (3, 3, 3)), axis=1)
+    R, q = grid + rng.uniform(-0.2, 0.2, (frames, atoms, 3)), rng.normal(size=(frames, atoms))
+    q -= q.mean(axis=1, keepdims=True)
     return {
-        "R": grid + rng.uniform(-0.2, 0.2, (frames, ATOMS, 3)),
-        "Z": np.tile(np.array([1, 6, 7, 8])[np.arange(ATOMS) % 4], (frames, 1)),
+        "R": R,
+        "Z": np.tile(np.array([1, 6, 7, 8])[np.arange(atoms) % 4], (frames, 1)),
         "Q": np.zeros(frames),
         "E": rng.normal(-495.0, 0.1, frames),
-        "F": rng.normal(size=(frames, ATOMS, 3)),
-        "q": rng.normal(size=(frames, ATOMS)),
-        "D": rng.normal(size=(frames, 3)),
+        "F": rng.normal(size=(frames, atoms, 3)),
+        "q": q,
+        "D": np.einsum("fa,fax->fx", q, R),
     }
 
 
@@ -76,12 +89,55 @@ def memory(line: str) -> float:
     return int(status.partition(f"{line}:")[2].split()[0]) * 1024 / 1e6
 
 
+def configuration(path: Path, data_format: str) -> Config:
+    """Return a configuration with as small a model as there can be."""
+    hub = {"data_path": str(path), "data_format": data_format, "in_memory": False, **FIELDS}
+    hub["transforms"] = {"atomic_energy": "fit"}
+    layers = ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core", "EnergyReduce", "Force")
+    sizes = {"dim_embedding": 12, "num_rbf": 10, "max_Za": 10, "cutoff_sr": 2.0}
+    core = {"num_interactions": 1, "hidden_channels": 8}
+    model = {
+        "architecture": "SchNet",
+        "build_params": sizes,
+        "layers": [{"name": name, "params": core if name == "Core" else {}} for name in layers],
+        "loss": {"rmse": {"E": 1.0, "Fa": 1.0}},
+    }
+    trainer = {"batch_size": BATCH, "max_epochs": 1000, "report": False, "cuda": False}
+    return config_from_dict({"Datahub": hub, "Modelhub": {"FF": model}, "Trainer": trainer, "Metrics": model["loss"]})
+
+
+def measure_start(path: Path, data_format: str, frames: int) -> dict[str, float]:
+    """Train on the store that is there until the clock is known, in a process of its own."""
+    steps, times = 0, dict[int, tuple[float, float, float]]()
+
+    def counted(*arguments: Any) -> None:
+        nonlocal steps
+        take_step(*arguments)
+        steps += 1
+        if steps in (1, STEPS + 1):
+            times[steps] = perf_counter(), process_time(), memory("VmHWM")
+        if steps > STEPS:
+            raise KeyboardInterrupt
+
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    start, start_of_process = perf_counter(), process_time()
+    with patch.object(fit, "take_step", counted), suppress(KeyboardInterrupt):
+        train(configuration(path, data_format), path.parent)
+    (first, first_cpu, peak), (last, last_cpu, last_peak) = times[1], times[STEPS + 1]
+    epoch = 0.8 * frames / BATCH / STEPS  # in numbers of what was timed
+    return {
+        "start_seconds": first - start,
+        "start_cpu_seconds": first_cpu - start_of_process,
+        "start_peak_MB": peak,
+        "epoch_seconds": epoch * (last - first),
+        "epoch_cpu_seconds": epoch * (last_cpu - first_cpu),
+        "epoch_peak_MB": last_peak,
+    }
+
+
 def measure(path: Path, data_format: str) -> dict[str, float]:
     """Preprocess a file, in a process of its own."""
-    hub = {"data_path": str(path), "data_format": data_format, **FIELDS}
-    model = {"architecture": "SchNet", "build_params": {}, "layers": [{"name": "Core"}], "loss": {"rmse": {"E": 1.0}}}
-    document = {"Datahub": hub, "Modelhub": {"internal_FFs": {"FF": model}}, "Metrics": {"rmse": {"E": 1.0}}}
-    config = config_from_dict(document)
+    config = configuration(path, data_format)
     # the peak so far may be that of the imports, and ru_maxrss that of the process which started this one
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     idle, start, start_of_process = memory("VmRSS"), perf_counter(), process_time()
@@ -96,19 +152,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=["npz", "npz compressed", "hdf5"])
+    parser.add_argument("--atoms", type=int, default=22, help="of a frame, at most 27")
+    parser.add_argument("--start", action="store_true", help="measure the start of a training, too")
     parser.add_argument("--json", type=Path, metavar="OUT")
     arguments = parser.parse_args()
     results = []
-    table = Table("source", "frames", "seconds", "CPU seconds", "source MB", "MB/s", "peak MB above idle")
+    headings = ["source", "frames", "seconds", "CPU seconds", "source MB", "MB/s", "peak MB above idle"]
+    if arguments.start:
+        headings += [f"{what} {of}" for what in ("start", "epoch") for of in ("seconds", "CPU seconds", "peak MB")]
+    table = Table(*headings)
     spawn = multiprocessing.get_context("spawn")
     for source in arguments.sources:
         data_format, save = SOURCES[source]
         for frames in arguments.frames:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "data.npz"
-                save(path, **synthetic(frames))
+                save(path, **synthetic(frames, arguments.atoms))
                 with ProcessPoolExecutor(1, mp_context=spawn) as process:
                     figures = process.submit(measure, path, data_format).result()
+                if arguments.start:
+                    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+                        figures |= process.submit(measure_start, path, data_format, frames).result()
             results.append({"source": source, "frames": frames, **figures})
             table.add_row(source, str(frames), *(f"{figure:.1f}" for figure in figures.values()))
     Console().print(table)

@@ -15,7 +15,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from pyg_nnp.commands import cli
 from pyg_nnp.config import Config, Section
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
+from pyg_nnp.fields import FAMILY, FEATURES, FIELDS, TARGETS, WEIGHTS
 from pyg_nnp.layers import LAYERS, Layer
 from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.build import options_of
@@ -141,7 +141,8 @@ def fields() -> str:
         "Input": FEATURES,
         "Output with labels": TARGETS,
         "Weights in the loss": WEIGHTS,
-        "Within a potential": [name for name in FIELDS if name not in (*FEATURES, *TARGETS, *WEIGHTS)],
+        "In the split": [FAMILY],
+        "Within a potential": [name for name in FIELDS if name not in (*FEATURES, *TARGETS, *WEIGHTS, FAMILY)],
     }
     return "\n\n".join(f"## {title}\n\n" + table(head, map(_field, names)) for title, names in parts.items())
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["graph", "atom", "pair", "edge"]
-Role = Literal["feature", "target", "weight", "graph", "layer"]
+Role = Literal["feature", "target", "weight", "part", "graph", "layer"]
 Kind = Literal["1", "length", "energy", "energy/length", "energy/length^3", "charge", "charge*length"]
 
 
@@ -22,8 +22,8 @@ class Field:
         unit: kind of unit; ``1`` for a pure number. The unit itself is that of the user's data.
         meaning: one line for the documentation; what follows a semicolon is left out of messages.
         role: ``feature``: an input that a data file has; ``target``: a label that a potential learns; ``weight``: how
-            much a frame counts in the loss; ``graph``: an input that is made for a batch; ``layer``: written by layers
-            alone.
+            much a frame counts in the loss; ``part``: which frames are in one part of a split; ``graph``: an input that
+            is made for a batch; ``layer``: written by layers alone.
         dtype: integers stay integers; ``float`` follows the ``dtype`` of training; ``float64`` never goes below;
             ``text`` is in data files alone.
         aliases: names under which programs commonly store the quantity.
@@ -91,6 +91,8 @@ FIELDS: dict[str, Field] = {
         aliases=("config_weight",)),
     "group": Field("graph", (), "1", "name of the group of a frame, which has a weight in group_weights", "weight",
         "text", aliases=("config_type",)),
+    "family": Field("graph", (), "1", "what Trainer.Splitter.group names; frames with the same are in one part", "part",
+        "text", shareable=True),
     "batch": Field("atom", (), "1", "molecule that each atom belongs to", "graph", "int"),
     "edge_index": Field("edge", (2,), "1", "full neighbor list, (2, E), both directions of each pair", "graph", "int"),
     "Tij": Field("edge", (3,), "1",
@@ -125,6 +127,7 @@ INPUTS = (*FEATURES, *(name for name, field in FIELDS.items() if field.role == "
 """What layers may read though no layer writes it."""
 OF_CELLS = ("cell", "pbc", "Tij")
 """Those of them that only data with periodic cells have."""
+FAMILY = "family"
 SHAREABLE = tuple(name for name, field in FIELDS.items() if field.shareable)
 OUTPUTS = tuple(name for name, field in FIELDS.items() if field.is_output)
 COMPARED = (*TARGETS, *(name for name in FEATURES if FIELDS[name].label))

@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
     commands.add_parser("check", parents=[_CONFIG, _OUT], help="look for mistakes in the data of a configuration")
     init = commands.add_parser("init", parents=[_MAP], help="write a configuration for a data file")
-    init.add_argument("data", type=Path, help="data file")
+    init.add_argument("data", type=Path, nargs="+", help="data file, or several that are one data set")
     text = "the core of the model: Cartesian (default), PaiNN or SchNet"
     init.add_argument("--architecture", help=text)
     text = "how long to train, by the clock (default: 10 minutes; SchNet: 100 epochs)"
@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     predict = commands.add_parser(
         "predict", parents=[_MODEL, _IMPORT, _UNITS, _CPU], help="energies, forces, charges, dipoles of structures"
     )
-    predict.add_argument("structures", type=Path, help="anything that ASE reads, or a data file")
+    predict.add_argument("structures", type=Path, nargs="+", help="what ASE reads, or data files of one format")
     predict.add_argument("-o", "--out", type=Path, required=True, help="file to write: .extxyz, .npz or .h5")
     charge = "total charge of all structures (default: that of the file, or 0)"
     predict.add_argument("--charge", type=float, help=charge)
@@ -104,9 +104,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_evaluate(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "data", type=Path, nargs="?", help="data file, read as the training data were (with --part: these themselves)"
-    )
+    text = "data file, or several, read as the training data were (with --part: these themselves)"
+    command.add_argument("data", type=Path, nargs="*", help=text)
     command.add_argument("--part", help="only the frames that training had for this part, such as test")
     command.add_argument(
         "--negative-gradient", action=argparse.BooleanOptionalAction, help="whether Fa of the file holds gradients"

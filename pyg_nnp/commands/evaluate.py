@@ -5,7 +5,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -29,9 +28,9 @@ def run(options: argparse.Namespace) -> int:
     # training has said already how the file is read
     with terminal_log(level=NOTICE):
         potential = load_potential(options.model, device_of(options))
-        if options.data is None and options.part is None:
+        if not options.data and options.part is None:
             raise ConfigError("evaluate: on which data? Name a file, or a part of the training data: --part test.")
-        data = options.data or Path(training_configuration(potential)["Datahub"]["data_path"])
+        data = options.data or training_configuration(potential)["Datahub"]["data_path"]
         rows = evaluate_file(potential, data, mapping_of(options.map), changes, options.part, options.units)
     if processes.number() > 0:
         return 0

@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.potential.description import BEST, LAST, TrainingDomain, damaged, read_description
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import Units
 
 _SHOWN = 10
@@ -96,7 +97,8 @@ def _lines_of_model(path: Path, spec: Mapping[str, Any]) -> Iterator[str]:
         yield f"    {layer['name']}" + _options(layer["params"])
     hub = spec.get("config", {}).get("Datahub")
     if hub:
-        yield f"  trained on {hub['data_path']} ({hub['data_format']}):"
+        of_format = f" ({hub['data_format']})" if hub["data_format"] else ""
+        yield f"  trained on {DataPath.of(hub['data_path'])}{of_format}:"
         yield from (f"    {name}: {source}" for name, source in {**hub["features"], **hub["targets"]}.items())
 
 
@@ -135,7 +137,7 @@ def _data(path: Path) -> Iterator[str]:
 def _store(folder: Path) -> Iterator[str]:
     from pyg_nnp.data.store.layout import open_store
 
-    with open_store(folder) as (info, file):
+    with open_store(folder, whole=True) as (info, file):
         yield f"{folder}: store of a data set, {info.num_frames} frames, undamaged"
         for name in info.fields:
             shape = file["fields"][name].shape

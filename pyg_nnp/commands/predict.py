@@ -8,6 +8,7 @@ from pyg_nnp.commands.options import device_of
 from pyg_nnp.inference.predict import predict_file
 from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.runtime import processes
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.runtime.logs import progress_bar, terminal_log
 
 
@@ -18,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     with terminal_log() as console, progress_bar(console, *columns) as bar:
         task = bar.add_task("", total=None)
         potential = load_potential(options.model, device_of(options))
-        structures, out, charge = options.structures, options.out, options.charge
+        structures, out, charge = DataPath.of(options.structures), options.out, options.charge
         count = predict_file(
             potential, structures, out, charge, lambda done: bar.update(task, completed=done), options.units
         )

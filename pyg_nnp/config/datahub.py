@@ -4,9 +4,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from pyg_nnp.config.messages import shown
 from pyg_nnp.config.section import Section, Text, problem
 from pyg_nnp.errors import did_you_mean
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
+from pyg_nnp.runtime.data_path import DataPath
 
 
 def _source_names(value: Any) -> Any:
@@ -14,6 +16,20 @@ def _source_names(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {key: key if source in (None, "") else source for key, source in value.items()}
+
+
+def _check_paths(value: Any) -> Any:
+    """Check a path, or a list of paths."""
+    for number, path in enumerate(value) if isinstance(value, list) else [(None, value)]:
+        where = () if number is None else (number,)
+        if not isinstance(path, str):
+            found = "but is empty" if path is None else f"found {shown(path)}"
+            raise problem(f"expects text{'' if where else ', or a list of texts'}, {found}", *where)
+        if not path:
+            raise problem("is empty, but needed", *where)
+    if value == []:
+        raise problem("is empty, but needed")
+    return value
 
 
 def _check_standard_names(names: dict[str, str], allowed: tuple[str, ...], other: str) -> dict[str, str]:
@@ -70,9 +86,12 @@ class Datahub(Section):
 
     other_names: ClassVar[dict[str, str]] = {"compressed": "compression"}
 
-    data_path: Text = Field(description="data file or folder of such files, relative to the working directory")
-    data_format: Literal["pickle", "npz", "hdf5", "qm9", "extxyz", "ase", "aselmdb"] = Field(
-        description="format of the data file"
+    data_path: Annotated[str | list[str], BeforeValidator(_check_paths)] = Field(
+        description="data file, folder of such files, pattern such as 'run*/*.npz', or a list of these, relative to "
+        "the working directory"
+    )
+    data_format: Literal["pickle", "npz", "hdf5", "qm9", "extxyz", "ase", "aselmdb"] | None = Field(
+        default=None, description="format of all data files; null: the one that each seems to be of"
     )
     features: Annotated[dict[str, str], BeforeValidator(_source_names), AfterValidator(_check_features)] = Field(
         description="input of the potential: standard name, then name in the data file; Ra and Za are required"
@@ -95,6 +114,11 @@ class Datahub(Section):
         "is enough",
     )
     transforms: Transforms = Field(default=Transforms(), description="changes to the data before training")
+
+    @property
+    def path(self) -> DataPath:
+        """The data files."""
+        return DataPath.of(self.data_path)
 
     @model_validator(mode="after")
     def _check_sources(self) -> "Datahub":

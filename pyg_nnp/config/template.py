@@ -35,8 +35,8 @@ class Draft:
         minutes: how long it is trained; None: as long as the recipe of the architecture says.
     """
 
-    data_path: str
-    data_format: str
+    data_path: str | list[str]
+    data_format: str | None
     sources: Mapping[str, str]
     unused: Sequence[str]
     layout: str
@@ -100,8 +100,7 @@ class Draft:
             "# Look for mistakes in the data with pyg-nnp check, then train with pyg-nnp train.",
             *([f"# The names are those of {self.layout}, and so are units and sign."] if self.layout else []),
             "Datahub:",
-            f"  data_path: {_quoted(self.data_path)}",
-            f"  data_format: {self.data_format}",
+            *self._files(),
             "  features:  # standard name: name in the file. CHECK"
             + (f"; not used: {', '.join(map(one_line, self.unused))}" if self.unused else ""),
             *self._mapped((*FEATURES, *WEIGHTS)),
@@ -111,6 +110,13 @@ class Draft:
             f"    atomic_energy: {self.atomic_energy if 'E' in self.targets else 'null'}  # energies of isolated atoms",
             *self._sign(),
         ]
+
+    def _files(self) -> list[str]:
+        if isinstance(self.data_path, str):
+            lines = [f"  data_path: {_quoted(self.data_path)}"]
+        else:
+            lines = ["  data_path:", *(f"    - {_quoted(path)}" for path in self.data_path)]
+        return lines + ([f"  data_format: {self.data_format}"] if self.data_format else [])
 
     def _labels(self) -> list[str]:
         dropped = [f"    # {name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]

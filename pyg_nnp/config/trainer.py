@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pyg_nnp.config.messages import shown
 from pyg_nnp.config.section import Precision, Section, Seed, Text, problem
@@ -20,7 +20,15 @@ def _check_ratio(value: Any) -> Any:
     return value
 
 
+Paths = Annotated[
+    list[Text] | None,
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    AfterValidator(lambda value: value or None),
+]
 Ratio = Annotated[float | int | None, BeforeValidator(_check_ratio)]
+
+
+_WITH_FILES = ("training", "validation", "test")
 
 
 class Splitter(Section):
@@ -28,11 +36,21 @@ class Splitter(Section):
 
     other_names: ClassVar[dict[str, str]] = {"ratio": "ratios"}
 
-    method: Literal["random", "order", "formula", "index"] = Field(
+    method: Literal["random", "order", "formula", "group", "files", "index"] = Field(
         default="random",
         description="how frames are chosen for the parts: random; order, the first frames of the data for the first "
-        "part and so on; formula, at random with all frames of a formula in one part; or index, by index_file",
+        "part and so on; formula or group, at random with all frames of a formula, or with one value of group, in one "
+        "part; files, by training, validation and test; or index, by index_file",
     )
+    group: Text | None = Field(
+        default=None,
+        description="with method: group, the name of a text or a number of each frame in the data, such as smiles",
+    )
+    training: Paths = Field(
+        default=None, description="with method: files, those of data_path that are for training, as paths or patterns"
+    )
+    validation: Paths = Field(default=None, description="with method: files, those for validation")
+    test: Paths = Field(default=None, description="with method: files, those for the errors at the end")
     index_file: Text | None = Field(
         default=None,
         description="with method: index, a JSON file with the numbers of the frames of each part, counted from 0: "
@@ -62,12 +80,33 @@ class Splitter(Section):
         if (self.index_file is None) == (self.method == "index"):
             text = "'index_file' says which frames the parts have; give it with method: index, and with no other"
             raise problem(text, "index_file")
-        if self.method == "index":
+        if (self.group is None) == (self.method == "group"):
+            text = "'group' says which frames are in one part; give it with method: group, and with no other"
+            raise problem(text, "group")
+        self._check_files()
+        if self.method in ("index", "files"):
             if self.ratios != Splitter.model_fields["ratios"].default:
-                raise problem("index_file says how many frames the parts have; leave 'ratios' out", "ratios")
+                which = "index_file says" if self.method == "index" else "files say"
+                raise problem(f"{which} how many frames the parts have; leave 'ratios' out", "ratios")
         elif len(self.parts) != len(self.ratios):
             raise problem(f"{len(self.ratios)} ratios for {len(self.parts)} parts; give one for each", "ratios")
         return self
+
+    @classmethod
+    def respell(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """Take the names of the parts from what has files."""
+        if value.get("method") != "files":
+            return value
+        return {"parts": [part for part in _WITH_FILES if value.get(part)], **value}
+
+    def _check_files(self) -> None:
+        given = [part for part in _WITH_FILES if getattr(self, part)]
+        if self.method != "files" and given:
+            raise problem(
+                f"'{given[0]}' names files of a part; give it with method: files, and with no other", given[0]
+            )
+        if self.method == "files" and given != self.parts:
+            raise problem(f"method: files has the parts with files, {', '.join(given)}; leave 'parts' out", "parts")
 
     @model_validator(mode="after")
     def _check_ratios(self) -> "Splitter":

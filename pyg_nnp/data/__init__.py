@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 from pyg_nnp.data.neighbor_lists import full_neighbor_list
 from pyg_nnp.data.preprocess import preprocess
 from pyg_nnp.data.references import reference_energies
-from pyg_nnp.data.split import split_dataset
+from pyg_nnp.data.split import split_dataset, split_of
 
 if TYPE_CHECKING:
     from pyg_nnp.data.dataset import MoleculeDataset
 
-__all__ = ["MoleculeDataset", "full_neighbor_list", "preprocess", "reference_energies", "split_dataset"]
+__all__ = ["MoleculeDataset", "full_neighbor_list", "preprocess", "reference_energies", "split_dataset", "split_of"]
 
 
 def __getattr__(name: str) -> Any:

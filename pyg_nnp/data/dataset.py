@@ -9,15 +9,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
+from pyg_nnp.data.descriptors import unique_rows
+from pyg_nnp.data.formats.readers import data_files
 from pyg_nnp.data.frames import load_frames, make_batch
 from pyg_nnp.data.loader_processes import LoaderProcesses
 from pyg_nnp.data.neighbor_lists import ListsInCells
+from pyg_nnp.data.partition import stored_groups
 from pyg_nnp.data.preprocess import preprocess
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary, kept_summary, summarize
 
 if TYPE_CHECKING:
@@ -47,16 +50,17 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
             most half of the free memory.
         num_workers: processes that read batches from the store; 0: this process does. They start at the
             first batch and live as long as the data set, or until ``close``.
-        verify: whether the checksum of the store is compared; False where that was done just before.
 
     Attributes:
         fields: the fields that every frame has, by standard name.
         sources: standard field name -> name in the data file, for the fields that were mapped.
         atomic_energies: atomic number -> reference energy, from the CSV file or isolated atoms; None without them.
         hash: of the content and options that the store was made from.
+        source: the data files, for messages.
 
     Raises:
-        DataError: if there is no store, or it is damaged, incomplete, or of another version.
+        DataError: if there is no store, or it is damaged, incomplete, or of another version. Of a store of more than
+            64 MiB each part is compared with its digest when it is first read.
     """
 
     def __init__(
@@ -66,17 +70,15 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         transform: Callable[[Any], Any] | None = None,
         in_memory: bool | None = None,
         num_workers: int = 0,
-        verify: bool = True,
     ) -> None:
         super().__init__(root=str(store_folder), transform=transform)
-        # PyG's own place for values, which cannot express that frames share some
-        self._data = Data()
+        self._data = Data()  # PyG's own place for values, which cannot express that frames share some
         self.folder = Path(store_folder)
-        self._frames, info = load_frames(self.folder, dtype, in_memory, verify)
-        self.info, self.fields, self.sources = info, info.fields, info.sources
-        self.atomic_energies, self.hash = info.atomic_energies, info.hash
+        self._frames, info = load_frames(self.folder, dtype, in_memory)
+        self.info, self.fields, self.sources, self.hash = info, info.fields, info.sources, info.hash
+        self.source, self.atomic_energies = DataSource(str(store_folder), info.sources), info.atomic_energies
         self._subset: Tensor | None = None
-        self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, self.info.digest, dtype)
+        self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, info.content.digest, dtype)
         self._summary: DatasetSummary | None = None
         self.num_workers = 0 if self.in_memory else num_workers
         self._processes = LoaderProcesses()
@@ -85,24 +87,23 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     def from_config(cls, config: "Config", out: Path | str = ".") -> "MoleculeDataset":
         """Open the data set of a configuration, preprocessed into a folder in ``out`` as :func:`preprocess` does."""
         dataset = cls.opened(config, preprocess(config, Path(out)))
-        if dataset.in_memory:
-            log.info("Batches are made in the training process, from data in memory; no loader processes are needed.")
-        else:
+        text = "Batches are made in the training process, from data in memory; no loader processes are needed."
+        if not dataset.in_memory:
             makers = f"{dataset.num_workers} loader processes" if dataset.num_workers else "the training process"
             size = f"{dataset._frames.stored_bytes / 1e9:.3g} GB in memory"
-            log.info("Batches are made by %s, from data in %s, which would take %s.", makers, dataset.folder, size)
+            text = f"Batches are made by {makers}, from data in {dataset.folder}, which would take {size}."
+        log.info("%s", text)
         return dataset
 
     @classmethod
     def opened(cls, config: "Config", folder: Path) -> "MoleculeDataset":
-        """Open the data set of a configuration whose store was made, or compared with its checksum, just before."""
-        return cls(
-            folder,
-            dtype=getattr(torch, config.Trainer.dtype),
-            in_memory=config.Datahub.in_memory,
-            num_workers=config.Trainer.num_workers,
-            verify=False,
-        )
+        """Open the data set of a configuration whose store was made or found just before."""
+        trainer, hub = config.Trainer, config.Datahub
+        dataset = cls(folder, getattr(torch, trainer.dtype), None, hub.in_memory, trainer.num_workers)
+        # the store may be from a time when the files had other names
+        files = dataset.info.files_named(data_files(hub.path, hub.data_format))
+        dataset.source = DataSource(str(hub.path), dataset.sources, starts=files)
+        return dataset
 
     @property
     def summary(self) -> DatasetSummary:
@@ -114,13 +115,14 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
     @property
     def molecules(self) -> Tensor:
         """(n,) the frames that parts are drawn from: all but the isolated atoms that reference energies are from."""
-        frames = self._of_all(torch.arange(len(self)))
-        return (~torch.isin(frames, torch.tensor(self.info.isolated, dtype=torch.int64))).nonzero()[:, 0]
+        frames, isolated = torch.arange(len(self)), torch.tensor(self.info.isolated, dtype=torch.int64)
+        return frames[~torch.isin(self._of_all(frames), isolated)] if len(isolated) else frames
 
-    def formulas(self) -> Tensor:
-        """Return (n,) the number of the formula of each frame among those that occur."""
-        _, numbers = np.unique(self.summary.counts, axis=0, return_inverse=True)
-        return torch.from_numpy(numbers.reshape(-1))
+    def groups(self, method: str) -> Tensor:
+        """Return (n,) a number for the ``formula``, the ``group`` or the file (``files``) of each frame."""
+        if method == "formula":
+            return torch.from_numpy(unique_rows(self.summary.counts)[1])
+        return stored_groups(method, self.folder, self.info, self._of_all(torch.arange(len(self))))
 
     @property
     def elements(self) -> list[int]:
@@ -145,8 +147,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return frame ``idx``, counted over all frames, those outside a subset included."""
         chosen = self._frames.select(torch.tensor([idx]))
         data = Data.from_dict({name: self._frames.gather(name, chosen) for name in self.fields})
-        # one frame, beginning with atom 0: the edges need no shift
-        for name, (values, _) in self._frames.edges(chosen).items():
+        for name, (values, _) in self._frames.edges(chosen).items():  # of a frame alone they need no shift
             data[name] = values
         data.num_nodes = int(chosen.sizes)
         return data
@@ -182,9 +183,8 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
 
         Without, a potential searches for those of each batch anew. An infinite reach is left to it, too.
         """
-        lists = self._frames.neighbor_lists
-        is_done = isinstance(lists, ListsInCells) and lists.reach >= reach
-        if "cell" in self.fields and not is_done and reach < math.inf:
+        lists, is_wanted = self._frames.neighbor_lists, "cell" in self.fields and reach < math.inf
+        if is_wanted and not (isinstance(lists, ListsInCells) and lists.reach >= reach):
             start = perf_counter()
             self._frames = self._frames.with_neighbors(reach)
             self.close()

@@ -1,5 +1,6 @@
 """Numbers that describe each frame: shape, order of the elements, shortest distances, and those of its labels."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ NUMBER_OF_ELEMENTS = 119
 """Atomic numbers go from 1 to 118."""
 
 # By atomic number. Sums of random numbers tell compositions apart, those of whole numbers do not.
+_MOST_COUNTED = 1 << 22  # different numbers that rows may become to be counted
 _WEIGHTS = np.stack([np.ones(119), 1 + np.arange(119) ** 0.5, np.random.default_rng(0).uniform(1, 2, 119)])
 
 
@@ -151,3 +153,24 @@ def _with_images(piece: Mapping[str, Tensor], shortest: Tensor) -> tuple[Tensor,
 def elements_of(key: int) -> tuple[int, int]:
     """Return the two atomic numbers of a key of a pair, the smaller one first."""
     return divmod(key, NUMBER_OF_ELEMENTS)
+
+
+def unique_rows(rows: Array) -> tuple[Array, Array]:
+    """Return the different rows of (n, k) whole numbers >= 0 in ascending order, (m, k), and which each is, (n,).
+
+    As ``np.unique`` with ``axis=0``, but many times faster: rows become single numbers, which are counted, or sorted.
+    """
+    sizes = [int(most) + 1 for most in rows.max(axis=0, initial=0)]
+    if math.prod(sizes) >= 1 << 62:
+        different, which = np.unique(rows, axis=0, return_inverse=True)
+        return different, which.reshape(-1)
+    keys = np.zeros(len(rows), dtype=np.int64)
+    for column, size in zip(rows.T, sizes, strict=True):
+        keys = keys * size + column
+    if math.prod(sizes) <= _MOST_COUNTED:
+        present = np.flatnonzero(np.bincount(keys))
+        which = np.searchsorted(present, keys) if len(present) > 1 else np.zeros_like(keys)
+    else:
+        present, which = np.unique(keys, return_inverse=True)
+    different = np.stack(np.unravel_index(present, sizes), axis=1) if sizes else np.zeros((len(present), 0))
+    return different.astype(rows.dtype), which.reshape(-1)

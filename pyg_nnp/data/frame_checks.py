@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pyg_nnp.data.images import closest_image
-from pyg_nnp.data.source import ArrayTypes, Block, DataSource, frames_text
+from pyg_nnp.data.source import ArrayTypes, Block, DataSource
 from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS
@@ -85,11 +85,10 @@ class Checks:
         for name, rows in block.arrays.items():
             expected = (rows_of[FIELDS[name].level], *FIELDS[name].shape)
             if rows.shape != expected:
-                last = block.first + block.num_frames - 1
-                raise DataError(
-                    f"{self.source.file}: frames {block.first} to {last}: {self.source.field(name)} has shape "
-                    f"{rows.shape}, but {block.num_frames} frames of {rows_of['atom']} atoms make it {expected}."
-                )
+                makes = f"{block.num_frames} frames of {rows_of['atom']} atoms make it {expected}"
+                what = f"has shape {rows.shape}, but {makes}."
+                frames = range(block.first, block.first + block.num_frames)
+                raise DataError(self.source.message(name, what, frames))
 
     def _check_cells(self, block: Block) -> None:
         """Refuse cells without volume, and atoms that coincide with images."""
@@ -117,7 +116,7 @@ class Checks:
                 "or no cell; for one in pieces, make it whole"
             )
             raise DataError(
-                f"{self.source.file}: {frames_text([block.first + frame])}: in its cell {what}, "
+                f"{self.source.file}: {self.source.frames([block.first + frame])}: in its cell {what}, "
                 f"but a potential here knows molecules alone. {instead}."
             )
 

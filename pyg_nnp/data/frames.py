@@ -141,13 +141,11 @@ class Frames:
         return offsets(self.sizes)[:-1]
 
 
-def load_frames(
-    folder: Path, dtype: torch.dtype, in_memory: bool | None = None, verify: bool = True
-) -> tuple[Frames, StoreInfo]:
+def load_frames(folder: Path, dtype: torch.dtype, in_memory: bool | None = None) -> tuple[Frames, StoreInfo]:
     """Open the frames of a store, with the options and errors of :class:`pyg_nnp.data.MoleculeDataset`."""
     types = {"int": torch.int64, "float": dtype, "float64": torch.float64}
     dtypes = {name: types[field.dtype] for name, field in FIELDS.items() if field.dtype in types}
-    with open_store(folder, verify=verify) as (info, file):
+    with open_store(folder) as (info, file):
         stored = stored_rows(file, info, dtypes)
         values: dict[str, Tensor | StoredRows] = {n: read_shared(file, n, dtypes[n]) for n in info.shared}
         lists = read_neighbor_lists(file)

@@ -4,12 +4,19 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from pyg_nnp.data.source import FileStart
+from pyg_nnp.data.store.layout import StoreInfo, open_store, read_families
 from pyg_nnp.errors import ConfigError, did_you_mean
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.runtime.files import digest
+
+if TYPE_CHECKING:
+    from pyg_nnp.config import Splitter
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +76,64 @@ def parts_of_index(path: str, parts: Sequence[str], frames: Tensor) -> dict[str,
     if len(together) < len(frames):
         log.info("%s: %d of %d frames are in no part.", _WHERE, len(frames) - len(together), len(frames))
     return chosen
+
+
+def stored_groups(method: str, folder: Path, info: StoreInfo, frames: Tensor) -> Tensor:
+    """Return (n,) a number for the ``group``, or for the file (``files``), of some frames of a store, (n,).
+
+    ``group`` is what ``Trainer.Splitter.group`` had named when the store was made.
+    """
+    if method == "files":
+        return torch.searchsorted(torch.tensor([start.first for start in info.files]), frames, right=True) - 1
+    with open_store(folder) as (_, file):
+        return read_families(file, info)[frames]
+
+
+def files_of_parts(splitter: "Splitter", files: Sequence[FileStart]) -> dict[str, list[int]]:
+    """Return the numbers of the files of each part, which are named by paths and patterns.
+
+    Raises:
+        ConfigError: there is one file, one that there is not, or one in two parts.
+    """
+    if len(files) < 2:
+        raise ConfigError(f"{_METHOD}: files: there is one data file alone. Choose another method, such as random.")
+    found: dict[str, list[int]] = {}
+    taken: dict[int, str] = {}
+    for part in splitter.parts:
+        found[part] = []
+        for entry in getattr(splitter, part):
+            chosen = [number for number, file in enumerate(files) if DataPath.of(entry).has(file.name)]
+            if not chosen:
+                near = did_you_mean(entry, [file.name for file in files])
+                raise ConfigError(
+                    f"Trainer.Splitter.{part}: '{entry}' is none of the files of Datahub.data_path.{near}"
+                )
+            for number in chosen:
+                if taken.setdefault(number, part) != part:
+                    name = files[number].name
+                    raise ConfigError(f"Trainer.Splitter: {name} is in the parts {taken[number]} and {part}.")
+            found[part] += [number for number in chosen if number not in found[part]]
+    if unused := [file.name for number, file in enumerate(files) if number not in taken]:
+        log.info("%s: files: in no part: %s.", _METHOD, DataPath.of(unused))
+    return found
+
+
+def parts_of_files(numbers: Mapping[str, Sequence[int]], frames: Tensor, files: Tensor) -> dict[str, Tensor]:
+    """Return the frames of each part, by the numbers of its files.
+
+    Args:
+        numbers: of the files of each part.
+        frames: (n,) the frames that parts may have.
+        files: (n,) the number of the file of each.
+
+    Raises:
+        ConfigError: a part would be empty.
+    """
+    parts = {part: frames[torch.isin(files, torch.tensor(of_part))] for part, of_part in numbers.items()}
+    for part, chosen in parts.items():
+        if not len(chosen):
+            raise ConfigError(f"Trainer.Splitter.{part}: its files have isolated atoms alone, so it would be empty.")
+    return parts
 
 
 def parts_of_groups(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyg_nnp.data.charge_energies import signed
+from pyg_nnp.data.descriptors import unique_rows
 from pyg_nnp.data.frame_checks import MAX_Z
 from pyg_nnp.data.source import Block, DataSource
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
@@ -171,9 +172,10 @@ def reference_energies(
     if not len(frames):
         raise DataError("Datahub.transforms: no frame of the training part has an energy to fit references to.")
     # frames of one composition count as one row with their mean energy, which has the same least-squares solution
-    counts, row, size = np.unique(summary.counts[frames], axis=0, return_inverse=True, return_counts=True)
+    counts, row = unique_rows(summary.counts[frames])
+    size = np.bincount(row)
     E = summary.E[frames] - (0 if of_charges is None else signed(summary.Q[frames]) @ of_charges)
-    E = np.bincount(row.reshape(-1), E) / size
+    E = np.bincount(row, E) / size
     if fit:
         _check_all_occur(elements, counts)
         weights = np.sqrt(size)

@@ -1,5 +1,6 @@
 """Where data come from, and the runs of frames that readers hand on and the store takes."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FIELDS, TARGETS
 
-_NAMES_SHOWN = 20
+_NAMES_SHOWN, _FRAMES_SHOWN = 20, 5
 
 CONFLICT = object()
 """In place of a value that a file has twice for one frame, with different values."""
@@ -42,12 +43,26 @@ def add_types(known: ArrayTypes, more: ArrayTypes) -> None:
         known.setdefault(name, column)
 
 
+class FileStart(NamedTuple):
+    """One of several files, and the number of its first frame in the data set."""
+
+    name: str
+    first: int
+
+
 @dataclass(frozen=True)
 class DataSource:
-    """A data file and the names of the fields in it, standard field name -> name in the file, for messages."""
+    """Data files and the names of the fields in them, for messages.
+
+    Attributes:
+        file: name of the file, or of all of them together.
+        names: standard field name -> name in the file.
+        starts: where each file begins; empty, or one without a name, where there is one file.
+    """
 
     file: str
     names: Mapping[str, str]
+    starts: Sequence[FileStart] = field(default=(), kw_only=True)
 
     def field(self, name: str) -> str:
         """Return a field as the file and as this package name it."""
@@ -55,8 +70,19 @@ class DataSource:
 
     def message(self, name: str, found: str, frames: Sequence[int] | NDArray[Any] | None = None) -> str:
         """Return a message: file, frames, field, what was found and what to do."""
-        place = self.file if frames is None else f"{self.file}: {frames_text(frames)}"
+        place = self.file if frames is None else f"{self.file}: {self.frames(frames)}"
         return f"{place}: {self.field(name)} {found}"
+
+    def frames(self, frames: Sequence[int] | NDArray[Any]) -> str:
+        """Name the first five frames, by (g,) their numbers in the data set; of several files by those within each."""
+        if not self.starts or not self.starts[0].name:
+            return frames_text(frames)
+        of_files: dict[str, list[int]] = {}
+        for frame in map(int, frames[:_FRAMES_SHOWN]):
+            start = self.starts[bisect_right(self.starts, frame, key=lambda start: start.first) - 1]
+            of_files.setdefault(start.name, []).append(frame - start.first)
+        named = ", ".join(f"{frames_text(numbers)} of {name}" for name, numbers in of_files.items())
+        return named + _more(frames)
 
 
 @dataclass(frozen=True)
@@ -95,9 +121,12 @@ class Origin(DataSource):
 
 def frames_text(frames: Sequence[int] | NDArray[Any]) -> str:
     """Name the first five frames and how many more there are."""
-    shown = ", ".join(str(int(frame)) for frame in frames[:5])
-    more = f" and {len(frames) - 5} more" if len(frames) > 5 else ""
-    return f"frame{'s' if len(frames) > 1 else ''} {shown}{more}"
+    shown = ", ".join(str(int(frame)) for frame in frames[:_FRAMES_SHOWN])
+    return f"frame{'s' if len(frames) > 1 else ''} {shown}{_more(frames)}"
+
+
+def _more(frames: Sequence[int] | NDArray[Any]) -> str:
+    return f" and {len(frames) - _FRAMES_SHOWN} more" if len(frames) > _FRAMES_SHOWN else ""
 
 
 @dataclass(frozen=True)
@@ -112,12 +141,14 @@ class Block:
         cells: (G, 3, 3) vectors of cells of which the file does not say whether they are periodic, in its unit of
             length, 0 for frames without one; None where there are none.
         columns: what these frames have under the names of the file, where it is read frame by frame; else nothing.
+        file: of several, the name of the one that the frames are from.
     """
 
     first: int
     arrays: dict[str, NDArray[Any]]
     cells: NDArray[Any] | None = None
     columns: ArrayTypes = field(default_factory=dict)
+    file: str = ""
 
     @property
     def num_frames(self) -> int:
@@ -138,3 +169,9 @@ class Block:
         N = self.arrays["N"]
         rows = {"graph": chosen, "atom": np.repeat(chosen, N)}
         return {name: values[rows[FIELDS[name].level]] for name, values in self.arrays.items()}
+
+
+def begin_file(starts: list[FileStart], block: Block) -> None:
+    """Note where a file begins, if the block is the first of it."""
+    if not starts or starts[-1].name != block.file:
+        starts.append(FileStart(block.file, block.first))

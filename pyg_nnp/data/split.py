@@ -7,19 +7,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pyg_nnp.data.partition import index_digest, parts_of_groups, parts_of_index
+from pyg_nnp.data.partition import files_of_parts, index_digest, parts_of_files, parts_of_groups, parts_of_index
+from pyg_nnp.data.source import FileStart
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
 if TYPE_CHECKING:
-    from pyg_nnp.config import Splitter
+    from pyg_nnp.config import Config, Splitter
+    from pyg_nnp.data.dataset import MoleculeDataset
 
 LAYOUT = 2
 _WHERE = "Trainer.Splitter.ratios"
@@ -34,7 +36,8 @@ def split_dataset(
     frames: int | Tensor,
     store_hash: str,
     folder: Path,
-    formulas: Callable[[], Tensor] | None = None,
+    groups: Callable[[str], Tensor] | None = None,
+    files: Sequence[FileStart] = (),
 ) -> dict[str, Tensor]:
     """Choose the parts of a data set, or load them as they were saved.
 
@@ -47,25 +50,28 @@ def split_dataset(
         frames: to choose from.
         store_hash: of the store.
         folder: of the store.
-        formulas: returns the number of the formula of each frame of the store, where this is asked for.
+        groups: :meth:`pyg_nnp.data.MoleculeDataset.groups` of the store, for methods that take groups of frames.
+        files: the data files, for the method that takes these.
 
     Returns:
         Part -> (n,) int64 frames in the order drawn; no frame is in two parts.
 
     Raises:
         ConfigError: if a part would be empty, or the parts need more frames than there are, or those of ``index_file``
-            are not right.
+            or the files of the parts are not right.
     """
     frames = torch.arange(frames) if isinstance(frames, int) else frames
-    num_frames, counts = len(frames), {}
+    num_frames, counts = len(frames), dict[str, int]()
     # everything that a split depends on
-    covered = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
+    covered: dict[str, Any] = {name: getattr(splitter, name) for name in ("method", "seed", "parts", "ratios")}
     covered |= {"layout": LAYOUT, "num_frames": num_frames, "store": store_hash}
-    if splitter.index_file is None:
+    if splitter.method == "files":
+        covered["files"] = files_of_parts(splitter, files)
+    elif splitter.index_file is not None:
+        covered["index"] = index_digest(splitter.index_file)
+    else:
         counts = count_frames(splitter.parts, splitter.ratios, num_frames)
         _report_left_out(splitter.ratios, counts, num_frames)
-    else:
-        covered["index"] = index_digest(splitter.index_file)
     description = json.dumps(covered, sort_keys=True)
     key = hashlib.sha256(description.encode()).hexdigest()[:16]
     path = Path(folder) / f"split_{key}.safetensors"
@@ -76,7 +82,7 @@ def split_dataset(
         if saved is not None:
             log.info("split loaded from %s", path)
             return saved
-    parts = _chosen(splitter, counts, frames, formulas)
+    parts = _chosen(splitter, counts, frames, groups, covered.get("files", {}))
     if splitter.save:
         with locked_folder(path.parent):
             write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
@@ -84,14 +90,29 @@ def split_dataset(
     return parts
 
 
+def split_of(config: "Config", dataset: "MoleculeDataset") -> dict[str, Tensor]:
+    """Return the parts of the data set of a configuration, as :func:`split_dataset` does."""
+    splitter, files = config.Trainer.Splitter, dataset.source.starts
+    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder, dataset.groups, files)
+
+
 def _chosen(
-    splitter: "Splitter", counts: Mapping[str, int], frames: Tensor, formulas: Callable[[], Tensor] | None
+    splitter: "Splitter",
+    counts: Mapping[str, int],
+    frames: Tensor,
+    groups: Callable[[str], Tensor] | None,
+    files: Mapping[str, Sequence[int]],
 ) -> dict[str, Tensor]:
     if splitter.index_file is not None:
         return parts_of_index(splitter.index_file, splitter.parts, frames)
     generator = torch.Generator().manual_seed(splitter.seed)
-    if splitter.method == "formula" and formulas is not None:
-        return parts_of_groups(counts, frames, formulas()[frames], generator)
+    if splitter.method in ("formula", "group", "files"):
+        if groups is None:
+            raise ConfigError(f"Trainer.Splitter.method: {splitter.method} takes frames in groups. Give these, too.")
+        of_frames = groups(splitter.method)[frames]
+        if splitter.method == "files":
+            return parts_of_files(files, frames, of_frames)
+        return parts_of_groups(counts, frames, of_frames, generator)
     order = frames if splitter.method == "order" else frames[torch.randperm(len(frames), generator=generator)]
     drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
     return {part: chosen.clone() for part, chosen in zip(counts, drawn, strict=True)}
@@ -178,4 +199,8 @@ def _is_valid(parts: dict[str, Tensor], counts: Mapping[str, int | None], frames
         if chosen.dtype != torch.int64 or chosen.shape != (expected,):
             return False
     drawn = torch.cat(list(parts.values()))
-    return bool(torch.isin(drawn, frames).all()) and len(torch.unique(drawn)) == len(drawn)
+    if int(drawn.min()) < 0 or int(drawn.max()) > int(frames.max()):
+        return False
+    may_be, is_drawn = torch.zeros(2, int(frames.max()) + 1, dtype=torch.bool)
+    may_be[frames], is_drawn[drawn] = True, True
+    return bool(may_be[drawn].all()) and int(is_drawn.sum()) == len(drawn)

@@ -1,8 +1,8 @@
 """What is known of all frames of a data set after one pass over them, kept beside its store.
 
 The file is a safetensors file for each precision: the arrays of :class:`DatasetSummary`, and in the metadata one entry,
-``summary``: JSON of all else and of what the summary was made from, then ``sha256`` and the SHA-256 of that JSON
-followed by the bytes of the arrays in alphabetical order.
+``summary``: JSON of all else, of what the summary was made from and of the SHA-256 of each array, then ``sha256`` and
+the SHA-256 of that JSON.
 """
 
 import hashlib
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array, describe_frames, elements_of
+from pyg_nnp.data.array_files import pieces_of_safetensors
+from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array, describe_frames, elements_of, unique_rows
+from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import offsets
@@ -30,6 +31,7 @@ LAYOUT = 3
 MAX_PAIRS = 4_000_000
 """Pairs of atoms that are in memory at once."""
 
+_SMALL = 1 << 26  # bytes of a file that are read at once
 _NUMBERS = ("precision", "fingerprint", "ranges")
 _OF_LABELS = ("E", "largest_force", "net_force", "charge_error", "weight")
 
@@ -85,8 +87,9 @@ class DatasetSummary:
     @property
     def molecules(self) -> Array:
         """(n,) numbers that are the same for frames with the same elements in the same order, and the same charge."""
-        keys = np.column_stack((self.order, self.Q.view(np.uint64)))
-        return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+        # one number for both, since rows of two take several times longer to sort
+        keys = self.order ^ (self.Q.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        return np.unique(keys, return_inverse=True)[1].reshape(-1)
 
     @property
     def has_energy(self) -> Array:
@@ -101,7 +104,7 @@ class DatasetSummary:
 
     def compositions_in(self, frames: Tensor) -> list[str]:
         """Return the chemical formulas of some frames, (g,), in alphabetical order."""
-        different = np.unique(self.counts[frames.numpy()], axis=0)
+        different, _ = unique_rows(self.counts[frames.numpy()])
         return sorted({formula(np.repeat(self.elements, counts).tolist()) for counts in different})
 
     def elements_in(self, frames: Tensor) -> list[int]:
@@ -117,6 +120,25 @@ class DatasetSummary:
         shortest = np.full(NUMBER_OF_ELEMENTS**2, np.inf, dtype=self.pair_distances.dtype)
         np.minimum.at(shortest, self.pair_keys[rows], self.pair_distances[rows])
         return {elements_of(int(key)): float(shortest[key]) for key in np.flatnonzero(np.isfinite(shortest))}
+
+
+class _KeptSummary(DatasetSummary):
+    """A summary in a file, of which an array is read, and compared with its digest, when it is first asked for."""
+
+    def __init__(self, path: Path, digests: Mapping[str, str], numbers: Mapping[str, Any]) -> None:
+        # the base is frozen
+        self.__dict__.update(numbers, _path=path, _digests=digests)
+
+    def __getattr__(self, name: str) -> Array:
+        digests = self.__dict__.get("_digests", {})
+        if name not in digests:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        with safe_open(self._path, framework="np") as file:
+            array: Array = file.get_tensor(name)
+        if _digest(array) != digests[name]:
+            raise DataError(f"{self._path} is damaged. Delete it; it is made again from the store.")
+        self.__dict__[name] = array
+        return array
 
 
 def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
@@ -155,7 +177,8 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
         precision=1e-6 + 8 * eps * largest,
         fingerprint=positions.hexdigest(),
         ranges={name: _span(parts) for name, parts in spans.items()},
-        **without_labels | {name: np.concatenate(parts) for name, parts in rows.items()},
+        # each is let go as soon as it is joined
+        **without_labels | {name: np.concatenate(rows.pop(name)) for name in list(rows)},
     )
 
 
@@ -171,14 +194,18 @@ def kept_summary(
         return kept
     summary = summarize(blocks)
     arrays = {name: value for name, value in vars(summary).items() if name not in _NUMBERS}
-    description = json.dumps({**made_from, **{name: getattr(summary, name) for name in _NUMBERS}})
+    digests = {name: _digest(array) for name, array in arrays.items()}
+    numbers = {name: getattr(summary, name) for name in _NUMBERS}
+    description = stamp(json.dumps({**made_from, **numbers, "sha256": digests}), ())
     try:
         with locked_folder(folder):
-            write_durably(path, [save(arrays, metadata={"summary": _stamp(description, arrays)})])
+            write_durably(path, pieces_of_safetensors(arrays, {"summary": description}))
     except OSError as error:
         # as in a folder of somebody else; next time it is made again
         log.info("%s: the summary of the data set is not kept: %s.", path, error.strerror or error)
-    return summary
+        return summary
+    # from now on memory holds the arrays that are asked for
+    return _read(path, made_from) or summary
 
 
 def _read(path: Path, made_from: Mapping[str, Any]) -> DatasetSummary | None:
@@ -186,23 +213,26 @@ def _read(path: Path, made_from: Mapping[str, Any]) -> DatasetSummary | None:
     try:
         with safe_open(path, framework="np") as file:
             found = (file.metadata() or {}).get("summary", "")
-            arrays: dict[str, Any] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         description = found.rpartition(" sha256 ")[0]
-        if found != _stamp(description, arrays):
+        if found != stamp(description, ()):
             log.info("%s is damaged; the summary of the data set is made again", path)
             return None
         known = json.loads(description)
         if {key: known[key] for key in made_from} != made_from:
             return None
         known["ranges"] = {name: tuple(numbers) for name, numbers in known["ranges"].items()}
-        return DatasetSummary(**arrays, **{name: known[name] for name in _NUMBERS})
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        kept = _KeptSummary(path, known["sha256"], {name: known[name] for name in _NUMBERS})
+        if path.stat().st_size <= _SMALL:
+            for name in known["sha256"]:
+                getattr(kept, name)
+        return kept
+    except (DataError, SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         log.info("%s is damaged (%s); the summary of the data set is made again", path, error)
         return None
 
 
-def _stamp(description: str, arrays: Mapping[str, Array]) -> str:
-    return stamp(description, (arrays[name].tobytes() for name in sorted(arrays)))
+def _digest(array: Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def _pieces(block: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:

@@ -1,16 +1,19 @@
 """Whether atomic charges go with total charges, and dipole moments with both: sign, unit, and the origin for ions."""
 
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import atomic_masses
 
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import Array, CheckResult, field_finding
 from pyg_nnp.diagnostics.sample import evenly_spaced, frames_with, in_batches
 from pyg_nnp.units import BOHR_IN_ANGSTROM, E_ANGSTROM_IN_DEBYE, Units
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 _FRAMES = 2000
 """Frames whose dipole moments are looked at."""
@@ -54,7 +57,7 @@ def check_total_charges(source: DataSource, summary: DatasetSummary) -> CheckRes
     return CheckResult("Q", f"{len(bad)} frames not whole", [finding])
 
 
-def check_dipoles(source: DataSource, dataset: MoleculeDataset, units: Units, origin_of_model: str) -> CheckResult:
+def check_dipoles(source: DataSource, dataset: "MoleculeDataset", units: Units, origin_of_model: str) -> CheckResult:
     r"""Compare dipole moments with those of the atomic charges, :math:`\sum_i q_i (R_i - R_0)`.
 
     Of neutral molecules sign and unit are checked, of ions the origin :math:`R_0`, which the model has by its option
@@ -82,7 +85,7 @@ def check_dipoles(source: DataSource, dataset: MoleculeDataset, units: Units, or
     return _check_origin(source, residuals, largest, origin_of_model)
 
 
-def _dipoles(dataset: MoleculeDataset) -> tuple[Array, Array, Array, float]:
+def _dipoles(dataset: "MoleculeDataset") -> tuple[Array, Array, Array, float]:
     """Return dipole moments of some frames.
 
     Returns:

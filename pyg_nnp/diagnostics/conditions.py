@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.formats.readers import read_blocks
 from pyg_nnp.diagnostics.finding import Array, Finding
 from pyg_nnp.errors import DataError
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 # names of such quantities -> fields that are read as one number, one vector or one text for each frame
 _CONDITIONS = {
@@ -24,7 +26,7 @@ _CONDITIONS = {
 _MOST_SHOWN = 3
 
 
-def check_conditions(config: Config, dataset: MoleculeDataset) -> list[Finding]:
+def check_conditions(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
     """Warn of arrays with such names that nothing reads, and that differ between frames.
 
     What follows from whether the number of electrons is odd, as the lowest multiplicity does, is no difference.
@@ -41,7 +43,7 @@ def check_conditions(config: Config, dataset: MoleculeDataset) -> list[Finding]:
             some = ", ".join(shown[:_MOST_SHOWN])
             some += f" and {len(shown) - _MOST_SHOWN} more" if len(shown) > _MOST_SHOWN else ""
             text = (
-                f"{config.Datahub.data_path}: '{name}' differs between frames ({some}), but makes no difference to "
+                f"{config.Datahub.path}: '{name}' differs between frames ({some}), but makes no difference to "
                 "what is predicted: nothing reads it."
             )
             advice = "If the labels depend on it, train on the frames of one value, or a model for each."
@@ -49,14 +51,14 @@ def check_conditions(config: Config, dataset: MoleculeDataset) -> list[Finding]:
     return findings
 
 
-def _readings(config: Config, dataset: MoleculeDataset, name: str, fields: tuple[str, ...]) -> Iterator[Array]:
+def _readings(config: Config, dataset: "MoleculeDataset", name: str, fields: tuple[str, ...]) -> Iterator[Array]:
     """Yield the values of an array for all frames that are no isolated atoms, as each field that it can be read as."""
     hub, sources = config.Datahub, dataset.sources
     needed = {field: sources[field] for field in ("N", "Ra", "Za") if field in sources}
     for field in fields:
         # what cannot be read is another quantity
         with suppress(DataError):
-            blocks = read_blocks(Path(hub.data_path), hub.data_format, needed | {field: name}, optional=[field])
+            blocks = read_blocks(hub.path, hub.data_format, needed | {field: name}, optional=[field])
             values = np.concatenate([block.arrays[field] for block in blocks])
             yield values[dataset.molecules.numpy()]
 

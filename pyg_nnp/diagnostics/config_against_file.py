@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.formats.guess import guess_fields
 from pyg_nnp.data.formats.stated_units import stated_units
 from pyg_nnp.diagnostics.conditions import check_conditions
@@ -13,6 +12,9 @@ from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.diagnostics.other_charges import check_other_charges
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import OPTIONS
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +29,8 @@ def check_stated_units(config: Config, names: Iterable[str]) -> list[Finding]:
     What the file says of units and is not understood, or does not go together, is a warning, too.
     """
     hub = config.Datahub
-    stated = stated_units(Path(hub.data_path), hub.data_format, {**hub.features, **hub.targets})
-    findings = [Finding("stated units", None, f"{hub.data_path}: {doubt}.") for doubt in stated.doubts]
+    stated = stated_units(hub.path, hub.data_format, {**hub.features, **hub.targets})
+    findings = [Finding("stated units", None, f"{hub.path}: {doubt}.") for doubt in stated.doubts]
     theirs = stated.units.options
     for name in names:
         units = config.Modelhub.internal_FFs[name].units
@@ -38,16 +40,16 @@ def check_stated_units(config: Config, names: Iterable[str]) -> list[Finding]:
                 continue
             text = (
                 f"{config.source}: Modelhub.{name}.build_params.{option}: {ours:g} means {units.names[kind]}, but "
-                f"{hub.data_path} is in {stated.units.names[kind]}, {stated.said[kind]}."
+                f"{hub.path} is in {stated.units.names[kind]}, {stated.said[kind]}."
             )
             advice = f"Set it to {theirs[option]:.9g}, unless what the file says is wrong."
             findings.append(Finding("stated units", field, text, advice, numbers={"stated": theirs[option]}))
     return findings
 
 
-def check_unread(config: Config, dataset: MoleculeDataset) -> list[Finding]:
+def check_unread(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
     """Look for names that nothing is read from: warnings of energies or forces alone, of other charges, of spins."""
-    file, molecules, findings = config.Datahub.data_path, len(dataset.molecules), []
+    file, molecules, findings = config.Datahub.path, len(dataset.molecules), []
     for name, unread in _unread_labels(dataset.sources, dataset).items():
         frames = dataset.info.columns[unread].frames
         if frames is not None and 2 * frames < molecules:
@@ -62,7 +64,7 @@ def check_unread(config: Config, dataset: MoleculeDataset) -> list[Finding]:
     return [*findings, *check_other_charges(config, dataset), *check_conditions(config, dataset)]
 
 
-def _unread_labels(sources: Mapping[str, str], dataset: MoleculeDataset) -> dict[str, str]:
+def _unread_labels(sources: Mapping[str, str], dataset: "MoleculeDataset") -> dict[str, str]:
     guessed = guess_fields(dataset.info.columns, by_shape=False)
     read = {*sources.values()}
     return {name: guessed[name] for name in TARGETS if name not in sources and guessed.get(name, "") not in {"", *read}}

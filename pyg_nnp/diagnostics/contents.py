@@ -3,19 +3,19 @@
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from pyg_nnp.data.formats import collections
 from pyg_nnp.data.formats.guess import guess_fields
-from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, read_blocks
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, formats_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.data.formats.unit_texts import says_unit
 from pyg_nnp.data.source import ArrayTypes
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, OF_CELLS, TARGETS, WEIGHTS
+from pyg_nnp.runtime.data_path import DataPath
 
 _FRAMES = 1000  # whose names are looked at before all are read
 
@@ -25,7 +25,7 @@ class Contents:
     """What a data file seems to have.
 
     Attributes:
-        data_format: as the option of this name.
+        data_format: as the option of this name; None: files are of several formats.
         known: the collection whose layout it has.
         sources: standard name -> name in the file.
         dropped: standard name -> why the array that seemed to be it cannot be read.
@@ -34,7 +34,7 @@ class Contents:
         frames: what was seen of all frames.
     """
 
-    data_format: str
+    data_format: str | None
     known: collections.Collection | None
     sources: Mapping[str, str]
     dropped: Mapping[str, str]
@@ -43,22 +43,22 @@ class Contents:
     frames: Survey
 
 
-def contents_of(path: Path, mapping: Mapping[str, str]) -> Contents:
+def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
     """Read a data file and return what it seems to have.
 
     Args:
-        path: the file.
+        path: the file, or several.
         mapping: standard name -> name in the file, where the user knows better than names and shapes; an empty name
             says that the file has none.
 
     Raises:
         DataError: the file cannot be read, or has no positions or elements that could be recognised.
     """
-    data_format = format_of(path) or ""
+    data_format = format_of(path)
     seen = columns_of(path, most=_FRAMES)
     while True:
         columns = seen
-        known = collections.collection_of(columns, data_format, mapping)
+        known = collections.collection_of(columns, data_format or "", mapping)
         fields = _fields(path, columns, known, mapping)
         found, sources, dropped = _readable(path, data_format, fields, mapping)
         # later frames may have more names, which may be taken for something
@@ -75,16 +75,16 @@ def contents_of(path: Path, mapping: Mapping[str, str]) -> Contents:
 
 
 def _stated(
-    path: Path, data_format: str, known: collections.Collection | None, sources: Mapping[str, str]
+    path: DataPath, data_format: str | None, known: collections.Collection | None, sources: Mapping[str, str]
 ) -> StatedUnits:
     stated = stated_units(path, data_format, sources)
     if known is not None:
         stated = stated.or_else(StatedUnits.of(known.units, f"as {known.name} has it"))
-    return stated if data_format in OWN_NAMES else stated.or_else(IN_ASE)
+    return stated.or_else(IN_ASE) if formats_of(path).isdisjoint(OWN_NAMES) else stated
 
 
 def _fields(
-    path: Path, columns: ArrayTypes, known: collections.Collection | None, mapping: Mapping[str, str]
+    path: DataPath, columns: ArrayTypes, known: collections.Collection | None, mapping: Mapping[str, str]
 ) -> dict[str, str]:
     """Return standard name -> name in the file: as a user or a collection has it, or a guess."""
     guessed = guess_fields(columns) if known is None else known.sources(columns)
@@ -98,7 +98,7 @@ def _fields(
 
 
 def _readable(
-    path: Path, data_format: str, fields: Mapping[str, str], sure: Collection[str]
+    path: DataPath, data_format: str | None, fields: Mapping[str, str], sure: Collection[str]
 ) -> tuple[Survey, dict[str, str], dict[str, str]]:
     """Look at all frames, without the guesses that turn out to be wrong when they are read.
 

@@ -1,6 +1,7 @@
 """Frames that are there twice, and whether they agree."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,29 +10,41 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.source import DataSource, frames_text
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, counted, field_finding
 from pyg_nnp.diagnostics.sample import in_batches
 from pyg_nnp.functional.geometry import edge_distances, of_pairs
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
-def check_duplicates(source: DataSource, dataset: MoleculeDataset, parts: Mapping[str, Tensor]) -> CheckResult:
-    """Look for frames with the same molecule in the same shape, and whether they are in several parts."""
-    summary = dataset.summary
-    labels = clusters(np.column_stack((summary.shape, summary.Q)), 4 * summary.precision)
+
+MOST = 1_000_000
+"""Frames that are compared with each other."""
+
+
+def check_duplicates(source: DataSource, dataset: "MoleculeDataset", parts: Mapping[str, Tensor]) -> CheckResult:
+    """Look for frames with the same molecule in the same shape, and whether they are in several parts.
+
+    Of more than :data:`MOST` frames so many are compared, evenly spaced.
+    """
+    summary, total = dataset.summary, len(dataset)
+    frames = np.linspace(0, total - 1, min(total, MOST)).astype(np.int64)
+    labels = clusters(np.column_stack((summary.shape[frames], summary.Q[frames])), 4 * summary.precision)
     order = np.argsort(labels, kind="stable")
-    candidates = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    groups = _with_equal_distances(dataset, [group for group in candidates if len(group) > 1])
+    order = order[np.bincount(labels)[labels[order]] > 1]
+    candidates = np.split(frames[order], np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
+    groups = _with_equal_distances(dataset, candidates)
+    among = f" among {len(frames)} of {total} frames" if len(frames) < total else ""
     if not groups:
-        return CheckResult("Ra", "no duplicates")
+        return CheckResult("Ra", f"no duplicates{among}")
     copies = np.sort(np.concatenate([group[1:] for group in groups]))
-    first = "; ".join(frames_text(group) for group in groups[:3])
+    first = "; ".join(source.frames(group) for group in groups[:3])
     more = f"; and {len(groups) - 3} more groups" if len(groups) > 3 else ""
     text = (
         f"{source.file}: {counted(len(copies), 'copy', 'copies')} of other frames in {source.field('Ra')}, moved, "
-        f"turned or mirrored perhaps: {first}{more}."
+        f"turned or mirrored perhaps{among}: {first}{more}."
     )
     findings = [Finding("duplicates", "Ra", text, "Take out the copies.", tuple(copies.tolist()))]
     findings += _in_several_parts(source, parts, groups, len(dataset))
@@ -55,7 +68,7 @@ def _in_several_parts(
     return [Finding("duplicates in several parts", "Ra", text, advice, tuple(np.concatenate(across).tolist()))]
 
 
-def _with_equal_distances(dataset: MoleculeDataset, groups: list[Array]) -> list[Array]:
+def _with_equal_distances(dataset: "MoleculeDataset", groups: list[Array]) -> list[Array]:
     """Keep of each group the frames whose distances between like atoms are those of its first frame."""
     if not groups:
         return []
@@ -70,7 +83,7 @@ def _with_equal_distances(dataset: MoleculeDataset, groups: list[Array]) -> list
     return [np.array(group) for group in kept.values() if len(group) > 1]
 
 
-def _distances(dataset: MoleculeDataset, frames: Array) -> Iterator[Array]:
+def _distances(dataset: "MoleculeDataset", frames: Array) -> Iterator[Array]:
     """Yield for each frame its pairs, (P, 2): a key of their elements, and their distance, sorted by both."""
     for batch in in_batches(dataset, torch.from_numpy(frames)):
         once = of_pairs(batch.edge_index, batch.Tij if "Tij" in batch else None)
@@ -96,7 +109,7 @@ def _contradictions(source: DataSource, summary: DatasetSummary, groups: list[Ar
             low, high = float(values[worst].min()), float(values[worst].max())
             what = "is" if name == "E" else "has a largest force of"
             text = (
-                f"contradicts itself in {counted(len(bad), 'group')} of frames of one shape: in {frames_text(worst)} "
+                f"contradicts itself in {counted(len(bad), 'group')} of frames of one shape: in {source.frames(worst)} "
                 f"it {what} {low:.10g} and {high:.10g}."
             )
             advice = "Keep the right ones only."

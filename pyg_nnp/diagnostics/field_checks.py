@@ -1,12 +1,11 @@
 """All checks of the fields of a data set."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
 from pyg_nnp.diagnostics.digits import check_digits
 from pyg_nnp.diagnostics.duplicates import check_duplicates
@@ -15,14 +14,17 @@ from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying
 from pyg_nnp.diagnostics.stress import check_derivatives
 from pyg_nnp.diagnostics.table import data_table
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
-def examine(config: Config, dataset: MoleculeDataset, parts: Mapping[str, Tensor]) -> tuple[str, tuple[Finding, ...]]:
+
+def examine(config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tensor]) -> tuple[str, tuple[Finding, ...]]:
     """Check the numbers of a data set, and return its table and what seems to be wrong.
 
     What is known of all frames is in the summary of the data set; what compares frames or fits lines takes at most
     some thousand.
     """
-    fields, source, summary = dataset.fields, DataSource(config.Datahub.data_path, dataset.sources), dataset.summary
+    fields, source, summary = dataset.fields, dataset.source, dataset.summary
     results = [check_duplicates(source, dataset, parts), check_total_charges(source, summary)]
     if "E" in fields:
         results.append(check_outlying_energies(source, summary, dataset.molecules.numpy()))
@@ -33,13 +35,13 @@ def examine(config: Config, dataset: MoleculeDataset, parts: Mapping[str, Tensor
     if "Qa" in fields:
         results.append(check_charges(source, summary))
     if "Qa" in fields and "M2" in fields:
-        results.append(check_dipoles(source, dataset, config.units, _origin_of_dipoles(config)))
+        results.append(check_dipoles(source, dataset, config.units, origin_of_dipoles(config)))
     return data_table(config, dataset, parts, results), tuple(
         finding for result in results for finding in result.findings
     )
 
 
-def _origin_of_dipoles(config: Config) -> str:
+def origin_of_dipoles(config: Config) -> str:
     """Return about what the first active model takes dipole moments."""
     for model in config.Modelhub.internal_FFs.values():
         for layer in model.layers:

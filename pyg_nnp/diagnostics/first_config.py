@@ -15,15 +15,19 @@ from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_
 from pyg_nnp.diagnostics.sign_of_forces import likely_gradient
 from pyg_nnp.diagnostics.survey import Survey
 from pyg_nnp.fields import TARGETS
+from pyg_nnp.runtime.data_path import DataPath
 
 
 def first_config(
-    path: Path, mapping: Mapping[str, str], architecture: str = Draft.architecture, minutes: float | None = None
+    path: Path | DataPath,
+    mapping: Mapping[str, str],
+    architecture: str = Draft.architecture,
+    minutes: float | None = None,
 ) -> tuple[str, list[str]]:
     """Return a commented configuration for a data file, and lines that say what was guessed.
 
     Args:
-        path: the file.
+        path: the file, or several.
         mapping: standard name -> name in the file, where the user knows better than names and shapes; an empty name
             says that the file has none.
         architecture: of the model, one of :data:`pyg_nnp.config.recipes.RECIPES`.
@@ -32,6 +36,7 @@ def first_config(
     Raises:
         DataError: the file cannot be read, or has no positions or elements that could be recognised.
     """
+    path = DataPath.of(path)
     contents = contents_of(path, mapping)
     found, sources, known, stated = contents.frames, contents.sources, contents.known, contents.stated
     has_references = set(found.isolated) == set(found.elements)
@@ -43,7 +48,7 @@ def first_config(
     length = likely_length(found.sample, sources["Ra"], stated)
     targets = [name for name in TARGETS if name in sources]
     draft = Draft(
-        data_path=str(path),
+        data_path=path.given,
         data_format=contents.data_format,
         sources=sources,
         unused=contents.unused,

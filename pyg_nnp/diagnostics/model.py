@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from ase.data import chemical_symbols
 from torch_geometric.data import Batch
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.diagnostics.prediction import check_unread_features
 from pyg_nnp.diagnostics.sample import frames_with, small_sample
@@ -17,6 +17,9 @@ from pyg_nnp.functional.bonds import bonds_of_hydrogen
 from pyg_nnp.functional.geometry import edge_distances, edges_within_cells
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, unit_of_total_energies
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 # bonds of hydrogen to C, N and O are from 0.95 to 1.2 Å long; those to other elements say little about the unit
 _SHORT, _LONG = 0.7, 1.5  # Å
@@ -30,7 +33,7 @@ _SAME_UNIT = 0.01
 
 
 def check_models(
-    config: Config, potentials: Mapping[str, Potential], dataset: MoleculeDataset, sample: Batch
+    config: Config, potentials: Mapping[str, Potential], dataset: "MoleculeDataset", sample: Batch
 ) -> Iterator[Finding]:
     """Yield what does not fit in models with right units of length; nothing is checked after what is not yet taken.
 

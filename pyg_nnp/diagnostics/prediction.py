@@ -1,16 +1,19 @@
 """What a potential predicts of the data: whether its layers fit together, and the features that it does not read."""
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.finding import Finding, field_finding
 from pyg_nnp.errors import FieldError
 from pyg_nnp.fields import FEATURES, INPUTS
 from pyg_nnp.functional.difference import difference
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import blind_to
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 # what makes a model read a feature; the number of atoms follows from the atoms themselves
 _TO_READ = {
@@ -20,7 +23,7 @@ _TO_READ = {
 }
 
 
-def check_prediction(config: Config, name: str, potential: Potential, dataset: MoleculeDataset) -> None:
+def check_prediction(config: Config, name: str, potential: Potential, dataset: "MoleculeDataset") -> None:
     """Let a potential predict two frames, so that layers that do not fit together show before training.
 
     Errors of users' own layers pass unchanged, for their traceback.
@@ -50,11 +53,11 @@ def check_prediction(config: Config, name: str, potential: Potential, dataset: M
             raise FieldError(f"{place}: one of the layers changes '{field}' in place. Let it return a new tensor.")
 
 
-def check_unread_features(config: Config, name: str, potential: Potential, dataset: MoleculeDataset) -> list[Finding]:
+def check_unread_features(config: Config, name: str, potential: Potential, dataset: "MoleculeDataset") -> list[Finding]:
     """Warn of features that vary in the data, but make no difference to a label in the loss of model ``name``."""
     weights = config.Modelhub.internal_FFs[name].loss.values()
     in_loss = {field for of_field in weights for field in of_field}
-    source, findings = DataSource(config.Datahub.data_path, dataset.sources), []
+    source, findings = dataset.source, []
     for feature in (feature for feature in FEATURES if feature in _TO_READ):
         low, high, _ = dataset.summary.ranges[feature]
         if feature == "Q":

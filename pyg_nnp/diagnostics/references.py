@@ -1,14 +1,18 @@
 """Whether reference energies from a file go with the energies of the data."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.errors import DataError
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
-def check_references(config: Config, dataset: MoleculeDataset) -> list[Finding]:
+
+def check_references(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
     """Compare what remains of the energies without the reference energies with the energies themselves."""
     if not dataset.atomic_energies or "E" not in dataset.fields:
         return []

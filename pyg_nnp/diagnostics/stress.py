@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.formats.stress import is_virial
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, field_finding
@@ -17,6 +17,9 @@ from pyg_nnp.diagnostics.near_frames import is_clear
 from pyg_nnp.diagnostics.pair_fit import Crystal, PairFit, fit_pairs
 from pyg_nnp.diagnostics.sample import frames_with, in_batches
 from pyg_nnp.units import BOHR_IN_ANGSTROM, ENERGIES, LENGTHS, Units
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 _FRAMES, _ATOMS = 100, 3000
 """Frames, and atoms of them all, that are looked at."""
@@ -39,7 +42,7 @@ _OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array]]] = {
 }
 
 
-def check_derivatives(source: DataSource, dataset: MoleculeDataset, units: Units, negated: bool) -> list[CheckResult]:
+def check_derivatives(source: DataSource, dataset: "MoleculeDataset", units: Units, negated: bool) -> list[CheckResult]:
     """Check forces, of which ``negated`` ones have changed their sign, and stress: the derivatives of the energy."""
     forces = [check_forces(source, dataset, units, negated)] if "Fa" in dataset.fields else []
     if any(result.findings for result in forces):
@@ -48,7 +51,7 @@ def check_derivatives(source: DataSource, dataset: MoleculeDataset, units: Units
     return forces + check_stress(source, dataset, units)
 
 
-def check_stress(source: DataSource, dataset: MoleculeDataset, units: Units) -> list[CheckResult]:
+def check_stress(source: DataSource, dataset: "MoleculeDataset", units: Units) -> list[CheckResult]:
     """Compare cells and stress with energies: of near frames with different cells, and of a fitted pair potential."""
     crystals = _some(dataset)
     if len(crystals) < 3:
@@ -62,7 +65,7 @@ def check_stress(source: DataSource, dataset: MoleculeDataset, units: Units) -> 
     return [cells, _of_stress(source, crystals, fit, units)]
 
 
-def _some(dataset: MoleculeDataset) -> list[Crystal]:
+def _some(dataset: "MoleculeDataset") -> list[Crystal]:
     """Return some frames that are periodic in all directions and have energy and, where others do, stress."""
     names = [name for name in ("E", "S") if name in dataset.fields]
     summary = dataset.summary

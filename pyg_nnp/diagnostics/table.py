@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from ase.data import chemical_symbols
 from rich import box
@@ -10,15 +11,17 @@ from rich.table import Table
 from torch import Tensor
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.labels import has_all_labels, has_labels
 from pyg_nnp.data.summary import DatasetSummary
 from pyg_nnp.diagnostics.finding import CheckResult
 from pyg_nnp.fields import FIELDS, TARGETS
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
+
 
 def data_table(
-    config: Config, dataset: MoleculeDataset, parts: Mapping[str, Tensor], results: Sequence[CheckResult]
+    config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tensor], results: Sequence[CheckResult]
 ) -> str:
     """Return the table as text: frames, atoms, elements and parts, then a row for each field with what was found."""
     summary, units, sizes = dataset.summary, config.units.names, dataset.summary.sizes
@@ -51,7 +54,7 @@ def data_table(
     return "\n".join(lines + [line.rstrip() for line in text.getvalue().splitlines() if line.strip()])
 
 
-def _source(name: str, dataset: MoleculeDataset) -> str:
+def _source(name: str, dataset: "MoleculeDataset") -> str:
     """Return the name of a field in the file, or where it is from."""
     other = "no: where there is a cell" if name == "pbc" else "no: set to 0"
     other = f"by '{dataset.sources['group']}'" if name == "weight" and "group" in dataset.sources else other

@@ -20,6 +20,7 @@ from pyg_nnp.inference.extrapolation import (
 )
 from pyg_nnp.inference.file_units import ForceScale, as_trained, converted, units_in_evaluation
 from pyg_nnp.potential.predictor import Predictor, large_batch, predictions
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.training.metrics import ALL, ErrorRow, ErrorTable
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ _SEVERAL, _SHIFTED = 5, 0.98
 
 def evaluate_file(
     predictor: Predictor,
-    path: Path,
+    data: str | Path | Sequence[str | Path],
     mapping: Mapping[str, str],
     changes: Mapping[str, Any],
     part: str | None = None,
@@ -42,7 +43,7 @@ def evaluate_file(
 
     Args:
         predictor: as training saved it, in evaluation mode.
-        path: the file.
+        data: the file, or several.
         mapping: standard name -> name in the file, for those that the training data had under another name.
         changes: to ``Datahub.transforms``.
         part: only the frames that training had for this part; None: all.
@@ -53,21 +54,16 @@ def evaluate_file(
             file does not hold what it must.
         ConfigError: what is given is not valid, or there is no such part.
     """
-    config = configuration_for(predictor, path, mapping, changes)
+    path = DataPath.of(data)
+    config = configuration_for(predictor, path, mapping, changes, with_parts=part is not None)
     in_file = units_in_evaluation(predictor, config, path, units)
     # a store in a folder of its own, so that nothing is left behind and nothing of others is used
     with tempfile.TemporaryDirectory(prefix="pyg_nnp_") as folder:
         dataset = MoleculeDataset.from_config(config, folder)
         of_training = dataset.summary.fingerprint == predictor.domain.fingerprint
-        if part is None and of_training:
-            log.warning("%s: these are the data of the training. Errors on what was not trained: --part test.", path)
-        if part is not None and predictor.domain.fingerprint and not of_training:
-            raise DataError(
-                f"{path}: these are not the structures of the training, or they are in another order, so that nothing "
-                f"tells which are its {part} part. Leave out --part, or give the data of the training."
-            )
-        data_path = Path(training_configuration(predictor)["Datahub"]["data_path"])
-        if of_training and units is None and path.resolve() == data_path.resolve():
+        _check_part(predictor, path, part, of_training)
+        trained_on = DataPath.of(training_configuration(predictor)["Datahub"]["data_path"])
+        if of_training and units is None and path.resolved() == trained_on.resolved():
             in_file = as_trained(predictor)  # whatever the file says, this is how training has read it
         frames = compared_frames(predictor, config, path, dataset, part)
         distances = ShortestDistances({} if of_training else predictor.domain.distances_in_angstrom(predictor.units))
@@ -85,6 +81,17 @@ def evaluate_file(
     if part is None:  # the energies of a part of the training have its reference
         _warn_of_shift(path, rows)
     return rows
+
+
+def _check_part(predictor: Predictor, path: DataPath, part: str | None, of_training: bool) -> None:
+    """Warn of errors on what was trained, and refuse a part of other data."""
+    if part is None and of_training:
+        log.warning("%s: these are the data of the training. Errors on what was not trained: --part test.", path)
+    if part is not None and predictor.domain.fingerprint and not of_training:
+        raise DataError(
+            f"{path}: these are not the structures of the training, or they are in another order, so that nothing "
+            f"tells which are its {part} part. Leave out --part, or give the data of the training."
+        )
 
 
 def _errors(
@@ -108,7 +115,7 @@ def _errors(
     return table.rows(), forces
 
 
-def _warn_of_shift(path: Path, rows: Sequence[ErrorRow]) -> None:
+def _warn_of_shift(path: DataPath, rows: Sequence[ErrorRow]) -> None:
     """Warn of energies that are all off by the same: their mean error is as large as the root mean square."""
     for row in rows:
         of_energies = (row.field, row.of) == ("E", ALL) and row.count >= _SEVERAL

@@ -2,14 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from pyg_nnp.config import Config, config_from_dict
-from pyg_nnp.data import MoleculeDataset, split_dataset
-from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
+from pyg_nnp.data import MoleculeDataset, split_of
+from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, formats_of
 from pyg_nnp.data.labels import has_all_labels, has_labels
 from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FEATURES, FIELDS, TARGETS
@@ -17,13 +16,22 @@ from pyg_nnp.inference.extrapolation import frames_of_molecules, training_config
 from pyg_nnp.inference.structures import find_features
 from pyg_nnp.potential.predictor import Predictor
 
+if TYPE_CHECKING:
+    from pyg_nnp.data.source import ArrayTypes
+    from pyg_nnp.runtime.data_path import DataPath
+
 log = logging.getLogger(__name__)
 
 
 def configuration_for(
-    predictor: Predictor, path: Path, mapping: Mapping[str, str], changes: Mapping[str, Any]
+    predictor: Predictor,
+    path: "DataPath",
+    mapping: Mapping[str, str],
+    changes: Mapping[str, Any],
+    *,
+    with_parts: bool = False,
 ) -> Config:
-    """Return the configuration of a potential's training with another data file.
+    """Return the configuration of a potential's training with other data files, perhaps with the parts of the training.
 
     Labels that the file lacks are left out, as long as nobody asked for them.
 
@@ -33,13 +41,13 @@ def configuration_for(
     """
     document = training_configuration(predictor)
     hub = document["Datahub"]
-    data_format = format_of(path) or hub["data_format"]
+    formats = found if (found := formats_of(path)) != {None} else {hub["data_format"]}
+    data_format = next(iter(formats)) if len(formats) == 1 else None
     columns = columns_of(path, data_format)
-    names = list(columns)
-    predicted = [name for name in TARGETS if name in predictor.outputs]
+    names, predicted = list(columns), [name for name in TARGETS if name in predictor.outputs]
     sources = {**hub["features"], **hub["targets"]}
     # where the names of the training data are missing, those that pyg-nnp predict and ASE write count
-    is_of_ase = data_format not in OWN_NAMES
+    is_of_ase = formats.isdisjoint(OWN_NAMES)
     usual = {name: [one for one in (name, *FIELDS[name].ase * is_of_ase) if one in names] for name in predicted}
     standard = {name: found[0] for name, found in usual.items() if found and sources.get(name) not in names}
     sources |= standard | dict(mapping)
@@ -52,24 +60,43 @@ def configuration_for(
     # the potential adds its reference energies itself, so these have no effect on errors
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
-    features = {name: sources[name] for name in FEATURES if sources.get(name)}
-    if is_of_ase and "cell" in columns:  # which only what is periodic has
-        features.setdefault("cell", "cell")
-    features = find_features(path, features, columns, [*mapping])
-    if "Q" not in mapping and features.get("Q") not in names and predictor.domain.charges == (0.0,):
-        features.pop("Q", None)  # without a name the charges are set to 0
+    features = _features(predictor, path, sources, columns, mapping, is_of_ase)
     # what is there is compared, whatever the training asked of its data
     hub = {**hub, "allow_missing": list(targets), "group_weights": {}, "features": features, "targets": targets}
-    hub |= {"data_path": str(path), "data_format": data_format}
+    hub |= {"data_path": path.given, "data_format": data_format}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
     models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}
     changed = {"Datahub": {**hub, "transforms": transforms}, "Modelhub": {"internal_FFs": models}, "Metrics": {}}
-    return config_from_dict({**document, **changed}, "the configuration of the potential")
+    # what divides the frames need not be in the file
+    trainer = document["Trainer"] | ({} if with_parts else {"Splitter": {}})
+    return config_from_dict({**document, **changed, "Trainer": trainer}, "the configuration of the potential")
+
+
+def _features(
+    predictor: Predictor,
+    path: "DataPath",
+    sources: Mapping[str, str],
+    columns: "ArrayTypes",
+    mapping: Mapping[str, str],
+    is_of_ase: bool,
+) -> dict[str, str]:
+    """Return the names of the inputs."""
+    features = {name: sources[name] for name in FEATURES if sources.get(name)}
+    if is_of_ase and "cell" in columns:  # which only what is periodic has
+        features.setdefault("cell", "cell")
+    features = find_features(path, features, columns, [*mapping])
+    if "Q" not in mapping and features.get("Q") not in columns and predictor.domain.charges == (0.0,):
+        features.pop("Q", None)  # without a name the charges are set to 0
+    return features
 
 
 def _targets(
-    path: Path, predicted: Sequence[str], sources: Mapping[str, str], mapping: Mapping[str, str], names: Sequence[str]
+    path: "DataPath",
+    predicted: Sequence[str],
+    sources: Mapping[str, str],
+    mapping: Mapping[str, str],
+    names: Sequence[str],
 ) -> dict[str, str]:
     """Return the names of the labels to compare with; say which of the training the file lacks."""
     # an empty name says that the file has none
@@ -88,7 +115,7 @@ def _targets(
 
 
 def compared_frames(
-    predictor: Predictor, config: Config, path: Path, dataset: MoleculeDataset, part: str | None
+    predictor: Predictor, config: Config, path: "DataPath", dataset: MoleculeDataset, part: str | None
 ) -> Tensor:
     """Return (n,) frames to compare: all, or those of a part of the training; warn of labels that some of them lack.
 
@@ -108,10 +135,10 @@ def _frames_of(config: Config, dataset: MoleculeDataset, part: str) -> Tensor:
     splitter = config.Trainer.Splitter
     if part not in splitter.parts:
         raise ConfigError(f"--part {part}: training had no such part, only: {', '.join(splitter.parts)}.")
-    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder, dataset.formulas)[part]
+    return split_of(config, dataset)[part]
 
 
-def _warn_of_missing(path: Path, dataset: MoleculeDataset, frames: Tensor) -> None:
+def _warn_of_missing(path: "DataPath", dataset: MoleculeDataset, frames: Tensor) -> None:
     """Warn of labels that some frames lack."""
     for name in (name for name in TARGETS if name in dataset.fields):
         has, has_all = (of(dataset.summary, name)[frames.numpy()] for of in (has_labels, has_all_labels))

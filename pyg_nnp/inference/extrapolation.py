@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +37,7 @@ def training_configuration(predictor: "Predictor") -> Mapping[str, Any]:
     return predictor.configuration
 
 
-def frames_of_molecules(predictor: "Predictor", path: Path, summary: "DatasetSummary") -> Tensor:
+def frames_of_molecules(predictor: "Predictor", path: object, summary: "DatasetSummary") -> Tensor:
     """Return (n,) all frames, without isolated atoms where those of the training gave its reference energies."""
     is_isolated = (summary.sizes == 1) & (summary.Q == 0)
     by_atoms = training_configuration(predictor)["Datahub"]["transforms"]["atomic_energy"] == "isolated"

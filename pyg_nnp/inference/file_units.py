@@ -16,6 +16,7 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.fields import FIELDS, Kind
 from pyg_nnp.inference.extrapolation import training_configuration
 from pyg_nnp.potential.predictor import Predictor
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.runtime.logs import NOTICE
 from pyg_nnp.units import ENERGIES, LENGTHS, OPTIONS, Units
 
@@ -35,11 +36,13 @@ def as_trained(predictor: Predictor) -> StatedUnits:
 
 def units_of_file(
     predictor: Predictor,
-    path: Path,
+    path: Path | DataPath,
     data_format: str | None,
     sources: Mapping[str, str],
     given: str | None,
     kinds: Sequence[Kind],
+    *,
+    is_mixed: bool = False,
 ) -> StatedUnits:
     """Return the units of a file, so that it can be converted to those of a potential.
 
@@ -49,10 +52,11 @@ def units_of_file(
     Args:
         predictor: the potential.
         path: the file.
-        data_format: of the file; None for any other that ASE reads.
+        data_format: of the file; None for several, and for any other that ASE reads.
         sources: standard name -> name in the file, of the fields that are read from it.
         given: units separated by commas, such as ``eV,Angstrom``; :data:`AS_TRAINED`; None: not given.
         kinds: ``energy``, ``length`` or both: what is to be converted.
+        is_mixed: whether files are of several formats, and so at least in part as the user has them.
 
     Raises:
         ConfigError: what is given is no known unit.
@@ -61,8 +65,9 @@ def units_of_file(
     trained = predictor.units
     if given == AS_TRAINED:
         return as_trained(predictor)
-    is_own = data_format in OWN_NAMES or data_format == training_configuration(predictor)["Datahub"]["data_format"]
-    found = stated_units(path, data_format, sources) if data_format else StatedUnits.of(Units(), "")
+    of_training = training_configuration(predictor)["Datahub"]["data_format"]
+    is_own = is_mixed or data_format in OWN_NAMES or data_format == of_training
+    found = stated_units(path, data_format, sources) if data_format or is_mixed else StatedUnits.of(Units(), "")
     for doubt in found.doubts:
         log.warning("%s: %s.", path, doubt)
     if given is not None:
@@ -83,18 +88,19 @@ def units_of_file(
     return found.or_else(as_trained(predictor))
 
 
-def units_in_evaluation(predictor: Predictor, config: Config, path: Path, given: str | None) -> StatedUnits:
+def units_in_evaluation(predictor: Predictor, config: Config, path: DataPath, given: str | None) -> StatedUnits:
     """Return the units of a file with labels, as :func:`units_of_file` does, and let its configuration have them."""
     hub = config.Datahub
     kinds: list[Kind] = ["length", "energy"] if {"E", "Fa"} & {*hub.targets} else ["length"]
-    found = units_of_file(predictor, path, hub.data_format, {**hub.features, **hub.targets}, given, kinds)
+    sources, is_mixed = {**hub.features, **hub.targets}, hub.data_format is None
+    found = units_of_file(predictor, path, hub.data_format, sources, given, kinds, is_mixed=is_mixed)
     for model in config.Modelhub.internal_FFs.values():
         model.build_params.update(found.units.options)
     return found
 
 
 def converted(
-    path: Path, batches: Iterable[Batch], fields: Iterable[str], in_file: StatedUnits, units: Units
+    path: Path | DataPath, batches: Iterable[Batch], fields: Iterable[str], in_file: StatedUnits, units: Units
 ) -> Iterator[Batch]:
     """Yield the batches of a file in the units of a potential, and say what is converted."""
     factors = {name: in_file.units.factor_to(units, FIELDS[name].unit) for name in fields}
@@ -126,7 +132,7 @@ class ForceScale:
         self.given += float(theirs.square().sum())
         self.product += float((ours * theirs).sum())
 
-    def report(self, path: Path, used: Units) -> None:
+    def report(self, path: Path | DataPath, used: Units) -> None:
         """Warn of forces that seem to be gradients, or the other way round, or in another unit than the ``used``."""
         if self._rest(-1) < self._rest(1) / 4:
             log.warning(

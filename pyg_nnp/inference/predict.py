@@ -27,13 +27,14 @@ from pyg_nnp.inference.no_numbers import frames_without, no_numbers
 from pyg_nnp.inference.structures import Arrays, Structures
 from pyg_nnp.potential.predictor import ATOMS_TO_EVALUATE, Predictor, recorded
 from pyg_nnp.runtime import processes
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.runtime.files import refuse_existing, replacing, write_durably
 from pyg_nnp.units import ASE, Units
 
 
 def predict_file(
     predictor: Predictor,
-    structures: Path,
+    structures: Path | DataPath,
     out: Path,
     charge: float | None = None,
     on_frames: Callable[[int], None] = lambda count: None,
@@ -43,7 +44,7 @@ def predict_file(
 
     Args:
         predictor: in evaluation mode.
-        structures: a data file, or any other that ASE reads.
+        structures: a data file, or any other that ASE reads; or several of one format.
         out: ``.xyz`` or ``.extxyz``: in eV and Å, for ASE; ``.npz``, ``.h5`` or ``.hdf5``: in the units of the training
             data, frames one after the other under standard names. All say their units.
         charge: total charge of all structures [e]; None takes that of the file, and 0 where it has none.
@@ -67,7 +68,7 @@ def predict_file(
             f"-o {out}: it would be in eV and Å, but the potential does not say its units. "
             "Write .npz or .h5, which are in those of the training data."
         )
-    source, done = Structures(predictor, structures, charge, units), 0
+    source, done = Structures(predictor, DataPath.of(structures), charge, units), 0
 
     def frames() -> Iterator[Arrays]:
         nonlocal done
@@ -94,8 +95,7 @@ def _predicted(predictor: Predictor, source: Structures) -> Iterator[Arrays]:
         try:
             predicted = recording(_batch(arrays, predictor.device))
         except DataError as error:
-            count = len(arrays["N"])
-            of = f"frame {first}" if count == 1 else f"frames {first} to {first + count - 1}"
+            of = source.source.frames(range(first, first + len(arrays["N"])))
             raise DataError(f"{source.path}: {of}: {error}") from error
         return {name: predicted[name].cpu() for name in TARGETS if name in predicted}
 

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
 from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.data.frame_checks import Checks
-from pyg_nnp.data.source import ArrayTypes, Block, DataSource
+from pyg_nnp.data.source import ArrayTypes, DataSource, FileStart, begin_file
 from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.fields import FIELDS, OF_CELLS
 from pyg_nnp.functional.composition import formulas
@@ -24,6 +25,9 @@ from pyg_nnp.inference.extrapolation import (
 )
 from pyg_nnp.inference.file_units import units_of_file
 from pyg_nnp.potential.predictor import Predictor
+
+if TYPE_CHECKING:
+    from pyg_nnp.runtime.data_path import DataPath
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,7 @@ _USUAL = {"Ra": "positions", "Za": "elements"}
 
 
 def find_features(
-    path: Path, features: Mapping[str, str], columns: ArrayTypes, given: Sequence[str] = ()
+    path: "Path | DataPath", features: Mapping[str, str], columns: ArrayTypes, given: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the names of inputs in a file, where those of the training data are missing the usual ones.
 
@@ -67,7 +71,7 @@ def find_features(
     return found
 
 
-def _find_cells(path: Path, found: dict[str, str], columns: ArrayTypes, given: Sequence[str]) -> None:
+def _find_cells(path: "Path | DataPath", found: dict[str, str], columns: ArrayTypes, given: Sequence[str]) -> None:
     """Let potentials of periodic systems have the cells of a file, under a usual name if not under theirs."""
     for name in OF_CELLS:
         if name in given or name not in found or found[name] in columns:
@@ -87,7 +91,7 @@ class Structures:
 
     Args:
         predictor: the potential.
-        path: the file.
+        path: the file, or several of one format.
         charge: total charge of all structures [e]; None takes that of the file, under the name of the training data or
             a usual one, and 0 where it has none.
         units: of the file, as :func:`pyg_nnp.inference.file_units.units_of_file` takes them.
@@ -97,7 +101,7 @@ class Structures:
         DataError: the potential does not say how it was trained, or its units where positions are to be converted.
     """
 
-    def __init__(self, predictor: Predictor, path: Path, charge: float | None, units: str | None = None) -> None:
+    def __init__(self, predictor: Predictor, path: "DataPath", charge: float | None, units: str | None = None) -> None:
         hub, trained = training_configuration(predictor)["Datahub"], predictor.units
         self.path, self.charge, self.domain = path, charge, predictor.domain
         data_format, features = format_of(path), hub["features"]
@@ -108,7 +112,9 @@ class Structures:
         self.length, self.factor = trained.likely_length, in_file.units.factor_to(trained, "length")
         unit = in_file.units.names["length"]
         log.info("%s: positions are read in %s, %s.", path, unit, in_file.said.get("length", "as in the training data"))
-        self.check = Checks(DataSource(str(path), {"Q": "charge", **features}), trained.bohr)
+        self.starts: list[FileStart] = []
+        self.source = DataSource(str(path), {"Q": "charge", **features}, starts=self.starts)
+        self.check = Checks(self.source, trained.bohr)
         self.distances = ShortestDistances(self.domain.distances_in_angstrom(trained))
         self.charges: set[float] = set()
         self.others: set[float] = set()  # of the file, which are not taken
@@ -122,13 +128,14 @@ class Structures:
             DataError: the file cannot be read, or a structure is broken.
         """
         for block in structure_blocks(self.path, self.features):
+            begin_file(self.starts, block)
             # tensors are made of arrays that can be written to
             arrays = {name: np.array(values) for name, values in block.arrays.items()}
             for name in (name for name in ("Ra", "cell") if name in arrays):
                 arrays[name] = arrays[name] * self.factor
             arrays["Q"] = self._charges(arrays["Q"])
             cells = None if block.cells is None else block.cells * self.factor
-            self.check(Block(block.first, arrays, cells))
+            self.check(replace(block, arrays=arrays, cells=cells))
             self._compare(arrays)
             yield arrays
 

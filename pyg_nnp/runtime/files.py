@@ -60,7 +60,7 @@ def refuse_existing(path: Path) -> None:
         raise ConfigError(f"{path}: there is no folder {path.parent}. Make it, or name another file.")
 
 
-def write_durably(path: Path, pieces: Iterable[bytes]) -> None:
+def write_durably(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
     """Write bytes to a file, piece by piece, as :func:`replacing` does."""
     content = hashlib.sha256()
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pyg_nnp.config import Config
-from pyg_nnp.data import MoleculeDataset, split_dataset
+from pyg_nnp.data import MoleculeDataset, split_of
 from pyg_nnp.diagnostics.all_checks import run_checks
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.neighbor_search import MARGIN
@@ -67,5 +67,4 @@ def reopen_data(config: Config, store: Path) -> TrainingData:
 
 
 def _split(config: Config, dataset: MoleculeDataset) -> TrainingData:
-    parts = split_dataset(config.Trainer.Splitter, dataset.molecules, dataset.hash, dataset.folder, dataset.formulas)
-    return TrainingData(dataset, parts)
+    return TrainingData(dataset, split_of(config, dataset))

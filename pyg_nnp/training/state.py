@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,13 +18,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pyg_nnp.config import Trainer, Weights, fields_of
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
 from pyg_nnp.training.averages import Averages
 from pyg_nnp.training.environment import environment
 from pyg_nnp.training.optimizers import make_optimizer
 from pyg_nnp.training.stopping import EarlyStopping, Plateau
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 _OPTIMIZER = "training.optimizer."
 
@@ -33,7 +35,7 @@ _OPTIMIZER = "training.optimizer."
 class TrainingData:
     """All frames, and name -> (n,) frames of each part; ``training`` and, if it is there, ``validation`` are used."""
 
-    dataset: MoleculeDataset
+    dataset: "MoleculeDataset"
     parts: Mapping[str, Tensor]
 
 

@@ -29,9 +29,13 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"Datahub": None}, "Datahub: expects a mapping, but is empty."),
     (
         {"Datahub/data_path": REMOVED},
-        "Datahub: 'data_path' is missing: data file or folder of such files, relative to the working directory.",
+        "Datahub: 'data_path' is missing: data file, folder of such files, pattern such as",
     ),
-    ({"Datahub/data_path": None}, "Datahub.data_path: expects text, but is empty."),
+    ({"Datahub/data_path": None}, "Datahub.data_path: expects text, or a list of texts, but is empty."),
+    ({"Datahub/data_path": 3}, "Datahub.data_path: expects text, or a list of texts, found 3 (whole number)."),
+    ({"Datahub/data_path": []}, "Datahub.data_path: is empty, but needed."),
+    ({"Datahub/data_path": ["a", 3]}, "Datahub.data_path[1]: expects text, found 3 (whole number)."),
+    ({"Datahub/data_path": ["a", ""]}, "Datahub.data_path[1]: is empty, but needed."),
     ({"Datahub/data_path": ""}, "Datahub.data_path: is empty, but needed."),
     ({"Datahub/targets": {}}, "Datahub.targets: at least one target is needed, of E, Fa, Qa, M2, S."),
     # wrong structure

@@ -12,7 +12,8 @@ def test_several_problems_are_listed_unknown_keys_first():
     lines = str(caught.value).split("\n")
     assert lines[0].startswith("train.yaml: Datahub: unknown key 'data_paht'. Did you mean 'data_path'?")
     assert lines[1:] == [
-        "  Datahub: 'data_path' is missing: data file or folder of such files, relative to the working directory.",
+        "  Datahub: 'data_path' is missing: data file, folder of such files, pattern such as 'run*/*.npz', or a list "
+        "of these, relative to the working directory.",
         "  Trainer.cuda: expects true or false, found 3 (whole number).",
     ]
 

@@ -115,6 +115,10 @@ Modelhub:
 Trainer:
   Splitter:
     method: random
+    group: null
+    training: null
+    validation: null
+    test: null
     index_file: null
     parts:
       - training
@@ -193,7 +197,8 @@ def test_file_of_the_manual_becomes_canonical():
     assert canonical["Trainer"].pop("resume") is False
     assert canonical["Trainer"].pop("report") is True
     assert canonical["Trainer"].pop("tensorboard") is False
-    assert canonical["Trainer"]["Splitter"].pop("index_file") is None
+    for key in ("index_file", "group", "training", "validation", "test"):
+        assert canonical["Trainer"]["Splitter"].pop(key) is None
     later = {"ema": None, "max_time": None, "optimizer": "adam", "plateau_patience": 10, "weight_decay": 0.0}
     assert {key: canonical["Trainer"].pop(key) for key in later} == later
     assert canonical["Trainer"] == {key: printed[key] for key in canonical["Trainer"]}

@@ -8,7 +8,7 @@ from configurations import read
 
 from pyg_nnp.errors import ConfigError
 
-SPLITTER_KEYS = "It takes: method, index_file, parts, ratios, seed, save, preload."
+SPLITTER_KEYS = "It takes: method, group, training, validation, test, index_file, parts, ratios, seed, save, preload."
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     # unknown keys, at every level
@@ -77,6 +77,22 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"Trainer/Splitter": {"method": "index", "index_file": "a", "ratios": [1, 1, 1]}},
         "Trainer.Splitter.ratios: index_file says how many frames the parts have; leave 'ratios' out",
     ),
+    ({"Trainer/Splitter/method": "group"}, "Trainer.Splitter.group: 'group' says which frames are in one part;"),
+    ({"Trainer/Splitter/group": "smiles"}, "Trainer.Splitter.group: 'group' says which frames are in one part;"),
+    ({"Trainer/Splitter/test": "a.npz"}, "Trainer.Splitter.test: 'test' names files of a part; give it with method:"),
+    (
+        {"Trainer/Splitter": {"method": "files", "test": ["a.npz"]}},
+        "Trainer.Splitter.parts: 'training' is missing among test.",
+    ),
+    (
+        {"Trainer/Splitter": {"method": "files", "training": "a", "ratios": [1, 1, 1]}},
+        "Trainer.Splitter.ratios: files say how many frames the parts have; leave 'ratios' out",
+    ),
+    (
+        {"Trainer/Splitter": {"method": "files", "training": "a", "parts": ["training", "test"]}},
+        "Trainer.Splitter.parts: method: files has the parts with files, training; leave 'parts' out",
+    ),
+    ({"Trainer/Splitter": {"method": "files", "training": [3]}}, "Trainer.Splitter.training[0]: expects text, found 3"),
     # parts and ratios
     ({"Trainer/Splitter/parts": ["train", "a", "b"]}, "Trainer.Splitter.parts: 'training' is missing among train, a,"),
     ({"Trainer/Splitter/parts": ["training", "a", "a"]}, "Trainer.Splitter.parts[2]: 'a' is given twice."),

@@ -403,7 +403,7 @@ def test_file_that_changes_while_it_is_read(
         yield from read_blocks(*arguments, **options)
         write_pickle(waters[:4])
 
-    monkeypatch.setattr(sys.modules["pyg_nnp.data.preprocess"], "read_blocks", blocks)
+    monkeypatch.setattr(sys.modules["pyg_nnp.data.checked_blocks"], "read_blocks", blocks)
     with pytest.raises(DataError, match=re.escape(f"{path}: the file was changed while it was read. Start again")):
         preprocess(make_config(), out)
     assert list(out.iterdir()) == []

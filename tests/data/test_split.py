@@ -259,7 +259,7 @@ def test_frames_of_a_formula_stay_together(tmp_path: Path, caplog: pytest.LogCap
     formulas = torch.arange(200) % 17
     splitter = make_splitter(method="formula")
     with caplog.at_level("INFO"):
-        parts = split_dataset(splitter, 200, STORE, tmp_path, lambda: formulas)
+        parts = split_dataset(splitter, 200, STORE, tmp_path, lambda method: formulas)
     of_parts = [set(formulas[frames].tolist()) for frames in parts.values()]
     assert sum(map(len, of_parts)) == 17
     assert set().union(*of_parts) == set(range(17))
@@ -268,15 +268,15 @@ def test_frames_of_a_formula_stay_together(tmp_path: Path, caplog: pytest.LogCap
     for part, count in zip(PARTS, (140, 20, 40), strict=True):
         assert abs(len(parts[part]) - count) <= 12
     assert "17 groups of frames. training: " in caplog.text
-    assert same(split_dataset(splitter, 200, STORE, tmp_path, lambda: formulas), parts)
-    other = split_dataset(make_splitter(method="formula", seed=7), 200, STORE, tmp_path, lambda: formulas)
+    assert same(split_dataset(splitter, 200, STORE, tmp_path, lambda method: formulas), parts)
+    other = split_dataset(make_splitter(method="formula", seed=7), 200, STORE, tmp_path, lambda method: formulas)
     assert not same(other, parts)
     # those of some frames only, of which others stay out
     some = make_splitter(method="formula", ratios=[20, 20, 20])
-    drawn = split_dataset(some, torch.arange(100) + 100, STORE, tmp_path, lambda: formulas)
+    drawn = split_dataset(some, torch.arange(100) + 100, STORE, tmp_path, lambda method: formulas)
     assert all(20 <= len(frames) < 32 and int(frames.min()) >= 100 for frames in drawn.values())
     with pytest.raises(ConfigError, match=r"method: part 'test' would be empty: there are 2 groups of frames for 3"):
-        split_dataset(splitter, 10, STORE, tmp_path, lambda: torch.arange(10) % 2)
+        split_dataset(splitter, 10, STORE, tmp_path, lambda method: torch.arange(10) % 2)
 
 
 def index_splitter(path: Path, content: str, **options: object) -> Splitter:

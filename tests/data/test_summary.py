@@ -1,7 +1,9 @@
 """What is known of all frames, against numbers worked out frame by frame, and what is kept of it with the store."""
 
+import dataclasses
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.summary import DatasetSummary
+from pyg_nnp.errors import DataError
 
 Frame = dict[str, Any]
 MakeStore = Callable[..., Path]
@@ -77,8 +80,8 @@ def test_pieces_do_not_matter(frames: list[Frame], open_dataset: OpenDataset, mo
     whole = dataset.summary
     monkeypatch.setattr("pyg_nnp.data.summary.MAX_PAIRS", 1)
     in_pieces = dataset[:].summary
-    assert {**vars(in_pieces), "ranges": {}}.keys() == vars(whole).keys()
-    for name, value in vars(whole).items():
+    for name in (field.name for field in dataclasses.fields(whole)):
+        value = getattr(whole, name)
         if name == "ranges":
             assert all(in_pieces.ranges[field] == pytest.approx(numbers) for field, numbers in value.items())
         else:
@@ -196,3 +199,22 @@ def test_a_folder_that_cannot_be_written_to(
     assert "the summary of the data set is not kept: Read-only file system." in caplog.text
     assert not any(record.levelno >= logging.WARNING for record in caplog.records)
     assert not (folder / NAME).exists()
+
+
+def test_of_a_large_summary_what_is_read_is_compared(
+    frames: list[Frame], make_store: Any, made: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_store(frames)
+    right, path = MoleculeDataset(folder).summary, folder / NAME
+    content = path.read_bytes()
+    place = content.index(right.pair_distances.tobytes())
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    monkeypatch.setattr("pyg_nnp.data.summary._SMALL", 0)
+    summary = MoleculeDataset(folder).summary
+    np.testing.assert_array_equal(summary.counts, right.counts)
+    with pytest.raises(DataError, match=re.escape(f"{path} is damaged. Delete it; it is made again from the store.")):
+        _ = summary.pair_distances
+    assert not hasattr(summary, "nothing")
+    # a small one is made again
+    monkeypatch.undo()
+    assert_equal(MoleculeDataset(folder).summary, right)

@@ -107,8 +107,12 @@ def test_store(run: Path) -> None:
     assert types == dict.fromkeys(types, "float64") | {"Za": "uint8", "N": "int32"}
     found = {re.sub(r"fields/\w+", "fields/NAME", re.sub(r"lists/\d+", "lists/NUMBER", name)) for name in found}
     assert found == documented("in `dataset.h5`")
-    content, _, line = path.read_bytes().rpartition(b"\npyg_nnp store, layout 002, sha256 ")
-    assert line == hashlib.sha256(content).hexdigest().encode() + b"\n"
+    sealed, _, line = path.read_bytes().rpartition(b"\npyg_nnp store, layout 003, sha256 ")
+    blocks = -(-len(sealed) // (65536 + 32))
+    content, digests = sealed[: -32 * blocks], sealed[-32 * blocks :]
+    firsts = range(0, len(content), 65536)
+    assert digests == b"".join(hashlib.sha256(content[first : first + 65536]).digest() for first in firsts)
+    assert line == hashlib.sha256(digests).hexdigest().encode() + b"\n"
 
 
 def test_split(run: Path) -> None:
@@ -128,8 +132,9 @@ def test_summary(run: Path) -> None:
     description, _, sha = text.partition(" sha256 ")
     assert set(json.loads(description)) == documented("key of `summary`")
     assert arrays == documented("array of a summary")
+    assert hashlib.sha256(description.encode()).hexdigest() == sha
     with safe_open(path, "np") as file:
-        content = b"".join(file.get_tensor(name).tobytes() for name in sorted(arrays))
-    assert hashlib.sha256(description.encode() + content).hexdigest() == sha
+        found = {name: hashlib.sha256(file.get_tensor(name).tobytes()).hexdigest() for name in arrays}
+    assert found == json.loads(description)["sha256"]
     (store,) = run.glob("processed_dataset_*/dataset.h5")
     assert store.read_bytes().split()[-1].decode() == json.loads(description)["store"]

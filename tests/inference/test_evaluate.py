@@ -12,6 +12,7 @@ from toy import ATOM_ENERGIES, toy_config, write_config, write_toy
 from pyg_nnp.commands import cli
 from pyg_nnp.inference.evaluate import configuration_for
 from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.runtime.data_path import DataPath
 
 
 def test_evaluate_takes_the_charge_of_predictions(trained_folder: Path, tmp_path: Path) -> None:
@@ -22,7 +23,7 @@ def test_evaluate_takes_the_charge_of_predictions(trained_folder: Path, tmp_path
     ase.io.write(tmp_path / "one.xyz", atoms)
     names = {"Ra": "positions", "Za": "numbers"}
     for given, expected in (({}, "charge"), ({"Q": "natoms"}, "natoms")):
-        config = configuration_for(potential, tmp_path / "one.xyz", names | given, {})
+        config = configuration_for(potential, DataPath.of(tmp_path / "one.xyz"), names | given, {})
         assert config.Datahub.features["Q"] == expected
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import logging
 import lzma
+import os
 import re
 import zlib
 from collections.abc import Callable, Generator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.runtime.data_path import DataPath, in_natural_order
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,27 @@ def _damaged(path: Path, error: Exception) -> Exception:
     return DataError(f"{path}: the compressed file is damaged, or cut short ({error}).")
 
 
+def named_files(
+    path: Path | DataPath,
+    format_of_file: Callable[[Path], str | None],
+    data_format: str | None = None,
+    *,
+    tell: bool = False,
+) -> list[Path]:
+    """Return the files that a path or several name, those of folders as :func:`files_of_folder` has them.
+
+    Raises:
+        DataError: a file is there twice, or a folder does not have files of one format.
+    """
+    files: dict[Path, None] = {}
+    for one in DataPath.of(path).expanded():
+        for file in files_of_folder(one, format_of_file, data_format, tell=tell) if os.path.isdir(one) else [one]:
+            if file in files:
+                raise DataError(f"{path}: {file} is there twice. Name each file once, or by one pattern alone.")
+            files[file] = None
+    return [*files]
+
+
 def files_of_folder(
     folder: Path, format_of_file: Callable[[Path], str | None], data_format: str | None = None, *, tell: bool = False
 ) -> list[Path]:
@@ -104,7 +127,7 @@ def files_of_folder(
         DataError: there is no file of the format, or of more than one.
     """
     paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    ordered = sorted(paths, key=lambda path: [(len(n), n) if n.isdigit() else (0, n) for n in _parts(path.name)])
+    ordered = in_natural_order(paths)
     formats = {path: None if _BESIDE.fullmatch(path.name) else format_of_file(path) for path in ordered}
     found = dict.fromkeys(name for name in formats.values() if name)
     chosen = data_format if data_format in found else next(iter(found), None)
@@ -125,7 +148,3 @@ def files_of_folder(
                 shown = ", ".join(names[:_NAMES_SHOWN])
                 log.log(level, "%s: not of the format %s, and not read: %s%s.", folder, chosen, shown, more)
     return chosen_files
-
-
-def _parts(name: str) -> list[str]:
-    return [part for part in re.split(r"(\d+)", name) if part]

@@ -1,17 +1,20 @@
 """The formats of data files, and how a file of any of them is read."""
 
-import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyg_nnp.data.formats import ase_files, aselmdb, hdf5, npz, pickles, qm9
-from pyg_nnp.data.formats.files import files_of_folder, first_bytes, is_compressed
+from pyg_nnp.data.formats.files import first_bytes, is_compressed, named_files
 from pyg_nnp.data.formats.format import Format, types_in
 from pyg_nnp.data.source import ArrayTypes, Block, add_types
 from pyg_nnp.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from pyg_nnp.runtime.data_path import DataPath
 
 FORMATS = {
     one.name: one
@@ -38,17 +41,17 @@ _FOREIGN = {
 
 
 def read_blocks(
-    path: Path,
-    data_format: str,
+    path: "Path | DataPath",
+    data_format: str | None,
     mapping: Mapping[str, str],
     frames_per_block: int = 1024,
     optional: Collection[str] = (),
 ) -> Iterator[Block]:
-    """Read a data file as blocks of frames, or a folder of files of one format.
+    """Read data files as blocks of frames.
 
     Args:
-        path: the file, or the folder.
-        data_format: a name of FORMATS.
+        path: a file or a folder of files of one format, or several.
+        data_format: a name of FORMATS; None: the one that each file seems to be of.
         mapping: standard field name -> the file's own name; always has ``Ra`` and ``Za``. Without ``N`` the atoms are
             counted from ``Za``, in which zeros at the end are padding.
         frames_per_block: largest number of frames in a block.
@@ -59,49 +62,51 @@ def read_blocks(
 
     Raises:
         DataError: if the file is missing or of another format, lacks a mapped name, or holds values that are no numbers
-            or whose shapes do not fit. Frames are counted from 0 over the whole file.
+            or whose shapes do not fit. Frames are counted from 0 over all files; in messages of readers over each.
     """
     files = data_files(path, data_format, tell=True)
-    for file in files:
-        _check_file(file, data_format)
-    read = FORMATS[data_format].read
-    return _not_empty(path, _joined(read(file, mapping, frames_per_block, optional) for file in files))
+    formats = [format_to_read(file, data_format) for file in files]
+    blocks = [one.read(file, mapping, frames_per_block, optional) for one, file in zip(formats, files, strict=True)]
+    return joined_blocks(files, blocks)
 
 
-def data_files(path: Path, data_format: str | None, *, tell: bool = False) -> list[Path]:
-    """Return the file, or the files of a folder that are read; see :func:`files_of_folder`."""
-    return files_of_folder(path, format_of, data_format, tell=tell) if os.path.isdir(path) else [path]
+def data_files(path: "Path | DataPath", data_format: str | None, *, tell: bool = False) -> list[Path]:
+    """Return the files that are read, those of a folder as :func:`files_of_folder` has them.
+
+    Raises:
+        DataError: a file is there twice, or a folder does not have files of one format.
+    """
+    return named_files(path, format_of, data_format, tell=tell)
 
 
-def columns_of(path: Path, data_format: str | None = None, most: int | None = None) -> ArrayTypes:
-    """Return the names that a data file has, each with its first array.
+def columns_of(path: "Path | DataPath", data_format: str | None = None, most: int | None = None) -> ArrayTypes:
+    """Return the names that data files have, each with its first array.
 
-    Without ``data_format`` it is that which the file seems to be of. Of a file that is read frame by frame all frames
+    Without ``data_format`` it is that which each file seems to be of. Of a file that is read frame by frame all frames
     are looked at, or the first ``most``.
     """
-    found = data_format or format_of(path)
-    if found is None:
-        known = "pickle, npz, hdf5, extxyz, QM9's XYZ, an ASE database, or one in an LMDB file (aselmdb)"
-        other = _recognize(path)
-        looks = f"looks like {other}, and " if isinstance(other, str) else ""
-        raise DataError(f"{path}: this {looks}is no data file of a known format: {known}.")
     types: ArrayTypes = {}
-    for file in data_files(path, found):
-        _check_file(file, found)
-        frames = FORMATS[found].frames
-        of_file = FORMATS[found].array_types(file) if frames is None else types_in(islice(frames(file), most))
+    for file in data_files(path, data_format):
+        found = format_to_read(file, data_format)
+        of_file = found.array_types(file) if found.frames is None else types_in(islice(found.frames(file), most))
         add_types(types, of_file)
     return types
 
 
-def format_of(path: Path) -> str | None:
-    """Return the data_format that a file, or those in a folder, seem to be of by their first bytes; None for any other.
+def format_of(path: "Path | DataPath") -> str | None:
+    """Return the data_format that all files seem to be of by their first bytes; None for any other, and for several.
 
     Raises:
         DataError: there is no such file, it is empty, or a folder does not have files of one format.
     """
-    found = _recognize(data_files(path, None)[0])
-    return found.name if isinstance(found, Format) else None
+    found = formats_of(path)
+    return found.pop() if len(found) == 1 else None
+
+
+def formats_of(path: "Path | DataPath") -> set[str | None]:
+    """Return the formats that files seem to be of, None for any other, with the errors of :func:`format_of`."""
+    found = map(_recognize, data_files(path, None))
+    return {one.name if isinstance(one, Format) else None for one in found}
 
 
 def _recognize(path: Path) -> Format | str | None:
@@ -122,15 +127,13 @@ def _recognize(path: Path) -> Format | str | None:
     return foreign or next((one for one in FORMATS.values() if re.match(one.magic, head)), None)
 
 
-def _joined(files: Iterable[Iterator[Block]]) -> Iterator[Block]:
-    """Number the frames of several files one after the other."""
+def joined_blocks(files: Sequence[Path], blocks_of_files: Iterable[Iterator[Block]]) -> Iterator[Block]:
+    """Number the frames of several files one after the other, and say which file they are from."""
     first = 0
-    for blocks in files:
-        of_file = 0
-        for block in blocks:
-            yield replace(block, first=first + of_file)
-            of_file += block.num_frames
-        first += of_file
+    for file, blocks in zip(files, blocks_of_files, strict=True):
+        for block in _not_empty(file, blocks):
+            yield replace(block, first=first, file=str(file) if len(files) > 1 else "")
+            first += block.num_frames
 
 
 def _not_empty(path: Path, blocks: Iterator[Block]) -> Iterator[Block]:
@@ -141,14 +144,29 @@ def _not_empty(path: Path, blocks: Iterator[Block]) -> Iterator[Block]:
     yield from blocks
 
 
-def _check_file(path: Path, data_format: str) -> None:
+def format_to_read(path: Path, data_format: str | None) -> Format:
+    """Return the format that a file is to be read as; None: that which it seems to be of.
+
+    Raises:
+        DataError: it is of another, or there is none of this name.
+    """
+    if data_format is None:
+        return _known(path, _recognize(path))
     if data_format not in FORMATS:
         known = f"{did_you_mean(data_format, FORMATS)} Known: {', '.join(FORMATS)}."
         raise DataError(f"{path}: there is no data_format '{data_format}'.{known}")
     found = _recognize(path)
     if found is None or found is FORMATS[data_format]:
-        return
+        return FORMATS[data_format]
     looks, instead = found, f"known formats: {', '.join(FORMATS)}"
     if isinstance(found, Format):
         looks, instead = found.description, f"set data_format: {found.name}"
     raise DataError(f"{path}: data_format is '{data_format}', but this looks like {looks}; {instead}.")
+
+
+def _known(path: Path, found: Format | str | None) -> Format:
+    if isinstance(found, Format):
+        return found
+    known = "pickle, npz, hdf5, extxyz, QM9's XYZ, an ASE database, or one in an LMDB file (aselmdb)"
+    looks = f"looks like {found}, and " if found else ""
+    raise DataError(f"{path}: this {looks}is no data file of a known format: {known}.")

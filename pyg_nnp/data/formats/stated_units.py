@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyg_nnp.data.formats.readers import FORMATS, data_files
+from pyg_nnp.data.formats.readers import data_files, format_to_read
 from pyg_nnp.data.formats.unit_texts import Statement, Statements, joined
 from pyg_nnp.fields import FIELDS
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import ASE, Units
 
 # words of general statements, besides the names of the quantity in data files
@@ -42,19 +43,19 @@ IN_ASE = StatedUnits.of(ASE, "as ASE has it")
 """eV and Å, which files of ASE's formats are in."""
 
 
-def stated_units(path: Path, data_format: str, sources: Mapping[str, str]) -> StatedUnits:
-    """Return the units that a file states.
+def stated_units(path: Path | DataPath, data_format: str | None, sources: Mapping[str, str]) -> StatedUnits:
+    """Return the units that data files state.
 
     Args:
-        path: the file, or a folder of files.
-        data_format: a name of FORMATS.
+        path: a file, or several.
+        data_format: a name of FORMATS; None: the one that each file seems to be of.
         sources: standard name -> name in the file, of the fields that are read from it.
 
     Raises:
-        DataError: the file cannot be read, or parts of it say different units.
+        DataError: a file cannot be read, or files or parts of one say different units.
     """
     of_files = (
-        (file.name, FORMATS[data_format].unit_statements(file, [*sources.values()]))
+        (file.name, format_to_read(file, data_format).unit_statements(file, [*sources.values()]))
         for file in data_files(path, data_format)
     )
     return understood(joined(path, of_files), sources)

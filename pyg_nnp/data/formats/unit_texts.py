@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import Units
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")  # of names as energy_unit, E_unit, energyUnits
@@ -57,7 +58,7 @@ def _units_of_each(quantities: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
-def joined(path: Path, parts: Iterable[tuple[str, Statements]]) -> Statements:
+def joined(path: Path | DataPath, parts: Iterable[tuple[str, Statements]]) -> Statements:
     """Return what several parts of a file or of a folder, such as ``frame 3``, say together.
 
     Raises:

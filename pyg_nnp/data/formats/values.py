@@ -47,6 +47,7 @@ def one_value(origin: Origin, name: str, frame: int, item: Any) -> Array:
     if item is CONFLICT:
         raise origin.frame_error(frame, f"{named} is there twice, with different values. Remove or rename one.")
     if field.dtype == "text":
+        item = item.item() if isinstance(item, np.ndarray) and item.size == 1 else item
         return np.array(item.decode(errors="replace") if isinstance(item, bytes) else str(item))
     try:
         value = np.asarray(item)

@@ -1,11 +1,7 @@
 """Rows of a field that stay in the file of a store, from which any of them are read."""
 
 import math
-import os
-import weakref
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,44 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pyg_nnp.errors import DataError
+from pyg_nnp.data.store.sealed import SealedFile
 
 RowNumbers = NDArray[np.int64]
 CPU = torch.device("cpu")
-
-
-class StoredFile:
-    """A file that is expected to stay as it is, read at any place by any number of processes.
-
-    No process moves a position that another one shares, so a forked process reads through the descriptor that it
-    inherits. A copy and an unpickled one open the file themselves, at the first use.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._identity = _identity(path.stat())
-        self._descriptor: int | None = None
-        self._open()
-
-    def read_into(self, target: memoryview, pieces: Iterable[tuple[int, int]]) -> None:
-        """Fill a buffer with pieces of the file, given by their first bytes and lengths, one after the other."""
-        descriptor, done = self._open(), 0
-        for offset, size in pieces:
-            if os.preadv(descriptor, [target[done : done + size]], offset) != size:
-                raise DataError(f"{self._path}: the processed data set was cut short while it was read. Start again.")
-            done += size
-
-    def _open(self) -> int:
-        if self._descriptor is None:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            weakref.finalize(self, os.close, descriptor)
-            if _identity(os.fstat(descriptor)) != self._identity:
-                raise DataError(f"{self._path}: the processed data set was changed after it was opened. Start again.")
-            self._descriptor = descriptor
-        return self._descriptor
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_descriptor": None}
 
 
 @dataclass(frozen=True)
@@ -66,7 +28,7 @@ class StoredRows:
         device: where rows are put.
     """
 
-    file: StoredFile
+    file: SealedFile
     num_rows: int
     shape: tuple[int, ...]
     stored: np.dtype[Any]
@@ -99,13 +61,9 @@ class StoredRows:
         chunks, begins, ends = _cut(*_joined(firsts.numpy(), counts.numpy()), self.chunk)
         offsets = self.offsets[chunks] + (begins - chunks * self.chunk) * row_bytes
         sizes = (ends - begins) * row_bytes
-        self.file.read_into(rows.data.cast("B"), zip(offsets.tolist(), sizes.tolist(), strict=True))
+        self.file.read_into(rows.data.cast("B"), offsets, sizes)
         with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, as in torch
             return torch.from_numpy(rows.astype(self.dtype, copy=False)).to(self.device)
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _joined(firsts: RowNumbers, counts: RowNumbers) -> tuple[RowNumbers, RowNumbers]:

@@ -11,14 +11,16 @@ import h5py
 import numpy as np
 
 from pyg_nnp.data.neighbor_lists import full_neighbor_list
-from pyg_nnp.data.source import ArrayTypes
-from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store, seal
+from pyg_nnp.data.source import ArrayTypes, FileStart
+from pyg_nnp.data.store.layout import FILE_NAME, Array, open_store
+from pyg_nnp.data.store.sealed import seal
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS, SHAREABLE
+from pyg_nnp.fields import FAMILY, FIELDS, SHAREABLE
 from pyg_nnp.runtime.files import replacing, sync
 
 # Bounds on the rows of a chunk: many small blocks must not become many small chunks, nor a tiny data set a large file.
 _CHUNK_ROWS = (1024, 32768)
+_STORED = {"int": np.int32, "text": np.int64}  # of families there are numbers alone
 _ROWS_AT_ONCE = 1 << 20  # when a shared value turns out not to be shared
 
 
@@ -57,7 +59,8 @@ class Disk(io.FileIO):
 class StoreWriter:
     """Appends frames to an open file; memory does not grow with their number.
 
-    ``atomic_energies``, ``isolated`` and ``columns`` are as in a ``StoreInfo``, and may be set until the end.
+    ``atomic_energies``, ``isolated``, ``columns`` and ``files`` are as in a ``StoreInfo``, and may be set until the
+    end.
     """
 
     def __init__(self, disk: Disk, file: h5py.File, *, share: bool) -> None:
@@ -72,6 +75,7 @@ class StoreWriter:
         self.atomic_energies: Mapping[int, float] | None = None
         self.isolated: Sequence[int] = ()
         self.columns: ArrayTypes = {}
+        self.files: Sequence[FileStart] = ()
 
     def append(self, arrays: Mapping[str, Array]) -> None:
         """Add frames: always the same fields, each with its rows, (G, ...) for molecules, (A, ...) for atoms."""
@@ -81,8 +85,7 @@ class StoreWriter:
             raise DataError(f"frame {self.num_frames} and those before it do not have the same fields: {missing}.")
         sizes = np.asarray(arrays["N"])
         for name, rows in arrays.items():
-            stored = np.uint8 if name == "Za" else np.int32 if FIELDS[name].dtype == "int" else np.float64
-            rows = np.asarray(rows, dtype=stored)
+            rows = np.asarray(rows, dtype=np.uint8 if name == "Za" else _STORED.get(FIELDS[name].dtype, np.float64))
             if not (name in self._may_share and self._share(name, rows, sizes)):
                 append_rows(self._fields, name, rows)
         self._sizes.update(np.unique(sizes).tolist())
@@ -110,6 +113,7 @@ class StoreWriter:
             group["frames"] = np.array(self.isolated, dtype=np.int64)
         columns = {name: (of.shape, of.dtype.str, of.frames) for name, of in self.columns.items()}
         self._file.attrs["columns"] = json.dumps(columns)
+        self._file.attrs["files"] = json.dumps(self.files)
         self._file.attrs["num_frames"] = self.num_frames
 
     def _share(self, name: str, rows: Array, sizes: Array) -> bool:
@@ -180,8 +184,8 @@ def write_store(
     writer: StoreWriter
 
     def verify(path: Path) -> None:
-        with open_store(path.parent, store_hash, file_name=path.name) as (info, _):
-            if (info.num_frames, frozenset(info.fields)) != (writer.num_frames, writer.names):
+        with open_store(path.parent, store_hash, whole=True, file_name=path.name) as (info, _):
+            if (info.num_frames, frozenset(info.fields)) != (writer.num_frames, writer.names - {FAMILY}):
                 raise OSError(None, "what was written reads differently", str(path))
 
     folder.mkdir(parents=True, exist_ok=True)

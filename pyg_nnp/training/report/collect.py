@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from pyg_nnp.config import Weights
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.labels import has_labels, number_of_labels
 from pyg_nnp.fields import COMPARED, FIELDS
 from pyg_nnp.potential.potential import Potential
@@ -21,6 +21,9 @@ from pyg_nnp.training.report.sample import without_references
 from pyg_nnp.training.report.types import Array, Evaluation, Points
 from pyg_nnp.training.report.worst_frames import frame_errors, worst_frames
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
+
 MAX_POINTS = 200_000
 """Numbers of a field that a plot shows at most, about; of more, a random choice."""
 
@@ -29,7 +32,7 @@ WORST = 10
 
 def collect(
     potential: Potential,
-    dataset: MoleculeDataset,
+    dataset: "MoleculeDataset",
     parts: Mapping[str, Tensor],
     wanted: Sequence[str],
     batch_size: int,

@@ -1,16 +1,20 @@
 """Frames that stand for a data set, and their numbers."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.functional.geometry import pair_distances, sum_over_atoms
 from pyg_nnp.training.report.types import Sample
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
 _MAX_ATOMS = 200_000
 
 
-def sample(dataset: MoleculeDataset, atomic_energies: Tensor) -> Sample:
+def sample(dataset: "MoleculeDataset", atomic_energies: Tensor) -> Sample:
     """Return the numbers of frames chosen at random, all of a small data set; ``atomic_energies`` are (119,)."""
     generator = torch.Generator().manual_seed(0)
     count = min(len(dataset), max(1, _MAX_ATOMS // dataset.max_atoms))

@@ -1,13 +1,13 @@
 """The frames that a potential predicts worst, and the errors by which they are chosen."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.data.labels import has_labels
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.difference import labelled_difference
@@ -15,8 +15,13 @@ from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.training.report.types import Array, Frame
 
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 
-def worst_frames(potential: Potential, dataset: MoleculeDataset, frames: Tensor, fields: Sequence[str]) -> list[Frame]:
+
+def worst_frames(
+    potential: Potential, dataset: "MoleculeDataset", frames: Tensor, fields: Sequence[str]
+) -> list[Frame]:
     """Return some frames with the errors of their fields and atoms, in this order."""
     batch = dataset.batch(frames).to(potential.device)
     predicted = potential(batch)

@@ -7,5 +7,6 @@ from pyg_nnp.data.formats.readers import FORMATS
 
 
 def test_configuration_has_the_formats_of_the_table() -> None:
-    assert get_args(Datahub.model_fields["data_format"].annotation) == tuple(FORMATS)
+    one, none = get_args(Datahub.model_fields["data_format"].annotation)
+    assert (get_args(one), none) == (tuple(FORMATS), type(None))
     assert all(name == one.name for name, one in FORMATS.items())

@@ -83,7 +83,7 @@ def test_reads_concatenated_rows(save, sizes, frames_per_block):
 
 
 def test_formats_are_those_of_the_configuration():
-    assert list(FORMATS) == list(get_args(Datahub.model_fields["data_format"].annotation))
+    assert list(FORMATS) == list(get_args(get_args(Datahub.model_fields["data_format"].annotation)[0]))
 
 
 @pytest.mark.parametrize("write", WRITERS)

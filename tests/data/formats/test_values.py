@@ -2,6 +2,7 @@
 
 import re
 
+import h5py
 import numpy as np
 import pytest
 from frame_files import R2, TWO, dump, read, save_hdf5, save_npz
@@ -216,6 +217,14 @@ def test_total_charges_as_text(smiles, charge, tmp_path):
     assert_array_equal(read(path, "npz", TWO | {"Q": "each"})["Q"], [charge, 0])
     frames = [{"R": R2[0], "z": [6, 1], "s": smiles.encode()}] * 2
     assert_array_equal(read(dump(tmp_path / "a.pkl", frames), "pickle", TWO | {"Q": "s"})["Q"], [charge] * 2)
+
+
+def test_texts_of_hdf5_are_texts(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number, text in enumerate(["C", b"CC", ["CCC"]]):
+            file[f"{number}/R"], file[f"{number}/z"], file[f"{number}/s"] = R2[0], [6, 1], text
+    arrays = read(tmp_path / "a.h5", "hdf5", {"Ra": "R", "Za": "z", "group": "s"})
+    assert arrays["group"].tolist() == ["C", "CC", "CCC"]
 
 
 @pytest.mark.parametrize("text", ["neutral", "", "C[", "1e"])

@@ -7,7 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyg_nnp.data.store.rows import StoredFile, StoredRows
+from pyg_nnp.data.store.rows import StoredRows
+from pyg_nnp.data.store.sealed import SealedFile, seal
 from pyg_nnp.errors import DataError
 
 FLOAT64, FLOAT32 = np.dtype(np.float64), np.dtype(np.float32)
@@ -22,7 +23,8 @@ def stored(path: Path, values: np.ndarray, chunk: int, order: list[int], dtype: 
         rows = values[number * chunk : (number + 1) * chunk]
         content += rows.tobytes() + bytes((chunk - len(rows)) * values[:1].nbytes)
     path.write_bytes(content)
-    return StoredRows(StoredFile(path), len(values), values.shape[1:], values.dtype, dtype, chunk, np.array(offsets))
+    seal(path)
+    return StoredRows(SealedFile(path), len(values), values.shape[1:], values.dtype, dtype, chunk, np.array(offsets))
 
 
 @st.composite
@@ -53,6 +55,7 @@ def test_runs_are_what_slices_are(
 
 def test_file_that_ends_early_is_an_error_and_no_crash(tmp_path: Path) -> None:
     rows = stored(tmp_path / "file", np.arange(100.0), 10, list(range(10)))
+    rows.file.verify()
     with (tmp_path / "file").open("r+b") as file:
         file.truncate(500)
     assert rows.read(torch.tensor([3]), torch.tensor([2])).tolist() == [3.0, 4.0]
