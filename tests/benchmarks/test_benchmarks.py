@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from programs import run
 from toy import toy_config
 
 from pyg_nnp.config import config_from_dict
@@ -212,6 +213,16 @@ def test_a_part_that_fails_or_hangs_costs_no_other_part(tmp_path: Path, monkeypa
     assert (results["wrong"]["exit status"], results["wrong"]["output"]) == ("1", "no device\n")
     assert (results["hangs"]["exit status"], results["hangs"]["output"]) == ("stopped after 2 s", "begun\n")
     assert {"tests", "correct", "steps", "molecule", "profile", "example"} < gpu.parts("cuda", False).keys()
+
+
+def test_benchmark_of_the_example(tmp_path: Path) -> None:
+    # in a process of its own, whose clock it changes
+    options = ["--small", "--seeds", "1", "--minutes", "0.01", "--json", str(tmp_path / "results.json")]
+    status, _, errors = run([str(ROOT / "benchmarks" / "example.py"), *options])
+    assert status == 0, errors
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [(row.pop("config"), row.pop("seed")) for row in rows] == [("train.yaml", 0), ("cartesian.yaml", 0)]
+    assert all(row.keys() == {"E", "Fa", "Qa", "M2", "seconds"} and min(row.values()) > 0 for row in rows)
 
 
 PARTLY_0 = {"no products": {"lin1.weight", "lin2.weight"}, "no rank 2": {"mix.2.weight", "update.1.weight"}}
