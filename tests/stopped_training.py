@@ -1,9 +1,11 @@
 """``train`` in one of several processes, which sends itself a signal, or has an error, at a step.
 
-Its arguments: the number of the process, the signal or ``memory``, the step from 1 on, and those of ``train``.
+Its arguments: the number of the process, the signal, ``memory`` or ``disk`` (from then on full), the step from 1 on,
+and those of ``train``.
 """
 
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -22,7 +24,10 @@ if __name__ == "__main__":
         if processes.number() == int(number) and calls == int(at):
             if what == "memory":
                 raise MemoryError
-            os.kill(os.getpid(), getattr(signal, what))
+            if what == "disk":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+            else:
+                os.kill(os.getpid(), getattr(signal, what))
         original(*given, **options)
 
     fit.take_step = stopped  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """The same result whatever the number of processes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ from shared_trainings import CASES, train_all, write_data
 from toy import toy_config, write_config, write_toy
 from toy_training import history, without_seconds
 
-from pyg_nnp.commands import cli
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.potential.build import build_potential
@@ -75,11 +75,27 @@ def test_a_stopped_training_goes_on_with_any_number_of_processes(tmp_path: Path,
         assert without_seconds(tmp_path / "out" / MODEL / "history.csv") == without_seconds(
             tmp_path / "whole" / MODEL / "history.csv"
         )
-    else:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(tmp_path)
-            assert cli.main(["train", "train.yaml", "-o", "out", "--resume"]) == 0
-        assert difference(tmp_path / "out", tmp_path / "whole") < 1e-10
+        return
+    for processes_then in (1, 3, 4):
+        out = f"out_{processes_then}"
+        shutil.copytree(tmp_path / "out", tmp_path / out)
+        run_together(tmp_path, processes_then, *TRAIN, "-o", out, "--resume")
+        assert difference(tmp_path / out, tmp_path / "whole") < 1e-10
+
+
+def test_one_message_where_the_disk_is_full(tmp_path: Path) -> None:
+    write_toy(tmp_path, 24, ("H2O", "CH3OH"))
+    write_config(tmp_path)
+    program = str(ROOT / "tests" / "stopped_training.py")
+    started = Started(tmp_path, 3, [program, "0", "disk", "4", "train.yaml", "-o", "out"])
+    statuses, _, messages = started.results()
+    assert statuses == [2, 2, 2]
+    assert "Traceback" not in "".join(messages)
+    assert sum("last.safetensors: File too large" in message for message in messages) == 1
+    # what was written before is there to go on from
+    run_together(tmp_path, 3, *TRAIN, "-o", "out", "--resume")
+    run_together(tmp_path, 3, *TRAIN, "-o", "whole")
+    assert difference(tmp_path / "out", tmp_path / "whole") == 0.0
 
 
 def test_one_message_where_the_loss_is_not_finite_or_memory_is_used_up(tmp_path: Path) -> None:
