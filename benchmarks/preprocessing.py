@@ -2,8 +2,8 @@
 
 python benchmarks/preprocessing.py --frames 10000 100000 --json preprocessing.json
 
-With --start also those of a training whose store is there, from the start of its process: until the first step, and of
-an epoch, which is extrapolated from its first steps.
+With --start also those of two trainings whose store is there, from the start of their processes: until the first step,
+and of an epoch, which is extrapolated from its first steps. The first one makes what is kept for the later one.
 
 python benchmarks/preprocessing.py --start --atoms 9 --sources npz --frames 100000 1000000
 """
@@ -11,6 +11,7 @@ python benchmarks/preprocessing.py --start --atoms 9 --sources npz --frames 1000
 import argparse
 import json
 import multiprocessing
+import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -159,7 +160,8 @@ def main() -> None:
     results = []
     headings = ["source", "frames", "seconds", "CPU seconds", "source MB", "MB/s", "peak MB above idle"]
     if arguments.start:
-        headings += [f"{what} {of}" for what in ("start", "epoch") for of in ("seconds", "CPU seconds", "peak MB")]
+        what = ("first start", "its epoch", "later start", "its epoch")
+        headings += [f"{of} {measured}" for of in what for measured in ("seconds", "CPU seconds", "peak MB")]
     table = Table(*headings)
     spawn = multiprocessing.get_context("spawn")
     for source in arguments.sources:
@@ -170,9 +172,11 @@ def main() -> None:
                 save(path, **synthetic(frames, arguments.atoms))
                 with ProcessPoolExecutor(1, mp_context=spawn) as process:
                     figures = process.submit(measure, path, data_format).result()
-                if arguments.start:
+                for which in ("first", "later") if arguments.start else ():
                     with ProcessPoolExecutor(1, mp_context=spawn) as process:
-                        figures |= process.submit(measure_start, path, data_format, frames).result()
+                        found = process.submit(measure_start, path, data_format, frames).result()
+                    figures |= {f"{which}_{name}": value for name, value in found.items()}
+                    shutil.rmtree(path.parent / "FF-SchNet")
             results.append({"source": source, "frames": frames, **figures})
             table.add_row(source, str(frames), *(f"{figure:.1f}" for figure in figures.values()))
     Console().print(table)

@@ -1,7 +1,8 @@
-"""Files of arrays that are larger than what is left of memory beside them."""
+"""Arrays that are larger than what is left of memory beside them, and files of such arrays."""
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,3 +31,37 @@ def pieces_of_safetensors(
     for name in ordered:
         if arrays[name].nbytes:
             yield np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data
+
+
+def array_of_safetensors(path: Path, name: str) -> NDArray[Any]:
+    """Read an array of a file that :func:`pieces_of_safetensors` wrote; memory holds it once, unlike a mapped file."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(size))[name]
+    kind, (first, end) = entry["dtype"], entry["data_offsets"]
+    dtype = np.dtype(f"{kind[0].lower()}{int(kind[1:]) // 8}")
+    array: NDArray[Any] = np.fromfile(path, dtype, (end - first) // dtype.itemsize, offset=8 + size + first)
+    return array.reshape(entry["shape"])
+
+
+class GrowingArray:
+    """An array that grows by rows. What it has room for beyond them is not taken from memory before it is written."""
+
+    def __init__(self) -> None:
+        self._space: NDArray[Any] = np.empty(0)
+        self._length = 0
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows, (g, ...), of one type and shape at all calls."""
+        first, end = self._length, self._length + len(rows)
+        if not first:
+            self._space = np.empty((2 * end, *rows.shape[1:]), dtype=rows.dtype)
+        elif end > len(self._space):
+            before, self._space = self.rows, np.empty((2 * end, *rows.shape[1:]), dtype=rows.dtype)
+            self._space[:first] = before
+        self._space[first:end], self._length = rows, end
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """All rows, (n, ...), in one piece."""
+        return self._space[: self._length]

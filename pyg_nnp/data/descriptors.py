@@ -49,6 +49,23 @@ def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
     return found
 
 
+def count_elements(piece: Mapping[str, Tensor]) -> tuple[Array, Array]:
+    """Return (k,) the elements of some frames, and (g, k) int16 how many atoms of each a frame has."""
+    elements, place = np.unique(piece["Za"].numpy(), return_inverse=True)
+    frames, k = np.repeat(np.arange(len(piece["N"])), piece["N"].numpy()), len(elements)
+    counts = np.bincount(k * frames + place.reshape(-1), minlength=k * len(piece["N"]))
+    return elements.astype(np.int64), counts.reshape(-1, k).astype(np.int16)
+
+
+def join_counts(elements: Array, counts: list[tuple[Array, Array]]) -> Array:
+    """Return (n, K) counts of all (K,) elements, of runs of frames that have some of them."""
+    joined, first = np.zeros((sum(len(rows) for _, rows in counts), len(elements)), dtype=np.int16), 0
+    for found, rows in counts:
+        joined[first : first + len(rows), np.searchsorted(elements, found)] = rows
+        first += len(rows)
+    return joined
+
+
 def _missing_labels(piece: Mapping[str, Tensor], frames: Array, count: int) -> Array:
     """Return (count, T) how many numbers of each target, in the order of ``TARGETS``, each frame lacks."""
     missing = np.zeros((count, len(TARGETS)), dtype=np.int32)

@@ -8,6 +8,7 @@ the SHA-256 of that JSON.
 import hashlib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
-from pyg_nnp.data.array_files import pieces_of_safetensors
-from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array, describe_frames, elements_of, unique_rows
+from pyg_nnp.data import descriptors
+from pyg_nnp.data.array_files import GrowingArray, array_of_safetensors, pieces_of_safetensors
+from pyg_nnp.data.descriptors import NUMBER_OF_ELEMENTS, Array
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.functional.composition import formula
@@ -32,7 +33,9 @@ MAX_PAIRS = 4_000_000
 """Pairs of atoms that are in memory at once."""
 
 _SMALL = 1 << 26  # bytes of a file that are read at once
+_AT_ONCE = 100_000  # frames whose shortest distances are copied at once
 _NUMBERS = ("precision", "fingerprint", "ranges")
+_LARGEST = ("shape", "pair_keys", "pair_distances")  # of a large summary not kept in memory: each is of use once
 _OF_LABELS = ("E", "largest_force", "net_force", "charge_error", "weight")
 
 log = logging.getLogger(__name__)
@@ -104,7 +107,7 @@ class DatasetSummary:
 
     def compositions_in(self, frames: Tensor) -> list[str]:
         """Return the chemical formulas of some frames, (g,), in alphabetical order."""
-        different, _ = unique_rows(self.counts[frames.numpy()])
+        different, _ = descriptors.unique_rows(self.counts[frames.numpy()])
         return sorted({formula(np.repeat(self.elements, counts).tolist()) for counts in different})
 
     def elements_in(self, frames: Tensor) -> list[int]:
@@ -116,10 +119,15 @@ class DatasetSummary:
         """Return the shortest distance of each two elements in some frames, (g,), by their atomic numbers."""
         chosen = np.zeros(len(self.sizes), dtype=bool)
         chosen[frames.numpy()] = True
-        rows = np.repeat(chosen, self.pair_counts)
-        shortest = np.full(NUMBER_OF_ELEMENTS**2, np.inf, dtype=self.pair_distances.dtype)
-        np.minimum.at(shortest, self.pair_keys[rows], self.pair_distances[rows])
-        return {elements_of(int(key)): float(shortest[key]) for key in np.flatnonzero(np.isfinite(shortest))}
+        keys, distances, end = self.pair_keys, self.pair_distances, 0
+        shortest = np.full(NUMBER_OF_ELEMENTS**2, np.inf, dtype=distances.dtype)
+        for first in range(0, len(chosen), _AT_ONCE):
+            of_frames = slice(first, first + _AT_ONCE)
+            rows = np.repeat(chosen[of_frames], self.pair_counts[of_frames])
+            of_pairs = slice(end, end := end + len(rows))
+            np.minimum.at(shortest, keys[of_pairs][rows], distances[of_pairs][rows])
+        found = np.flatnonzero(np.isfinite(shortest)).tolist()
+        return {descriptors.elements_of(key): float(shortest[key]) for key in found}
 
 
 class _KeptSummary(DatasetSummary):
@@ -133,52 +141,45 @@ class _KeptSummary(DatasetSummary):
         digests = self.__dict__.get("_digests", {})
         if name not in digests:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        with safe_open(self._path, framework="np") as file:
-            array: Array = file.get_tensor(name)
+        array: Array = array_of_safetensors(self.__dict__["_path"], name)
         if _digest(array) != digests[name]:
             raise DataError(f"{self._path} is damaged. Delete it; it is made again from the store.")
-        self.__dict__[name] = array
+        if name not in _LARGEST or array.nbytes <= _SMALL:
+            self.__dict__[name] = array
         return array
 
 
 def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
     """Look at all frames once, as :meth:`pyg_nnp.data.MoleculeDataset.blocks` yields them."""
-    rows: dict[str, list[Array]] = {}
+    arrays = defaultdict[str, GrowingArray](GrowingArray)
     spans: dict[str, list[tuple[float, float, float, int]]] = {}
-    counts: list[Any] = []
+    counts: list[tuple[Array, Array]] = []  # elements (k,), and how many atoms of each a frame has (g, k)
     positions, largest, eps = hashlib.sha256(), 0.0, 0.0
     for block in blocks:
         block = {name: values.cpu() for name, values in block.items()}
         precision = block["Q"].dtype
-        for name in ("N", "Za", "Ra"):
-            rows_of_field = block[name].to(precision) if name == "Ra" else block[name]
-            positions.update(rows_of_field.numpy().tobytes())
+        for values in (block["N"], block["Za"], block["Ra"].to(precision)):
+            positions.update(values.numpy().tobytes())
         for piece in _pieces(block):
-            for name, array in describe_frames(piece).items():
-                rows.setdefault(name, []).append(array)
+            for name, rows in descriptors.describe_frames(piece).items():
+                arrays[name].append(rows)
             for name, values in piece.items():
                 numbers = values[~torch.isnan(values)]
                 if len(numbers):
                     low, high = numbers.aminmax()
                     total = float(numbers.sum(dtype=torch.float64))
                     spans.setdefault(name, []).append((float(low), float(high), total, len(numbers)))
-            # each atom is a 1 in the row of its frame and the column of its element
-            ones, ptr = np.ones(len(piece["Za"]), dtype=np.int16), offsets(piece["N"]).numpy()
-            counts.append(csr_array((ones, piece["Za"].int().numpy(), ptr), (len(piece["N"]), NUMBER_OF_ELEMENTS)))
-            counts[-1].sum_duplicates()
+            counts.append(descriptors.count_elements(piece))
             largest = max(largest, float(piece["Ra"].abs().max()))
             eps = torch.finfo(precision).eps
-    all_counts = vstack(counts, format="csr")
-    elements = np.unique(all_counts.indices).astype(np.int64)
-    without_labels = dict.fromkeys(_OF_LABELS, np.zeros(0))
+    elements = np.unique(np.concatenate([found for found, _ in counts]))
     return DatasetSummary(
         elements=elements,
-        counts=all_counts[:, elements].toarray(),
+        counts=descriptors.join_counts(elements, counts),
         precision=1e-6 + 8 * eps * largest,
         fingerprint=positions.hexdigest(),
         ranges={name: _span(parts) for name, parts in spans.items()},
-        # each is let go as soon as it is joined
-        **without_labels | {name: np.concatenate(rows.pop(name)) for name in list(rows)},
+        **dict.fromkeys(_OF_LABELS, np.zeros(0)) | {name: array.rows for name, array in arrays.items()},
     )
 
 
@@ -189,8 +190,7 @@ def kept_summary(
     name = str(dtype).removeprefix("torch.")
     path = folder / f"summary_{name}.safetensors"
     made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name, "targets": list(TARGETS)}
-    kept = _read(path, made_from) if path.is_file() else None
-    if kept is not None:
+    if path.is_file() and (kept := _read(path, made_from)) is not None:
         return kept
     summary = summarize(blocks)
     arrays = {name: value for name, value in vars(summary).items() if name not in _NUMBERS}

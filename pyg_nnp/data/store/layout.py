@@ -112,9 +112,14 @@ def stored_rows(file: h5py.File, info: StoreInfo, types: dict[str, torch.dtype])
         dataset = file["fields"][name]
         rows, *row = dataset.shape
         chunk = dataset.chunks[0]
-        places = (dataset.id.get_chunk_info_by_coord((first, *(0 for _ in row))) for first in range(0, rows, chunk))
+        # all at once, since HDF5 looks for each alone among all
+        places: list[Any] = []
+        dataset.id.chunk_iter(places.append)
+        places.sort(key=lambda place: place.chunk_offset)
         dtype = torch.empty(0, dtype=types[name]).numpy().dtype
         offsets = np.array([place.byte_offset for place in places], dtype=np.int64)
+        if len(offsets) != -(-rows // chunk):
+            raise ValueError(f"{name} has {len(offsets)} chunks for {rows} rows")
         found[name] = StoredRows(info.content, rows, tuple(row), dataset.dtype, dtype, chunk, offsets)
     return found
 
