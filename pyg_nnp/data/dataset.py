@@ -75,8 +75,9 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         self._data = Data()  # PyG's own place for values, which cannot express that frames share some
         self.folder = Path(store_folder)
         self._frames, info = load_frames(self.folder, dtype, in_memory)
-        self.info, self.fields, self.sources, self.hash = info, info.fields, info.sources, info.hash
-        self.source, self.atomic_energies = DataSource(str(store_folder), info.sources), info.atomic_energies
+        self.info, self.fields, self.sources = info, info.fields, info.sources
+        self.hash, self.atomic_energies = info.hash, info.atomic_energies
+        self.source = DataSource(str(store_folder), info.sources, starts=info.files)
         self._subset: Tensor | None = None
         self._summarize: Callable[..., DatasetSummary] = partial(kept_summary, self.folder, info.content.digest, dtype)
         self._summary: DatasetSummary | None = None
@@ -206,7 +207,7 @@ class MoleculeDataset(InMemoryDataset):  # type: ignore[misc]
         """Return the subset that slices, lists, index arrays or boolean masks select; memory is shared with it."""
         part: MoleculeDataset = super().index_select(idx)
         part._subset = torch.as_tensor(list(part.indices()), dtype=torch.int64)
-        part._summarize, part._summary = summarize, None
+        part._summarize, part._summary, part.source = summarize, None, replace(self.source, starts=())
         return part
 
     def copy(self, idx: Any = None) -> "MoleculeDataset":

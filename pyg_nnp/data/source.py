@@ -73,6 +73,13 @@ class DataSource:
         place = self.file if frames is None else f"{self.file}: {self.frames(frames)}"
         return f"{place}: {self.field(name)} {found}"
 
+    def frame(self, number: int) -> str:
+        """Return the number of a frame in the data set; of several files that within its own, and the file."""
+        if not self.starts or not self.starts[0].name:
+            return str(int(number))
+        start = self.starts[bisect_right(self.starts, number, key=lambda start: start.first) - 1]
+        return f"{int(number) - start.first} of {start.name}"
+
     def frames(self, frames: Sequence[int] | NDArray[Any]) -> str:
         """Name the first five frames, by (g,) their numbers in the data set; of several files by those within each."""
         if not self.starts or not self.starts[0].name:

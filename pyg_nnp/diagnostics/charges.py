@@ -37,7 +37,7 @@ def check_charges(source: DataSource, summary: DatasetSummary) -> CheckResult:
     worst = bad[abs(error[bad]).argmax()]
     in_all = f" (in these frames always {error[bad].mean():+.3g})" if np.ptp(error[bad]) < 0.01 else ""
     text = (
-        f"does not add up to {source.field('Q')} in {len(bad)} of {len(Q)} frames: in frame {worst} to "
+        f"does not add up to {source.field('Q')} in {len(bad)} of {len(Q)} frames: in frame {source.frame(worst)} to "
         f"{error[worst] + Q[worst]:.4g} where the total charge is {Q[worst]:g}{in_all}."
     )
     advice = "Correct one of them." if "Q" in source.names else "Give Q in Datahub.features."
@@ -51,7 +51,7 @@ def check_total_charges(source: DataSource, summary: DatasetSummary) -> CheckRes
     bad = np.flatnonzero(abs(Q - np.round(Q)) > 1e-3)
     if not len(bad):
         return CheckResult("Q", "whole numbers")
-    text = f"is {Q[bad[0]]:.6g} in frame {bad[0]}, no whole number."
+    text = f"is {Q[bad[0]]:.6g} in frame {source.frame(bad[0])}, no whole number."
     advice = "Is it the total charge, in units of e?"
     finding = field_finding(source, "total charge", "Q", text, advice, bad, charge=float(Q[bad[0]]))
     return CheckResult("Q", f"{len(bad)} frames not whole", [finding])

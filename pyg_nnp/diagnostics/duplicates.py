@@ -62,7 +62,8 @@ def _in_several_parts(
     across = [group for group in groups if len({part_of[i] for i in group} - {""}) > 1]
     if not across:
         return []
-    pairs = "; ".join(", ".join(f"{part_of[i] or 'no part'} {i}" for i in group[:5]) for group in across[:3])
+    named = ([f"{part_of[i] or 'no part'} {source.frame(i)}" for i in group[:5]] for group in across[:3])
+    pairs = "; ".join(map(", ".join, named))
     text = f"{source.file}: {counted(len(across), 'frame')} with copies in several parts of the split: {pairs}."
     advice = "Errors on validation and test part are too good then. Take out the copies."
     return [Finding("duplicates in several parts", "Ra", text, advice, tuple(np.concatenate(across).tolist()))]

@@ -31,8 +31,9 @@ def check_outlying_energies(source: DataSource, summary: DatasetSummary, judged:
     if not len(found):
         return CheckResult("E", f"no outliers: at most {rest:.2g} robust standard deviations off")
     text = (
-        f"is {E[found[0]]:.8g} in frame {found[0]}, {deviations[found[0]]:.3g} robust standard deviations from what "
-        f"the molecule or its elements make likely; without these frames the largest deviation is {rest:.2g}."
+        f"is {E[found[0]]:.8g} in frame {source.frame(found[0])}, {deviations[found[0]]:.3g} robust standard "
+        f"deviations from what the molecule or its elements make likely; without these frames the largest deviation is "
+        f"{rest:.2g}."
     )
     advice = "Look at these frames, and take out what did not converge."
     numbers = {"deviation": float(deviations[found[0]]), "rest": float(rest)}
@@ -53,8 +54,8 @@ def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckR
     rest = np.delete(largest, found).max()
     if len(found):
         text = (
-            f"has a force of {largest[found[0]]:.4g} in frame {found[0]}; the largest without these frames is "
-            f"{rest:.4g}, the median over frames {middle:.4g}."
+            f"has a force of {largest[found[0]]:.4g} in frame {source.frame(found[0])}; the largest without these "
+            f"frames is {rest:.4g}, the median over frames {middle:.4g}."
         )
         advice = "Look at these frames, and take out what is broken."
         numbers = {"largest": float(largest[found[0]]), "rest": float(rest), "median": middle}

@@ -109,7 +109,7 @@ def train_epoch(
         if share.is_spare:
             batch.is_spare = True
         watching(Callback.on_lap, "data")
-        take_step(state, gradients, numbers, batch, learning_rate, data.dataset.batch)
+        take_step(state, gradients, numbers, batch, learning_rate, data.dataset)
         watching(Callback.on_lap, "optimiser")
         watching(Callback.on_step, state)
         watching(Callback.on_lap, "rest")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch_geometric.data import Batch, Data
 
 from pyg_nnp.config import Weights, any_changes
+from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.functional.geometry import edge_distances
 from pyg_nnp.layers.base import Fields
@@ -18,6 +20,9 @@ from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.loss import weighted_loss
+
+if TYPE_CHECKING:
+    from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.training.state import TrainingState
 
 # called with the name of a part of a step when the part is over
@@ -125,7 +130,7 @@ def take_step(
     frames: Tensor,
     batch: Batch,
     learning_rate: Callable[[int], float],
-    whole: Callable[[Tensor], Batch],
+    dataset: "MoleculeDataset",
 ) -> None:
     """Take one optimiser step; a signal comes before or after it.
 
@@ -135,7 +140,7 @@ def take_step(
         frames: (G,) numbers of the frames in the data set.
         batch: these frames, on the device of the potential; of several processes the share of this one.
         learning_rate: as a function of the global step.
-        whole: returns the batch of all frames, where this one is a share.
+        dataset: that the frames are from.
 
     Raises:
         TrainingError: the loss or a gradient is not finite; the step was not taken.
@@ -143,11 +148,11 @@ def take_step(
     try:
         loss = gradients(batch)
     except FloatingPointError as error:
-        batch = batch if processes.count() == 1 else whole(frames)
+        batch = batch if processes.count() == 1 else dataset.batch(frames)
         raise TrainingError(
             f"epoch {state.epoch}, step {state.step + 1}: {error}. The step was not taken, and the weights "
-            f"are as they were before it. {_description(frames, batch)} Look at these frames, choose a smaller "
-            "learning_rate, or set max_norm."
+            f"are as they were before it. {_description(dataset.source, frames, batch)} Look at these frames, choose "
+            "a smaller learning_rate, or set max_norm."
         ) from error
     with deferred():
         for group in state.optimizer.param_groups:
@@ -156,18 +161,18 @@ def take_step(
         state.end_step(loss, len(frames))
 
 
-def _description(frames: Tensor, batch: Batch) -> str:
+def _description(source: DataSource, frames: Tensor, batch: Batch) -> str:
     """Say which frames are in a batch, which has the largest force, and which the shortest distance."""
-    graph, numbers = batch.batch.cpu(), frames.tolist()
-    text = f"Its frames are {', '.join(map(str, numbers))}."
+    graph, names = batch.batch.cpu(), [source.frame(number) for number in frames.tolist()]
+    text = f"Its frames are {', '.join(names)}."
     if "Fa" in batch:
         # a label that is missing is not the largest
         force = batch.Fa.norm(dim=1).nan_to_num(-1.0).cpu()
         atom = int(force.argmax())
-        text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {numbers[graph[atom]]}."
+        text += f" The largest force in the data is {float(force[atom]):.6g}, in frame {names[graph[atom]]}."
     if batch.edge_index.shape[1]:
         distances = edge_distances(batch).cpu()
         edge = int(distances.argmin())
-        frame = numbers[graph[batch.edge_index[0, edge].cpu()]]
+        frame = names[graph[batch.edge_index[0, edge].cpu()]]
         text += f" The shortest distance is {float(distances[edge]):.6g}, in frame {frame}."
     return text

@@ -1,6 +1,7 @@
 """Commands on several data files, which are one data set."""
 
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,20 @@ def test_init_check_train_evaluate_predict(two_files: Path, capsys: pytest.Captu
     assert cli.main(["predict", MODEL, "dataset.pkl", "-o", "one.xyz"]) == 0
     both, one = (read(name, ":") for name in ("both.xyz", "one.xyz"))
     assert [atoms.get_potential_energy() for atoms in both] == [atoms.get_potential_energy() for atoms in one]
+
+
+def test_frames_are_named_by_their_files(two_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = pickle.loads(Path("b.pkl").read_bytes())
+    frames[3]["energy"] += 1e4
+    Path("b.pkl").write_bytes(pickle.dumps(frames))
+    write_config(two_files, toy_config(Datahub__data_path=["a.pkl", "b.pkl"], Trainer__learning_rate=1e30))
+    message = refused(capsys, "train", "train.yaml", "-o", "out")
+    assert "robust standard deviations" in message
+    assert re.search(r"'energy' \(E\) is \S+ in frame 3 of b.pkl,", message)
+    (of_batch,) = re.findall(r"Its frames are (.*?)\. The largest force in the data is \S+, in frame (.*?)\. ", message)
+    names = {f"{i} of a.pkl" for i in range(16)} | {f"{i} of b.pkl" for i in range(8)}
+    assert of_batch[1] in of_batch[0].split(", ")
+    assert set(of_batch[0].split(", ")) <= names
 
 
 def test_mistakes(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,7 @@ class Frame:
     """A frame that is predicted badly."""
 
     index: int  # in the data set, counted from 0
+    name: str  # this number, or of several files that within its own, and the file
     Za: Array  # (N,) atomic numbers
     Ra: Array  # (N, 3) positions
     # field that has labels in this frame -> root mean square of their errors; of E predicted minus true energy

@@ -33,6 +33,7 @@ def worst_frames(
     return [
         Frame(
             int(index),
+            dataset.source.frame(int(index)),
             Za[first:end],
             Ra[first:end],
             {name: values[number] for name, values in errors.items() if has[name][number]},

@@ -17,7 +17,7 @@ def test_predictions_that_are_not_finite_are_drawn_and_come_first() -> None:
     assert len(Picture.of(parity("Fa", Points(np.arange(4.0), odd, 4), "test", np.nan, np.nan, HARTREE)).png) > 1000
     nothing = np.full(4, np.nan)
     assert len(Picture.of(parity("E", Points(np.arange(4.0), nothing, 4), "test", np.nan, np.nan, HARTREE)).png) > 1000
-    frame = Frame(0, np.array([8, 1]), np.eye(3)[:2], {"Fa": np.nan}, np.array([np.nan, 0.5]))
+    frame = Frame(0, "0", np.array([8, 1]), np.eye(3)[:2], {"Fa": np.nan}, np.array([np.nan, 0.5]))
     found = scene([frame], 1.0, "eV/Å")
     json.dumps(found, allow_nan=False)
     assert np.isfinite(found["frames"][0]["errors"]).all()

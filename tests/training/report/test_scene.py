@@ -16,7 +16,7 @@ def test_scene_by_hand() -> None:
     for chiral in np.random.default_rng(1).normal(size=(20, 4, 3)):
         before, after = (np.linalg.det(rows[1:] - rows[0]) for rows in (chiral, facing(chiral)))
         assert after == pytest.approx(before)
-    frames = [Frame(3, Za, R, {"Fa": 1.0}, np.array([0.1, 0.4, 0.2]))]
+    frames = [Frame(3, "3", Za, R, {"Fa": 1.0}, np.array([0.1, 0.4, 0.2]))]
     found = scene(frames, 0.5, "eV/Å")
     assert found["largest"] == 0.4
     assert found["elements"][8]["symbol"] == "O"
@@ -29,7 +29,7 @@ def test_a_cell_is_drawn_around_its_atoms() -> None:
     cell = np.array([[4.0, 0, 0], [1.0, 5.0, 0], [0, 0.5, 6.0]])
     R = np.array([[0.2, 0.3, 0.4], [1.0, 1.0, 1.0]])
     moved = R + [[0, 0, 0], [2, -1, 3]] @ cell
-    (frame,) = scene([Frame(0, np.array([6, 1]), moved, {}, None, cell)], 0.5, "eV/Å")["frames"]
+    (frame,) = scene([Frame(0, "0", np.array([6, 1]), moved, {}, None, cell)], 0.5, "eV/Å")["frames"]
     corners, atoms = np.array(frame["corners"]), np.array(frame["R"])
     assert corners.shape == (8, 3)
     # numbered so that those that differ in one bit are joined
@@ -40,8 +40,8 @@ def test_a_cell_is_drawn_around_its_atoms() -> None:
     expected = 0.5 * np.linalg.norm(R - 0, axis=1)
     np.testing.assert_allclose(np.linalg.norm(atoms - corners[0], axis=1), expected, atol=2e-3)
     wire = cell * [[1], [0], [0]]
-    (frame,) = scene([Frame(0, np.array([6, 1]), R + np.array([[8.0, 0, 0], [0, 0, 0]]), {}, None, wire)], 1.0, "eV/Å")[
-        "frames"
-    ]
+    (frame,) = scene(
+        [Frame(0, "0", np.array([6, 1]), R + np.array([[8.0, 0, 0], [0, 0, 0]]), {}, None, wire)], 1.0, "eV/Å"
+    )["frames"]
     apart = np.linalg.norm(np.subtract(*frame["R"]))
     assert apart == pytest.approx(np.linalg.norm(R[1] - R[0]), abs=3e-3)
