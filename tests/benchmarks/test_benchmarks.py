@@ -244,3 +244,12 @@ def test_what_an_ablation_leaves_out(monkeypatch: pytest.MonkeyPatch, name: str)
         weight.sum().backward()
         # what is 0 stays so
         assert torch.equal(weight.grad != 0, weight != 0)
+
+
+def test_benchmark_of_threads(tmp_path: Path) -> None:
+    program = str(ROOT / "benchmarks" / "threads.py")
+    status, out, err = run([program, "--small", "--repeats", "1"], tmp_path)
+    assert status == 0, err
+    rows = [line.split("│")[1:-1] for line in out.splitlines() if "2 x 22 atoms" in line]
+    assert [row[1].strip() for row in rows] == ["no", "yes"]
+    assert all(float(row[2]) > 0 and float(row[5]) > 0 for row in rows)
