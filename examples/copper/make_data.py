@@ -39,6 +39,7 @@ def main(out: str = "copper.xyz", number: int = 240) -> None:
         labelled.append(frame)
     ase.io.write(out, labelled, format="extxyz")
     ase.io.write("bulk.xyz", bulk("Cu", a=3.7) * (2, 2, 2), format="extxyz")
+    ase.io.write("larger.xyz", bulk("Cu", a=3.6, cubic=True) * (2, 2, 2), format="extxyz")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class Draft:
         length: one Bohr in the unit of the positions, and a comment with the name of the unit.
         energy: one Hartree in the unit of the energies, and a comment likewise.
         charges_differ: whether frames differ in their total charge.
+        has_slabs: whether a frame is periodic along one or two of its lattice vectors.
         architecture: of the model.
         minutes: how long it is trained; None: as long as the recipe of the architecture says.
     """
@@ -51,6 +52,7 @@ class Draft:
     length: tuple[float, str]
     energy: tuple[float, str]
     charges_differ: bool = False
+    has_slabs: bool = False
     architecture: str = DEFAULT
     minutes: float | None = None
 
@@ -149,9 +151,9 @@ class Draft:
         layers += ["ChargeEmbedding"] if self.charges_differ else []
         layers += ["Core", "AtomicAffine"] if recipe.has_affine else ["Core"]
         layers += ["ChargeConservation"] if self.has_charges else []
-        # without a meaning in cells, or without images there
         layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
-        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets and not self.has_cells else []
+        # which refuses slabs
+        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets and not self.has_slabs else []
         layers += ["EnergyReduce"] if {"E", "Fa", "S"} & {*self.targets} else []
         layers += ["Force"] if {"Fa", "S"} & {*self.targets} else []
         layers += ["Stress"] if "S" in self.targets else []

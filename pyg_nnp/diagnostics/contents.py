@@ -56,15 +56,20 @@ def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
     """
     data_format = format_of(path)
     seen = columns_of(path, most=_FRAMES)
+    wrong: dict[str, str] = {}
     while True:
         columns = seen
         known = collections.collection_of(columns, data_format or "", mapping)
         fields = _fields(path, columns, known, mapping)
         found, sources, dropped = _readable(path, data_format, fields, mapping)
+        if sources.get("Q") not in (None, mapping.get("Q"), *FIELDS["Q"].aliases) and np.mod(found.charges, 1).any():
+            wrong, mapping = {"Q": f"'{sources['Q']}' has no whole numbers"}, {**mapping, "Q": ""}
+            continue
         # later frames may have more names, which may be taken for something
         seen = found.columns or columns
         if seen.keys() == columns.keys():
             break
+    dropped |= wrong
     sample = found.sample.arrays
     if "Qa" in sources and "Qa" not in mapping and np.array_equal(sample["Qa"], sample["Za"]):
         dropped["Qa"] = f"'{sources.pop('Qa')}' are the atomic numbers"

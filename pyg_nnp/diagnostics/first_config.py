@@ -64,6 +64,7 @@ def first_config(
         length=length,
         energy=likely_energy(found.sample, sources.get("E", ""), length[0], stated),
         charges_differ=len(charges) > 1,
+        has_slabs=found.has_slabs,
         architecture=architecture,
         minutes=minutes,
     )

@@ -85,6 +85,17 @@ def test_benchmark_of_cores(program: Program) -> None:
     assert all(0 < row["q1_ms"] <= row["median_ms"] and row["peak_MB"] > 0 for row in rows)
 
 
+def test_benchmark_of_periodic_cells(program: Program) -> None:
+    rows = program("periodic", "steps", "--repeats", "1", "--threads", "1")["rows"]
+    assert rows[0]["by molecules"] == 1
+    # cells of 64 atoms at 0.1 atoms/Å³, cutoff 5 Å
+    assert all(row["pairs"] == pytest.approx(2 * 32 * 52.4, rel=0.02) for row in rows)
+    assert all(0 < row["q1_ms"] <= row["median_ms"] <= row["q3_ms"] for row in rows)
+    rows = program("periodic", "sizes", "--repeats", "1", "--threads", "1")["rows"]
+    assert {(row["dtype"], row["atoms"]) for row in rows} == set(product(("float32", "float64"), (64, 125)))
+    assert all(row["peak_MB"] > 0 and row["median_ms"] > 0 for row in rows)
+
+
 def test_benchmark_of_neighbors(tmp_path: Path, program: Program, capsys: pytest.CaptureFixture[str]) -> None:
     document = program("neighbors", "--repeats", "2", "--threads", "1")
     assert document["difference_of_edges"] < 1e-5

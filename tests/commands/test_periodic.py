@@ -68,3 +68,43 @@ def test_molecules_need_no_cell_and_crystals_are_named(folder: Path, capsys: pyt
     Path("train.yaml").write_text(yaml.safe_dump(document))
     assert cli.main(["check", "train.yaml", "-o", "out"]) == 2
     assert "frame 0: the cell is periodic" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_slab", [False, True])
+def test_charges_in_bulk_have_an_electrostatic_energy(folder: Path, is_slab: bool) -> None:
+    frames = []
+    for number in (0, 1, 3) * 10 if is_slab else (0, 1) * 10:
+        atoms = some_crystals()[number]
+        atoms.rattle(0.05, seed=len(frames))
+        frames.append(labelled(atoms))
+        frames[-1].new_array("REF_charges", np.linspace(-1, 1, len(atoms)))
+    ase.io.write("charged.xyz", frames, format="extxyz")
+    assert cli.main(["init", "charged.xyz", "-o", "train.yaml"]) == 0
+    document = yaml.safe_load(Path("train.yaml").read_text())
+    assert document["Datahub"]["targets"]["Qa"] == "REF_charges"
+    names = [layer["name"] for layer in document["Modelhub"]["FF01"]["layers"]]
+    assert names[names.index("ChargeConservation") + 1] == ("EnergyReduce" if is_slab else "ElectrostaticEnergy")
+    assert cli.main(["check", "train.yaml", "-o", "checked"]) in (0, 1)
+
+
+def test_names_of_other_programs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """CASTEP's options and virials, as a public data set has them beside each frame."""
+    frames = []
+    for seed in range(30):
+        atoms = some_crystals()[0]
+        atoms.set_cell(atoms.cell * (1 + 0.002 * (seed - 15)), scale_atoms=True)
+        atoms.rattle(0.02, seed=seed)
+        results = labelled(atoms).calc.results
+        frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+        frame.new_array("force", results["forces"])
+        matrix = results["stress"][[0, 5, 4, 5, 1, 3, 4, 3, 2]]
+        frame.info |= {"energy": results["energy"], "virial": -matrix * atoms.get_volume(), "mix_charge_amp": 0.15}
+        frames.append(frame)
+    ase.io.write("castep.xyz", frames, format="extxyz")
+    assert cli.main(["init", "castep.xyz", "-o", "train.yaml"]) == 0
+    document = yaml.safe_load(Path("train.yaml").read_text())
+    assert document["Datahub"]["targets"] == {"E": "energy", "Fa": "force", "S": "virial"}
+    assert "Q" not in document["Datahub"]["features"]
+    assert "Q was not taken: 'mix_charge_amp' has no whole numbers" in capsys.readouterr().out
+    assert cli.main(["check", "train.yaml", "-o", "checked"]) == 0
+    assert "Warnings: none" in capsys.readouterr().err

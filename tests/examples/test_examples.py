@@ -66,16 +66,21 @@ def test_cores_of_the_example_are_compared(tmp_path: Path, monkeypatch: pytest.M
     assert "were not trained and tested on the same data" not in page
 
 
+@pytest.mark.filterwarnings("default:the potential was trained on")
 def test_copper_trains_and_relaxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / "copper/make_data.py"))["main"](number=30)
-    for file in ("train.yaml", "simulate.yaml"):
+    for file in ("train.yaml", "simulate.yaml", "npt.yaml", "nve.yaml"):
         (tmp_path / file).write_bytes((EXAMPLES / "copper" / file).read_bytes())
     shorten(tmp_path / "train.yaml", max_time="0.02")
     shorten(tmp_path / "simulate.yaml", fmax="1000")
     assert cli.main(["train", "train.yaml", "-o", "runs"]) == 0
     assert cli.main(["simulate", "simulate.yaml", "-o", "relaxed"]) == 0
     assert ase.io.read("relaxed/optimized.xyz").pbc.all()
+    for ensemble in ("npt", "nve"):
+        shorten(tmp_path / f"{ensemble}.yaml", time="0.04")
+        assert cli.main(["simulate", f"{ensemble}.yaml", "-o", ensemble]) == 0
+        assert Path(ensemble, "log.csv").read_text().splitlines()[0].endswith("volume_A3,pressure_GPa")
 
 
 def test_reference_configuration_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

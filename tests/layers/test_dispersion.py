@@ -1,6 +1,8 @@
 """Dispersion as a term of the energy."""
 
 import copy
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +13,15 @@ from crystals import periodic_data, some_crystals
 from molecules import LAYER_ENTRIES, make_potential, some_molecules
 from torch import Tensor
 from torch_geometric.data import Batch
+from toy import toy_config, write_toy
 
+from pyg_nnp.commands import train
+from pyg_nnp.config import config_from_dict
+from pyg_nnp.data import MoleculeDataset
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.dispersion import damping_of, dispersion_of
 from pyg_nnp.layers import Dispersion, Distance, EnergyReduce, Force, Stress
+from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.potential import Potential
 
 EV = {"Hartree_in_E": 27.211386245981, "Bohr_in_R": 0.529177210544}
@@ -87,6 +94,35 @@ def test_a_loss_on_forces_has_the_gradients_of_a_potential_without() -> None:
     expected = gradients(without, -added["E"] / hartree, -added["Fa"] / hartree)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
+
+
+def test_a_training_with_it_is_one_on_labels_without_dispersion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Subtracted before and added after, or a layer of the potential: the same energies and forces."""
+    monkeypatch.chdir(tmp_path)
+    document, damping = toy_config(Trainer__dtype="float64", Trainer__max_epochs=2), damping_of("D3", "pbe", False)
+    layers = document["Modelhub"]["FF01"]["layers"]
+    dispersion = {"name": "Dispersion", "params": {"functional": "pbe"}}
+    folders, bohr = {}, document["Modelhub"]["FF01"]["build_params"]["Bohr_in_R"]
+    for name in ("layer", "labels"):
+        frames = write_toy(tmp_path)
+        for frame in frames if name == "labels" else ():
+            E, by_Ra, _ = dispersion_of("D3", damping, frame["atomic_numbers"], frame["coordinates"] / bohr, 0.0)
+            frame |= {"energy": frame["energy"] - E, "forces": frame["forces"] - by_Ra / bohr}
+        Path("dataset.pkl").write_bytes(pickle.dumps(frames))
+        document["Modelhub"]["FF01"]["layers"] = [*layers[:-2], *([dispersion] * (name == "layer")), *layers[-2:]]
+        config = config_from_dict(document)
+        train.train(config, tmp_path / name)
+        folders[name] = tmp_path / name / config.folder_name("FF01")
+    batch = MoleculeDataset.from_config(config, tmp_path / "data").batch(range(24))
+    found, rest = (load_potential(folders[name])(batch) for name in ("layer", "labels"))
+    added = Potential(
+        [Distance(), Dispersion("pbe", Hartree_in_E=1, Bohr_in_R=bohr), EnergyReduce(["Ea_dispersion"]), Force()]
+    ).eval()(batch)
+    for name in ("E", "Fa"):
+        torch.testing.assert_close(found[name], rest[name] + added[name], rtol=0, atol=1e-9)
+        assert added[name].abs().max() > 1e-5
 
 
 def test_copies_and_single_precision() -> None:

@@ -12,12 +12,15 @@ _BY_SHAPE = ("Ra", "Za", "E", "M2")
 # types of numbers that arrays of a field have; whole numbers where their name says that they are labels
 _KINDS = {"Za": "iuUSO", "N": "iu", "Q": "iuf", "weight": "iuf", "pbc": "biuf"}
 _FIELDS = (*FEATURES, *TARGETS, "weight")
+# of one frame, or of one atom, in any of which a field may be
+_ROWS = {"S": ((6,), (9,), (3, 3))}
 # what has the shape of a field, or a part of its name, and is another quantity
 _OTHER = re.compile(
-    r"cell|lattice|\bbox|pbc|stress|virial|veloc|moment(um|a)|magmom|polariz|hess|quadrupole|per_?atom|homo|lumo|gap"
+    r"cell|lattice|\bbox|pbc|veloc|moment(um|a)|magmom|polariz|hess|quadrupole|per_?atom|homo|lumo|gap"
     r"|zpve|zero_?point|repulsion|dispersion|vdw|kinetic|formation|atomi[sz]ation|orbital|uncert|std|error|weight",
     re.IGNORECASE,
 )
+_STRESS = re.compile("stress|virial", re.IGNORECASE)
 
 
 def guess_fields(columns: ArrayTypes, *, by_shape: bool = True) -> dict[str, str]:
@@ -72,7 +75,7 @@ class _Layout:
 
     def fits(self, field: str, column: ArrayType, likeness: int) -> bool:
         """Return whether an array can hold a field, more strictly if its name does not say so."""
-        shape, row = column.shape, FIELDS[field].shape
+        shape = column.shape
         if column.dtype.kind == "O" and field != "Za":
             # rows of different lengths, or numbers of which some are missing
             return likeness >= _SAME_WORD and len(shape) == 1
@@ -81,10 +84,10 @@ class _Layout:
             return False
         if likeness == _SHAPE and not self._has_numbers(field, shape):
             return False
-        axes = len(row) + (1 if FIELDS[field].level == "atom" else 0)
+        of_atoms = 1 if FIELDS[field].level == "atom" else 0
         for own in self._of_one_frame(field, shape):
             for found in (own, tuple(length for length in own if length != 1)):
-                if len(found) == axes and found[axes - len(row) :] == row:
+                if found[of_atoms:] in _ROWS.get(field, (FIELDS[field].shape,)) and len(found) >= of_atoms:
                     return True
         return False
 
@@ -112,7 +115,8 @@ def _can_be(field: str, name: str, least: int) -> bool:
     if least >= _SAME_WORD:
         return likeness >= least
     belongs = any(_likeness(other, name) >= _SAME_WORD for other in _FIELDS if other != field)
-    return likeness >= least and not belongs and not _OTHER.search(name) and (bool(least) or field in _BY_SHAPE)
+    is_other = bool(_OTHER.search(name)) or (field != "S" and bool(_STRESS.search(name)))
+    return likeness >= least and not belongs and not is_other and (bool(least) or field in _BY_SHAPE)
 
 
 def _likeness(field: str, name: str) -> int:

@@ -33,6 +33,9 @@ def guessed(columns: dict[str, Any], **options: bool) -> dict[str, str]:
         ({"charge": ((), "i8")}, "Q"),
         ({"energy_per_atom": (40,), "homo_energy": (40,), "atomization_energy": (40,)}, ""),
         ({"stress": (40, 6), "cell": (40, 3), "velocities": (40, 5, 3)}, "S"),
+        ({"virials": (40, 9)}, "S"),
+        ({"REF_stress": (40, 3, 3)}, "S"),
+        ({"stress_std": (40, 6), "atomic_virials": (40, 5, 6)}, ""),
         ({"energy": ((40,), "U8"), "forces": ((40,), "O")}, "Fa"),
         # numbers, of which some may be None
         ({"energy": ((40,), "O"), "dipoles": ((40,), "O"), "gap": ((40,), "O"), "mine": ((40,), "O")}, "E M2"),
@@ -52,6 +55,7 @@ def test_arrays_over_frames(more: dict[str, Any], fields: str) -> None:
         # no shape tells anything in one frame
         ({"a": (), "b": (3,), "cell": (3, 3)}, "cell"),
         ({"energies": (5,), "stress": (6,)}, "S"),
+        ({"virial": (3, 3)}, "S"),
         ({"natoms": ((), "i8"), "total_charge": ()}, "N Q"),
     ],
 )
