@@ -7,7 +7,7 @@ from molecules import BUILD_PARAMS, LAYER_ENTRIES, make_potential
 
 from pyg_nnp.potential.potential import Potential
 
-_OF_MOLECULES = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy")
+OF_MOLECULES = ("ChargeConservation", "AtomicCharge2Dipole", "ElectrostaticEnergy")
 
 
 def of_molecules() -> Potential:
@@ -17,7 +17,7 @@ def of_molecules() -> Potential:
 
 def of_crystals() -> Potential:
     """Return an untrained potential in Hartree and Å with stress."""
-    entries = [entry for entry in LAYER_ENTRIES if entry[0] not in _OF_MOLECULES]
+    entries = [entry for entry in LAYER_ENTRIES if entry[0] not in OF_MOLECULES]
     return _with_units(make_potential([*entries, ("Stress", {})]))
 
 

@@ -20,7 +20,7 @@ from pyg_nnp.runtime.signals import Stopped, stoppable
 
 USER_ERROR, INTERRUPTED = 2, 130
 # files that commands write and that must not be there
-NEW_FILES = {"init": ("out",), "evaluate": ("json", "csv"), "predict": ("out",)}
+NEW_FILES = {"init": ("out",), "evaluate": ("json", "csv"), "predict": ("out",), "export": ("out",)}
 # commands that several processes can share
 SHARED = "train", "evaluate", "predict"
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
@@ -96,6 +96,10 @@ def parser() -> argparse.ArgumentParser:
     text = "compute forces for i-PI, or another program that speaks the protocol of its sockets"
     serve = commands.add_parser("serve", parents=[_MODEL, _IMPORT, _CPU], help=text)
     _add_serve(serve)
+    text = "write a model for the engines that read those of metatomic"
+    export = commands.add_parser("export", parents=[_MODEL, _IMPORT], help=text)
+    export.add_argument("-o", "--out", type=Path, default=Path("model.pt"), help="file to write (default: model.pt)")
+    export.add_argument("--charge", type=float, default=0.0, help="total charge of each system (default: 0)")
     text = "make the reports of trained models again, or compare runs"
     report = commands.add_parser("report", parents=[_IMPORT], help=text)
     report.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")

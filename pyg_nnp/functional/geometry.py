@@ -88,11 +88,12 @@ def offsets(counts: Tensor) -> Tensor:
 
 def all_pairs(N: Tensor) -> Tensor:
     """Return (2, P) all pairs i < j of each molecule, in lexicographic order, from (G,) numbers of atoms."""
-    atoms = torch.arange(int(N.sum()), device=N.device)
-    after = N.cumsum(0).repeat_interleave(N) - atoms - 1  # how many atoms of its molecule follow an atom, (A,)
+    end = N.cumsum(0).repeat_interleave(N)  # (A,)
+    atoms = torch.arange(end.shape[0], device=N.device)
+    after = end - atoms - 1  # how many atoms of its molecule follow an atom, (A,)
     i = atoms.repeat_interleave(after)  # (P,)
     # what precedes the first pair of an atom
-    j = torch.arange(len(i), device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)  # (P,)
+    j = torch.arange(i.shape[0], device=N.device) + (atoms + 1 - offsets(after)[:-1]).repeat_interleave(after)  # (P,)
     return torch.stack((i, j))  # (2, P)
 
 

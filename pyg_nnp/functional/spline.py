@@ -34,6 +34,16 @@ def _weight_matrix(order: int, dtype: torch.dtype, device: torch.device) -> Tens
         return torch.tensor(matrix, dtype=dtype, device=device)  # (6, 6 - order)
 
 
+def _weights(t: Tensor, order: int) -> Tensor:
+    if order > DEGREE:
+        return t.new_zeros(len(t), DEGREE + 1)  # (P, 6)
+    powers = [torch.ones_like(t)]
+    for _ in range(DEGREE - order):  # not cumprod, which is slow on a GPU
+        powers.append(powers[-1] * t)
+    # in less time than the transposed product
+    return (_weight_matrix(order, t.dtype, t.device) @ torch.stack(powers)).T.contiguous()  # (P, 6)
+
+
 class _Weights(torch.autograd.Function):
     """(P, 6) weights of the coefficients, or a derivative of them, whose derivative is that of the next order."""
 
@@ -41,13 +51,7 @@ class _Weights(torch.autograd.Function):
     def forward(ctx: Any, t: Tensor, order: int) -> Tensor:
         ctx.save_for_backward(t)
         ctx.order = order
-        if order > DEGREE:
-            return t.new_zeros(len(t), DEGREE + 1)  # (P, 6)
-        powers = [torch.ones_like(t)]
-        for _ in range(DEGREE - order):  # not cumprod, which is slow on a GPU
-            powers.append(powers[-1] * t)
-        # in less time than the transposed product
-        return (_weight_matrix(order, t.dtype, t.device) @ torch.stack(powers)).T.contiguous()  # (P, 6)
+        return _weights(t, order)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
@@ -66,7 +70,9 @@ def spline_weights(r: Tensor, cutoff: float, num_intervals: int, order: int = 0)
     density = num_intervals / cutoff
     scaled = r * density
     rows = scaled.detach().floor().clamp(0, num_intervals - 1)
-    weights: Tensor = _Weights.apply(scaled - rows, order)  # type: ignore[no-untyped-call]
+    # TorchScript has its own derivatives, and no others
+    function = _weights if torch._C._is_tracing() else _Weights.apply
+    weights: Tensor = function(scaled - rows, order)
     return weights * density**order if order else weights, rows.long()
 
 

@@ -148,7 +148,12 @@ def _after_fork() -> None:
 
 
 def fast(x: Tensor, *family: Family) -> Any:
-    """Return the module that computes the operators, of another family than that over pairs, where x is."""
+    """Return the module that computes the operators, of another family than that over pairs, where x is.
+
+    Plain torch does where it is recorded as TorchScript, which has no other operators.
+    """
+    if torch._C._is_tracing():
+        return (family or (PAIRS,))[0].reference
     return backend(x.device.type, x.dtype, *family)
 
 

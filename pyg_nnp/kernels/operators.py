@@ -17,7 +17,8 @@ from pyg_nnp.kernels.reference import Edges, Filters
 
 def sort_edges(edge_index: Tensor, num_atoms: int, dtype: torch.dtype) -> Edges:
     """Sort edges by target; ``dtype`` is that of the numbers that will be aggregated."""
-    return Edges(edge_index, *backend(edge_index.device.type, dtype).sort_edges(edge_index, num_atoms))
+    module = reference if torch._C._is_tracing() else backend(edge_index.device.type, dtype)
+    return Edges(edge_index, *module.sort_edges(edge_index, num_atoms))
 
 
 def aggregate(filters: Filters, x: Tensor, edges: Edges) -> Tensor:
@@ -210,4 +211,4 @@ def shifted_softplus(x: Tensor) -> Tensor:
 
     Source: SchNet, Schütt et al., NeurIPS 2017, arXiv 1706.08566
     """
-    return cast(Tensor, _SHIFTED_SOFTPLUS(x)[0])
+    return cast(Tensor, (reference.shifted_softplus if torch._C._is_tracing() else _SHIFTED_SOFTPLUS)(x)[0])

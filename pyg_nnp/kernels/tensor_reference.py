@@ -28,15 +28,16 @@ def aggregate_tensors(
     t (A, 5, F), which may be absent, of length 0. Filters w' are w, or their own. With L = 1 the last result is
     (A, 0, F). On CUDA the sums are atomic additions, so two runs differ by rounding; nothing waits for the device.
     """
-    A, degrees = len(a), 2 if y.shape[1] == 3 else 3
+    # not len, which would be the same for all sizes where this is recorded as TorchScript
+    A, degrees = a.shape[0], 2 if y.shape[1] == 3 else 3
     F = a.shape[1] // degrees
     source, target = edge_index
     w = filters_of_pairs(weights, rows, table).repeat(2, 1)
-    w = w.view(len(w), table.shape[1] // F, F)  # (2 P, K, F)
+    w = w.view(w.shape[0], table.shape[1] // F, F)  # (2 P, K, F)
     sign = torch.ones_like(y)
     sign[:, :3] = -1
     of_edges = torch.cat((y, sign * y))  # (2 P, 8)
-    a_j = a.index_select(0, source).view(len(source), degrees, F)  # (2 P, L + 1, F)
+    a_j = a.index_select(0, source).view(source.shape[0], degrees, F)  # (2 P, L + 1, F)
 
     def summed(messages: Tensor) -> Tensor:
         return messages.new_zeros(A, *messages.shape[1:]).index_add(0, target, messages)  # (A, ..., F)
@@ -116,7 +117,7 @@ def products(g: Tensor, M1: Tensor, M2: Tensor) -> tuple[Tensor, Tensor]:
     with the matrix T of M2, :math:`[\cdot]_2` the symmetric traceless part, and gates (A, 5 F).
     """
     F = M1.shape[2]
-    gates = g.reshape(len(g), g.shape[1] // F, 1, F).unbind(1)  # (A, 1, F) each
+    gates = g.reshape(g.shape[0], g.shape[1] // F, 1, F).unbind(1)  # (A, 1, F) each
     T = matrices(M2)  # (A, 3, 3, F)
     vectors = gates[0] * M1 + gates[1] * torch.einsum("axyf,ayf->axf", T, M1)  # (A, 3, F)
     squares = components(M1[:, :, None] * M1[:, None]), components(torch.einsum("axyf,ayzf->axzf", T, T))  # (A, 5, F)

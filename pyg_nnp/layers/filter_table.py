@@ -75,6 +75,11 @@ class FilterTable(nn.Module):
             self._basis, self._checked, self._is_due = bases, None, True
 
     @property
+    def num_networks(self) -> int:
+        """Return the number of networks, one for each interaction of the core."""
+        return len(self._networks)
+
+    @property
     def version(self) -> tuple[object, ...]:
         """Changes when a recorded computation with the tables is of no use any more, whatever the parameters."""
         # in training they are computed anew at each step
@@ -88,7 +93,7 @@ class FilterTable(nn.Module):
         self.update()
         if self.exact or not self.num_rows or isinstance(rbf, Tensor):
             factor = torch.where(r < self.cutoff, self.cutoff_function(r, self.cutoff), 0)
-            weights, rows = factor[:, None], torch.arange(len(r), device=r.device)  # (P, 1), (P,)
+            weights, rows = factor[:, None], torch.arange(r.shape[0], device=r.device)  # (P, 1), (P,)
             basis = rbf if isinstance(rbf, Tensor) else rbf.expand(r)  # (P, K)
             for network in self._networks:
                 yield Filters(weights, rows, network(basis))

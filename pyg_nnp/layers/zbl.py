@@ -65,11 +65,11 @@ class ZBL(Layer):
 
     def forward(self, Za: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor) -> Fields:
         """Return the energy of repulsion of each atom."""
-        i, j = edge_index_sr[:, : len(Dij_sr)]
+        i, j = edge_index_sr[:, : Dij_sr.shape[0]]
         Z = Za.to(Dij_sr.dtype)
         first, second = Z.index_select(0, i), Z.index_select(0, j)  # (P_sr,)
         switch = smooth_switch(Dij_sr, 0.5 * self.cutoff, self.cutoff)  # (P_sr,)
         of_pairs = (0.5 * self.prefactor) * screened_repulsion(Dij_sr, first, second, self.bohr) * switch  # (P_sr,)
         of_edges = torch.cat((of_pairs, of_pairs))[:, None]  # (2 P_sr, 1)
-        of_atoms = sum_over_groups(of_edges, edge_index_sr[1], len(Za))[:, 0]  # (A,)
+        of_atoms = sum_over_groups(of_edges, edge_index_sr[1], Za.shape[0])[:, 0]  # (A,)
         return {"Ea_zbl": of_atoms if self.log_factor is None else self.log_factor.exp() * of_atoms}

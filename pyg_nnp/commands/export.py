@@ -1,0 +1,18 @@
+"""A trained model as a file for other programs: ``pyg-nnp export``."""
+
+import argparse
+
+from pyg_nnp.errors import ConfigError
+from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.runtime.logs import terminal_log
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run ``pyg-nnp export``."""
+    try:
+        from pyg_nnp.inference.engines.metatomic import export
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"export needs {error.name}: pip install metatomic-torch.") from error
+    with terminal_log():
+        export(load_potential(options.model), options.out, charge=options.charge, name=options.model.stem)
+    return 0

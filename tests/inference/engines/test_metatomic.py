@@ -1,0 +1,151 @@
+"""Models of metatomic have, in ASE, the numbers of our own calculator."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from engine_systems import OF_MOLECULES, some_of_both
+from molecules import BUILD_PARAMS, LAYER_ENTRIES, make_potential
+
+from pyg_nnp.commands import cli
+from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.potential.checkpoint import save_potential
+from pyg_nnp.potential.description import TrainingDomain
+from pyg_nnp.potential.potential import Potential
+
+pytest.importorskip("metatensor")
+# before metatomic_ase, since PyG is there already
+from pyg_nnp.inference.engines.metatomic import Labels, ModelOutput, export
+
+MetatomicCalculator = pytest.importorskip("metatomic_ase").MetatomicCalculator
+
+OF_CRYSTALS = [entry for entry in LAYER_ENTRIES if entry[0] not in OF_MOLECULES]
+
+
+def make(architecture: str, is_periodic: bool, dtype: torch.dtype, **of_core: str) -> Potential:
+    entries = [*OF_CRYSTALS, ("Stress", {})] if is_periodic else LAYER_ENTRIES
+    entries = [(name, {**own, **of_core} if name == "Core" else own) for name, own in entries]
+    potential = make_potential(entries, architecture, dtype=dtype).eval()
+    potential.spec["build_params"] = BUILD_PARAMS
+    # in Hartree, each of its own
+    potential.set_references(-0.1 * torch.arange(119, dtype=torch.float64), 0.0)
+    return potential
+
+
+def agree(potential: Potential, structures: list[Atoms], path: Path, charge: float) -> None:
+    export(potential, path, charge=charge)
+    theirs, ours = MetatomicCalculator(path), PotentialCalculator(potential, charge=charge)
+    for atoms in structures:
+        theirs.calculate(atoms, ["energy", "forces", "stress"][: 2 + atoms.pbc.all()], ["positions"])
+        ours.calculate(atoms)
+        assert theirs.results["energy"] == pytest.approx(ours.results["energy"], rel=1e-10)
+        # forces of single atoms in cells are 0, and rounding what pairs of them have
+        largest = max(np.abs(ours.results["forces"]).max(), 1.0)
+        np.testing.assert_allclose(theirs.results["forces"], ours.results["forces"], rtol=0, atol=1e-10 * largest)
+        if atoms.pbc.all():
+            largest = np.abs(ours.results["stress"]).max()
+            np.testing.assert_allclose(theirs.results["stress"], ours.results["stress"], rtol=0, atol=1e-10 * largest)
+
+
+@pytest.mark.parametrize("charge", [0.0, 1.0])
+@pytest.mark.parametrize("is_periodic", [False, True])
+@pytest.mark.parametrize("architecture", ["SchNet", "Cartesian", "PaiNN"])
+def test_results_are_those_of_the_calculator(
+    architecture: str, is_periodic: bool, charge: float, tmp_path: Path
+) -> None:
+    potential = make(architecture, is_periodic, torch.float64)
+    agree(potential, some_of_both()[is_periodic], tmp_path / "model.pt", charge)
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+@pytest.mark.parametrize("architecture", ["SchNet", "Cartesian"])
+def test_in_single_precision_they_differ_by_rounding(architecture: str, is_periodic: bool, tmp_path: Path) -> None:
+    """Energies by less than 1e-6; forces, whose terms cancel in crystals, are as near to the right ones as ours."""
+    potential = make(architecture, is_periodic, torch.float32)
+    export(potential, tmp_path / "model.pt", charge=1.0)
+    of_theirs = MetatomicCalculator(tmp_path / "model.pt")
+    ours, right = (PotentialCalculator(potential, charge=1.0, dtype=dtype) for dtype in ("float32", "float64"))
+    errors = {of_theirs: 0.0, ours: 0.0}
+    for atoms in some_of_both()[is_periodic]:
+        forces = right.get_forces(atoms)
+        errors = {own: max(error, np.abs(own.get_forces(atoms) - forces).max()) for own, error in errors.items()}
+        assert of_theirs.get_potential_energy(atoms) == pytest.approx(ours.get_potential_energy(atoms), rel=1e-6)
+    assert errors[of_theirs] < 2 * errors[ours]
+
+
+def test_molecules_may_be_exported_for_cells(tmp_path: Path) -> None:
+    """Of one model, which takes cells, molecules have none."""
+    agree(make("Cartesian", True, torch.float64), some_of_both()[0], tmp_path / "model.pt", 0.0)
+
+
+def test_layers_of_default_models(tmp_path: Path) -> None:
+    """Those of ``pyg-nnp init``, for molecules of several charges."""
+    place = [name for name, _ in LAYER_ENTRIES].index("RandomAtomEmbedding")
+    entries = [("RangeSeparation", {}), ("BesselBasis", {}), LAYER_ENTRIES[place], ("ChargeEmbedding", {})]
+    entries += [*LAYER_ENTRIES[place + 1 : -2], ("ZBL", {}), *LAYER_ENTRIES[-2:]]
+    potential = make_potential(entries, "Cartesian").eval()
+    potential.spec["build_params"] = BUILD_PARAMS
+    agree(potential, some_of_both()[0], tmp_path / "model.pt", -1.0)
+
+
+def test_exact_filters(tmp_path: Path) -> None:
+    potential = make("SchNet", True, torch.float64, filters="exact")
+    agree(potential, some_of_both()[1][:4], tmp_path / "model.pt", 0.0)
+
+
+def test_many_systems_and_some_of_their_atoms(tmp_path: Path) -> None:
+    potential = make("SchNet", False, torch.float64)
+    export(potential, tmp_path / "model.pt", charge=-1.0)
+    structures = some_of_both()[0][:3]
+    theirs = MetatomicCalculator(tmp_path / "model.pt", check_consistency=True)
+    of_atoms = {name: ModelOutput(unit=unit, sample_kind="atom") for name, unit in (("energy", "eV"), ("charge", "e"))}
+    found = theirs.run_model(structures, of_atoms)
+    samples = found["energy"].block().samples.values
+    assert samples.tolist() == [[n, atom] for n, atoms in enumerate(structures) for atom in range(len(atoms))]
+    energies, charges = (found[name].block().values[:, 0] for name in of_atoms)
+    ours = PotentialCalculator(potential, charge=-1.0)
+    for number, atoms in enumerate(structures):
+        ours.calculate(atoms)
+        own = samples[:, 0] == number
+        assert float(energies[own].sum()) == pytest.approx(ours.results["energy"], rel=1e-12)
+        np.testing.assert_allclose(charges[own].numpy(), ours.results["charges"], atol=1e-12)
+    some = torch.tensor([[0, 1], [2, 0], [2, 3]], dtype=torch.int32)
+    whole = {"energy": ModelOutput(unit="eV", sample_kind="system")}
+    parts = theirs.run_model(structures, whole, Labels(["system", "atom"], some))["energy"].block()
+    expected = [energies[1], 0.0, energies[len(structures[0]) + len(structures[1]) + torch.tensor([0, 3])].sum()]
+    np.testing.assert_allclose(parts.values[:, 0].numpy(), np.array([float(one) for one in expected]), rtol=1e-12)
+
+
+def test_what_is_refused_in_a_run(tmp_path: Path) -> None:
+    export(make("SchNet", False, torch.float64), tmp_path / "model.pt")
+    theirs = MetatomicCalculator(tmp_path / "model.pt")
+    molecules, crystals = some_of_both()
+    with pytest.raises(torch.jit.Error, match="periodic, but a layer of this potential is exported for molecules"):
+        theirs.get_potential_energy(crystals[0])
+    molecules[0].positions[1] = molecules[0].positions[2]
+    with pytest.raises(torch.jit.Error, match="the energy is no number"):
+        theirs.get_potential_energy(molecules[0])
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    potential = make("Cartesian", True, torch.float64)
+    potential.domain = TrainingDomain(elements=(13, 14), charges=(0.0,))
+    (tmp_path / "FF01-Cartesian").mkdir()
+    save_potential(potential, tmp_path / "FF01-Cartesian" / "best.safetensors", {})
+    arguments = ["export", str(tmp_path / "FF01-Cartesian"), "-o", str(tmp_path / "model.pt")]
+    assert cli.main(arguments) == 0
+    theirs = MetatomicCalculator(tmp_path / "model.pt")
+    capabilities = theirs._model.capabilities()
+    assert theirs._model.metadata().name == "FF01-Cartesian"
+    assert capabilities.atomic_types == [13, 14]
+    # two interactions; nothing here depends on all atoms
+    assert capabilities.interaction_range == pytest.approx(2 * BUILD_PARAMS["cutoff_sr"])
+    copper = some_of_both()[1][1]
+    with pytest.raises(ValueError, match="29"):
+        theirs.get_potential_energy(copper)
+    assert cli.main(arguments) == cli.USER_ERROR
+    assert "model.pt: is there already" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="trained on total charges 0, not on 1"):
+        export(potential, tmp_path / "charged.pt", charge=1.0)
