@@ -22,7 +22,7 @@ from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.geometry import sum_over_atoms
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import read_saved
-from pyg_nnp.training import results, setup
+from pyg_nnp.training import results, run_setup
 from pyg_nnp.training.evaluation import evaluate
 from pyg_nnp.training.metrics import weighted_sum
 from pyg_nnp.training.results import warn_of_no_report
@@ -360,7 +360,7 @@ def test_a_model_is_built_once(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         built.append(name)
         return pyg_nnp.build_potential(config, name)
 
-    for module in (setup, check):
+    for module in (run_setup, check):
         monkeypatch.setattr(module, "build_potential", noted)
     models = toy_config(Trainer__max_epochs=1)["Modelhub"]
     models["FF02"] = {**models["FF01"], "suffix": "second"}

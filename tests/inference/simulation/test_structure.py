@@ -113,7 +113,7 @@ def test_energy_that_is_no_number(folder: Path, capsys: pytest.CaptureFixture[st
     next(potential.parameters()).data.fill_(float("nan"))
     save_potential(potential, folder / "toy" / "best.safetensors", {})
     assert simulate(model="toy", single_point={}) == 2
-    assert "SimulationError: step 0: the energy is nan eV" in capsys.readouterr().err
+    assert "DataError: water.xyz: predictions of energy, " in capsys.readouterr().err
 
 
 OPT = {"optimization": {"fmax": 0.001, "steps": 30}}
