@@ -61,7 +61,8 @@ def check_unread(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
             findings.append(Finding("unread labels", name, text, advice))
         else:
             log.info("%s", text)
-    return [*findings, *check_other_charges(config, dataset), *check_conditions(config, dataset)]
+    conditions = check_conditions(file, config.Datahub.data_format, dataset.sources, dataset.info.columns)
+    return [*findings, *check_other_charges(config, dataset), *conditions]
 
 
 def _unread_labels(sources: Mapping[str, str], dataset: "MoleculeDataset") -> dict[str, str]:

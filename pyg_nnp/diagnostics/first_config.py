@@ -7,12 +7,10 @@ from pathlib import Path
 from ase.data import chemical_symbols
 
 from pyg_nnp.config.template import Draft
-from pyg_nnp.data.formats.collections import Collection
-from pyg_nnp.data.formats.guess import is_gradient
-from pyg_nnp.data.source import Block
+from pyg_nnp.diagnostics.conditions import check_conditions
 from pyg_nnp.diagnostics.contents import contents_of
 from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights, weights_by_forces
-from pyg_nnp.diagnostics.sign_of_forces import likely_gradient
+from pyg_nnp.diagnostics.sign_of_forces import sign_of_forces
 from pyg_nnp.diagnostics.survey import Survey
 from pyg_nnp.fields import TARGETS
 from pyg_nnp.runtime.data_path import DataPath
@@ -56,7 +54,7 @@ def first_config(
         missing={name: (molecules - labelled[name], molecules) for name in targets if labelled[name] < molecules},
         dropped=contents.dropped,
         atomic_energy="isolated" if has_references else "fit",
-        gradients=_gradients(found.sample, sources.get("Fa", ""), known) if "Fa" in sources else None,
+        gradients=sign_of_forces(found.sample, sources["Fa"], known) if "Fa" in sources else None,
         num_frames=molecules,
         atoms_per_frame=float(found.sample.arrays["N"].mean()),
         weights=suggested_weights(found.sample, targets),
@@ -68,16 +66,9 @@ def first_config(
         architecture=architecture,
         minutes=minutes,
     )
-    return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *stated.doubts]
-
-
-def _gradients(sample: Block, source: str, known: Collection | None) -> tuple[bool, str]:
-    """Return whether forces are gradients, by the data, else as its collection has it, else by their name."""
-    if found := likely_gradient(sample):
-        return found
-    if known is not None and known.fields.get("Fa") == source:
-        return known.is_gradient, f"as {known.name} has it"
-    return is_gradient(source), "by the name"
+    unread = check_conditions(path, contents.data_format, sources, contents.unused)
+    warnings = [f"Warning: {text}" for text in (*stated.doubts, *unread)]
+    return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *warnings]
 
 
 def _isolated_atoms(found: Survey) -> list[str]:

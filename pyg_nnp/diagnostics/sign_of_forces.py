@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from pyg_nnp.data.formats.collections import Collection
+from pyg_nnp.data.formats.guess import is_gradient
 from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.diagnostics.force_units import slope_of, stiffness_of_bonds
@@ -9,7 +11,22 @@ from pyg_nnp.diagnostics.guesses import few_frames, labelled
 from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
 
 
-def likely_gradient(block: Block) -> tuple[bool, str] | None:
+def sign_of_forces(sample: Block, source: str, known: Collection | None) -> tuple[bool, str]:
+    """Return whether ``Fa`` are gradients, minus the forces, and what tells it: the data, its collection, or its name.
+
+    Args:
+        sample: some frames.
+        source: the name of ``Fa`` in the file.
+        known: the collection whose layout the file has.
+    """
+    if found := _likely_gradient(sample):
+        return found
+    if known is not None and known.fields.get("Fa") == source:
+        return known.is_gradient, f"as {known.name} has it"
+    return is_gradient(source), "by the name"
+
+
+def _likely_gradient(block: Block) -> tuple[bool, str] | None:
     """Return whether ``Fa`` are gradients, minus the forces, and what tells it; None where nothing does.
 
     It is the differences of energies between near frames, else the forces on stretched bonds of hydrogen.

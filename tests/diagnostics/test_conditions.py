@@ -10,7 +10,7 @@ from toy import toy_config, write_toy
 
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.diagnostics.conditions import check_conditions
+from pyg_nnp.diagnostics.config_against_file import check_unread
 
 NOTHING = "but makes no difference to what is predicted: nothing reads it. If the labels depend on it, train on"
 
@@ -23,14 +23,14 @@ def found(values: dict[str, list[Any]], folder: Path, **changes: Any) -> list[st
             frame |= {} if value is None else {name: value}
     dump(folder / "dataset.pkl", frames)
     config = config_from_dict(toy_config(**changes), "here")
-    return [str(finding) for finding in check_conditions(config, MoleculeDataset.from_config(config, folder / "out"))]
+    return [str(finding) for finding in check_unread(config, MoleculeDataset.from_config(config, folder / "out"))]
 
 
 @pytest.mark.parametrize(
     ("name", "values", "shown"),
     [
         ("spin", [1, 2, 3, 2, 1, 2, 1, 2], "1, 3"),
-        ("multiplicity", ["1", "2", "1", "4"] * 2, "2, 4"),
+        ("multiplicity", ["1", "2", "1", "4"] * 2, "'2', '4'"),
         ("Spin_Multiplicity", ["singlet", "doublet", "triplet", "doublet"] * 2, "'singlet', 'triplet'"),
         ("n_unpaired", [0, 1, 2, 3, 4, 5, 6, 7], "1, 3, 5 and 5 more"),
         ("spin", [1, 2, None, 2] * 2, "1, none"),
@@ -87,5 +87,5 @@ def test_arrays_over_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     document["Datahub"]["targets"] = {"E": "energy", "Fa": "forces"}
     document["Modelhub"]["FF01"]["loss"] = document["Metrics"] = {"rmse": {"E": 1, "Fa": 1}}
     config = config_from_dict(document, "here")
-    (finding,) = check_conditions(config, MoleculeDataset.from_config(config, "out"))
+    (finding,) = check_unread(config, MoleculeDataset.from_config(config, "out"))
     assert "'spin' differs between frames (1, 3)" in str(finding)

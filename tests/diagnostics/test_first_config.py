@@ -288,6 +288,19 @@ def test_isolated_atoms_of_some_elements(tmp_path: Path) -> None:
     assert "1 of 21 frames are isolated atoms, but none is O: reference energies are fitted to all frames" in guesses
 
 
+@pytest.mark.parametrize(("spins", "is_told"), [([1, 3], True), ([1, 1], False)])
+def test_spins_that_nothing_reads_are_a_warning(spins: list[int], is_told: bool, tmp_path: Path) -> None:
+    """Those of isolated atoms say nothing of the molecules."""
+    frames = ase.io.read(with_isolated_atoms(tmp_path, "O"), ":")
+    for number, frame in enumerate(frames):
+        frame.info["spin"] = 5 if len(frame) == 1 else spins[number % 2]
+    ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
+    _, guesses = first_config(tmp_path / "mine.xyz", {})
+    warning = f"Warning: {tmp_path / 'mine.xyz'}: 'spin' differs between frames (1, 3), but makes no difference"
+    assert any(guess.startswith(warning) for guess in guesses) == is_told
+    assert any(guess.startswith("Warning") for guess in guesses) == is_told
+
+
 def test_labels_that_some_frames_lack_are_allowed_to_be_missing(tmp_path: Path) -> None:
     frames = [ase_molecule("H2O") for _ in range(8)]
     for number, frame in enumerate(frames):

@@ -135,4 +135,4 @@ def test_texts_of_units_are_no_arrays_that_nothing_reads(tmp_path: Path) -> None
 def test_what_is_not_understood_is_told(tmp_path: Path) -> None:
     hartree, *_, guesses = written(arrays(tmp_path, e_unit="eV/atom"))
     assert hartree == 1
-    assert "'e_unit' says 'eV/atom' for total energy, which is no known unit" in guesses
+    assert "Warning: 'e_unit' says 'eV/atom' for total energy, which is no known unit" in guesses
