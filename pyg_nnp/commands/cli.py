@@ -93,13 +93,7 @@ def parser() -> argparse.ArgumentParser:
     simulate = commands.add_parser("simulate", parents=[_OUT, _IMPORT], help=text)
     simulate.add_argument("config", type=Path, help="the simulation, a YAML file")
     simulate.add_argument("--resume", action="store_true", help="go on with dynamics that were stopped")
-    text = "compute forces for i-PI, or another program that speaks the protocol of its sockets"
-    serve = commands.add_parser("serve", parents=[_MODEL, _IMPORT, _CPU], help=text)
-    _add_serve(serve)
-    text = "write a model for the engines that read those of metatomic"
-    export = commands.add_parser("export", parents=[_MODEL, _IMPORT], help=text)
-    export.add_argument("-o", "--out", type=Path, default=Path("model.pt"), help="file to write (default: model.pt)")
-    export.add_argument("--charge", type=float, default=0.0, help="total charge of each system (default: 0)")
+    _add_engines(commands)
     text = "make the reports of trained models again, or compare runs"
     report = commands.add_parser("report", parents=[_IMPORT], help=text)
     report.add_argument("outs", nargs="+", type=Path, metavar="OUT", help="output folder of a training")
@@ -118,15 +112,22 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--csv", type=Path, help="write the errors as CSV")
 
 
-def _add_serve(command: argparse.ArgumentParser) -> None:
+def _add_engines(commands: Any) -> None:
+    """Add what other simulation engines are for."""
+    text = "compute forces for i-PI, or another program that speaks the protocol of its sockets"
+    serve = commands.add_parser("serve", parents=[_MODEL, _IMPORT, _CPU], help=text)
     text = "elements, in the order of the other program, and total charge; anything that ASE reads"
-    command.add_argument("structure", type=Path, help=text)
-    place = command.add_mutually_exclusive_group()
+    serve.add_argument("structure", type=Path, help=text)
+    place = serve.add_mutually_exclusive_group()
     place.add_argument("--port", type=int, help="of an INET socket (default: 31415)")
     place.add_argument("--socket", default="", metavar="NAME", help="a UNIX socket instead, /tmp/ipi_NAME")
-    command.add_argument("--host", default="localhost", help="machine of the INET socket (default: this one)")
-    command.add_argument("--charge", type=float, help="total charge (default: that of the file, or 0)")
-    command.add_argument("--wait", type=float, default=30, help="seconds to wait for the other program (default: 30)")
+    serve.add_argument("--host", default="localhost", help="machine of the INET socket (default: this one)")
+    serve.add_argument("--charge", type=float, help="total charge (default: that of the file, or 0)")
+    serve.add_argument("--wait", type=float, default=30, help="seconds to wait for the other program (default: 30)")
+    text = "write a model for the engines that read those of metatomic"
+    export = commands.add_parser("export", parents=[_MODEL, _IMPORT], help=text)
+    export.add_argument("-o", "--out", type=Path, default=Path("model.pt"), help="file to write (default: model.pt)")
+    export.add_argument("--charge", type=float, default=0.0, help="total charge of each system (default: 0)")
 
 
 def is_out_of_memory(error: Exception) -> bool:

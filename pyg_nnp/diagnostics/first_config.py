@@ -42,7 +42,6 @@ def first_config(
     atoms_too = found.num_isolated > 0 and not has_references
     molecules = found.num_frames - (0 if atoms_too else found.num_isolated)
     labelled = Counter(found.labelled) + (Counter(found.labels_of_isolated) if atoms_too else Counter())
-    charges = {*found.charges, *([0.0] if atoms_too else [])}
     length = likely_length(found.sample, sources["Ra"], stated)
     targets = [name for name in TARGETS if name in sources]
     draft = Draft(
@@ -61,13 +60,13 @@ def first_config(
         weights_by_forces=weights_by_forces(found.sample, targets, length[0]),
         length=length,
         energy=likely_energy(found.sample, sources.get("E", ""), length[0], stated),
-        charges_differ=len(charges) > 1,
+        charges_differ=len({*found.charges, *([0.0] if atoms_too else [])}) > 1,
         has_slabs=found.has_slabs,
         architecture=architecture,
         minutes=minutes,
     )
-    unread = check_conditions(path, contents.data_format, sources, contents.unused)
-    warnings = [f"Warning: {text}" for text in (*stated.doubts, *unread)]
+    doubts = *stated.doubts, *check_conditions(path, contents.data_format, sources, contents.unused)
+    warnings = [f"Warning: {text}" for text in doubts]
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *warnings]
 
 

@@ -11,7 +11,6 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch_geometric.data import Batch, Data
 
 from pyg_nnp.config import Weights, any_changes
-from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import TrainingError
 from pyg_nnp.functional.geometry import edge_distances
 from pyg_nnp.layers.base import Fields
@@ -20,10 +19,10 @@ from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime import processes
 from pyg_nnp.runtime.signals import deferred
 from pyg_nnp.training.loss import weighted_loss
+from pyg_nnp.training.state import TrainingState
 
 if TYPE_CHECKING:
     from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.training.state import TrainingState
 
 # called with the name of a part of a step when the part is over
 Lap = Callable[[str], None]
@@ -151,7 +150,7 @@ def take_step(
         batch = batch if processes.count() == 1 else dataset.batch(frames)
         raise TrainingError(
             f"epoch {state.epoch}, step {state.step + 1}: {error}. The step was not taken, and the weights "
-            f"are as they were before it. {_description(dataset.source, frames, batch)} Look at these frames, choose "
+            f"are as they were before it. {_description(frames, dataset.source.frame, batch)} Look at these frames, choose "
             "a smaller learning_rate, or set max_norm."
         ) from error
     with deferred():
@@ -161,9 +160,9 @@ def take_step(
         state.end_step(loss, len(frames))
 
 
-def _description(source: DataSource, frames: Tensor, batch: Batch) -> str:
+def _description(frames: Tensor, name: Callable[[int], str], batch: Batch) -> str:
     """Say which frames are in a batch, which has the largest force, and which the shortest distance."""
-    graph, names = batch.batch.cpu(), [source.frame(number) for number in frames.tolist()]
+    graph, names = batch.batch.cpu(), [name(number) for number in frames.tolist()]
     text = f"Its frames are {', '.join(names)}."
     if "Fa" in batch:
         # a label that is missing is not the largest
