@@ -150,8 +150,8 @@ def take_step(
         batch = batch if processes.count() == 1 else dataset.batch(frames)
         raise TrainingError(
             f"epoch {state.epoch}, step {state.step + 1}: {error}. The step was not taken, and the weights "
-            f"are as they were before it. {_description(frames, dataset.source.frame, batch)} Look at these frames, choose "
-            "a smaller learning_rate, or set max_norm."
+            f"are as they were before it. {_description(frames, dataset.source.frame, batch)} Look at these frames, "
+            "choose a smaller learning_rate, or set max_norm."
         ) from error
     with deferred():
         for group in state.optimizer.param_groups:
