@@ -80,7 +80,7 @@ def main() -> None:
     def check() -> None:
         assert make(config, out) == reference
         names = sorted(path.name.partition("_")[0] for path in out.rglob("*"))
-        assert names == [".lock", "dataset.h5", "processed", "split"], names
+        assert names == [".lock", "data", "dataset.h5", "processed", "split"], names
 
     def attempt(mode: int, number: int) -> int:
         """Let call ``number`` fail, see what is left, and go on from it; return how the faulty process ended."""

@@ -146,7 +146,7 @@ def a_training(dataset: pyg_nnp.data.MoleculeDataset) -> TrainingState:
     config = config_from_dict(toy_config())
     potential = pyg_nnp.build_potential(config, "FF01")
     trainer = config.Trainer.model_copy(update={"batch_size": len(dataset)})
-    training = TrainingState.begin(potential, trainer, {"training": torch.arange(len(dataset))})
+    training = TrainingState.begin(potential, trainer, {"training": torch.arange(len(dataset))}, {"Trainer": {}})
     for parameter in potential.parameters():
         parameter.grad = torch.ones_like(parameter)
     training.optimizer.step()
@@ -164,7 +164,7 @@ def test_killed_at_every_step_of_a_save(tmp_path: Path, monkeypatch: pytest.Monk
         saving = CallbackList([Checkpoints(folder), HistoryWriter(folder)])
         training.early_stopping.update(1.0 / number, number)
         saving(Callback.on_epoch, training, epoch)
-        training.end_epoch()
+        training.end_epoch(time.perf_counter())
         saving(Callback.on_next_epoch, training, epoch)
 
     points, at = 0, 0
