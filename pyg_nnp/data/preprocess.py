@@ -66,6 +66,7 @@ def preprocess(config: "Config", out: Path) -> Path:
             damage = _damage(folder, store_hash)
             if damage is None:
                 log.info(found)
+                digests.keep(folder)
                 return folder
             log.warning("%s Preprocessing again.", damage)
         log.info("%s: preprocessing into %s", path, folder)
