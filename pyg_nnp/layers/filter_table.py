@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 # of the slopes of tabulated filters, relative and in the mean over distances; forces are sums of slopes
 TOLERANCE = 2e-7
 CHECK_EVERY = 200  # training steps
-_FEWEST_ROWS, _MOST_ROWS = 64, 4096
+_FEWEST_ROWS, _FEWEST_OF_HALF, _MOST_ROWS = 64, 96, 4096
 # of a radius and where it ends: smooth, also as far again beyond as half of it
 Cutoff = Callable[[Tensor, float], Tensor]
 Function = Callable[[Tensor], Tensor]
@@ -36,10 +36,11 @@ class FilterTable(nn.Module):
     r"""The filters :math:`W(r) = f_c(r) D(e(r))` of pairs, a network D of a radial basis e times a cutoff function.
 
     Each is a function of one number. So the networks are evaluated at some hundred distances only, and between them a
-    quintic spline takes their place, in training too. There are as many nodes as let the slopes of the filters be right
-    to 2e-7, whatever the weights. Their number is chosen, and compared with the networks, when parameters have changed:
-    at each prediction in evaluation, and in training at its first step, when it goes on after an evaluation, and after
-    every 200 steps. It is saved, so that a training which is stopped and goes on ends with the same bits.
+    quintic spline takes their place, in training too. There are as many rows as let the slopes of the filters be right
+    to 2e-7, whatever the weights, and a node for each, or for every second one where that is as good. This is chosen,
+    by comparison with the networks, when parameters have changed: at each prediction in evaluation, and in training at
+    its first step, when it goes on after an evaluation, and after every 200 steps. It is saved, so that a training
+    which is stopped and goes on ends with the same bits.
 
     The core that owns a table reads ``rbf`` and passes it on, whatever it is: where a :class:`RadialBasis` writes it, a
     potential gives the core that layer in place of the tensor. Where something else does, filters are computed exactly.
@@ -56,11 +57,11 @@ class FilterTable(nn.Module):
 
     def __init__(self, networks: Sequence[nn.Module], cutoff: float, cutoff_function: Cutoff) -> None:
         super().__init__()
-        # in a list, for they are modules of the core
-        self._networks, self._basis = list(networks), list[RadialBasis]()
+        self._networks, self._basis = list(networks), list[RadialBasis]()  # lists, for they are modules of the core
         self.cutoff, self.cutoff_function = cutoff, cutoff_function
         self.exact = False
         self.num_rows: int | None = None
+        self._step = 1  # from a row whose node the networks are evaluated at to the next one
         self._steps, self._norm = 0, -1.0  # since rows were chosen, and of the parameters at the last of them
         self._is_due, self._is_fixed = True, False
         self._checked: tuple[tuple[int, int], ...] | None = None
@@ -83,7 +84,7 @@ class FilterTable(nn.Module):
     def version(self) -> tuple[object, ...]:
         """Changes when a recorded computation with the tables is of no use any more, whatever the parameters."""
         # in training they are computed anew at each step
-        return self.exact, self.num_rows, None if self.training else self._choices
+        return self.exact, self.num_rows, self._step, None if self.training else self._choices
 
     def forward(self, r: Tensor, rbf: Tensor | RadialBasis) -> Iterator[Filters]:
         """Yield the filters of each network at (P,) distances within the cutoff.
@@ -99,17 +100,17 @@ class FilterTable(nn.Module):
                 yield Filters(weights, rows, network(basis))
             return
         weights, rows = spline_weights(r, self.cutoff, self.num_rows - DEGREE)
-        nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype)
+        nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype, self._step)
         if not self.training:
             with torch.no_grad():
-                self._tables = self._tables or list(self._made(self._networks, rbf, nodes))
-        for table in self._made(self._networks, rbf, nodes) if self.training else self._tables:
+                self._tables = self._tables or list(self._made(self._networks, rbf, nodes, self._step))
+        for table in self._made(self._networks, rbf, nodes, self._step) if self.training else self._tables:
             yield Filters(weights, rows, table)
 
-    def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor) -> Iterator[Tensor]:
-        values = basis.expand(nodes)  # (R + 32, K), for all networks
+    def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor, step: int) -> Iterator[Tensor]:
+        values = basis.expand(nodes)  # (M, K) at M nodes, for all networks
         for network in networks:
-            yield spline_coefficients(self._at(network, values, nodes))
+            yield spline_coefficients(self._at(network, values, nodes), step)
 
     def _at(self, network: nn.Module, values: Tensor, r: Tensor) -> Tensor:
         filters: Tensor = network(values) * self.cutoff_function(r, self.cutoff)[:, None]  # (P, F)
@@ -134,7 +135,8 @@ class FilterTable(nn.Module):
             self._is_due, self._steps = False, 0
             if present != self._checked:
                 before, self._tables, self._checked = self.num_rows, [], present
-                self.num_rows, self._choices = self._rows_needed() if self._basis else 0, self._choices + 1
+                self.num_rows, self._step = self._rows_needed() if self._basis else (0, 1)
+                self._choices += 1
                 self._say(before)
 
     def _is_time(self) -> bool:
@@ -156,19 +158,19 @@ class FilterTable(nn.Module):
             log.info("The filters are computed exactly, which takes longer: %s.", reason)
 
     def get_extra_state(self) -> Tensor:
-        """Return (3,) the number of rows, the steps since it was chosen, and the norm of the parameters at the last."""
+        """Return (4,): rows, training steps since they were chosen, norm of the parameters then, rows between nodes."""
         rows = -1 if self.num_rows is None else self.num_rows
-        return torch.tensor([rows, self._steps, self._norm], dtype=torch.float64)
+        return torch.tensor([rows, self._steps, self._norm, self._step], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take from what was saved; older versions saved the number of rows alone."""
-        rows, *counted = state.reshape(-1).tolist()  # (1,) or (3,)
-        self.num_rows = None if rows < 0 else int(rows)
+        """Take from what was saved; older versions saved the first of these numbers, or three of them."""
+        rows, *counted = state.reshape(-1).tolist()  # (1,), (3,) or (4,)
+        self.num_rows, self._step = None if rows < 0 else int(rows), int(counted[2]) if counted[2:] else 1
         if self.num_rows is not None and counted:
             self._steps, self._norm, self._is_due = int(counted[0]), counted[1], False
 
-    def _rows_needed(self) -> int:
-        """Return how many rows tables need for slopes right to ``TOLERANCE``, relative and in the mean; 0: too many."""
+    def _rows_needed(self) -> tuple[int, int]:
+        """Return how many rows make slopes right to ``TOLERANCE``, 0: too many, and how many there are for a node."""
         networks = [copy.deepcopy(network).double() for network in self._networks]
         basis = copy.deepcopy(self._basis[0]).double()
         device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))
@@ -178,20 +180,23 @@ class FilterTable(nn.Module):
         r = (parts * (self.cutoff / 256)).to(device)
         slopes = [_derivative(partial(self._of_distance, network, basis), r) for network in networks]
 
-        def error_of(rows: int) -> float:
+        @cache
+        def error_of(rows: int, step: int = 1) -> float:
             weights, first = spline_weights(r, self.cutoff, rows - DEGREE, order=1)
-            nodes = spline_nodes(self.cutoff, rows, device, torch.float64)
+            nodes = spline_nodes(self.cutoff, rows, device, torch.float64, step)
             largest = 0.0
-            for table, slope in zip(self._made(networks, basis, nodes), slopes, strict=True):
+            for table, slope in zip(self._made(networks, basis, nodes, step), slopes, strict=True):
                 error = float((filters_of_pairs(weights, first, table) - slope).norm() / slope.norm())
-                # the radial functions may have a pole
-                if not math.isfinite(error):
+                if not math.isfinite(error):  # the radial functions may have a pole
                     return math.inf
                 largest = max(largest, error)
             return largest
 
         with torch.no_grad():
-            return _fewest_rows(error_of)
+            rows = _fewest_rows(error_of)
+            # where it makes no difference, half of the nodes, which reach further beyond the cutoff
+            is_smooth = rows >= _FEWEST_OF_HALF and error_of(rows, 2) <= min(TOLERANCE, 1.2 * error_of(rows))
+            return rows, 2 if is_smooth else 1
 
     def _of_distance(self, network: nn.Module, basis: RadialBasis, r: Tensor) -> Tensor:
         return self._at(network, basis.expand(r), r)  # (P, F)

@@ -36,8 +36,8 @@ def roughen(potential: Potential, size: float) -> None:
             weight += size * torch.randn(weight.shape, generator=random, dtype=weight.dtype)
 
 
-@pytest.mark.parametrize("size", [0.0, 0.3, 1.0])
-def test_tables_give_what_the_networks_give(size: float) -> None:
+@pytest.mark.parametrize(("size", "rows_of_a_node"), [(0.0, 2), (0.3, 2), (1.0, 1)])
+def test_tables_give_what_the_networks_give(size: float, rows_of_a_node: int) -> None:
     """Energies, forces, charges, dipoles and every gradient, in double precision, for fresh and for rough filters."""
     tables, exact = (
         make_potential(with_options("Core", **CORE_OPTIONS, filters=filters), **SPECIFICATION)
@@ -48,6 +48,7 @@ def test_tables_give_what_the_networks_give(size: float) -> None:
     batch = Batch.from_data_list(some_molecules())
     (found, of_found), (right, of_right) = results(tables, batch), results(exact, batch)
     assert core_of(tables).filter_table.num_rows > 0
+    assert int(core_of(tables).filter_table.get_extra_state()[3]) == rows_of_a_node
     assert core_of(exact).filter_table.num_rows is None
     for name, value in right.items():
         assert deviation(found[name], value) < 1e-6, name
@@ -354,7 +355,7 @@ def test_a_training_that_goes_on_chooses_rows_at_the_same_steps(monkeypatch: pyt
 
 def test_an_evaluation_and_the_training_after_it_choose_rows_once(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = []
-    monkeypatch.setattr(FilterTable, "_rows_needed", lambda table: chosen.append(table.training) or 64)
+    monkeypatch.setattr(FilterTable, "_rows_needed", lambda table: chosen.append(table.training) or (64, 1))
     potential, data = make_potential(), some_molecules()[0]
     for _ in range(2):
         potential.train()(data)
@@ -405,11 +406,12 @@ def slowly(monkeypatch: pytest.MonkeyPatch, begun: threading.Event) -> list[int]
     """Let the choice of rows take its time, and return the numbers of rows that will be chosen."""
     choose, chosen = FilterTable._rows_needed, []
 
-    def choose_slowly(table: FilterTable) -> int:
+    def choose_slowly(table: FilterTable) -> tuple[int, int]:
         begun.set()
         time.sleep(0.3)
-        chosen.append(choose(table))
-        return chosen[-1]
+        rows, step = choose(table)
+        chosen.append(rows)
+        return rows, step
 
     monkeypatch.setattr(FilterTable, "_rows_needed", choose_slowly)
     return chosen

@@ -35,9 +35,8 @@ def derivatives(
         return of_b, T[:0], g[:0], of_g
     num_rows = len(T) if wanted[1] else 0
     of_b = torch.empty_like(b) if wanted[0] else b.new_empty(0, b.shape[1])  # (P, C)
-    # a table for each thread, which are added up afterwards
     of_T = T.new_empty(num_threads() if wanted[1] else 0, num_rows, T.shape[1])  # (T, R, F), a table for each thread
     of_x, of_g = (g.new_empty(g.shape if wanted[n] else (0, g.shape[1])) for n in (2, 3))  # (A, F)
     run(DERIVATIVES, b, c, m, T, V, x, g, U, edge_index[0], start, order, of_b, of_T, of_x, of_g, num_threads())
-    summed = of_T.sum(dim=0) if wanted[1] else T.new_empty(0, T.shape[1])  # (R, F)
+    summed = of_T[0] if len(of_T) == 1 else of_T.sum(dim=0)  # (R, F), or (0, F) where it is not wanted
     return of_b, summed, of_x, of_g
