@@ -33,7 +33,7 @@ def test_half_of_the_nodes_know_the_waves_between_them(share: float) -> None:
     found = spline_coefficients(
         torch.stack((torch.cos(phase * nodes / 2), torch.sin(phase * nodes / 2)), dim=1), step=2
     )
-    places = torch.arange(rows) - 2.0
+    places = torch.arange(rows, dtype=torch.float64) - 2
     response = (66 + 52 * math.cos(phase / 2) + 2 * math.cos(phase)) / 120
     exact = torch.stack((torch.cos(phase * places / 2), torch.sin(phase * places / 2)), dim=1) / response
     assert float((found - exact).abs().max()) < 2 * ((phase / (4 * math.pi)) ** 6 + 1e-12)
