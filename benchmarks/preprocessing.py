@@ -3,7 +3,8 @@
 python benchmarks/preprocessing.py --frames 10000 100000 --json preprocessing.json
 
 With --start also those of two trainings whose store is there, from the start of their processes: until the first step,
-and of an epoch, which is extrapolated from its first steps. The first one makes what is kept for the later one.
+and of an epoch, which is extrapolated from its first steps, or, with --epoch, runs to its end. The first one makes what
+is kept for the later one.
 
 python benchmarks/preprocessing.py --start --atoms 9 --sources npz --frames 100000 1000000
 """
@@ -107,25 +108,27 @@ def configuration(path: Path, data_format: str) -> Config:
     return config_from_dict({"Datahub": hub, "Modelhub": {"FF": model}, "Trainer": trainer, "Metrics": model["loss"]})
 
 
-def measure_start(path: Path, data_format: str, frames: int) -> dict[str, float]:
+def measure_start(path: Path, data_format: str, frames: int, most: int) -> dict[str, float]:
     """Train on the store that is there until the clock is known, in a process of its own."""
+    of_epoch = 0.8 * frames / BATCH
+    last_step = min(most + 1, int(of_epoch))
     steps, times = 0, dict[int, tuple[float, float, float]]()
 
     def counted(*arguments: Any) -> None:
         nonlocal steps
         take_step(*arguments)
         steps += 1
-        if steps in (1, STEPS + 1):
+        if steps in (1, last_step):
             times[steps] = perf_counter(), process_time(), memory("VmHWM")
-        if steps > STEPS:
+        if steps == last_step:
             raise KeyboardInterrupt
 
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     start, start_of_process = perf_counter(), process_time()
     with patch.object(fit, "take_step", counted), suppress(KeyboardInterrupt):
         train(configuration(path, data_format), path.parent)
-    (first, first_cpu, peak), (last, last_cpu, last_peak) = times[1], times[STEPS + 1]
-    epoch = 0.8 * frames / BATCH / STEPS  # in numbers of what was timed
+    (first, first_cpu, peak), (last, last_cpu, last_peak) = times[1], times[last_step]
+    epoch = of_epoch / (last_step - 1)  # in numbers of what was timed
     return {
         "start_seconds": first - start,
         "start_cpu_seconds": first_cpu - start_of_process,
@@ -155,6 +158,7 @@ def main() -> None:
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=["npz", "npz compressed", "hdf5"])
     parser.add_argument("--atoms", type=int, default=22, help="of a frame, at most 27")
     parser.add_argument("--start", action="store_true", help="measure the start of a training, too")
+    parser.add_argument("--epoch", action="store_true", help="let epochs run to their end")
     parser.add_argument("--json", type=Path, metavar="OUT")
     arguments = parser.parse_args()
     results = []
@@ -174,7 +178,8 @@ def main() -> None:
                     figures = process.submit(measure, path, data_format).result()
                 for which in ("first", "later") if arguments.start else ():
                     with ProcessPoolExecutor(1, mp_context=spawn) as process:
-                        found = process.submit(measure_start, path, data_format, frames).result()
+                        most = frames if arguments.epoch else STEPS
+                        found = process.submit(measure_start, path, data_format, frames, most).result()
                     figures |= {f"{which}_{name}": value for name, value in found.items()}
                     shutil.rmtree(path.parent / "FF-SchNet")
             results.append({"source": source, "frames": frames, **figures})

@@ -1,8 +1,7 @@
 """What is known of all frames of a data set after one pass over them, kept beside its store.
 
 The file is a safetensors file for each precision: the arrays of :class:`DatasetSummary`, and in the metadata one entry,
-``summary``: JSON of all else, of what the summary was made from and of the SHA-256 of each array, then ``sha256`` and
-the SHA-256 of that JSON.
+``summary``: JSON of all else, of what it was made from, and of the SHA-256 of each array, then ``sha256`` and its own.
 """
 
 import hashlib
@@ -11,6 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,7 @@ def kept_summary(
     """Return the summary of all frames of a store, which is read if it is kept there, else made and kept."""
     name = str(dtype).removeprefix("torch.")
     path = folder / f"summary_{name}.safetensors"
-    made_from = {"layout": LAYOUT, "store": store_digest, "dtype": name, "targets": list(TARGETS)}
+    made_from = {"by": [LAYOUT, version("pyg-nnp")], "store": store_digest, "dtype": name, "targets": list(TARGETS)}
     if path.is_file() and (kept := _read(path, made_from)) is not None:
         return kept
     summary = summarize(blocks)
@@ -218,7 +218,7 @@ def _read(path: Path, made_from: Mapping[str, Any]) -> DatasetSummary | None:
             log.info("%s is damaged; the summary of the data set is made again", path)
             return None
         known = json.loads(description)
-        if {key: known[key] for key in made_from} != made_from:
+        if {key: known.get(key) for key in made_from} != made_from:
             return None
         known["ranges"] = {name: tuple(numbers) for name, numbers in known["ranges"].items()}
         kept = _KeptSummary(path, known["sha256"], {name: known[name] for name in _NUMBERS})

@@ -180,6 +180,9 @@ def test_that_of_another_store_or_version_is_not_used(
     monkeypatch.setattr("pyg_nnp.data.summary.LAYOUT", 4)
     assert_equal(right, MoleculeDataset(folder).summary)
     assert made == [folder, other, folder, folder]
+    monkeypatch.setattr("pyg_nnp.data.summary.version", lambda package: f"{package} of tomorrow")
+    assert_equal(right, MoleculeDataset(folder).summary)
+    assert made == [folder, other, folder, folder, folder]
     double = (folder / NAME).with_name("summary_float64.safetensors")
     double.write_bytes((folder / NAME).read_bytes())
     assert MoleculeDataset(folder, torch.float64).summary.fingerprint != right.fingerprint

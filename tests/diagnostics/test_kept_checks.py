@@ -56,6 +56,14 @@ def test_second_time_is_as_the_first(examined: list[int], caplog: pytest.LogCapt
     assert len(examined) == 3
 
 
+def test_another_version_looks_again(examined: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_from_dict(toy_config(Datahub__transforms={"negative_gradient": False}))
+    first = found(config)
+    monkeypatch.setattr(kept_checks, "version", lambda package: f"{package} of tomorrow")
+    assert found(config) == first
+    assert len(examined) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"made_from": 3}'])
 def test_what_is_damaged_is_made_again(examined: list[int], content: bytes) -> None:
     config = config_from_dict(toy_config(Datahub__transforms={"negative_gradient": False}))
