@@ -115,7 +115,7 @@ def _prefilter(step: int, dtype: torch.dtype, device: torch.device) -> list[Tens
         matrix[row, first : first + len(stencil)] = stencil
     with torch.inference_mode(False):
         whole = torch.tensor(matrix, dtype=dtype, device=device)
-        return [part.contiguous() for part in torch.split(whole, BLOCK // step, dim=1)]
+        return [part.contiguous() for part in torch.split(whole, BLOCK // step, dim=1)]  # (32, 32 / step) and fewer
 
 
 def _inverse() -> FloatArray:
@@ -137,7 +137,7 @@ def _inverse() -> FloatArray:
 def _mirrored(numbers: str) -> FloatArray:
     """Return (33,) or (32,), what a coefficient is made of, on both sides."""
     side = np.array(numbers.split(), dtype=float)
-    return np.concatenate((side[::-1], side[len(side) % 2 :]))
+    return np.concatenate((side[::-1], side[len(side) % 2 :]))  # (33,) or (32,)
 
 
 def spline_coefficients(values: Tensor, step: int = 1) -> Tensor:
@@ -162,5 +162,5 @@ def spline_coefficients(values: Tensor, step: int = 1) -> Tensor:
     coefficients = torch.matmul(matrices[0], blocks[:count])  # (R / 32, 32, F)
     for number, matrix in enumerate(matrices[1:], 1):
         some = blocks[number : number + count, : matrix.shape[1]]
-        coefficients = torch.baddbmm(coefficients, matrix.expand(count, -1, -1), some)
+        coefficients = torch.baddbmm(coefficients, matrix.expand(count, -1, -1), some)  # (R / 32, 32, F)
     return coefficients.view(-1, values.shape[1])  # (R, F)
