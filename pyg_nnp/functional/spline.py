@@ -136,7 +136,7 @@ def _inverse() -> FloatArray:
 
 def _mirrored(numbers: str) -> FloatArray:
     """Return (33,) or (32,), what a coefficient is made of, on both sides."""
-    side = np.array(numbers.split(), dtype=float)
+    side = np.array(numbers.split(), dtype=float)  # (17,) or (16,)
     return np.concatenate((side[::-1], side[len(side) % 2 :]))  # (33,) or (32,)
 
 
