@@ -52,13 +52,13 @@ def mean_weights(summary: DatasetSummary, names: Iterable[str], frames: Tensor) 
     """
     chosen = frames.numpy()
     weight = summary.weight[chosen] if len(summary.weight) else np.ones(len(chosen))
-    found = {}
+    found, are_equal = {}, bool((weight == 1).all())
     for name in names:
-        expected = expected_labels(summary, name)[chosen]
-        present = expected - missing_labels(summary, name)[chosen]
-        if (present == expected).all() and (weight == 1).all():
+        missing = missing_labels(summary, name)[chosen]
+        if are_equal and not missing.any():
             continue
-        found[name] = float(weight @ present) / float(expected.sum())
+        expected = expected_labels(summary, name)[chosen]
+        found[name] = float(weight @ (expected - missing)) / float(expected.sum())
         if found[name] == 0:
             why = "is missing in all frames of the training part, or these have weight 0"
             raise DataError(f"'{name}' ({FIELDS[name].short_meaning}) {why}. Take it out of the loss, or split anew.")
