@@ -212,6 +212,14 @@ def test_energies_of_atoms_and_precision() -> None:
     assert all(map(torch.equal, again, found[0]))
 
 
+def test_other_units() -> None:
+    potential, ethane = make("SchNet"), some_of_both()[0][4]
+    potential.spec["build_params"] = {**BUILD_PARAMS, "Bohr_in_R": 1.0}
+    pair_forces = PairForces(potential)
+    assert pair_forces.cutoff == pytest.approx(4 * 0.529177, rel=1e-5)
+    check(pair_forces, cut(ethane, 2, pair_forces.ghost_range, pair_forces.cutoff), ethane, potential)
+
+
 def test_what_all_atoms_matter_to_is_refused() -> None:
     of_all = r"\) reads all atoms of a system"
     expected = rf"layer \d \(ChargeConservation{of_all}; layer \d \(ElectrostaticEnergy{of_all}. So no part of a system"
