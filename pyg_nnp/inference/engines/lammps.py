@@ -58,8 +58,8 @@ class LammpsForces:
             raise DataError(f"LAMMPS has units {style}. Choose one of: {', '.join(_ENERGY)}.")
         if lmp.extract_setting("world_size") > 1:
             raise DataError(
-                "LAMMPS runs in several processes, among which atoms are dealt out. Start it in one, or use ML-IAP with "
-                "the forces of pairs of pyg_nnp.inference.engines.pair_forces."
+                "LAMMPS runs in several processes, among which atoms are dealt out. Start it in one, or use its ML-IAP "
+                "with pyg_nnp.inference.engines.pair_forces."
             )
         if len(elements) != count:
             raise DataError(f"{len(elements)} elements are given for {count} types of atoms. Give one for each type.")

@@ -4,6 +4,7 @@ import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from ase import units
 from engine_systems import of_crystals, of_molecules, some_of_both
 from programs import run
 
+from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.engines.lammps import LammpsForces
 
 # where the package mpich puts what LAMMPS needs, and LD_LIBRARY_PATH would have to lead to
 LIBRARY = Path(sys.prefix) / "lib" / "libmpi.so.12"
@@ -123,6 +126,15 @@ def test_mistakes() -> None:
         "REFUSED 1 elements are given for 2 types of atoms. Give one for each type.",
         "REFUSED 'Ox' is no element. Give symbols, such as H.",
     ]
+
+
+def test_several_processes_are_refused() -> None:
+    settings = {"ntypes": 1, "world_size": 2}
+    lmp = SimpleNamespace(extract_global=lambda name: "metal", extract_setting=settings.__getitem__)
+    with pytest.raises(
+        DataError, match=r"runs in several processes.*or use its ML-IAP with pyg_nnp\.inference\.engines"
+    ):
+        LammpsForces(lmp, of_molecules(), ["H"])
 
 
 IN_A_RUN = """
