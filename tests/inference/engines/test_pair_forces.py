@@ -18,7 +18,9 @@ from torch import Tensor
 from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.engines.pair_forces import PairForces
+from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.cores import CORES
+from pyg_nnp.layers.energy import EnergyReduce
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 
@@ -44,6 +46,16 @@ def alloy() -> Atoms:
     atoms.rattle(0.1, seed=1)
     atoms.set_cell(atoms.cell @ np.array([[1, 0.02, 0], [0.05, 1.01, 0], [0.04, 0.03, 1]]), scale_atoms=True)
     return atoms
+
+
+class OwnTerm(Layer):
+    """Of which nothing is known."""
+
+    reads = ("Ea",)
+    writes = ("Ea",)
+
+    def forward(self, Ea: Tensor) -> Fields:
+        return {"Ea": 2 * Ea}
 
 
 class Part:
@@ -225,6 +237,11 @@ def test_what_all_atoms_matter_to_is_refused() -> None:
     expected = rf"layer \d \(ChargeConservation{of_all}; layer \d \(ElectrostaticEnergy{of_all}. So no part of a system"
     with pytest.raises(DataError, match=expected):
         PairForces(of_molecules())
+    own = make("SchNet")
+    place = [type(layer) for layer in own.layers].index(EnergyReduce)
+    with_own = Potential([*own.layers[:place], OwnTerm(), *own.layers[place:]], own.spec).double().eval()
+    with pytest.raises(DataError, match=rf"layer {place} \(OwnTerm\) is your own, of which it is not known how far"):
+        PairForces(with_own)
     # unless the energy does not depend on it
     entries = [entry for entry in LAYER_ENTRIES if entry[0] != "ElectrostaticEnergy"]
     potential = make_potential(entries, "Cartesian").eval()
