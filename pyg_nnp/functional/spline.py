@@ -1,5 +1,6 @@
 """Uniform quintic B-splines: smooth interpolation of functions of one number."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -164,3 +165,15 @@ def spline_coefficients(values: Tensor, step: int = 1) -> Tensor:
         some = blocks[number : number + count, : matrix.shape[1]]
         coefficients = torch.baddbmm(coefficients, matrix.expand(count, -1, -1), some)  # (R / 32, 32, F)
     return coefficients.view(-1, values.shape[1])  # (R, F)
+
+
+def derivative(function: Callable[[Tensor], Tensor], r: Tensor) -> Tensor:
+    """Return (P, F) derivatives of functions of one number, each by its own argument."""
+    with torch.enable_grad():
+        r = r.clone().requires_grad_()
+        values = function(r)  # (P, F)
+        # the transposed product with the Jacobian, transposed again
+        weights = torch.zeros_like(values, requires_grad=True)
+        (product,) = torch.autograd.grad((values * weights).sum(), r, create_graph=True)
+        (derivatives,) = torch.autograd.grad(product.sum(), weights)
+    return derivatives

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
-from pyg_nnp.functional.spline import BLOCK, DEGREE, spline_coefficients, spline_nodes, spline_weights
+from pyg_nnp.functional.spline import BLOCK, DEGREE, derivative, spline_coefficients, spline_nodes, spline_weights
 from pyg_nnp.kernels import Filters, filters_of_pairs
 from pyg_nnp.layers.base import RadialBasis
 
@@ -25,7 +25,6 @@ CHECK_EVERY = 200  # training steps
 _FEWEST_ROWS, _FEWEST_OF_HALF, _MOST_ROWS = 64, 96, 4096
 # of a radius and where it ends: smooth, also as far again beyond as half of it
 Cutoff = Callable[[Tensor, float], Tensor]
-Function = Callable[[Tensor], Tensor]
 # one for all tables: with a lock of its own a table could not be copied
 _CHOOSING = threading.RLock()
 # forked while another thread has it, a process would wait for it for ever
@@ -65,8 +64,7 @@ class FilterTable(nn.Module):
         self._steps, self._norm = 0, -1.0  # since rows were chosen, and of the parameters at the last of them
         self._is_due, self._is_fixed = True, False
         self._checked: tuple[tuple[int, int], ...] | None = None
-        # in evaluation they are made once
-        self._tables: list[Tensor] = []
+        self._tables: list[Tensor] = []  # in evaluation they are made once
         self._choices = 0
 
     def bind(self, basis: RadialBasis | None) -> None:
@@ -100,15 +98,25 @@ class FilterTable(nn.Module):
                 yield Filters(weights, rows, network(basis))
             return
         weights, rows = spline_weights(r, self.cutoff, self.num_rows - DEGREE)
-        nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype, self._step)
-        if not self.training:
+        tables: Iterable[Tensor] = self._tables
+        if self.training:
+            tables = self._made(self._networks, rbf, self.num_rows, self._step, r)
+        elif not self._tables:
             with torch.no_grad():
-                self._tables = self._tables or list(self._made(self._networks, rbf, nodes, self._step))
-        for table in self._made(self._networks, rbf, nodes, self._step) if self.training else self._tables:
-            yield Filters(weights, rows, table)
+                # slopes are differences of rows, which magnify what networks round in single precision
+                made = self._made(*self._in_double(), self.num_rows, self._step, r.double())
+                self._tables = tables = [table.to(r.dtype) for table in made]
+        yield from (Filters(weights, rows, table) for table in tables)
 
-    def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor, step: int) -> Iterator[Tensor]:
-        values = basis.expand(nodes)  # (M, K) at M nodes, for all networks
+    def _in_double(self) -> tuple[list[nn.Module], RadialBasis]:
+        """Return copies of networks and radial basis in double precision."""
+        return [copy.deepcopy(network).double() for network in self._networks], copy.deepcopy(self._basis[0]).double()
+
+    def _made(
+        self, networks: list[nn.Module], basis: RadialBasis, num_rows: int, step: int, like: Tensor
+    ) -> Iterator[Tensor]:
+        nodes = spline_nodes(self.cutoff, num_rows, like.device, like.dtype, step)  # (M,)
+        values = basis.expand(nodes)  # (M, K), for all networks
         for network in networks:
             yield spline_coefficients(self._at(network, values, nodes), step)
 
@@ -171,21 +179,19 @@ class FilterTable(nn.Module):
 
     def _rows_needed(self) -> tuple[int, int]:
         """Return how many rows make slopes right to ``TOLERANCE``, 0: too many, and how many there are for a node."""
-        networks = [copy.deepcopy(network).double() for network in self._networks]
-        basis = copy.deepcopy(self._basis[0]).double()
+        networks, basis = self._in_double()
         device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))
         random = torch.Generator().manual_seed(0)
         # one distance in each of 256 equal parts, so that every block of a table is met, and no NaN in it overlooked
         parts = torch.arange(256) + torch.rand(256, generator=random, dtype=torch.float64)
         r = (parts * (self.cutoff / 256)).to(device)
-        slopes = [_derivative(partial(self._of_distance, network, basis), r) for network in networks]
+        slopes = [derivative(partial(self._of_distance, network, basis), r) for network in networks]
 
         @cache
         def error_of(rows: int, step: int = 1) -> float:
             weights, first = spline_weights(r, self.cutoff, rows - DEGREE, order=1)
-            nodes = spline_nodes(self.cutoff, rows, device, torch.float64, step)
             largest = 0.0
-            for table, slope in zip(self._made(networks, basis, nodes, step), slopes, strict=True):
+            for table, slope in zip(self._made(networks, basis, rows, step, r), slopes, strict=True):
                 error = float((filters_of_pairs(weights, first, table) - slope).norm() / slope.norm())
                 if not math.isfinite(error):  # the radial functions may have a pole
                     return math.inf
@@ -236,15 +242,3 @@ def _fewest_rows(error_of: Callable[[int], float]) -> int:
     while rows <= _MOST_ROWS and (error := error_of(rows)) > TOLERANCE:
         rows = max(guess(rows, error), rows + BLOCK)
     return rows if rows <= _MOST_ROWS else 0
-
-
-def _derivative(function: Function, r: Tensor) -> Tensor:
-    """Return (P, F) derivatives of functions of one number, each by its own argument."""
-    with torch.enable_grad():
-        r = r.clone().requires_grad_()
-        values = function(r)  # (P, F)
-        # the transposed product with the Jacobian, transposed again
-        weights = torch.zeros_like(values, requires_grad=True)
-        (product,) = torch.autograd.grad((values * weights).sum(), r, create_graph=True)
-        (derivatives,) = torch.autograd.grad(product.sum(), weights)
-    return derivatives
