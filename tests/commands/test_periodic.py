@@ -52,7 +52,15 @@ def test_crystals_from_init_to_evaluate(folder: Path, capsys: pytest.CaptureFixt
         assert ("stress" in found.calc.results) == bool(given.pbc.any())
         if given.pbc.any():
             np.testing.assert_allclose(found.get_stress(), given.get_stress(), atol=1e-5)
-    capsys.readouterr()
+    for command in (["evaluate"], ["predict", "-o", "larger_predicted.xyz"]):
+        capsys.readouterr()
+        larger = [frame * np.where(frame.pbc, 2, 1) for frame in (some_crystals()[0], some_crystals()[3])]
+        ase.io.write("larger.xyz", [labelled(frame) for frame in larger], format="extxyz")
+        assert cli.main([command[0], model_folder, "larger.xyz", *command[1:]]) == 0
+        assert "trained on" not in capsys.readouterr().err
+    assert calculator.potential.domain.compositions == ("Al (periodic)", "Si (periodic)", "Si2")
+    with pytest.warns(UserWarning, match="not on Si16: predictions may mean nothing"):
+        calculator.get_potential_energy(Atoms(larger[0].numbers[:16], larger[0].positions[:16]))
     assert cli.main(["evaluate", model_folder, "data.xyz"]) == 0
     table = capsys.readouterr().out
     # 8 crystals have six numbers each
