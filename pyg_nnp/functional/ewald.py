@@ -61,18 +61,16 @@ def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, batch: Tensor, alpha: fl
     totals = [math.prod(size) for size in sizes]
     of_atom = torch.tensor(sizes, device=q.device).index_select(0, batch)  # (A, 3)
     start = torch.tensor([sum(totals[:g]) for g in range(G)], device=q.device).index_select(0, batch)  # (A,)
-    inverse = torch.linalg.inv(cell).index_select(0, batch)  # (A, 3, 3)
-    u = torch.bmm(Ra[:, None], inverse)[:, 0] * of_atom  # (A, 3) in mesh points
+    # cell by cell, since rows of a tensor that occur many times have atomic additions as their derivative on a GPU
+    of_cells = zip(torch.split(Ra, batch.bincount(minlength=G).tolist()), torch.linalg.inv(cell), strict=True)
+    u = torch.cat([R @ inverse for R, inverse in of_cells]) * of_atom  # (A, 3) in mesh points
     first = u.detach().floor()
     points = Points(first.long(), of_atom, start, sum(totals), accuracy.order)
     t = (u - first).to(q.dtype)  # (A, 3)
     meshes = torch.split(spread(q, t, points), totals)  # (K1 * K2 * K3,) each
     systems = zip(meshes, sizes, cell, strict=True)
     convolved = [_convolved(mesh.view(size), h, alpha).flatten() for mesh, size, h in systems]  # (K1 * K2 * K3,) each
-    V = gather(torch.cat(convolved), t, points)  # (A,)
-    charges = q.new_zeros(G).index_add(0, batch, q)  # (G,)
-    background: Tensor = (math.pi / alpha**2) * charges / torch.linalg.det(cell).abs().to(q.dtype)  # (G,)
-    return V - (2 * alpha / math.sqrt(math.pi)) * q - background.index_select(0, batch)  # (A,)
+    return gather(torch.cat(convolved), t, points) - (2 * alpha / math.sqrt(math.pi)) * q  # (A,)
 
 
 def _convolved(mesh: Tensor, h: Tensor, alpha: float) -> Tensor:
@@ -91,7 +89,8 @@ def _convolved(mesh: Tensor, h: Tensor, alpha: float) -> Tensor:
     a, b, c = (spline_factors(size, order, dtype, device).square() for size in sizes)
     volume = torch.linalg.det(h).abs().to(mesh.dtype)
     kernel = (-k_squared / (4 * alpha**2)).exp() / k_squared  # (K1, K2, K)
-    kernel = kernel.masked_fill(is_zero, 0.0) * (4 * math.pi / volume)  # (K1, K2, K)
+    # splines add up to 1, so what is constant is that of the background
+    kernel = kernel.masked_fill(is_zero, -1 / (4 * alpha**2)) * (4 * math.pi / volume)  # (K1, K2, K)
     kernel = kernel / (a[:, None, None] * b[:, None] * c[: len(z)])  # (K1, K2, K)
     potential: Tensor = torch.fft.irfftn(kernel * torch.fft.rfftn(mesh), s=sizes, norm="forward")  # (K1, K2, K3)
     return potential

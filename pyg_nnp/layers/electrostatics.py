@@ -10,7 +10,7 @@ from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.coulomb import Flavor, damped_coulomb
 from pyg_nnp.functional.ewald import mesh_potential, screened_part, screening
 from pyg_nnp.functional.geometry import offsets, select_edges
-from pyg_nnp.kernels import coulomb_potential, of_molecules, sum_over_atoms, sum_over_groups
+from pyg_nnp.kernels import coulomb_potential, of_groups, of_molecules, sum_over_atoms, sum_over_groups
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.geometry import Distance
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -144,5 +144,5 @@ class ElectrostaticEnergy(Layer):
         r = Dij.index_select(0, near)  # (P',)
         alpha = screening(self.cutoff_sr, Qa.dtype)
         chi = damped_coulomb(r, self.cutoff_sr, self.shielding, self.flavor) - screened_part(r, alpha)  # (P',)
-        at_ends = torch.cat((Qa.index_select(0, j) * chi, Qa.index_select(0, i) * chi))[:, None]  # (2 P', 1)
+        at_ends = of_groups(Qa[:, None], torch.cat((j, i))) * torch.cat((chi, chi))[:, None]  # (2 P', 1)
         return sum_over_groups(at_ends, torch.cat((i, j)), len(Qa))[:, 0]  # (A,)
