@@ -78,10 +78,10 @@ def test_molecules_need_no_cell_and_crystals_are_named(folder: Path, capsys: pyt
     assert "frame 0: the cell is periodic" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("is_slab", [False, True])
-def test_charges_in_bulk_have_an_electrostatic_energy(folder: Path, is_slab: bool) -> None:
+@pytest.mark.parametrize("more", [(), (3,), (4,)], ids=["bulk", "slab", "wire"])
+def test_charges_in_bulk_and_slabs_have_an_electrostatic_energy(folder: Path, more: tuple[int, ...]) -> None:
     frames = []
-    for number in (0, 1, 3) * 10 if is_slab else (0, 1) * 10:
+    for number in (0, 1, *more) * 10:
         atoms = some_crystals()[number]
         atoms.rattle(0.05, seed=len(frames))
         frames.append(labelled(atoms))
@@ -91,7 +91,7 @@ def test_charges_in_bulk_have_an_electrostatic_energy(folder: Path, is_slab: boo
     document = yaml.safe_load(Path("train.yaml").read_text())
     assert document["Datahub"]["targets"]["Qa"] == "REF_charges"
     names = [layer["name"] for layer in document["Modelhub"]["FF01"]["layers"]]
-    assert names[names.index("ChargeConservation") + 1] == ("EnergyReduce" if is_slab else "ElectrostaticEnergy")
+    assert names[names.index("ChargeConservation") + 1] == ("EnergyReduce" if more == (4,) else "ElectrostaticEnergy")
     assert cli.main(["check", "train.yaml", "-o", "checked"]) in (0, 1)
 
 
