@@ -39,4 +39,7 @@ def formulas(N: Tensor, Za: Tensor, pbc: Tensor | None = None) -> set[str]:
     elements = torch.unique(Za)
     is_periodic = torch.zeros_like(N) if pbc is None else pbc.any(dim=1).to(N.dtype)  # (G,)
     rows = torch.cat((element_counts(N, Za, elements), is_periodic[:, None]), dim=1)  # (G, K + 1)
-    return {formula(elements.repeat_interleave(row[:-1]).tolist(), bool(row[-1])) for row in torch.unique(rows, dim=0)}
+    different = torch.unique(rows, dim=0)  # (D, K + 1)
+    return {
+        formula(elements.repeat_interleave(row[:-1]).tolist(), bool(row[-1])) for row in different
+    }  # of (K,) counts

@@ -62,11 +62,11 @@ def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, pbc: Tensor, batch: Tens
         (A,) the potential [charge/length].
     """
     accuracy, G = _ACCURACY[q.dtype], len(cell)
-    positions, directions = torch.split(Ra, batch.bincount(minlength=G).tolist()), pbc.tolist()
+    positions = torch.split(Ra, batch.bincount(minlength=G).tolist())  # (N, 3) each
+    directions = pbc.tolist()
     of_cells = zip(cell, directions, positions, strict=True)
-    cell = torch.stack(
-        [h if all(is_in) else _high_cell(h, is_in, R, accuracy.range / alpha) for h, is_in, R in of_cells]
-    )
+    high = [h if all(is_in) else _high_cell(h, is_in, R, accuracy.range / alpha) for h, is_in, R in of_cells]
+    cell = torch.stack(high)  # (G, 3, 3)
     farthest = 2 * alpha * accuracy.range * accuracy.oversampling  # of the mesh, in k
     longest = (cell.detach().norm(dim=2) * (farthest / math.pi)).tolist()
     sizes = [[next_fast_len(max(2, math.ceil(length)), real=True) for length in lengths] for lengths in longest]
@@ -96,7 +96,7 @@ def _high_cell(h: Tensor, pbc: list[int], R: Tensor, cutoff: float) -> Tensor:
     a, b = h[k - 2], h[k - 1]  # (3,)
     normal = torch.linalg.cross(a, b)
     normal = normal / normal.norm()
-    lowest, highest = (R.detach() @ normal.detach()).aminmax()
+    lowest, highest = (R.detach() @ normal.detach()).aminmax()  # of (N,)
     return torch.stack((a, b, 2 * (highest - lowest + cutoff) * normal))  # (3, 3)
 
 

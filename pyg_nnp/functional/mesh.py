@@ -89,7 +89,7 @@ def spline_factors(size: int, order: int, dtype: torch.dtype, device: torch.devi
     """Return (K,) the Fourier coefficients, in absolute value, of a B-spline on a periodic mesh of K points."""
     knots = b_splines(torch.zeros((), dtype=torch.float64), order)  # (p,)
     phases = (2 * math.pi / size) * torch.outer(torch.arange(size), torch.arange(order)).double()  # (K, p)
-    return torch.hypot(phases.cos() @ knots, phases.sin() @ knots).to(device, dtype)
+    return torch.hypot(phases.cos() @ knots, phases.sin() @ knots).to(device, dtype)  # (K,)
 
 
 def _shifted(values: Tensor) -> Tensor:

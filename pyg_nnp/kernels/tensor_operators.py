@@ -93,10 +93,10 @@ def _by_tied(
     """Aggregate with untied filters by the operator of tied ones, once for a and once for v and t."""
     width, table = a.shape[1], filters.table
     tied = filters._replace(table=table[:, :width])  # (R, (L + 1) F)
-    own = filters._replace(table=torch.cat((table[:, : 2 * width - table.shape[1]], table[:, width:]), dim=1))
-    of_a = aggregate_tensors(tied, y, a, v[:0], t[:0], edges)
-    of_x = aggregate_tensors(own, y, torch.zeros_like(a), v, t, edges)
-    return of_a[0], of_a[1] + of_x[1], of_a[2] + of_x[2]
+    of_x = torch.cat((table[:, : 2 * width - table.shape[1]], table[:, width:]), dim=1)  # (R, (L + 1) F)
+    zeroth, first, second = aggregate_tensors(tied, y, a, v[:0], t[:0], edges)
+    _, of_v, of_t = aggregate_tensors(filters._replace(table=of_x), y, torch.zeros_like(a), v, t, edges)
+    return zeroth, first + of_v, second + of_t
 
 
 def _aggregate(*arguments: Tensor) -> Tensors:

@@ -118,7 +118,7 @@ class ElectrostaticEnergy(Layer):
                 atoms = found.index_select(0, batch).nonzero()[:, 0]  # (A',)
                 number = found.cumsum(0).index_select(0, batch.index_select(0, atoms)) - 1  # (A',)
                 q, R = Qa.index_select(0, atoms), Ra.index_select(0, atoms)  # (A',), (A', 3)
-                of_systems = [values.index_select(0, chosen) for values in given]
+                of_systems = [values.index_select(0, chosen) for values in given]  # (G', ...)
                 potential = potential.index_add(0, atoms, part(q, R, *of_systems, number))  # (A,)
         return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}
 

@@ -17,6 +17,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.coulomb import damped_coulomb, shifted_force
+from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.layers import Distance, ElectrostaticEnergy, EnergyReduce, Force, Stress
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.potential import Potential
@@ -223,6 +224,17 @@ def test_gradients_of_a_loss_on_forces_and_stress_in_cells_are_derivatives() -> 
             with torch.no_grad():
                 weight[place] -= step
         assert float(weight.grad[place]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6)
+
+
+def test_supercells_of_a_salt_in_single_precision_through_the_calculator() -> None:
+    calculator = PotentialCalculator(
+        potential_of_charges(Na=0.9, Cl=-0.9), dtype="float32", Hartree_in_E=1, Bohr_in_R=1
+    )
+    salt = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    salt.rattle(0.1, seed=2)
+    salt.set_cell(salt.cell @ [[1.02, 0.01, 0], [0, 0.99, 0], [0.02, 0, 1]], scale_atoms=True)
+    E, found = (calculator.get_potential_energy(atoms) for atoms in (salt, salt * (2, 2, 2)))
+    assert found / 8 == pytest.approx(E, rel=1e-6)
 
 
 def test_single_precision_in_cells() -> None:
