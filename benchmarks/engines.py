@@ -1,10 +1,15 @@
 """Dynamics of alanine dipeptide at constant energy in each simulation engine: drift, and time outside of the potential.
 
 OMP_NUM_THREADS=1 python benchmarks/engines.py FF01-Cartesian --json engines.json
+OMP_NUM_THREADS=1 python benchmarks/engines.py FF01-Cartesian batch --json batch.json
 
 Each engine that is installed starts from the same structure with velocities for 300 K, with steps of 0.5 fs; i-PI from
 the same structure with velocities of its own. The drift is the slope of a line through the total energy. Times are CPU
 times of the process; i-PI runs in a process of its own. TorchSim also moves 64 copies at once.
+
+``batch`` says where the time of these goes: evaluations of 1 and of 64 copies, CPU and wall-clock times of a copy, the
+shares of TorchSim's model without the potential, of the search for neighbors and of matrix products, and how fast these
+are beside products of the same shapes by themselves.
 """
 
 import ctypes
@@ -15,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
 import ase.io
@@ -27,12 +32,14 @@ from ase.md.verlet import VelocityVerlet
 from common import Row, make_parser, parse_run, report, system
 from frames import EXAMPLE
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyg_nnp import PotentialCalculator
 from pyg_nnp.inference.engines import ipi
 
 STEP = 0.5  # fs
 EVERY = 10  # steps
+COPIES = 64
 KJ = units.kJ / units.mol
 SOCKET = "pyg_nnp_benchmark"
 Energies = NDArray[np.float64]
@@ -186,18 +193,14 @@ def cpu_time() -> Iterator[list[float]]:
     found.append(process_time() - begin)
 
 
-def main() -> None:
-    parser = make_parser(__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--ps", type=float, default=10.0)
-    arguments = parse_run(parser, threads=1)
-    steps = 2 * EVERY if arguments.small else round(1000 * arguments.ps / STEP)
-    started, rows = system("cpu"), list[Row]()
+def of_engines(model: Path, steps: int) -> list[Row]:
+    """Return a row for each engine that is installed."""
+    rows = list[Row]()
     for name, (package, run) in ENGINES.items():
         if find_spec(package) is None:
             continue
         with cpu_time() as seconds:
-            energies, clock = run(arguments.model, steps)
+            energies, clock = run(model, steps)
         ps = np.arange(len(energies)) * EVERY * STEP / 1000
         drift = np.polyfit(ps, energies, 1)[0] / len(start())
         share = 1 - clock.seconds / seconds[0]
@@ -211,12 +214,87 @@ def main() -> None:
     if find_spec("torch_sim"):
         few = max(steps // 50, 2)
         with cpu_time() as seconds:
-            _, clock = with_torchsim(arguments.model, few, copies=64)
-        per_system = 1e3 * seconds[0] / few / 64
-        rows.append(rows[-2] | {"engine": "TorchSim, 64 copies", "steps": few, "ms_a_step": per_system})
+            _, clock = with_torchsim(model, few, copies=COPIES)
+        per_system = 1e3 * seconds[0] / few / COPIES
+        rows.append(rows[-2] | {"engine": f"TorchSim, {COPIES} copies", "steps": few, "ms_a_step": per_system})
         rows[-1] |= {"share_outside": 1 - clock.seconds / seconds[0], "drift_meV/atom/ps": None}
         rows[-1]["spread_meV/atom"] = None
-    report("Engines", rows, arguments, started)
+    return rows
+
+
+class Products(TorchDispatchMode):
+    """The matrix products of what is computed within: their shapes and CPU time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds, self.shapes = 0.0, list[tuple[torch.Size, torch.Size]]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        begin = process_time()
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm):
+            self.seconds += process_time() - begin
+            self.shapes.append((args[-2].shape, args[-1].shape))
+        return result
+
+    def gflop(self) -> float:
+        return sum(2 * one.numel() * other[-1] for one, other in self.shapes) / 1e9
+
+    def by_themselves(self) -> float:
+        """Return the CPU time of torch.matmul for the same shapes."""
+        total = 0.0
+        for shapes in self.shapes:
+            one, other = map(torch.rand, shapes)
+            times = []
+            for _ in range(5):
+                begin = process_time()
+                torch.matmul(one, other)
+                times.append(process_time() - begin)
+            total += float(np.median(times))
+        return total
+
+
+def of_batch(model: Path, copies: int, repeats: int) -> Row:
+    """Return where the time of an evaluation goes; wall-clock times are the lower quartile of the repeats."""
+    import torch_sim as ts
+
+    from pyg_nnp.inference.engines.torchsim import PygNnpModel
+
+    potential = PygNnpModel(model, device="cpu")
+    state = ts.io.atoms_to_state([start()] * copies, torch.device("cpu"), torch.float64)
+    for _ in range(3):
+        potential(state)
+    inner, neighbors = Clock(potential, "_predict"), Clock(potential.potential, "inputs_of")
+    walls = []
+    with cpu_time() as seconds:
+        for _ in range(repeats):
+            begin = perf_counter()
+            potential(state)
+            walls.append(perf_counter() - begin)
+    whole, per_copy = seconds[0], 1e3 / repeats / copies
+    shares = {"share_of_torchsim": 1 - inner.seconds / whole, "share_of_neighbors": neighbors.seconds / whole}
+    with Products() as products:
+        potential(state)
+    return {
+        "copies": copies, "ms_a_copy": per_copy * whole, "wall_ms_a_copy": 1e3 * np.percentile(walls, 25) / copies,
+        **shares, "share_of_products": repeats * products.seconds / whole, "GFLOP_a_copy": products.gflop() / copies,
+        "GFLOP/s": products.gflop() / products.seconds, "by_themselves": products.gflop() / products.by_themselves(),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("mode", nargs="?", choices=("drift", "batch"), default="drift")
+    parser.add_argument("--ps", type=float, default=10.0)
+    arguments = parse_run(parser, threads=1)
+    started = system("cpu")
+    if arguments.mode == "batch":
+        rows = [of_batch(arguments.model, copies, 3 if arguments.small else 50) for copies in (1, COPIES)]
+        report("Evaluations of copies at once by TorchSim", rows, arguments, started)
+    else:
+        steps = 2 * EVERY if arguments.small else round(1000 * arguments.ps / STEP)
+        report("Engines", of_engines(arguments.model, steps), arguments, started)
 
 
 if __name__ == "__main__":

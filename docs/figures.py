@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 import pyg_nnp
-from pyg_nnp.data import MoleculeDataset, split_dataset
+from pyg_nnp.data import MoleculeDataset, split_of
 
 BLUE, RED, GREY = "#0072b2", "#d55e00", "#555555"
 
@@ -50,7 +50,7 @@ def main(out: Path, picture: Path) -> None:
     folder = out / config.folder_name(next(iter(config.Modelhub.internal_FFs)))
     (store,) = out.glob("processed_dataset_*")
     dataset = MoleculeDataset(store)
-    parts = split_dataset(config.Trainer.Splitter, len(dataset), dataset.hash, dataset.folder)
+    parts = split_of(config, dataset)
     test = dataset.batch(parts["test"])
     predicted = pyg_nnp.load_potential(folder)(test)
 

@@ -13,7 +13,7 @@ from torch_geometric.loader import DataLoader
 
 import pyg_nnp
 from pyg_nnp.config import fields_of
-from pyg_nnp.data import MoleculeDataset, reference_energies, split_dataset
+from pyg_nnp.data import MoleculeDataset, reference_energies, split_of
 from pyg_nnp.data.labels import mean_weights
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.training.evaluation import evaluate
@@ -43,7 +43,7 @@ def fit(potential, loader, validation, trainer, weights, of_labels):
 def prepare(config, name, out):
     """Return an untrained potential with its reference energies, the frames of each part, and weights of labels."""
     dataset = MoleculeDataset.from_config(config, out)
-    parts = split_dataset(config.Trainer.Splitter, dataset.molecules, dataset.hash, dataset.folder)
+    parts = split_of(config, dataset)
     potential = pyg_nnp.build_potential(config, name)
     references = reference_energies(dataset, config.Datahub.transforms, parts["training"])
     potential.set_references(references.atomic_energies, references.shift)

@@ -330,20 +330,25 @@ def train_peer(program: str, data: Path, minutes: float, seed: int) -> dict[str,
 
 
 def plot(lines: Sequence[str], picture: Path) -> None:
-    """Draw force errors against minutes, a point for each training, from the lines of a JSON file."""
+    """Draw force errors against minutes from the lines of a JSON file: points of trainings, lines through means."""
     from matplotlib.figure import Figure
 
     runs = [json.loads(line) for line in lines]
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for program in dict.fromkeys(run["program"] for run in runs):
-        points = sorted((run["minutes"], run["force_mae"]) for run in runs if run["program"] == program)
-        axes.loglog(*zip(*points, strict=True), "o-", label=program)
     ticks = sorted({run["minutes"] for run in runs})
-    axes.set_xticks(ticks, [f"{minutes:g}" for minutes in ticks], minor=False)
+    figure = Figure(figsize=(6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for number, program in enumerate(dict.fromkeys(run["program"] for run in runs)):
+        points = [(run["minutes"], run["force_mae"]) for run in runs if run["program"] == program]
+        means = [(m, float(np.mean([error for of, error in points if of == m]))) for m in ticks if m in dict(points)]
+        axes.plot(*zip(*points, strict=True), "o", color=f"C{number}", markersize=4)
+        axes.plot(*zip(*means, strict=True), "-", color=f"C{number}", label=program)
+    axes.set(xscale="log", yscale="log", xlabel="minutes of training, one thread", ylabel="force MAE (kcal/mol/Å)")
+    axes.set_xticks(ticks, [f"{minutes:g}" for minutes in ticks])
     axes.set_xticks([], minor=True)
-    axes.set(xlabel="minutes of training, one thread", ylabel="force MAE (kcal/mol/Å)", title=runs[0]["data"])
-    axes.legend(frameon=False)
+    axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
+    axes.set_yticks([], minor=True)
+    axes.set_title(runs[0]["data"])
+    axes.legend(frameon=False, bbox_to_anchor=(1, 1), loc="upper left")
     figure.savefig(picture)
 
 

@@ -175,6 +175,38 @@ def _are_numbers(values: object) -> bool:
     return isinstance(values, list) and all(type(value) is int for value in values)
 
 
+def with_all_elements(order: Tensor, part: slice, elements: Tensor) -> Tensor:
+    """Exchange frames so that a part has all elements.
+
+    Each element that the part lacks comes with the first frame that has it, for the last frame of the part whose
+    elements others in it have, too. Where there is no such frame, the element stays where it is.
+
+    Args:
+        order: (n,) frames in the order drawn.
+        part: the frames of the part, in this order.
+        elements: (n, K) whether each of these frames has an element.
+
+    Returns:
+        (n,) the frames, some of which have changed places.
+    """
+    order, elements, exchanged = order.clone(), elements.clone(), list[int]()
+    for k in (elements.any(0) & ~elements[part].any(0)).nonzero().flatten().tolist():
+        inside = elements[part]
+        if inside[:, k].any():  # it came with an element before
+            continue
+        spare = (~inside | (inside.sum(0) > 1)).all(1).nonzero()  # (s, 1)
+        if not len(spare):
+            continue
+        there, here = int(elements[:, k].int().argmax()), part.start + int(spare[-1])
+        exchanged.append(int(order[there]))
+        for rows in (order, elements):
+            rows[[here, there]] = rows[[there, here]]
+    if exchanged:
+        text = "Trainer.Splitter: %s go into the training part, which would lack elements without them."
+        log.info(text, _shown(sorted(exchanged)))
+    return order
+
+
 def _shown(numbers: Sequence[int]) -> str:
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     return f"frames {', '.join(map(str, numbers[:5]))}{more}"

@@ -14,7 +14,7 @@ from pyg_nnp.data.formats.readers import data_files
 from pyg_nnp.data.known_digests import KnownDigests, statuses
 from pyg_nnp.data.references import METHODS, read_atomic_energies
 from pyg_nnp.data.store.layout import FILE_NAME, open_store
-from pyg_nnp.data.store.writer import write_store
+from pyg_nnp.data.store.writer import StoreWriter, write_store
 from pyg_nnp.errors import ConfigError, DataError, did_you_mean
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
@@ -72,16 +72,21 @@ def preprocess(config: "Config", out: Path) -> Path:
         log.info("%s: preprocessing into %s", path, folder)
         start = perf_counter()
         with write_store(folder, store_hash, sources, options, hub.compression, energies) as writer:
-            for block in blocks:
-                writer.append(block.arrays)
-            writer.columns, writer.files = blocks.columns, blocks.starts
-            if blocks.isolated is not None:
-                writer.atomic_energies, writer.isolated = blocks.isolated.energies, blocks.isolated.frames
+            _fill(writer, blocks)
             if statuses(files) != status:
                 raise DataError(f"{path}: the file was changed while it was read. Start again when it is complete.")
         digests.keep(folder)
         log.info("%s: %d frames preprocessed in %.1f s", path, writer.num_frames, perf_counter() - start)
     return folder
+
+
+def _fill(writer: StoreWriter, blocks: CheckedBlocks) -> None:
+    """Write all blocks, and what was found while they were read."""
+    for block in blocks:
+        writer.append(block.arrays)
+    writer.columns, writer.files = blocks.columns, blocks.starts
+    if blocks.isolated is not None:
+        writer.atomic_energies, writer.isolated = blocks.isolated.energies, blocks.isolated.frames
 
 
 def _check_options(hub: "Datahub") -> None:

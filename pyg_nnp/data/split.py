@@ -14,7 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pyg_nnp.data.partition import files_of_parts, index_digest, parts_of_files, parts_of_groups, parts_of_index
+from pyg_nnp.data.partition import (
+    files_of_parts,
+    index_digest,
+    parts_of_files,
+    parts_of_groups,
+    parts_of_index,
+    with_all_elements,
+)
 from pyg_nnp.data.source import FileStart
 from pyg_nnp.errors import ConfigError
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
@@ -38,6 +45,7 @@ def split_dataset(
     folder: Path,
     groups: Callable[[str], Tensor] | None = None,
     files: Sequence[FileStart] = (),
+    elements: Callable[[], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Choose the parts of a data set, or load them as they were saved.
 
@@ -52,6 +60,8 @@ def split_dataset(
         folder: of the store.
         groups: :meth:`pyg_nnp.data.MoleculeDataset.groups` of the store, for methods that take groups of frames.
         files: the data files, for the method that takes these.
+        elements: returns (len(dataset), K) whether each frame of the store has an element; where it is given, the
+            training part of a random split has all elements.
 
     Returns:
         Part -> (n,) int64 frames in the order drawn; no frame is in two parts.
@@ -82,7 +92,7 @@ def split_dataset(
         if saved is not None:
             log.info("split loaded from %s", path)
             return saved
-    parts = _chosen(splitter, counts, frames, groups, covered.get("files", {}))
+    parts = _chosen(splitter, counts, frames, groups, covered.get("files", {}), elements)
     if splitter.save:
         with locked_folder(path.parent):
             write_durably(path, [save(parts, metadata={"split": _stamp(description, parts)})])
@@ -93,7 +103,15 @@ def split_dataset(
 def split_of(config: "Config", dataset: "MoleculeDataset") -> dict[str, Tensor]:
     """Return the parts of the data set of a configuration, as :func:`split_dataset` does."""
     splitter, files = config.Trainer.Splitter, dataset.source.starts
-    return split_dataset(splitter, dataset.molecules, dataset.hash, dataset.folder, dataset.groups, files)
+    return split_dataset(
+        splitter,
+        dataset.molecules,
+        dataset.hash,
+        dataset.folder,
+        dataset.groups,
+        files,
+        lambda: torch.from_numpy(dataset.summary.counts > 0),
+    )
 
 
 def _chosen(
@@ -102,6 +120,7 @@ def _chosen(
     frames: Tensor,
     groups: Callable[[str], Tensor] | None,
     files: Mapping[str, Sequence[int]],
+    elements: Callable[[], Tensor] | None,
 ) -> dict[str, Tensor]:
     if splitter.index_file is not None:
         return parts_of_index(splitter.index_file, splitter.parts, frames)
@@ -114,6 +133,9 @@ def _chosen(
             return parts_of_files(files, frames, of_frames)
         return parts_of_groups(counts, frames, of_frames, generator)
     order = frames if splitter.method == "order" else frames[torch.randperm(len(frames), generator=generator)]
+    if splitter.method == "random" and elements is not None and "training" in counts:
+        first = sum(list(counts.values())[: list(counts).index("training")])
+        order = with_all_elements(order, slice(first, first + counts["training"]), elements()[order])
     drawn = torch.split(order[: sum(counts.values())], list(counts.values()))
     return {part: chosen.clone() for part, chosen in zip(counts, drawn, strict=True)}
 

@@ -41,8 +41,11 @@ def _check_training_part(config: Config, summary: DatasetSummary, training: Tens
     findings, frames, batch_size = [], len(training), config.Trainer.batch_size
     if missing := set(summary.elements.tolist()) - set(summary.elements_in(training)):
         names = ", ".join(chemical_symbols[Z] for Z in sorted(missing))
-        text = f"No frame of the training part has {names}: predictions for molecules with it mean nothing."
-        findings.append(Finding("elements without training", "Za", text))
+        text, advice, error = f"No frame of the training part has {names}: predictions with it mean nothing.", "", None
+        if config.Datahub.transforms.atomic_energy == "fit":  # which would refuse it
+            advice = "Enlarge the training part, change Splitter.seed, or give atomic_energy a CSV file."
+            error = DataError
+        findings.append(Finding("elements without training", "Za", text, advice, error=error))
     if batch_size > frames:
         place = f"{config.source}: Trainer.batch_size"
         text = f"{place}: {batch_size} is more than the {frames} frames of the training part."

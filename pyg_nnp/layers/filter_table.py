@@ -64,8 +64,7 @@ class FilterTable(nn.Module):
         self._steps, self._norm = 0, -1.0  # since rows were chosen, and of the parameters at the last of them
         self._is_due, self._is_fixed = True, False
         self._checked: tuple[tuple[int, int], ...] | None = None
-        # in evaluation they are made once
-        self._tables: list[Tensor] = []
+        self._tables: list[Tensor] = []  # in evaluation they are made once
         self._choices = 0
 
     def bind(self, basis: RadialBasis | None) -> None:
@@ -99,14 +98,22 @@ class FilterTable(nn.Module):
                 yield Filters(weights, rows, network(basis))
             return
         weights, rows = spline_weights(r, self.cutoff, self.num_rows - DEGREE)
-        nodes = spline_nodes(self.cutoff, self.num_rows, r.device, r.dtype)
-        if not self.training:
+        tables: Iterable[Tensor] = self._tables
+        if self.training:
+            tables = self._made(self._networks, rbf, self.num_rows, r)
+        elif not self._tables:
             with torch.no_grad():
-                self._tables = self._tables or list(self._made(self._networks, rbf, nodes))
-        for table in self._made(self._networks, rbf, nodes) if self.training else self._tables:
-            yield Filters(weights, rows, table)
+                # slopes are differences of rows, which magnify what networks round in single precision
+                made = self._made(*self._in_double(), self.num_rows, r.double())
+                self._tables = tables = [table.to(r.dtype) for table in made]
+        yield from (Filters(weights, rows, table) for table in tables)
 
-    def _made(self, networks: Iterable[nn.Module], basis: RadialBasis, nodes: Tensor) -> Iterator[Tensor]:
+    def _in_double(self) -> tuple[list[nn.Module], RadialBasis]:
+        """Return copies of networks and radial basis in double precision."""
+        return [copy.deepcopy(network).double() for network in self._networks], copy.deepcopy(self._basis[0]).double()
+
+    def _made(self, networks: list[nn.Module], basis: RadialBasis, num_rows: int, like: Tensor) -> Iterator[Tensor]:
+        nodes = spline_nodes(self.cutoff, num_rows, like.device, like.dtype)  # (R + 32,)
         values = basis.expand(nodes)  # (R + 32, K), for all networks
         for network in networks:
             yield spline_coefficients(self._at(network, values, nodes))
@@ -169,8 +176,7 @@ class FilterTable(nn.Module):
 
     def _rows_needed(self) -> int:
         """Return how many rows tables need for slopes right to ``TOLERANCE``, relative and in the mean; 0: too many."""
-        networks = [copy.deepcopy(network).double() for network in self._networks]
-        basis = copy.deepcopy(self._basis[0]).double()
+        networks, basis = self._in_double()
         device = next((p.device for network in networks for p in network.parameters()), torch.device("cpu"))
         random = torch.Generator().manual_seed(0)
         # one distance in each of 256 equal parts, so that every block of a table is met, and no NaN in it overlooked
@@ -180,9 +186,8 @@ class FilterTable(nn.Module):
 
         def error_of(rows: int) -> float:
             weights, first = spline_weights(r, self.cutoff, rows - DEGREE, order=1)
-            nodes = spline_nodes(self.cutoff, rows, device, torch.float64)
             largest = 0.0
-            for table, slope in zip(self._made(networks, basis, nodes), slopes, strict=True):
+            for table, slope in zip(self._made(networks, basis, rows, r), slopes, strict=True):
                 error = float((filters_of_pairs(weights, first, table) - slope).norm() / slope.norm())
                 # the radial functions may have a pole
                 if not math.isfinite(error):

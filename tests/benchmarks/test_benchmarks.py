@@ -167,6 +167,20 @@ def test_benchmark_of_engines(tmp_path: Path, program: Program) -> None:
     assert all(0 < row["share_outside"] < 1 and row["ms_a_step"] > 0 for row in rows)
 
 
+@pytest.mark.filterwarnings("ignore:Use thermalize_momenta")
+def test_benchmark_of_copies_at_once(tmp_path: Path, program: Program) -> None:
+    pytest.importorskip("torch_sim")
+    one, many = program("engines", str(write_potential(tmp_path)), "batch")["rows"]
+    assert (one["copies"], many["copies"]) == (1, 64)
+    assert many["ms_a_copy"] < one["ms_a_copy"]
+    assert many["GFLOP_a_copy"] == pytest.approx(one["GFLOP_a_copy"], rel=0.1)
+    for row in (one, many):
+        parts = [row[f"share_of_{name}"] for name in ("torchsim", "neighbors", "products")]
+        assert all(share > 0 for share in parts)
+        assert sum(parts) < 1
+        assert 0 < row["GFLOP/s"] < 10 * row["by_themselves"]
+
+
 def test_benchmark_of_dynamics(tmp_path: Path, program: Program) -> None:
     document = program("dynamics", str(write_potential(tmp_path)))
     rows = document["rows"]

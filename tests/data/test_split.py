@@ -320,3 +320,54 @@ def test_mistakes_in_a_file(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "parts.json").unlink()
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         split_dataset(splitter, 8, STORE, tmp_path)
+
+
+def held(elements: torch.Tensor, frames: torch.Tensor) -> set[int]:
+    return set(elements[frames].any(0).nonzero().flatten().tolist())
+
+
+def split_with(elements: torch.Tensor, folder: Path, **options: object) -> dict[str, torch.Tensor]:
+    return split_dataset(make_splitter(parts=PARTS, **options), len(elements), STORE, folder, elements=lambda: elements)
+
+
+@pytest.mark.parametrize("parts", [PARTS, ["test", "training", "validation"]])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_training_part_has_all_elements(
+    parts: list[str], seed: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    elements = torch.zeros(50, 5, dtype=torch.bool)
+    elements[:, 0] = True
+    for k, frames in {1: [3], 2: [7, 30], 3: [3, 40], 4: [11]}.items():
+        elements[frames, k] = True
+    drawn = split_dataset(make_splitter(parts=parts, seed=seed), 50, STORE, tmp_path)
+    (tmp_path / "other").mkdir()
+    splitter = make_splitter(parts=parts, seed=seed)
+    chosen = split_dataset(splitter, 50, STORE, tmp_path / "other", elements=lambda: elements)
+    assert held(elements, chosen["training"]) == set(range(5))
+    # nothing else changes: as many frames, each once, and those that stay are where they were
+    assert {part: len(frames) for part, frames in chosen.items()} == {part: len(drawn[part]) for part in parts}
+    assert sorted(torch.cat(list(chosen.values())).tolist()) == list(range(50))
+    lacking = len({0, 1, 2, 3, 4} - held(elements, drawn["training"]))
+    moved = set(chosen["training"].tolist()) - set(drawn["training"].tolist())
+    assert bool(moved) == bool(lacking)
+    assert len(moved) <= lacking
+    for part in parts:
+        assert int((chosen[part] != drawn[part]).sum()) <= lacking
+    said = [record.getMessage() for record in caplog.records if "would lack elements" in record.getMessage()]
+    listed = ", ".join(map(str, sorted(moved)))
+    assert said == [
+        f"Trainer.Splitter: frames {listed} go into the training part, which would lack elements without them."
+    ] * bool(moved)
+
+
+def test_elements_that_no_frame_can_bring(tmp_path: Path) -> None:
+    """Each of two frames of the training part has an element alone, so that the third element stays outside."""
+    splitter = make_splitter(parts=["training", "test"], ratios=[2, 1], save=False)
+    chosen = split_dataset(splitter, 3, STORE, tmp_path, elements=lambda: torch.eye(3, dtype=torch.bool))
+    assert same(chosen, split_dataset(splitter, 3, STORE, tmp_path))
+
+
+def test_frames_in_the_order_of_the_data_stay_there(tmp_path: Path) -> None:
+    elements = torch.eye(10, dtype=torch.bool)
+    assert split_with(elements, tmp_path, method="order")["training"].tolist() == list(range(7))

@@ -10,10 +10,11 @@ import torch
 from gaps import config_with_gaps, write_with_gaps
 from planted import Frame, report
 from small_set import FRAMES, config
+from toy import toy_config, write_toy
 
 from pyg_nnp.config import config_from_dict
 from pyg_nnp.data import MoleculeDataset
-from pyg_nnp.diagnostics.parts import check_labels
+from pyg_nnp.diagnostics.parts import check_labels, check_parts
 from pyg_nnp.errors import DataError
 
 TARGETS = ("E", "Fa", "Qa", "M2")
@@ -98,3 +99,20 @@ def test_parts_need_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert (finding.field, finding.error) == ("Fa", error)
         assert finding.text == f"No frame of the {part} part has 'Fa' (forces)."
     assert check_labels(read, summary, {"training": rest, "validation": rest}, ["FF01"]) == []
+
+
+@pytest.mark.parametrize(("atomic_energy", "error"), [("fit", DataError), ("atomic_energy.csv", None), (None, None)])
+def test_elements_that_the_training_part_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic_energy: str | None, error: type[DataError] | None
+) -> None:
+    """They are an error of ``check``, too, where references cannot be fitted."""
+    monkeypatch.chdir(tmp_path)
+    frames = write_toy(tmp_path, names=("H2O", "CH4"))
+    read = config_from_dict(toy_config(Datahub__transforms__atomic_energy=atomic_energy))
+    summary = MoleculeDataset.from_config(read, "out").summary
+    is_water = torch.tensor([len(frame["atomic_numbers"]) == 3 for frame in frames])
+    water, methane = (of_kind.nonzero().flatten() for of_kind in (is_water, ~is_water))
+    (finding,) = check_parts(read, summary, {"training": water, "validation": methane}, [])
+    assert (finding.kind, finding.error) == ("elements without training", error)
+    assert finding.text == "No frame of the training part has C: predictions with it mean nothing."
+    assert bool(finding.advice) == (error is not None)

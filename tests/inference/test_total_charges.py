@@ -115,6 +115,24 @@ def test_structures_that_say_nothing(here: Path, tmp_path: Path, capsys: pytest.
     assert "1 of 2 structures say no total charge; it is taken to be 0" in " ".join(capsys.readouterr().err.split())
 
 
+def test_nothing_is_said_where_no_charge_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_toy(tmp_path)
+    document = toy_config(Trainer__max_epochs=1)
+    model = document["Modelhub"]["FF01"]
+    kept = ("RangeSeparation", "GaussianSmearing", "RandomAtomEmbedding", "Core", "EnergyReduce", "Force")
+    model["layers"] = [entry for entry in model["layers"] if entry["name"] in kept]
+    model["loss"] = document["Metrics"] = {"rmse": {"E": 1.0, "Fa": 1.0}}
+    write_config(tmp_path, document)
+    assert cli.main(["train", "train.yaml", "-o", "out"]) == 0
+    ase.io.write("in.xyz", water(), format="extxyz")
+    capsys.readouterr()
+    assert cli.main(["predict", MODEL, "in.xyz", "-o", "out.npz"]) == 0
+    assert "total charge" not in capsys.readouterr().err
+
+
 def test_charges_as_text(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What training reads as a total charge is one for all others, too."""
     atoms = water()

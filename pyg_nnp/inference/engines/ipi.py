@@ -5,7 +5,7 @@ import logging
 import time
 
 from ase import Atoms
-from ase.calculators.socketio import SocketClient
+from ase.calculators.socketio import IPIProtocol, SocketClient, SocketClosed
 
 from pyg_nnp.errors import DataError, UserError
 from pyg_nnp.runtime.logs import NOTICE
@@ -13,10 +13,27 @@ from pyg_nnp.runtime.logs import NOTICE
 log = logging.getLogger(__name__)
 
 _POLL = 0.2  # seconds
+_MESSAGES = ("STATUS", "INIT", "POSDATA", "GETFORCE", "EXIT")
 
 
 class ServerError(UserError):
     """A server that does not answer, or is gone."""
+
+
+class _Protocol(IPIProtocol):
+    """Messages of a server, whose end without a word is an error: it was killed."""
+
+    def recvmsg(self) -> str:
+        """Return the next message."""
+        try:
+            message: str = super().recvmsg()
+        except SocketClosed as error:
+            raise ConnectionError("closed without EXIT") from error
+        except UnicodeDecodeError as error:
+            raise ConnectionError("it says no text") from error
+        if message not in _MESSAGES:
+            raise ConnectionError(f"{message!r} is no message of i-PI")
+        return message
 
 
 def answer(
@@ -65,5 +82,6 @@ def _connected(host: str, port: int, socket: str, wait: float) -> SocketClient:
                 raise ServerError(f"{where}: nobody answers ({reason}). Start i-PI first, with this socket.") from error
             time.sleep(_POLL)
         else:
+            client.protocol = _Protocol(client.protocol.socket)
             log.log(NOTICE, "Connected to %s.", where)
             return client

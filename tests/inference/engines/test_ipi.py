@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.engines.ipi import ServerError, answer
 from pyg_nnp.potential.checkpoint import save_potential
+from pyg_nnp.potential.description import TrainingDomain
 
 # ASE's client leaves the socket of an attempt in vain to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -137,6 +139,53 @@ def test_path_integrals_with_i_pi(tmp_path: Path) -> None:
     assert rows[2, 1] == pytest.approx(rows[0, 1], rel=1e-6)
 
 
+@pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
+def test_i_pi_is_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    atoms = some_of_both()[0][0]
+    atoms.cell = [20, 20, 20]
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    port = free_port()
+    (tmp_path / "input.xml").write_text(INPUT.format(port=port).replace(">2</total", ">1000000</total"))
+    (tmp_path / "model").mkdir()
+    model = model_in(tmp_path / "model")
+    program = Path(sys.executable).with_name("i-pi")
+    with subprocess.Popen([program, "input.xml"], cwd=tmp_path, stdout=subprocess.DEVNULL) as i_pi:
+        killer = threading.Thread(target=kill_after, args=(i_pi, tmp_path / "run.out"))
+        killer.start()
+        arguments = [str(model), str(tmp_path / "start.xyz"), "--port", str(port), "--wait", "120"]
+        assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+        killer.join()
+    message = capsys.readouterr().err
+    assert re.search(r"ServerError: the connection to the server broke after \d+ structures", message)
+    assert "Traceback" not in message
+
+
+def kill_after(process: subprocess.Popen[bytes], output: Path) -> None:
+    """Kill i-PI as soon as it has written some steps."""
+    while process.poll() is None and not (output.exists() and output.read_text().count("\n") > 5):
+        time.sleep(0.05)
+    process.kill()
+
+
+def test_an_unknown_element_and_a_cell_without_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    potential = of_molecules()
+    potential.domain = TrainingDomain(elements=(1, 6))
+    save_potential(potential, tmp_path / "best.safetensors", {})
+    water, crystal = some_of_both()[0][0], some_of_both()[1][4]
+    for atoms, expected in ((water, "was not trained on O, only on H, C"), (crystal, "the cell is periodic, but")):
+        ase.io.write(tmp_path / "start.xyz", atoms)
+        server = Server([atoms])
+        server.start()
+        started = time.monotonic()
+        arguments = [str(tmp_path), str(tmp_path / "start.xyz"), "--host", "127.0.0.1", "--port", str(server.port)]
+        assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+        server.join()
+        message = capsys.readouterr().err
+        assert f"DataError: {expected}" in message or f"this potential {expected}" in message
+        assert "Traceback" not in message
+        assert time.monotonic() - started < 30
+
+
 def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ase.io.write(tmp_path / "start.xyz", some_of_both()[0][0])
     port, started = free_port(), time.monotonic()
@@ -165,3 +214,28 @@ def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None
     with pytest.raises(ServerError, match=r"the connection to the server broke after [01] structures"):
         answer(water, host="127.0.0.1", port=breaks.port)
     breaks.join()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (b"", "closed without EXIT"),
+        (b"HTTP/1.1 400", "HTTP/1.1 400' is no message"),
+        (b"\xff" * 12, "no text"),
+    ],
+)
+def test_what_is_no_i_pi(message: bytes, expected: str) -> None:
+    water = some_of_both()[0][0]
+    water.calc = PotentialCalculator(of_molecules())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def talk() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(message)
+
+        other = threading.Thread(target=talk)
+        other.start()
+        with pytest.raises(ServerError, match=rf"the connection to the server broke after 0 structures \(.*{expected}"):
+            answer(water, host="127.0.0.1", port=listening.getsockname()[1])
+        other.join()

@@ -1,9 +1,10 @@
-"""LAMMPS gets the numbers that ASE's calculator has. Each time in a process of its own, which its errors end."""
+"""LAMMPS gets the numbers that ASE's calculator has. Each time in a process of its own, since it loads MPI."""
 
 import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from ase import units
 from engine_systems import of_crystals, of_molecules, some_of_both
 from programs import run
 
+from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.engines.lammps import LammpsForces
 
 # where the package mpich puts what LAMMPS needs, and LD_LIBRARY_PATH would have to lead to
 LIBRARY = Path(sys.prefix) / "lib" / "libmpi.so.12"
@@ -125,16 +128,67 @@ def test_mistakes() -> None:
     ]
 
 
-def test_what_is_refused_in_a_run_ends_it() -> None:
-    status, out, errors = run_lammps(
-        "lmp = start(some_of_both()[0][0], 'metal')\n"
-        "lmp.command('run 0')\n"
-        "x = lmp.numpy.extract_atom('x')\n"
-        "x[0] = x[1]\n"
-        "lmp.command('run 5')\n"
-        "print('it went on')\n"
-    )
-    assert status == 1
-    assert "ERROR: DataError: the atoms 0 and 1 are at the same place" in out + errors
-    assert "it went on" not in out
-    assert "Traceback" not in errors
+def test_several_processes_are_refused() -> None:
+    settings = {"ntypes": 1, "world_size": 2}
+    lmp = SimpleNamespace(extract_global=lambda name: "metal", extract_setting=settings.__getitem__)
+    with pytest.raises(DataError, match=r"runs in several processes.*or use its ML-IAP with pyg_nnp"):
+        LammpsForces(lmp, of_molecules(), ["H"])
+
+
+IN_A_RUN = """
+import pytest
+from pyg_nnp.errors import DataError
+from pyg_nnp.potential.description import TrainingDomain
+
+lmp = start(some_of_both()[0][0], "metal")
+lmp.command("run 1")
+x = lmp.numpy.extract_atom("x")
+moved, before = x.copy(), lmp.get_thermo("pe")
+for run in (lambda: lmp.command("run 5"), lambda: lmp.commands_string("run 5\\nrun 5"), lambda: lmp.cmd.run(5)):
+    x[0] = x[1]
+    with pytest.raises(DataError, match="^the atoms 0 and 1 are at the same place"):
+        run()
+    # the step that was refused is the last one, and has no energy
+    assert np.isnan(lmp.get_thermo("pe"))
+assert lmp.extract_global("ntimestep") == 1
+# it can go on
+x[:] = moved
+lmp.command("run 0")
+assert lmp.get_thermo("pe") == before
+lmp.command("run 1")
+assert lmp.extract_global("ntimestep") == 2
+
+# Ctrl-C in a callback is not lost
+def interrupted(*arguments):
+    raise KeyboardInterrupt
+
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(LammpsForces, "_write_forces", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lmp.command("run 5")
+
+# errors of LAMMPS are as before
+with pytest.raises(Exception, match="Unknown command: nonsense"):
+    lmp.command("nonsense")
+
+# an element, and a cell, that the potential does not know
+import engine_systems
+potential = engine_systems.of_molecules()
+potential.domain = TrainingDomain(elements=(1, 6))
+globals()["of_molecules"] = lambda: potential
+lmp = start(some_of_both()[0][0], "metal")
+with pytest.raises(DataError, match="was not trained on O, only on H, C"):
+    lmp.command("run 0")
+globals()["of_crystals"] = engine_systems.of_molecules
+lmp = start(some_of_both()[1][0], "metal")
+with pytest.raises(DataError, match="the cell is periodic, but"):
+    lmp.command("run 0")
+print("DONE")
+"""
+
+
+def test_what_is_refused_in_a_run_is_raised() -> None:
+    status, out, errors = run_lammps(IN_A_RUN)
+    assert status == 0, errors
+    assert errors == ""
+    assert out.endswith("DONE\n")

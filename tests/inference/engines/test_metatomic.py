@@ -1,7 +1,13 @@
 """Models of metatomic have, in ASE, the numbers of our own calculator."""
 
+import sys
+import warnings
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -21,6 +27,7 @@ from pyg_nnp.inference.engines.metatomic import Labels, ModelOutput, export
 
 MetatomicCalculator = pytest.importorskip("metatomic_ase").MetatomicCalculator
 
+FULL = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]  # of xx yy zz yz xz xy
 OF_CRYSTALS = [entry for entry in LAYER_ENTRIES if entry[0] not in OF_MOLECULES]
 
 
@@ -118,6 +125,60 @@ def test_many_systems_and_some_of_their_atoms(tmp_path: Path) -> None:
     np.testing.assert_allclose(parts.values[:, 0].numpy(), np.array([float(one) for one in expected]), rtol=1e-12)
 
 
+@pytest.fixture
+def of_torch_sim(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the module of TorchSim, which imports metatrain for checkpoints, and for nothing else."""
+    pytest.importorskip("torch_sim")
+    if find_spec("metatrain") is None:
+        for name in ("metatrain", "metatrain.utils", "metatrain.utils.io"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        sys.modules["metatrain.utils.io"].load_model = None  # type: ignore[attr-defined]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("torch_sim.models.metatomic")
+
+
+@pytest.mark.filterwarnings("ignore:`compute_requested_neighbors` is deprecated")
+@pytest.mark.parametrize("is_periodic", [False, True])
+def test_torch_sim_runs_models(is_periodic: bool, tmp_path: Path, of_torch_sim: Any) -> None:
+    potential, systems = make("Cartesian", is_periodic, torch.float64), some_of_both()[is_periodic]
+    export(potential, tmp_path / "model.pt", charge=1.0)
+    model = of_torch_sim.MetatomicModel(str(tmp_path / "model.pt"), device="cpu")
+    results = model(of_torch_sim.ts.io.atoms_to_state(systems, torch.device("cpu"), torch.float64))
+    ours, first = PotentialCalculator(potential, charge=1.0), 0
+    for number, atoms in enumerate(systems):
+        own = slice(first, first := first + len(atoms))
+        ours.calculate(atoms)
+        np.testing.assert_allclose(float(results["energy"][number]), ours.results["energy"], rtol=1e-10)
+        np.testing.assert_allclose(results["forces"][own], ours.results["forces"], atol=1e-10)
+        if is_periodic:
+            stress = ours.results["stress"][FULL]
+            np.testing.assert_allclose(results["stress"][number], stress, atol=1e-10 * abs(stress).max())
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+def test_i_pi_runs_models(is_periodic: bool, tmp_path: Path) -> None:
+    """By its driver, which says that everything is periodic that has a cell."""
+    driver = pytest.importorskip("ipi.pes.metatomic")
+    potential = make("Cartesian", True, torch.float64)
+    export(potential, tmp_path / "model.pt", charge=1.0)
+    ours = PotentialCalculator(potential, charge=1.0)
+    # i-PI's unit of forces is not that of energy by that of length
+    length, energy, force = (("length", "angstrom"), ("energy", "electronvolt"), ("force", "ev/ang"))
+    for atoms in some_of_both()[is_periodic][:4]:
+        ase.io.write(tmp_path / "start.xyz", atoms)
+        of_ipi = driver.MetatomicDriver(str(tmp_path / "start.xyz"), str(tmp_path / "model.pt"))
+        cell, positions = (driver.unit_to_internal(*length, given) for given in (atoms.cell.array.T, atoms.positions))
+        E, F, virial, _ = of_ipi(cell, positions)
+        ours.calculate(atoms)
+        np.testing.assert_allclose(driver.unit_to_user(*energy, E), ours.results["energy"], rtol=1e-10)
+        np.testing.assert_allclose(driver.unit_to_user(*force, F), ours.results["forces"], atol=1e-10)
+        if is_periodic:
+            expected = -atoms.get_volume() * ours.results["stress"][FULL]
+            found = driver.unit_to_user(*energy, virial)
+            np.testing.assert_allclose(found, expected, atol=1e-10 * abs(expected).max())
+
+
 def test_what_is_refused_in_a_run(tmp_path: Path) -> None:
     export(make("SchNet", False, torch.float64), tmp_path / "model.pt")
     theirs = MetatomicCalculator(tmp_path / "model.pt")
@@ -125,7 +186,7 @@ def test_what_is_refused_in_a_run(tmp_path: Path) -> None:
     with pytest.raises(torch.jit.Error, match="periodic, but a layer of this potential is exported for molecules"):
         theirs.get_potential_energy(crystals[0])
     molecules[0].positions[1] = molecules[0].positions[2]
-    with pytest.raises(torch.jit.Error, match="the energy is no number"):
+    with pytest.raises(torch.jit.Error, match=r"ValueError: the energy is no number. Are two atoms .*\?\n$"):
         theirs.get_potential_energy(molecules[0])
 
 

@@ -6,6 +6,7 @@ from ase import Atoms, units
 from engine_systems import of_crystals, of_molecules, some_of_both
 
 from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.potential.description import TrainingDomain
 
 openmm = pytest.importorskip("openmm")
 openmmml = pytest.importorskip("openmmml")
@@ -103,3 +104,14 @@ def test_a_run_and_what_is_refused() -> None:
     simulation.context.setPositions(atoms.positions * unit.angstrom)
     with pytest.raises(openmm.OpenMMException, match=r"^the atoms 1 and 2 are at the same place"):
         simulation.step(1)
+
+
+def test_an_unknown_element_and_a_cell_without_use() -> None:
+    water, crystal = some_of_both()[0][0], some_of_both()[1][0].repeat(2)
+    crystal.set_cell([12.0, 13.0, 14.0])
+    potential = of_molecules()
+    potential.domain = TrainingDomain(elements=(1, 6, 14))
+    for atoms, expected in ((water, "^this potential was not trained on O"), (crystal, "^the cell is periodic, but")):
+        system = openmmml.MLPotential("ase").createSystem(topology_of(atoms), calculator=PotentialCalculator(potential))
+        with pytest.raises(openmm.OpenMMException, match=expected):
+            results_of(simulation_of(system, atoms))

@@ -91,6 +91,10 @@ def test_refusals_and_warnings() -> None:
         model(state_of([water, at_one_place]))
     with pytest.raises(DataError, match="the cell is periodic, but"):
         PygNnpModel(of_molecules(), device="cpu")(state_of([some_of_both()[1][0]]))
+    without_cell = some_of_both()[1][0]
+    without_cell.cell = [0, 0, 0]
+    with pytest.raises(DataError, match="span no cell in the periodic directions"):
+        PygNnpModel(of_crystals(), device="cpu")(state_of([without_cell]))
     peroxide = Atoms("H2O2", [[0, 0, 0], [0, 0, 3], [1, 0, 0], [1, 0, 2]])
     with pytest.warns(UserWarning, match="was trained on H2O, not on H2O2"):
         model(state_of([peroxide]))
