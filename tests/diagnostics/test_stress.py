@@ -79,6 +79,22 @@ def test_soft_crystals_may_have_small_forces(tmp_path: Path, capsys: pytest.Capt
     assert warnings(said(frames, tmp_path, capsys)) == []
 
 
+@pytest.mark.parametrize("seed", [7, 10, 11])
+def test_energies_of_strain_are_no_unit_of_forces(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Near frames differ in their cells as well, by a part of the energy that is no work of the forces."""
+    rng, frames = np.random.default_rng(seed), []
+    for _ in range(36):
+        atoms = bulk("Mg", "fcc", a=4.4) * (2, 2, 2)
+        strain = np.eye(3) * (1 + rng.normal(scale=0.01)) + rng.normal(scale=0.01, size=(3, 3))
+        atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.08, size=(8, 3))
+        atoms.calc = LennardJones(sigma=3.0, epsilon=0.3, rc=6.6)
+        frames.append(atoms)
+    assert not any("(Fa)" in warning for warning in warnings(said(frames, tmp_path, capsys)))
+
+
 PLANTED: dict[str, tuple[dict[str, Stress | Cell | str], str]] = {
     "virial": ({"of_stress": virial}, r"(S) looks like virials, not stress: "),
     "virial, sign": (
