@@ -31,7 +31,7 @@ class Draft:
         length: one Bohr in the unit of the positions, and a comment with the name of the unit.
         energy: one Hartree in the unit of the energies, and a comment likewise.
         charges_differ: whether frames differ in their total charge.
-        has_slabs: whether a frame is periodic along one or two of its lattice vectors.
+        has_wires: whether a frame is periodic along one of its lattice vectors alone.
         architecture: of the model.
         minutes: how long it is trained; None: as long as the recipe of the architecture says.
     """
@@ -52,7 +52,7 @@ class Draft:
     length: tuple[float, str]
     energy: tuple[float, str]
     charges_differ: bool = False
-    has_slabs: bool = False
+    has_wires: bool = False
     architecture: str = DEFAULT
     minutes: float | None = None
 
@@ -152,8 +152,8 @@ class Draft:
         layers += ["Core", "AtomicAffine"] if recipe.has_affine else ["Core"]
         layers += ["ChargeConservation"] if self.has_charges else []
         layers += ["AtomicCharge2Dipole"] if "M2" in self.targets else []
-        # which refuses slabs
-        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets and not self.has_slabs else []
+        # which refuses wires
+        layers += ["ElectrostaticEnergy"] if self.has_charges and "E" in self.targets and not self.has_wires else []
         layers += ["EnergyReduce"] if {"E", "Fa", "S"} & {*self.targets} else []
         layers += ["Force"] if {"Fa", "S"} & {*self.targets} else []
         layers += ["Stress"] if "S" in self.targets else []

@@ -30,6 +30,7 @@ def describe_frames(piece: Mapping[str, Tensor]) -> dict[str, Array]:
     pair_counts, pair_keys, shortest = _shortest_in_frames(piece)
     found = {
         "sizes": N.numpy(),
+        "periodic": (piece["pbc"].sum(dim=1) if "pbc" in piece else torch.zeros(count)).to(torch.int8).numpy(),
         "order": _order_keys(piece["Za"].numpy(), ptr),
         "shape": shape_invariants(piece["Ra"].double().numpy(), piece["Za"].numpy(), frames, count),
         "pair_counts": pair_counts,

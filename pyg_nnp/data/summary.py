@@ -28,7 +28,7 @@ from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import offsets
 from pyg_nnp.runtime.files import locked_folder, stamp, write_durably
 
-LAYOUT = 3
+LAYOUT = 4
 MAX_PAIRS = 4_000_000
 """Pairs of atoms that are in memory at once."""
 
@@ -48,6 +48,7 @@ class DatasetSummary:
     Attributes:
         elements: (K,) atomic numbers that occur, in ascending order.
         sizes: (n,) number of atoms of each frame.
+        periodic: (n,) number of periodic directions.
         counts: (n, K) number of atoms of each element.
         order: (n,) uint64 key, the same for frames with the same elements in the same order.
         shape: (n, 10) lengths and sums that frames share which differ by motion, reflection and the order of like
@@ -70,6 +71,7 @@ class DatasetSummary:
 
     elements: Array
     sizes: Array
+    periodic: Array
     counts: Array
     order: Array
     shape: Array
@@ -106,9 +108,9 @@ class DatasetSummary:
         return found
 
     def compositions_in(self, frames: Tensor) -> list[str]:
-        """Return the chemical formulas of some frames, (g,), in alphabetical order."""
-        different, _ = descriptors.unique_rows(self.counts[frames.numpy()])
-        return sorted({formula(np.repeat(self.elements, counts).tolist()) for counts in different})
+        """Return the formulas of some frames, (g,), in alphabetical order, those of periodic ones reduced."""
+        different, _ = descriptors.unique_rows(np.column_stack((self.counts, self.periodic > 0))[frames.numpy()])
+        return sorted({formula(np.repeat(self.elements, row[:-1]).tolist(), bool(row[-1])) for row in different})
 
     def elements_in(self, frames: Tensor) -> list[int]:
         """Return the atomic numbers that occur in some frames, (g,), in ascending order."""
@@ -154,7 +156,7 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
     arrays = defaultdict[str, GrowingArray](GrowingArray)
     spans: dict[str, list[tuple[float, float, float, int]]] = {}
     counts: list[tuple[Array, Array]] = []  # elements (k,), and how many atoms of each a frame has (g, k)
-    positions, largest, eps = hashlib.sha256(), 0.0, 0.0
+    positions, rounding = hashlib.sha256(), 0.0
     for block in blocks:
         block = {name: values.cpu() for name, values in block.items()}
         precision = block["Q"].dtype
@@ -170,13 +172,12 @@ def summarize(blocks: Iterable[Mapping[str, Tensor]]) -> DatasetSummary:
                     total = float(numbers.sum(dtype=torch.float64))
                     spans.setdefault(name, []).append((float(low), float(high), total, len(numbers)))
             counts.append(descriptors.count_elements(piece))
-            largest = max(largest, float(piece["Ra"].abs().max()))
-            eps = torch.finfo(precision).eps
+            rounding = max(rounding, torch.finfo(precision).eps * float(piece["Ra"].abs().max()))
     elements = np.unique(np.concatenate([found for found, _ in counts]))
     return DatasetSummary(
         elements=elements,
         counts=descriptors.join_counts(elements, counts),
-        precision=1e-6 + 8 * eps * largest,
+        precision=1e-6 + 8 * rounding,
         fingerprint=positions.hexdigest(),
         ranges={name: _span(parts) for name, parts in spans.items()},
         **dict.fromkeys(_OF_LABELS, np.zeros(0)) | {name: array.rows for name, array in arrays.items()},
@@ -213,8 +214,7 @@ def _read(path: Path, made_from: Mapping[str, Any]) -> DatasetSummary | None:
     try:
         with safe_open(path, framework="np") as file:
             found = (file.metadata() or {}).get("summary", "")
-        description = found.rpartition(" sha256 ")[0]
-        if found != stamp(description, ()):
+        if found != stamp(description := found.rpartition(" sha256 ")[0], ()):
             log.info("%s is damaged; the summary of the data set is made again", path)
             return None
         known = json.loads(description)

@@ -61,7 +61,7 @@ def first_config(
         length=length,
         energy=likely_energy(found.sample, sources.get("E", ""), length[0], stated),
         charges_differ=len({*found.charges, *([0.0] if atoms_too else [])}) > 1,
-        has_slabs=found.has_slabs,
+        has_wires=found.has_wires,
         architecture=architecture,
         minutes=minutes,
     )

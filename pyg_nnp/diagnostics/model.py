@@ -26,7 +26,7 @@ _SHORT, _LONG = 0.7, 1.5  # Å
 _SHORT_CUTOFF = 3.5  # Å
 # root mean square of forces in sets of molecules far from their minima: below 0.2
 _LARGEST_FORCE = 0.5  # Hartree/Bohr
-# at 300 K around 0.02; less only where all frames are near their minima
+# of molecules at 300 K around 0.02; less only where all frames are near their minima, and in soft crystals
 _SMALL_FORCE = 0.003  # Hartree/Bohr
 # no two units of energy are nearer
 _SAME_UNIT = 0.01
@@ -89,7 +89,7 @@ def check_energy_unit(config: Config, name: str, sample: Batch) -> list[Finding]
     """Compare the size of forces with the ``Hartree_in_E`` of model ``name``; without forces, that of total energies.
 
     Returns:
-        An error if forces are impossibly large, a warning if they are small or the energies in another unit.
+        An error if forces are impossibly large, a warning if those of molecules are small or energies in another unit.
     """
     units, place = config.Modelhub.internal_FFs[name].units, f"{_place(config, name)}.Hartree_in_E"
     bohr, hartree = units.bohr, units.hartree
@@ -109,7 +109,8 @@ def check_energy_unit(config: Config, name: str, sample: Batch) -> list[Finding]
         )
         advice = "One Hartree is 1 in Hartree, 27.2113862 in eV, 627.509474 in kcal/mol, 2625.49964 in kJ/mol."
         return [Finding("unit of forces", "Fa", text, advice, numbers=numbers, error=ConfigError)]
-    if 0 < size < _SMALL_FORCE:
+    is_periodic = "pbc" in sample and bool(sample.pbc.any())
+    if 0 < size < _SMALL_FORCE and not is_periodic:
         text = f"{place}: with {hartree:g} the forces of the data are small, {size:.3g} Hartree/Bohr."
         return [Finding("unit of forces", "Fa", text, "Is that their unit?", numbers=numbers)]
     return []

@@ -27,9 +27,9 @@ def nearest_pairs(apart: Array, least: float) -> Array:
     return nearest
 
 
-def is_clear(near: Slope) -> bool:
-    """Return whether the slope of work against energies says how they go together."""
-    return near.number >= 10 and abs(near.correlation) > 0.8 and near.error < 0.15 * abs(near.slope)
+def is_clear(near: Slope, least: float = 0.8) -> bool:
+    """Return whether the slope of work against energies, correlated by ``least``, says how they go together."""
+    return near.number >= 10 and abs(near.correlation) > least and near.error < 0.15 * abs(near.slope)
 
 
 def nearest_frames(Ra: Array, max_distances: int = 300) -> Array:

@@ -10,6 +10,7 @@ from pyg_nnp.diagnostics.finding import Array, CheckResult, counted, field_findi
 _ENERGY_LIMIT = 7.0  # robust standard deviations
 _FORCE_LIMIT = 4.0  # robust standard deviations of the logarithm
 _NET_FORCE_LIMIT = 0.2  # of the median of the largest forces
+_ROUNDING = 1e-9  # in any unit of forces; by symmetry they are 0 in some crystals
 _FEW = 20
 # standard deviation of a normal distribution in units of its median absolute deviation
 _SIGMA_OF_MAD = 1.4826
@@ -44,7 +45,9 @@ def check_outlying_energies(source: DataSource, summary: DatasetSummary, judged:
 def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckResult:
     """Look for forces far larger than in all other frames, and for forces that move the molecule as a whole."""
     # a force that is missing is none to look at
-    findings, largest, net = [], np.nan_to_num(summary.largest_force), np.nan_to_num(summary.net_force)
+    forces = summary.largest_force, summary.net_force
+    largest, net = (np.where(values > _ROUNDING, np.nan_to_num(values), 0.0) for values in forces)
+    findings = []
     some = largest > 0
     if some.sum() < _FEW:
         return CheckResult("Fa", "outliers not judged: too few frames")

@@ -25,7 +25,7 @@ class Survey:
         labelled: target -> number of the other frames that have all its labels.
         labels_of_isolated: target -> number of the isolated atoms that have all its labels.
         charges: total charges of the frames that are no isolated atoms.
-        has_slabs: whether a frame is periodic along one or two of its lattice vectors.
+        has_wires: whether a frame is periodic along one of its lattice vectors alone.
         sample: evenly spaced frames of several atoms; where there are none, of single ones.
         columns: what the frames have under the names of the file, where it is read frame by frame; else nothing.
     """
@@ -37,14 +37,14 @@ class Survey:
     labelled: Mapping[str, int]
     labels_of_isolated: Mapping[str, int]
     charges: tuple[float, ...]
-    has_slabs: bool
+    has_wires: bool
     sample: Block
     columns: ArrayTypes
 
 
 def survey(blocks: Iterable[Block]) -> Survey:
     """Look at all frames once."""
-    num_frames, num_isolated, has_slabs = 0, 0, False
+    num_frames, num_isolated, has_wires = 0, 0, False
     elements, isolated, charges = set[int](), set[int](), set[float]()
     labelled, of_isolated = Counter[str](), Counter[str]()
     molecules, atoms, columns = _Sample(), _Sample(), ArrayTypes()
@@ -52,7 +52,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         N, Za = block.arrays["N"], block.arrays["Za"]
         Q = block.arrays.get("Q", np.zeros(len(N)))
         pbc = block.arrays.get("pbc", np.zeros((len(N), 3))) != 0
-        has_slabs |= bool((pbc.any(axis=1) & ~pbc.all(axis=1)).any())
+        has_wires |= bool((pbc.sum(axis=1) == 1).any())
         is_isolated = (N == 1) & (Q == 0) & ~pbc.any(axis=1)
         is_isolated &= np.isfinite(block.arrays["E"]) if "E" in block.arrays else False
         for name in (name for name in TARGETS if name in block.arrays):
@@ -75,7 +75,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         labelled,
         of_isolated,
         tuple(sorted(charges)),
-        has_slabs,
+        has_wires,
         Block(0, sample.arrays()),
         columns,
     )

@@ -1,15 +1,16 @@
 """Bonds, from the distances of atoms."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from ase.data import covalent_radii
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pyg_nnp.functional.geometry import pair_distances
+from pyg_nnp.functional.periodic_search import Array, periodic_pairs
+
+NONMETALS = frozenset((1, 2, *range(5, 11), *range(14, 19), *range(32, 37), *range(51, 55), 85, 86))
+"""Atomic numbers of the elements that form covalent bonds among themselves, metalloids included."""
+_NO_CELL = np.zeros((3, 3)), np.zeros(3, dtype=bool)
 
 
 def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
@@ -25,16 +26,18 @@ def bonds_of_hydrogen(Ra: Tensor, Za: Tensor, edge_index: Tensor) -> tuple[Tenso
     return edges[:, bonded], distances[bonded]
 
 
-def bonds(R: NDArray[Any], Za: NDArray[Any], factor: float = 1.25) -> NDArray[Any]:
+def bonds(R: Array, Za: Array, factor: float = 1.25, cells: tuple[Array, Array] = _NO_CELL) -> Array:
     """Return (B, 2) pairs of atoms as near as covalent radii (Cordero et al., Dalton Trans. 2008, 2832) say.
 
     Args:
         R: (N, 3) positions [Å].
         Za: (N,) atomic numbers.
         factor: two atoms are bonded if they are nearer than so many times the sum of their radii.
+        cells: (3, 3) lattice vectors [Å] and (3,) whether each direction is periodic, so that images count too.
     """
     radii = covalent_radii[Za]
-    pairs = cKDTree(R).query_pairs(2 * factor * float(radii.max()), output_type="ndarray")
-    lengths = np.linalg.norm(R[pairs[:, 0]] - R[pairs[:, 1]], axis=1)
-    bonded: NDArray[Any] = pairs[lengths < factor * radii[pairs].sum(axis=1)]  # (B, 2)
+    pairs, T = periodic_pairs(R, *cells, 2 * factor * float(radii.max()))
+    j, i = pairs
+    lengths = np.linalg.norm(R[j] - R[i] + T @ cells[0], axis=1)  # (P,)
+    bonded: Array = pairs.T[lengths < factor * (radii[i] + radii[j])]  # (B, 2)
     return bonded

@@ -31,7 +31,7 @@ def screened_part(r: Tensor, alpha: float) -> Tensor:
     return torch.erf(alpha * r) / r
 
 
-def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, batch: Tensor, alpha: float) -> Tensor:
+def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, pbc: Tensor, batch: Tensor, alpha: float) -> Tensor:
     r"""Return the potential of screened charges and all of their images, without that of each charge's own cloud.
 
     .. math:: V_i = \frac{4 \pi}{\Omega} \sum_{k \neq 0} \frac{e^{-k^2 / 4 \alpha^2}}{k^2} S(k) e^{i k \cdot R_i}
@@ -42,12 +42,19 @@ def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, batch: Tensor, alpha: fl
     The sum over k is taken by fast Fourier transform. It can be differentiated any number of times by all tensors, and
     its derivatives are those of what is returned, to rounding.
 
-    Source: Essmann et al., J. Chem. Phys. 1995, 103, 8577, with splines of higher order.
+    Slabs have no image in the direction that is not periodic, and no background: their cells become so high, L, that
+    1 / r may end at a distance of L / 2 from each plane. Its coefficients have a factor
+    :math:`1 - e^{-k_\parallel L / 2} \cos(k_\perp L / 2)`, and :math:`-\pi L^2 / 2 \Omega` at k = 0, for the part
+    :math:`-2 \pi |z|` that the charges of a plane have. What is left out is as small as that of the other sums.
+
+    Source: Essmann et al., J. Chem. Phys. 1995, 103, 8577, with splines of higher order; slabs as in Rozzi et al.,
+    Phys. Rev. B 2006, 73, 205119.
 
     Args:
         q: (A,) charges.
         Ra: (A, 3) positions, float64, inside or outside of the cells [length].
         cell: (G, 3, 3) lattice vectors, float64, one a row [length].
+        pbc: (G, 3) whether each direction is periodic: two of them at least.
         batch: (A,) cell of each atom, in order.
         alpha: as :func:`screening` returns it for the type of the charges [1/length].
 
@@ -55,28 +62,46 @@ def mesh_potential(q: Tensor, Ra: Tensor, cell: Tensor, batch: Tensor, alpha: fl
         (A,) the potential [charge/length].
     """
     accuracy, G = _ACCURACY[q.dtype], len(cell)
+    positions = torch.split(Ra, batch.bincount(minlength=G).tolist())  # (N, 3) each
+    directions = pbc.tolist()
+    of_cells = zip(cell, directions, positions, strict=True)
+    high = [h if all(is_in) else _high_cell(h, is_in, R, accuracy.range / alpha) for h, is_in, R in of_cells]
+    cell = torch.stack(high)  # (G, 3, 3)
     farthest = 2 * alpha * accuracy.range * accuracy.oversampling  # of the mesh, in k
     longest = (cell.detach().norm(dim=2) * (farthest / math.pi)).tolist()
     sizes = [[next_fast_len(max(2, math.ceil(length)), real=True) for length in lengths] for lengths in longest]
     totals = [math.prod(size) for size in sizes]
     of_atom = torch.tensor(sizes, device=q.device).index_select(0, batch)  # (A, 3)
     start = torch.tensor([sum(totals[:g]) for g in range(G)], device=q.device).index_select(0, batch)  # (A,)
-    inverse = torch.linalg.inv(cell).index_select(0, batch)  # (A, 3, 3)
-    u = torch.bmm(Ra[:, None], inverse)[:, 0] * of_atom  # (A, 3) in mesh points
+    # cell by cell, since rows of a tensor that occur many times have atomic additions as their derivative on a GPU
+    parts = zip(positions, torch.linalg.inv(cell), strict=True)
+    u = torch.cat([R @ inverse for R, inverse in parts]) * of_atom  # (A, 3) in mesh points
     first = u.detach().floor()
     points = Points(first.long(), of_atom, start, sum(totals), accuracy.order)
     t = (u - first).to(q.dtype)  # (A, 3)
     meshes = torch.split(spread(q, t, points), totals)  # (K1 * K2 * K3,) each
-    systems = zip(meshes, sizes, cell, strict=True)
-    convolved = [_convolved(mesh.view(size), h, alpha).flatten() for mesh, size, h in systems]  # (K1 * K2 * K3,) each
-    V = gather(torch.cat(convolved), t, points)  # (A,)
-    charges = q.new_zeros(G).index_add(0, batch, q)  # (G,)
-    background: Tensor = (math.pi / alpha**2) * charges / torch.linalg.det(cell).abs().to(q.dtype)  # (G,)
-    return V - (2 * alpha / math.sqrt(math.pi)) * q - background.index_select(0, batch)  # (A,)
+    systems = zip(meshes, sizes, cell, directions, strict=True)
+    convolved = [
+        _convolved(mesh.view(size), h, alpha, all(is_in)).flatten() for mesh, size, h, is_in in systems
+    ]  # (K1 * K2 * K3,) each
+    return gather(torch.cat(convolved), t, points) - (2 * alpha / math.sqrt(math.pi)) * q  # (A,)
 
 
-def _convolved(mesh: Tensor, h: Tensor, alpha: float) -> Tensor:
-    """Return the potential on a mesh, (K1, K2, K3), of charges on it, in a cell h, (3, 3)."""
+def _high_cell(h: Tensor, pbc: list[int], R: Tensor, cutoff: float) -> Tensor:
+    """Return the (3, 3) cell of a slab: its last vector is across the others, and twice as long as slab and cutoff.
+
+    From lattice vectors (3, 3), of which one is not periodic, and (N, 3) positions.
+    """
+    k = pbc.index(0)
+    a, b = h[k - 2], h[k - 1]  # (3,)
+    normal = torch.linalg.cross(a, b)
+    normal = normal / normal.norm()
+    lowest, highest = (R.detach() @ normal.detach()).aminmax()  # of (N,)
+    return torch.stack((a, b, 2 * (highest - lowest + cutoff) * normal))  # (3, 3)
+
+
+def _convolved(mesh: Tensor, h: Tensor, alpha: float, is_bulk: bool) -> Tensor:
+    """Return the potential on a mesh, (K1, K2, K3), of charges on it, in a cell h, (3, 3), of bulk or of a slab."""
     sizes, order = mesh.shape, _ACCURACY[mesh.dtype].order
     dtype, device = mesh.dtype, mesh.device
     metric = ((2 * math.pi) ** 2 * torch.linalg.inv(h @ h.T)).to(mesh.dtype)  # (3, 3)
@@ -91,7 +116,15 @@ def _convolved(mesh: Tensor, h: Tensor, alpha: float) -> Tensor:
     a, b, c = (spline_factors(size, order, dtype, device).square() for size in sizes)
     volume = torch.linalg.det(h).abs().to(mesh.dtype)
     kernel = (-k_squared / (4 * alpha**2)).exp() / k_squared  # (K1, K2, K)
-    kernel = kernel.masked_fill(is_zero, 0.0) * (4 * math.pi / volume)  # (K1, K2, K)
+    if is_bulk:
+        # splines add up to 1, so what is constant is that of the background
+        kernel = kernel.masked_fill(is_zero, -1 / (4 * alpha**2))
+    else:
+        middle = h[2].detach().norm().to(mesh.dtype) / 2
+        along = in_plane.masked_fill(is_zero[..., :1], 1.0).sqrt().masked_fill(is_zero[..., :1], 0.0)  # (K1, K2, 1)
+        kernel = kernel * (1 - (-middle * along).exp() * (1 - 2 * (z % 2)))
+        kernel = kernel.masked_fill(is_zero, -(middle**2) / 2)
+    kernel = kernel * (4 * math.pi / volume)  # (K1, K2, K)
     kernel = kernel / (a[:, None, None] * b[:, None] * c[: len(z)])  # (K1, K2, K)
     potential: Tensor = torch.fft.irfftn(kernel * torch.fft.rfftn(mesh), s=sizes, norm="forward")  # (K1, K2, K3)
     return potential

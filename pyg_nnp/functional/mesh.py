@@ -1,5 +1,6 @@
 """From points to periodic meshes and back by B-splines, differentiable any number of times in little memory."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,9 +88,8 @@ def b_splines(t: Tensor, order: int, derivative: int = 0) -> Tensor:
 def spline_factors(size: int, order: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return (K,) the Fourier coefficients, in absolute value, of a B-spline on a periodic mesh of K points."""
     knots = b_splines(torch.zeros((), dtype=torch.float64), order)  # (p,)
-    on_mesh = torch.zeros(size, dtype=torch.float64).index_add(0, torch.arange(order) % size, knots)  # (K,)
-    factors: Tensor = torch.fft.fft(on_mesh).abs()
-    return factors.to(device, dtype)
+    phases = (2 * math.pi / size) * torch.outer(torch.arange(size), torch.arange(order)).double()  # (K, p)
+    return torch.hypot(phases.cos() @ knots, phases.sin() @ knots).to(device, dtype)  # (K,)
 
 
 def _shifted(values: Tensor) -> Tensor:
@@ -101,6 +101,20 @@ def _splines(t: Tensor, order: int, orders: Orders) -> list[list[Tensor]]:
     return [
         [b_splines(t[:, k], order, n) for n in range(1 + max(of_column[k] for of_column in orders))] for k in range(3)
     ]
+
+
+def _add_at(mesh: Tensor, places: Tensor, values: Tensor) -> None:
+    """Add (n,) values to an (M,) mesh at (n,) places, in one order."""
+    if _is_ordered(mesh):
+        mesh.index_add_(0, places, values)
+    else:
+        # sorts the places first, which takes longer on a CPU
+        mesh.index_put_((places,), values, accumulate=True)
+
+
+def _is_ordered(mesh: Tensor) -> bool:
+    """Return whether ``index_add_`` has one order, and no atomic additions."""
+    return mesh.device.type != "cuda"
 
 
 def _next(orders: Orders) -> Orders:
@@ -120,7 +134,7 @@ class _Spread(torch.autograd.Function):
             for column, (x, y, z) in enumerate(orders):
                 planes[z] += (values[chunk, column, None] * X[x])[:, :, None] * Y[y][:, None, :]  # (C, p, p)
             lines = torch.stack(planes, dim=-1).flatten(1, 2) @ torch.stack(Z, dim=1)  # (C, p * p, p)
-            mesh.index_add_(0, points.places(chunk).flatten(), lines.flatten())
+            _add_at(mesh, points.places(chunk).flatten(), lines.flatten())
         return mesh
 
     @staticmethod

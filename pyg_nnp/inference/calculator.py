@@ -78,7 +78,7 @@ class PotentialCalculator(Calculator):
         self._charge_name = name_in_training(self.potential.configuration)
         self.skin = skin
         self._charge: float | None = None  # total charge that the results were computed for
-        self._molecule: tuple[float, bytes] | None = None  # charge and elements of the last evaluation
+        self._system: tuple[float, bytes, bool] | None = None  # charge, elements, whether periodic, of the last time
         self._neighbors: Neighbors | None = None  # those of the last search
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -121,10 +121,10 @@ class PotentialCalculator(Calculator):
     def _data(self, atoms: Atoms) -> Data:
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
-        device, charge = self.potential.device, self._charge_of(atoms)
-        if (molecule := (charge, atoms.numbers.tobytes())) != self._molecule:
-            self._molecule = molecule
-            for warning in differences(self.potential.domain, charge, atoms.numbers):
+        device, charge, is_periodic = self.potential.device, self._charge_of(atoms), bool(atoms.pbc.any())
+        if (system := (charge, atoms.numbers.tobytes(), is_periodic)) != self._system:
+            self._system = system
+            for warning in differences(self.potential.domain, charge, atoms.numbers, is_periodic):
                 warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=torch.float64),
@@ -133,7 +133,7 @@ class PotentialCalculator(Calculator):
             Q=torch.tensor([charge], device=device, dtype=self.potential.dtype),
             num_nodes=len(atoms),
         )
-        if atoms.pbc.any():
+        if is_periodic:
             data.cell = torch.tensor(atoms.cell.array / self.length_unit, device=device)[None]  # (1, 3, 3)
             data.pbc = torch.tensor(atoms.pbc.astype(int), device=device)[None]  # (1, 3)
         if self.skin > 0 and self.potential.reach < float("inf"):

@@ -39,7 +39,7 @@ def training_configuration(predictor: "Predictor") -> Mapping[str, Any]:
 
 def frames_of_molecules(predictor: "Predictor", path: object, summary: "DatasetSummary") -> Tensor:
     """Return (n,) all frames, without isolated atoms where those of the training gave its reference energies."""
-    is_isolated = (summary.sizes == 1) & (summary.Q == 0)
+    is_isolated = (summary.sizes == 1) & (summary.Q == 0) & (summary.periodic == 0)
     by_atoms = training_configuration(predictor)["Datahub"]["transforms"]["atomic_energy"] == "isolated"
     if not by_atoms or is_isolated.all() or not is_isolated.any():
         return torch.arange(len(is_isolated))
@@ -61,7 +61,7 @@ def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:
 
 
 def unknown_compositions(domain: TrainingDomain, compositions: Iterable[str]) -> str:
-    """Return a warning of the chemical formulas that a potential was not trained on, or an empty text.
+    """Return a warning of :func:`formulas` that a potential was not trained on, or an empty text.
 
     Those that were trained on many compositions are made for others, too: they have no warning.
     """
@@ -73,9 +73,9 @@ def unknown_compositions(domain: TrainingDomain, compositions: Iterable[str]) ->
     return f"the potential was trained on {', '.join(known)}, not on {shown}: predictions may mean nothing."
 
 
-def differences(domain: TrainingDomain, charge: float, numbers: Iterable[int]) -> list[str]:
+def differences(domain: TrainingDomain, charge: float, numbers: Iterable[int], is_periodic: bool) -> list[str]:
     """Return warnings of the total charge and the composition of a system that a potential was not trained on."""
-    found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(numbers)])
+    found = unknown_charges(domain, {charge}), unknown_compositions(domain, [formula(numbers, is_periodic)])
     return [warning for warning in found if warning]
 
 

@@ -160,7 +160,7 @@ class Structures:
         if warning := unknown_charges(self.domain, charges - self.charges):
             log.warning("%s", warning)
         self.charges |= charges
-        self.compositions.update(formulas(N, Za))
+        self.compositions.update(formulas(N, Za, *of_cells[1:]))
 
     def report(self) -> None:
         """Warn of charges that are not those of the file, and of what the training data did not have."""

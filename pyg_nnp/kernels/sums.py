@@ -44,6 +44,14 @@ def sum_over_groups(values: Tensor, groups: Tensor, num_groups: int) -> Tensor:
     return cast(Tensor, _SUM_ROWS(values, groups, start, order))  # (G, K)
 
 
+def of_groups(values: Tensor, groups: Tensor) -> Tensor:
+    """Return (P, K) for each row that of its group, of (G, K), from (P,) the group of each row, in any order."""
+    if _is_plain(values):
+        return values.index_select(0, groups)  # (P, K)
+    start, order = fast(values, SUMS).sort_edges(groups[None].expand(2, -1), len(values))  # (G + 1,), (P,)
+    return cast(Tensor, _TAKE_ROWS(values, groups, start, order))  # (P, K)
+
+
 def of_molecules(values: Tensor, batch: Tensor) -> Tensor:
     """Return (A, ...) for each atom the row of its molecule, of (G, ...), from (A,) the molecule of each atom."""
     if _is_plain(values):

@@ -28,10 +28,6 @@ def _cases(normal: Normal, device: torch.device) -> Cases:
     ]
 
 
-def _untied_cases(normal: Normal, device: torch.device) -> Cases:
-    return _aggregations(normal, device, 1, 3)
-
-
 def _aggregations(normal: Normal, device: torch.device, degree: int, num_filters: int) -> Cases:
     index = example_edges(device)
     edges = Edges(index, *reference.sort_edges(index, 9))
@@ -58,7 +54,7 @@ def _aggregations(normal: Normal, device: torch.device, degree: int, num_filters
 _MODULES = {"cpu": "pyg_nnp.kernels.cpu.tensors", "cuda": "pyg_nnp.kernels.gpu.tensors"}
 TENSORS = Family(tensor_reference, _MODULES, _cases)
 # aggregation with filters of their own for v and t, for which there are no kernels for CUDA
-UNTIED = Family(tensor_reference, {"cpu": _MODULES["cpu"]}, _untied_cases)
+UNTIED = Family(tensor_reference, {"cpu": _MODULES["cpu"]}, lambda normal, device: _aggregations(normal, device, 1, 3))
 
 
 def _module(table: Tensor, a: Tensor) -> Any:
@@ -83,10 +79,24 @@ def aggregate_tensors(
     Returns:
         (A, F), (A, 3, F) and (A, 5, F), which is (A, 0, F) where L is 1.
     """
+    if filters.table.shape[1] > a.shape[1] and a.device.type not in UNTIED.modules:
+        return _by_tied(filters, y, a, v, t, edges)
     module = _module(filters.table, a)
     if module is tensor_reference or not module.supports(filters.table, y, a):  # plain torch has its own derivatives
         return tensor_reference.aggregate_tensors(*filters, y, a, v, t, *edges)
     return cast(tuple[Tensor, Tensor, Tensor], _AGGREGATE(*filters, y, a, v, t, *edges))
+
+
+def _by_tied(
+    filters: Filters, y: Tensor, a: Tensor, v: Tensor, t: Tensor, edges: Edges
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Aggregate with untied filters by the operator of tied ones, once for a and once for v and t."""
+    width, table = a.shape[1], filters.table
+    tied = filters._replace(table=table[:, :width])  # (R, (L + 1) F)
+    of_x = torch.cat((table[:, : 2 * width - table.shape[1]], table[:, width:]), dim=1)  # (R, (L + 1) F)
+    zeroth, first, second = aggregate_tensors(tied, y, a, v[:0], t[:0], edges)
+    _, of_v, of_t = aggregate_tensors(filters._replace(table=of_x), y, torch.zeros_like(a), v, t, edges)
+    return zeroth, first + of_v, second + of_t
 
 
 def _aggregate(*arguments: Tensor) -> Tensors:
@@ -220,22 +230,19 @@ def _operators(name: str, inputs: str, outputs: str, shapes: Operator) -> Operat
     def of_value(ctx: Any, *cotangents: Tensor) -> Any:
         return first(*filled(cotangents, shapes(*ctx.saved_tensors)), *ctx.saved_tensors)
 
-    def empty_first(*arguments: Tensor) -> list[Tensor]:
-        return [torch.empty_like(x) for x in arguments[given:]]
-
-    def empty_second(*arguments: Tensor) -> list[Tensor]:
-        return [torch.empty_like(x) for x in arguments[count:]]
+    def empty(first: int) -> Operator:
+        return lambda *arguments: [torch.empty_like(x) for x in arguments[first:]]
 
     schema = f"{name}_double_backward({places[0]}, {places[1]}, {inputs}) -> {results[1]}"
-    second = register(schema, computed("_second"), empty_second, refuse)
+    second = register(schema, computed("_second"), empty(count), refuse)
     schema = f"{name}_backward({places[1]}, {inputs}) -> {results[0]}"
-    first = register(schema, computed("_gradient"), empty_first, of_first)
+    first = register(schema, computed("_gradient"), empty(given), of_first)
 
-    def empty(*arguments: Tensor) -> Any:
+    def empty_value(*arguments: Tensor) -> Any:
         made = [torch.empty_like(x) for x in shapes(*arguments)]
         return made[0] if given == 1 else made
 
-    return register(f"{name}({inputs}) -> {outputs}", computed(""), empty, of_value)
+    return register(f"{name}({inputs}) -> {outputs}", computed(""), empty_value, of_value)
 
 
 _INVARIANTS = _operators("invariants", "Tensor M1, Tensor M2", "Tensor", lambda M1, M2: [M1.flatten(1)])  # (A, 3 F)

@@ -31,6 +31,7 @@ class Layer(nn.Module):
         is_on_device: whether all of it is computed on the device of the data, by torch and kernels.
         not_in_cells: why it has no meaning in periodic cells, and what to do instead, for a message.
         not_in_slabs: likewise, in cells that are not periodic in all directions.
+        not_in_wires: likewise, in cells that are periodic in one direction alone.
     """
 
     reads: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Layer(nn.Module):
     is_on_device: bool = True
     not_in_cells: str = ""
     not_in_slabs: str = ""
+    not_in_wires: str = ""
 
     def __init__(self) -> None:
         super().__init__()

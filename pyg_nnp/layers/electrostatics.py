@@ -1,6 +1,7 @@
 """Electrostatic energy of the atomic charges."""
 
 import logging
+from collections.abc import Callable
 
 import torch
 from pydantic import PositiveFloat
@@ -10,7 +11,7 @@ from pyg_nnp.errors import ConfigError
 from pyg_nnp.functional.coulomb import Flavor, damped_coulomb
 from pyg_nnp.functional.ewald import mesh_potential, screened_part, screening
 from pyg_nnp.functional.geometry import offsets, select_edges
-from pyg_nnp.kernels import coulomb_potential, of_molecules, sum_over_atoms, sum_over_groups
+from pyg_nnp.kernels import coulomb_potential, of_groups, of_molecules, sum_over_atoms, sum_over_groups
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.layers.geometry import Distance
 from pyg_nnp.units import BOHR_IN_ANGSTROM
@@ -29,8 +30,8 @@ class ElectrostaticEnergy(Layer):
     1 Å in whatever unit the positions have, and :math:`k_e` one Hartree times one Bohr in the units of the data.
 
     In a periodic cell the sum is over all images too, by a smooth particle-mesh Ewald sum
-    (:func:`pyg_nnp.functional.ewald.mesh_potential`) whose pairs end at ``cutoff_sr``: surrounded by a conductor, and
-    with a uniform background that makes a charged cell neutral.
+    (:func:`pyg_nnp.functional.ewald.mesh_potential`) whose pairs end at ``cutoff_sr``: in bulk surrounded by a
+    conductor, and with a uniform background that makes a charged cell neutral; of slabs alone in vacuum.
 
     Source: PhysNet, Unke and Meuwly, J. Chem. Theory Comput. 2019, 15, 3678.
 
@@ -61,8 +62,8 @@ class ElectrostaticEnergy(Layer):
     writes = ("Ea_electrostatic",)
     energy_terms = ("Ea_electrostatic",)
     prepends = (Distance,)
-    not_in_slabs = (
-        "sums charges over images in all three. Take the layer out, or let the slab be periodic in all directions, "
+    not_in_wires = (
+        "sums charges over images in two or three. Take the layer out, or let the wire be periodic in all directions, "
         "with so much vacuum that its images do not matter"
     )
 
@@ -107,14 +108,18 @@ class ElectrostaticEnergy(Layer):
             return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * self._of_molecules(Qa, Ra, N, batch)}
         is_cell = pbc.any(dim=1)  # (G,)
         potential = self._of_pairs(Qa, pair_index, Dij, is_cell.index_select(0, batch))  # (A,)
-        for found, part in ((~is_cell, self._of_molecules), (is_cell, self._of_images)):
+        parts: tuple[tuple[Tensor, Callable[..., Tensor], tuple[Tensor, ...]], ...] = (
+            (~is_cell, self._of_molecules, (N,)),
+            (is_cell, self._of_images, (cell, pbc)),
+        )
+        for found, part, given in parts:
             chosen = found.nonzero()[:, 0]  # (G',) molecules or cells
             if len(chosen):
                 atoms = found.index_select(0, batch).nonzero()[:, 0]  # (A',)
                 number = found.cumsum(0).index_select(0, batch.index_select(0, atoms)) - 1  # (A',)
                 q, R = Qa.index_select(0, atoms), Ra.index_select(0, atoms)  # (A',), (A', 3)
-                last = N if part == self._of_molecules else cell
-                potential = potential.index_add(0, atoms, part(q, R, last.index_select(0, chosen), number))  # (A,)
+                of_systems = [values.index_select(0, chosen) for values in given]  # (G', ...)
+                potential = potential.index_add(0, atoms, part(q, R, *of_systems, number))  # (A,)
         return {"Ea_electrostatic": (0.5 * self.prefactor) * Qa * potential}
 
     def _of_molecules(self, Qa: Tensor, Ra: Tensor, N: Tensor, batch: Tensor) -> Tensor:
@@ -124,10 +129,10 @@ class ElectrostaticEnergy(Layer):
         R = (Ra - center).to(Qa.dtype)  # (A, 3)
         return coulomb_potential(Qa, R, offsets(N), self.flavor, self.cutoff_sr, self.shielding, self.cutoff_lr)
 
-    def _of_images(self, Qa: Tensor, Ra: Tensor, cell: Tensor, batch: Tensor) -> Tensor:
+    def _of_images(self, Qa: Tensor, Ra: Tensor, cell: Tensor, pbc: Tensor, batch: Tensor) -> Tensor:
         """Return the potential at (A,) atoms of cells, but for what pairs have at short range."""
         if not self._has_told:
-            charge = float(sum_over_atoms(Qa.detach(), batch, len(cell)).abs().max())
+            charge = float((sum_over_atoms(Qa.detach(), batch, len(cell)).abs() * pbc.all(dim=1)).max())
             self._has_told = charge > _CHARGED
             if self._has_told:
                 log.info(
@@ -135,7 +140,7 @@ class ElectrostaticEnergy(Layer):
                     "makes such cells neutral, and is part of their energies and stress.",
                     charge,
                 )
-        return mesh_potential(Qa, Ra, cell, batch, screening(self.cutoff_sr, Qa.dtype))
+        return mesh_potential(Qa, Ra, cell, pbc, batch, screening(self.cutoff_sr, Qa.dtype))
 
     def _of_pairs(self, Qa: Tensor, pair_index: Tensor, Dij: Tensor, is_in_cell: Tensor) -> Tensor:
         """Return, (A,), what pairs in cells have at short range beside their part of the sum over images."""
@@ -144,5 +149,5 @@ class ElectrostaticEnergy(Layer):
         r = Dij.index_select(0, near)  # (P',)
         alpha = screening(self.cutoff_sr, Qa.dtype)
         chi = damped_coulomb(r, self.cutoff_sr, self.shielding, self.flavor) - screened_part(r, alpha)  # (P',)
-        at_ends = torch.cat((Qa.index_select(0, j) * chi, Qa.index_select(0, i) * chi))[:, None]  # (2 P', 1)
+        at_ends = of_groups(Qa[:, None], torch.cat((j, i))) * torch.cat((chi, chi))[:, None]  # (2 P', 1)
         return sum_over_groups(at_ends, torch.cat((i, j)), len(Qa))[:, 0]  # (A,)

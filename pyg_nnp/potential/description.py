@@ -98,7 +98,7 @@ class TrainingDomain:
     Attributes:
         elements: atomic numbers, in ascending order.
         charges: total charges of the molecules [charge], in ascending order.
-        compositions: chemical formulas of the molecules, in alphabetical order.
+        compositions: chemical formulas, in alphabetical order; see :func:`pyg_nnp.functional.composition.formula`.
         shortest_distances: two atomic numbers, the smaller one first -> their shortest distance in the training part
             [length].
         fingerprint: digest of elements and positions of all frames of the data set.

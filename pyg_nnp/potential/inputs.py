@@ -11,7 +11,12 @@ from pyg_nnp.layers.base import Fields
 
 
 def complete_inputs(
-    data: Data, dtype: torch.dtype, reach: float, not_for_cells: str = "", not_for_slabs: str = ""
+    data: Data,
+    dtype: torch.dtype,
+    reach: float,
+    not_for_cells: str = "",
+    not_for_slabs: str = "",
+    not_for_wires: str = "",
 ) -> Fields:
     """Return the inputs of a potential, and nothing else of the data, so that no label can leak into a prediction.
 
@@ -21,6 +26,7 @@ def complete_inputs(
         reach: pairs that are farther apart do not matter [length]; those within are searched for, if none are given.
         not_for_cells: why there is a layer that has no meaning in periodic cells; empty: there is none.
         not_for_slabs: likewise in cells that are not periodic in all directions.
+        not_for_wires: likewise in cells that are periodic in one direction alone.
 
     Raises:
         DataError: a neighbor list that is not whole; a periodic cell without volume, or one where a layer has no
@@ -44,8 +50,11 @@ def complete_inputs(
         inputs.setdefault("pbc", inputs["cell"].any(dim=2).long())  # (G, 3)
         if not_for_cells and bool(inputs["pbc"].any()):
             raise DataError(f"the cell is periodic, but {not_for_cells}.")
-        if not_for_slabs and bool((inputs["pbc"].any(dim=1) & ~inputs["pbc"].all(dim=1)).any()):
+        periodic = inputs["pbc"].ne(0).sum(dim=1)  # (G,) directions
+        if not_for_slabs and bool(((periodic > 0) & (periodic < 3)).any()):
             raise DataError(f"the cell is periodic, but not in all directions, and {not_for_slabs}.")
+        if not_for_wires and bool((periodic == 1).any()):
+            raise DataError(f"the cell is periodic, but in one direction alone, and {not_for_wires}.")
     if "edge_index" in inputs:
         check_edges(inputs["edge_index"], len(inputs["Za"]), inputs.get("Tij"), in_cells="cell" in inputs)
     elif "cell" in inputs:

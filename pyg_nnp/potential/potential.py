@@ -134,7 +134,7 @@ class Potential(nn.Module):
         Raises:
             DataError, FieldError: as :meth:`forward`, but what the layers return.
         """
-        refused = self._wiring.not_for_cells, self._wiring.not_for_slabs
+        refused = self._wiring.not_for_cells, self._wiring.not_for_slabs, self._wiring.not_for_wires
         inputs = complete_inputs(data, self.dtype, self.reach, *refused)
         if not self.training:
             self.domain.refuse_unseen_elements(inputs["Za"])

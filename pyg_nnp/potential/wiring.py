@@ -26,6 +26,7 @@ class Wiring:
         reach: pairs that are farther apart do not matter to any layer [length].
         not_for_cells: why what some layers compute has no meaning in a periodic cell, or is left out there; or empty.
         not_for_slabs: likewise in a cell that is not periodic in all directions.
+        not_for_wires: likewise in a cell that is periodic in one direction alone.
 
     Raises:
         FieldError: the layers do not fit together.
@@ -42,7 +43,8 @@ class Wiring:
         self.reach = max((layer.reach for layer in layers if _reads_pairs(layer)), default=0.0)
         self.not_for_cells = _not_for_cells(layers)
         slabs = (f"{_named(n, layer)} {layer.not_in_slabs}" for n, layer in enumerate(layers) if layer.not_in_slabs)
-        self.not_for_slabs = next(slabs, "")
+        wires = (f"{_named(n, layer)} {layer.not_in_wires}" for n, layer in enumerate(layers) if layer.not_in_wires)
+        self.not_for_slabs, self.not_for_wires = next(slabs, ""), next(wires, "")
 
     def run(self, layers: Iterable[nn.Module], inputs: Fields, initialise: bool = False) -> Fields:
         """Let the layers write their fields, one after the other, and return inputs and what was written.

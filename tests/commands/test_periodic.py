@@ -52,7 +52,15 @@ def test_crystals_from_init_to_evaluate(folder: Path, capsys: pytest.CaptureFixt
         assert ("stress" in found.calc.results) == bool(given.pbc.any())
         if given.pbc.any():
             np.testing.assert_allclose(found.get_stress(), given.get_stress(), atol=1e-5)
-    capsys.readouterr()
+    for command in (["evaluate"], ["predict", "-o", "larger_predicted.xyz"]):
+        capsys.readouterr()
+        larger = [frame * np.where(frame.pbc, 2, 1) for frame in (some_crystals()[0], some_crystals()[3])]
+        ase.io.write("larger.xyz", [labelled(frame) for frame in larger], format="extxyz")
+        assert cli.main([command[0], model_folder, "larger.xyz", *command[1:]]) == 0
+        assert "trained on" not in capsys.readouterr().err
+    assert calculator.potential.domain.compositions == ("Al (periodic)", "Si (periodic)", "Si2")
+    with pytest.warns(UserWarning, match="not on Si16: predictions may mean nothing"):
+        calculator.get_potential_energy(Atoms(larger[0].numbers[:16], larger[0].positions[:16]))
     assert cli.main(["evaluate", model_folder, "data.xyz"]) == 0
     table = capsys.readouterr().out
     # 8 crystals have six numbers each
@@ -70,11 +78,12 @@ def test_molecules_need_no_cell_and_crystals_are_named(folder: Path, capsys: pyt
     assert "frame 0: the cell is periodic" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("is_slab", [False, True])
-def test_charges_in_bulk_have_an_electrostatic_energy(folder: Path, is_slab: bool) -> None:
+@pytest.mark.parametrize("more", [(), (3,), (4,)], ids=["bulk", "slab", "wire"])
+def test_charges_in_bulk_and_slabs_have_an_electrostatic_energy(folder: Path, more: tuple[int, ...]) -> None:
     frames = []
-    for number in (0, 1, 3) * 10 if is_slab else (0, 1) * 10:
+    for number in (0, 1, *more) * 10:
         atoms = some_crystals()[number]
+        atoms.positions[0, 2] -= 1.2 if number == 4 else 0.0  # where Lennard-Jones's atoms may be
         atoms.rattle(0.05, seed=len(frames))
         frames.append(labelled(atoms))
         frames[-1].new_array("REF_charges", np.linspace(-1, 1, len(atoms)))
@@ -83,7 +92,7 @@ def test_charges_in_bulk_have_an_electrostatic_energy(folder: Path, is_slab: boo
     document = yaml.safe_load(Path("train.yaml").read_text())
     assert document["Datahub"]["targets"]["Qa"] == "REF_charges"
     names = [layer["name"] for layer in document["Modelhub"]["FF01"]["layers"]]
-    assert names[names.index("ChargeConservation") + 1] == ("EnergyReduce" if is_slab else "ElectrostaticEnergy")
+    assert names[names.index("ChargeConservation") + 1] == ("EnergyReduce" if more == (4,) else "ElectrostaticEnergy")
     assert cli.main(["check", "train.yaml", "-o", "checked"]) in (0, 1)
 
 

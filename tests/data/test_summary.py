@@ -48,6 +48,7 @@ def test_numbers_of_each_frame(frames: list[Frame], make_store: MakeStore) -> No
     assert set(summary.ranges) == {"N", "Ra", "Za", "Q", "E", "Fa", "Qa", "M2"}
     assert summary.charges_in(torch.arange(len(summary.Q))) == [-1, 0, 1]
     assert summary.compositions_in(torch.arange(len(summary.Q))) == ["H2O", "HO", "He", "Na"]
+    assert summary.periodic.tolist() == [0, 0, 0, 0]
     assert len(set(summary.molecules.tolist())) == 4
 
 
@@ -177,7 +178,7 @@ def test_that_of_another_store_or_version_is_not_used(
     (folder / NAME).write_bytes((other / NAME).read_bytes())
     assert_equal(right, MoleculeDataset(folder).summary)
     assert made == [folder, other, folder]
-    monkeypatch.setattr("pyg_nnp.data.summary.LAYOUT", 4)
+    monkeypatch.setattr("pyg_nnp.data.summary.LAYOUT", 99)
     assert_equal(right, MoleculeDataset(folder).summary)
     assert made == [folder, other, folder, folder]
     monkeypatch.setattr("pyg_nnp.data.summary.version", lambda package: f"{package} of tomorrow")

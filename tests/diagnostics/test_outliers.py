@@ -1,8 +1,11 @@
 """Outliers against cases with an answer that is known."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 
-from pyg_nnp.diagnostics.outliers import energy_deviations, outliers
+from pyg_nnp.diagnostics.outliers import check_outlying_forces, energy_deviations, outliers
 
 
 def test_outliers_lie_beyond_a_gap() -> None:
@@ -32,3 +35,12 @@ def test_energy_deviations_by_molecule_and_by_element() -> None:
         assert np.delete(deviations, 17).max() < 5
     assert not energy_deviations(E[:10], counts[:10], Q[:10], np.arange(10)).any()
     assert not energy_deviations(np.ones(50), np.ones((50, 1)), np.zeros(50), np.zeros(50)).any()
+
+
+def test_forces_that_are_0_by_symmetry_are_no_outliers() -> None:
+    rounding = 1e-14 * np.random.default_rng(0).uniform(0.5, 1.5, 40)
+    rounding[25] *= 5
+    source: Any = SimpleNamespace(frame=str, message=lambda *parts: " ".join(map(str, parts)))
+    for unit, expected in ((1.0, 0), (1e13, 1)):
+        forces: Any = SimpleNamespace(largest_force=unit * rounding, net_force=unit * rounding)
+        assert len(check_outlying_forces(source, forces).findings) == expected

@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 from ase.stress import voigt_6_to_full_3x3_stress
 from crystal_sets import NAMES, strained_crystals
 
@@ -64,6 +65,34 @@ def test_right_data_are_fine(name: str, tmp_path: Path, capsys: pytest.CaptureFi
     text = said(strained_crystals(name), tmp_path, capsys)
     assert warnings(text) == []
     assert "fine: it is" in text or "fine: between near frames" in text
+
+
+def test_soft_crystals_may_have_small_forces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng, frames = np.random.default_rng(5), []
+    for _ in range(40):
+        atoms = bulk("Ar", "fcc", a=5.3, cubic=True) * (2, 1, 1)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=0.02, size=(3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.08, size=(8, 3))
+        atoms.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.5)
+        frames.append(atoms)
+    assert np.abs(frames[0].get_forces()).max() < 0.1
+    assert warnings(said(frames, tmp_path, capsys)) == []
+
+
+@pytest.mark.parametrize("seed", [7, 10, 11])
+def test_energies_of_strain_are_no_unit_of_forces(
+    seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Near frames differ in their cells as well, by a part of the energy that is no work of the forces."""
+    rng, frames = np.random.default_rng(seed), []
+    for _ in range(36):
+        atoms = bulk("Mg", "fcc", a=4.4) * (2, 2, 2)
+        strain = np.eye(3) * (1 + rng.normal(scale=0.01)) + rng.normal(scale=0.01, size=(3, 3))
+        atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.08, size=(8, 3))
+        atoms.calc = LennardJones(sigma=3.0, epsilon=0.3, rc=6.6)
+        frames.append(atoms)
+    assert not any("(Fa)" in warning for warning in warnings(said(frames, tmp_path, capsys)))
 
 
 PLANTED: dict[str, tuple[dict[str, Stress | Cell | str], str]] = {

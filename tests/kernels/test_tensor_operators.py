@@ -76,6 +76,15 @@ def test_a_loss_on_forces_as_in_training(F: int, sizes: list[int], degree: int, 
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize(("degree", "filters"), [(1, 3), (2, 5)])
+def test_filters_that_are_not_tied_by_those_that_are(
+    degree: int, filters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU."""
+    monkeypatch.delitem(UNTIED.modules, "cpu")
+    test_a_loss_on_forces_as_in_training(8, [12, 9], degree, filters)
+
+
 @pytest.mark.parametrize("family", [UNTIED, TENSORS])
 def test_the_compiled_loops_are_used(family: Family) -> None:
     assert backend("cpu", torch.float32, family) is not tensor_reference

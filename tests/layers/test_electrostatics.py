@@ -17,6 +17,7 @@ from torch_geometric.data import Batch, Data
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.functional.coulomb import damped_coulomb, shifted_force
+from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.layers import Distance, ElectrostaticEnergy, EnergyReduce, Force, Stress
 from pyg_nnp.layers.base import Fields, Layer
 from pyg_nnp.potential.potential import Potential
@@ -117,8 +118,8 @@ def learned_charges(filters: str = "table") -> Potential:
     return make_potential([*entries, ("Stress", {})]).eval()
 
 
-def bulk_and_molecules() -> list[Atoms]:
-    return [atoms for atoms in some_crystals() if atoms.pbc.all() or not atoms.pbc.any()]
+def all_but_wires() -> list[Atoms]:
+    return [atoms for atoms in some_crystals() if atoms.pbc.sum() != 1]
 
 
 # Madelung constants of the nearest distance; Johnson and Pitzer, and Sakamoto, as the CRC Handbook lists them
@@ -179,25 +180,25 @@ def test_damping_is_that_of_molecules(flavor: str) -> None:
 
 
 def test_energy_in_cells_does_not_depend_on_how_they_are_described() -> None:
-    check_descriptions(learned_charges(), bulk_and_molecules())
+    check_descriptions(learned_charges(), all_but_wires())
     check_descriptions(
-        potential_of_charges(Si=0.3, Na=0.7, Cl=-0.7, Cu=0.4, C=0.2, H=-0.1, O=-0.4), bulk_and_molecules()
+        potential_of_charges(Si=0.3, Na=0.7, Cl=-0.7, Cu=0.4, C=0.2, H=-0.1, O=-0.4, Al=0.2), all_but_wires()
     )
 
 
 @pytest.mark.parametrize("filters", ["table", "exact"])
 def test_forces_and_stress_in_cells_are_derivatives(filters: str) -> None:
-    check_derivatives(learned_charges(filters), bulk_and_molecules())
+    check_derivatives(learned_charges(filters), all_but_wires())
 
 
 def test_forces_and_stress_of_given_charges_are_derivatives() -> None:
-    potential = potential_of_charges(Si=0.3, Na=0.7, Cl=-0.7, Cu=0.4, C=0.2, H=-0.1, O=-0.4)
+    potential = potential_of_charges(Si=0.3, Na=0.7, Cl=-0.7, Cu=0.4, C=0.2, H=-0.1, O=-0.4, Al=0.2)
     # by symmetry there is no force in a cell of one atom, nor a shear
-    check_derivatives(potential, [atoms for atoms in bulk_and_molecules() if len(atoms) > 1])
+    check_derivatives(potential, [atoms for atoms in all_but_wires() if len(atoms) > 1])
 
 
 def test_a_batch_of_cells_and_molecules_gives_what_they_give_alone() -> None:
-    potential, systems = learned_charges(), bulk_and_molecules()
+    potential, systems = learned_charges(), all_but_wires()
     together = potential(Batch.from_data_list([periodic_data(atoms) for atoms in systems]))
     alone = [potential(periodic_data(atoms)) for atoms in systems]
     for name in ("E", "Fa", "S", "Qa"):
@@ -206,7 +207,7 @@ def test_a_batch_of_cells_and_molecules_gives_what_they_give_alone() -> None:
 
 def test_gradients_of_a_loss_on_forces_and_stress_in_cells_are_derivatives() -> None:
     potential = learned_charges("exact").train()
-    batch = Batch.from_data_list([periodic_data(atoms) for atoms in bulk_and_molecules()])
+    batch = Batch.from_data_list([periodic_data(atoms) for atoms in all_but_wires()])
 
     def loss() -> Tensor:
         predicted = potential(batch)
@@ -225,8 +226,19 @@ def test_gradients_of_a_loss_on_forces_and_stress_in_cells_are_derivatives() -> 
         assert float(weight.grad[place]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6)
 
 
+def test_supercells_of_a_salt_in_single_precision_through_the_calculator() -> None:
+    calculator = PotentialCalculator(
+        potential_of_charges(Na=0.9, Cl=-0.9), dtype="float32", Hartree_in_E=1, Bohr_in_R=1
+    )
+    salt = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+    salt.rattle(0.1, seed=2)
+    salt.set_cell(salt.cell @ [[1.02, 0.01, 0], [0, 0.99, 0], [0.02, 0, 1]], scale_atoms=True)
+    E, found = (calculator.get_potential_energy(atoms) for atoms in (salt, salt * (2, 2, 2)))
+    assert found / 8 == pytest.approx(E, rel=1e-6)
+
+
 def test_single_precision_in_cells() -> None:
-    systems = bulk_and_molecules()
+    systems = all_but_wires()
     expected = learned_charges()(Batch.from_data_list([periodic_data(atoms) for atoms in systems]))
     single = learned_charges().float()
     found = single(Batch.from_data_list([periodic_data(atoms, torch.float32) for atoms in systems]))
@@ -246,14 +258,33 @@ def test_background_of_charged_cells_is_told_once(caplog: pytest.LogCaptureFixtu
     assert "the charges of a cell add up to 0.5 in magnitude; a uniform background" in record.getMessage()
 
 
-def test_slabs_are_refused() -> None:
-    slab = some_crystals()[3]
+def test_slabs_are_what_bulk_with_much_vacuum_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Whose images in the third direction matter less by its inverse, as those of a plate's dipole do."""
+    slab = bulk("NaCl", "rocksalt", a=5.0, cubic=True)
+    slab.rattle(0.2, seed=3)
+    slab.pbc = [True, False, True]
+    charges = {"Na": 0.9, "Cl": -0.9}
+    alone, with_images = potential_of_charges(**charges)(periodic_data(slab)), []
+    for vacuum in (40.0, 80.0):
+        slab.set_cell([5.0, vacuum, 5.0])
+        slab.pbc = True
+        with_images.append(potential_of_charges(**charges)(periodic_data(slab)))
+    for name in ("E", "Fa"):
+        first, second = (images[name] - alone[name] for images in with_images)
+        assert float(second.abs().max()) > 1e-4
+        torch.testing.assert_close(first, 2 * second, rtol=1e-6, atol=1e-10)
+    assert not caplog.records
+
+
+def test_wires_are_refused() -> None:
+    wire = some_crystals()[4]
     with pytest.raises(
-        DataError, match=r"periodic, but not in all directions, and layer 2 \(ElectrostaticEnergy\) sums"
+        DataError, match=r"periodic, but in one direction alone, and layer 2 \(ElectrostaticEnergy\) sums"
     ):
-        potential_of_charges(Al=0.1)(periodic_data(slab))
-    slab.pbc = True
-    assert energies(potential_of_charges(Al=0.1), [slab]).isfinite().all()
+        potential_of_charges(C=0.1, O=-0.1)(periodic_data(wire))
+    wire.set_cell(np.diag([9.0, 9.0, 9.0]))
+    wire.pbc = True
+    assert energies(potential_of_charges(C=0.1, O=-0.1), [wire]).isfinite().all()
 
 
 def test_a_cutoff_of_the_interaction_is_refused_in_cells() -> None:

@@ -86,7 +86,8 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
     def _data(self, state: SimState) -> Data:
         N = torch.bincount(state.system_idx, minlength=state.n_systems)  # (G,)
         Za = state.atomic_numbers.long()
-        self._compare(N, Za)
+        pbc = torch.as_tensor(state.pbc, device=self._device).expand(3).long()  # (3,)
+        self._compare(N, Za, pbc.repeat(len(N), 1))
         data = Data(
             Ra=state.positions.detach().double() / self._length,
             Za=Za,
@@ -95,17 +96,16 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             batch=state.system_idx,
             num_nodes=len(Za),
         )
-        pbc = torch.as_tensor(state.pbc, device=self._device).expand(3).long()  # (3,)
         if pbc.any():
             data.cell = state.row_vector_cell.detach().double() / self._length  # (G, 3, 3)
             data.pbc = pbc.repeat(len(N), 1)  # (G, 3)
         return data
 
-    def _compare(self, N: Tensor, Za: Tensor) -> None:
+    def _compare(self, N: Tensor, Za: Tensor, pbc: Tensor) -> None:
         """Warn of systems that the potential was not trained on, once for each composition."""
         if not len(Za) or bool((N == 0).any()):
             raise DataError("there is a system without atoms. Each needs at least one.")
-        found = formulas(N.cpu(), Za.cpu()) if not self._is_last(N, Za) else set[str]()
+        found = formulas(N.cpu(), Za.cpu(), pbc.cpu()) if not self._is_last(N, Za, pbc) else set[str]()
         if not found <= self._known:
             domain = self.potential.domain
             of_charge = unknown_charges(domain, {self.charge}) if not self._known else ""

@@ -120,7 +120,8 @@ def run_dynamics(
         _take_steps(options, trajectory, record, save, console)
     log.info("%d steps of %g fs; frames are in %s.", trajectory.step, options.timestep, out / TRAJECTORY)
     _summarize(options, trajectory.degrees_of_freedom, out / LOG)
-    if saved is None and not trajectory.bonds.warned:  # bonds before a restart are not known
+    # bonds before a restart are not known
+    if saved is None and trajectory.bonds.watches and not trajectory.bonds.warned:
         log.info("No bond has formed or broken.")
 
 

@@ -17,7 +17,7 @@ from ase.md.velocitydistribution import Stationary, ZeroRotation
 from ase.md.verlet import VelocityVerlet
 
 from pyg_nnp.errors import DataError
-from pyg_nnp.functional.bonds import bonds
+from pyg_nnp.functional.bonds import NONMETALS, bonds
 from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, ShortestDistances
 from pyg_nnp.inference.simulation.config import Dynamics
 from pyg_nnp.inference.simulation.record import Record
@@ -127,18 +127,25 @@ class Trajectory:
 class BondMonitor:
     """Warns, once, of a bond that was not there at the start, or is there no more.
 
-    Few potentials describe reactions, and others give no sign of it.
+    Few potentials describe reactions, and others give no sign of it. In molecules at least one atom of a bond is no
+    metal, in periodic systems neither is: in metals, salts and on surfaces neighbors change as atoms move.
+
+    Attributes:
+        watches: whether there are atoms that may be bonded so.
+        warned: whether it has warned.
     """
 
     def __init__(self, atoms: Atoms) -> None:
-        self.warned, self.at_first = False, _bonded(atoms, _BONDED)
+        self._is_nonmetal, self._fewest = np.isin(atoms.numbers, sorted(NONMETALS)), 2 if atoms.pbc.any() else 1
+        self.watches, self.warned = bool(self._is_nonmetal.sum() >= self._fewest), False
+        self.at_first = self._bonded(atoms, _BONDED)
 
     def check(self, atoms: Atoms, step: int) -> None:
         """Compare the bonds with those at the start."""
-        if self.warned:
+        if self.warned or not self.watches:
             return
-        formed = _bonded(atoms, _BONDED) - self.at_first
-        broken = self.at_first - _bonded(atoms, _APART)
+        formed = self._bonded(atoms, _BONDED) - self.at_first
+        broken = self.at_first - self._bonded(atoms, _APART)
         if not (formed or broken):
             return
         self.warned = True
@@ -148,12 +155,13 @@ class BondMonitor:
         log.warning(
             "Step %d: %s are %.2f Å apart, %s at the start. Unless the training data has such structures, what follows "
             "means nothing. Said once.",
-            *(step, which, atoms.get_distance(i, j), how),
+            *(step, which, atoms.get_distance(i, j, mic=bool(atoms.pbc.any())), how),
         )
 
-
-def _bonded(atoms: Atoms, factor: float) -> set[tuple[int, int]]:
-    return {(int(i), int(j)) for i, j in bonds(atoms.positions, atoms.numbers, factor)}
+    def _bonded(self, atoms: Atoms, factor: float) -> set[tuple[int, int]]:
+        found = bonds(atoms.positions, atoms.numbers, factor, (atoms.cell.array, atoms.pbc))  # (B, 2)
+        found = found[self._is_nonmetal[found].sum(axis=1) >= self._fewest]
+        return {(int(i), int(j)) for j, i in found if i != j}
 
 
 def _prepare_velocities(atoms: Atoms, options: Dynamics, random: np.random.Generator) -> int:

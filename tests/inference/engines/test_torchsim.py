@@ -103,3 +103,15 @@ def test_refusals_and_warnings() -> None:
     model(state_of([peroxide]))
     with pytest.warns(UserWarning, match="total charges 0, not on 1"):
         PygNnpModel(trained_on_water(), charge=1, device="cpu")(state_of([water]))
+
+
+def test_the_size_of_a_cell_is_no_composition() -> None:
+    potential, systems = of_crystals(), some_of_both()[1]
+    potential.domain = TrainingDomain(
+        compositions=tuple(f"{symbol} (periodic)" for symbol in ("Si", "Cu", "Al", "Fe", "C"))
+    )
+    model = PygNnpModel(potential, device="cpu")
+    model(state_of([atoms * (2, 1, 1) for atoms in systems]))  # warnings are errors
+    systems[0].numbers[0] = 6
+    with pytest.warns(UserWarning, match=r"not on CSi \(periodic\): predictions"):
+        model(state_of(systems))

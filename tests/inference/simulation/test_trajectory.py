@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from simulations import last, rows, simulate
 
 from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.simulation.trajectory import BondMonitor
 
 OF_CRYSTAL = {"model": "morse_cells", "structure": "crystal.xyz"}
 NPT = {"ensemble": "npt", "timestep": 1.0, "temperature": 300, "pressure": 1.0, "barostat_time": 200, "interval": 5}
@@ -81,3 +82,38 @@ def test_constant_pressure_has_the_pressure(cells: Path, hydrostatic: bool) -> N
     assert abs(late.mean() - 1.0) < 3 * late.std() / np.sqrt(len(late) / 10)
     shape = last().cell.angles()
     assert (np.abs(shape - 60).max() < 1e-6) == hydrostatic
+
+
+def two_atoms(symbols: str, distance: float, cell: float | None) -> Atoms:
+    """Return two atoms, of which a face of their cell is half-way between, if they have one."""
+    atoms = Atoms(symbols, [[0.0, 0, 0], [0.0, 0, distance]])
+    if cell is not None:
+        atoms.set_cell(np.eye(3) * cell)
+        atoms.pbc = True
+        atoms.positions[:, 2] -= distance / 2
+        atoms.wrap()
+    return atoms
+
+
+@pytest.mark.parametrize("cell", [None, 12.0], ids=["molecule", "cell"])
+@pytest.mark.parametrize("distances", [(1.2, 3.9), (3.9, 1.2)], ids=["breaks", "forms"])
+@pytest.mark.parametrize(
+    ("symbols", "of_molecule", "of_cell"),
+    [("CO", True, True), ("SiH", True, True), ("FeC", True, False), ("NaCl", True, False), ("Cu2", False, False)],
+)
+def test_which_bonds_are_watched(
+    symbols: str,
+    of_molecule: bool,
+    of_cell: bool,
+    distances: tuple[float, float],
+    cell: float | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before, after = [0.8 * d if symbols[0] == "C" else 1.2 * d for d in distances]
+    monitor = BondMonitor(two_atoms(symbols, before, cell))
+    monitor.check(two_atoms(symbols, before, cell), 0)
+    assert not caplog.records
+    monitor.check(two_atoms(symbols, after, cell), 1)
+    expected = of_molecule if cell is None else of_cell
+    assert monitor.watches == monitor.warned == expected
+    assert (f"are {after:.2f} Å apart" in caplog.text) == expected
