@@ -16,18 +16,6 @@ DEGREE = 5
 BLOCK = 32
 # values on either side that a coefficient is made of: at every node, and at every second one
 _MARGINS = {1: 6, 2: 32}
-# where every second node has a value, what the coefficient there is made of, from itself to those 16 further on each
-# side, and the one in between, from its neighbors on
-_AT_VALUE = (
-    "1.2484252154262 -0.1586035581645 0.0482257505364 -0.0204449785243 0.0100358909610 -0.0052605678019 "
-    "0.0028206110881 -0.0015055963054 0.0007840415211 -0.0003912529687 0.0001836358768 -0.0000792632834 "
-    "0.0000305164211 -0.0000100118033 0.0000025997689 -0.0000004680420 0.0000000430070"
-)
-_BETWEEN = (
-    "0.7159950465257 -0.3372639887312 0.1972499935368 -0.1254571268275 0.0817835637038 -0.0530133024484 "
-    "0.0335264830210 -0.0203821260228 0.0117449062304 -0.0063132821646 0.0031006793615 -0.0013503588413 "
-    "0.0004977533183 -0.0001438975322 0.0000284975000 -0.0000028406295"
-)
 # 120 times the weight of each coefficient as a polynomial in the place within the interval
 _WEIGHTS = (
     (1, -5, 10, -10, 5, -1),
@@ -109,7 +97,7 @@ def spline_nodes(cutoff: float, num_rows: int, device: torch.device, dtype: torc
 @cache
 def _prefilter(step: int, dtype: torch.dtype, device: torch.device) -> list[Tensor]:
     """Return matrices of 32 rows, from values of a block of nodes, of the next block, and so on, to coefficients."""
-    stencils = [_inverse()] if step == 1 else [_mirrored(_AT_VALUE), _mirrored(_BETWEEN)]
+    stencils = [_inverse()] if step == 1 else [_inverse_of_half(0), _inverse_of_half(1)]
     matrix = np.zeros((BLOCK, BLOCK // step + 2 * _MARGINS[step] // step))
     for row in range(BLOCK):
         first, stencil = -(-row // step), stencils[row % step]
@@ -135,10 +123,25 @@ def _inverse() -> FloatArray:
     return stencil
 
 
-def _mirrored(numbers: str) -> FloatArray:
-    """Return (33,) or (32,), what a coefficient is made of, on both sides."""
-    side = np.array(numbers.split(), dtype=float)  # (17,) or (16,)
-    return np.concatenate((side[::-1], side[len(side) % 2 :]))  # (33,) or (32,)
+def _inverse_of_half(row: int) -> FloatArray:
+    r"""Return (33,) or (32,), what a coefficient is made of where every second node has a value.
+
+    To waves :math:`e^{i \theta n / 2}` over the nodes n its response is to be :math:`1 / B`, with
+    :math:`B = (66 + 52 \cos(\theta / 2) + 2 \cos \theta) / 120` that of the spline: exactly for constants, else by
+    least squares over :math:`\theta \leq 0.8 \pi` with the weights :math:`1 / ((\theta / 4 \pi)^6 + 10^{-12})`, for
+    the spline itself makes errors of that order.
+
+    Args:
+        row: 0 for the coefficient of a node that has a value, 1 for the one in between.
+    """
+    theta = np.linspace(0, 0.8 * np.pi, 1001)
+    places = np.arange(_MARGINS[2] // 2 + 1 - row) + row / 2  # (17,) or (16,)
+    waves = np.cos(np.outer(theta, places)) * np.where(places > 0, 2, 1)  # (1001, 17) or (1001, 16), of both sides
+    response = 120 / (66 + 52 * np.cos(theta / 2) + 2 * np.cos(theta))
+    weights = 1 / ((theta / (4 * np.pi)) ** 6 + 1e-12)
+    weights[0] *= 100  # constants
+    side: FloatArray = np.linalg.lstsq(weights[:, None] * waves, weights * response)[0]
+    return np.concatenate((side[::-1], side[1 - row :]))  # (33,) or (32,)
 
 
 def spline_coefficients(values: Tensor, step: int = 1) -> Tensor:
@@ -146,11 +149,7 @@ def spline_coefficients(values: Tensor, step: int = 1) -> Tensor:
 
     The error of the spline is of the sixth order in the distance of the nodes, that of its slope of the fifth.
 
-    With ``step`` 2, for smooth functions, they are sums of values at every second node. To waves
-    :math:`e^{i \theta n / 2}` over the nodes n a sum has the response :math:`1 / B`, with
-    :math:`B = (66 + 52 \cos(\theta / 2) + 2 \cos \theta) / 120` that of the spline, exactly for constants, else by
-    least squares over :math:`\theta \leq 0.8 \pi` with the weights :math:`1 / ((\theta / 4 \pi)^6 + 10^{-12})`: the
-    spline itself makes errors of that order.
+    With ``step`` 2, for smooth functions, they are sums of values at every second node.
 
     Source: Unser, Aldroubi and Eden, IEEE Trans. Signal Process. 1993, 41, 821, for the inverse of the sampled spline.
 
