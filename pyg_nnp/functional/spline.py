@@ -140,7 +140,7 @@ def _inverse_of_half(row: int) -> FloatArray:
     response = 120 / (66 + 52 * np.cos(theta / 2) + 2 * np.cos(theta))
     weights = 1 / ((theta / (4 * np.pi)) ** 6 + 1e-12)
     weights[0] *= 100  # constants
-    side: FloatArray = np.linalg.lstsq(weights[:, None] * waves, weights * response)[0]
+    side: FloatArray = np.linalg.lstsq(weights[:, None] * waves, weights * response)[0]  # (17,) or (16,)
     return np.concatenate((side[::-1], side[1 - row :]))  # (33,) or (32,)
 
 
