@@ -24,6 +24,7 @@ def summary(E: np.ndarray, counts: np.ndarray | None = None) -> DatasetSummary:
     empty = DatasetSummary(
         elements=np.array([1, 8]),
         sizes=counts.sum(axis=1),
+        periodic=numbers,
         counts=counts,
         order=np.zeros(n, dtype=np.uint64),
         shape=np.zeros((n, 10)),
