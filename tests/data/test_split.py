@@ -369,5 +369,7 @@ def test_elements_that_no_frame_can_bring(tmp_path: Path) -> None:
 
 
 def test_frames_in_the_order_of_the_data_stay_there(tmp_path: Path) -> None:
-    elements = torch.eye(10, dtype=torch.bool)
+    elements = torch.ones(10, 2, dtype=torch.bool)
+    elements[:-1, 1] = False
+    assert 9 in split_with(elements, tmp_path)["training"].tolist()
     assert split_with(elements, tmp_path, method="order")["training"].tolist() == list(range(7))
