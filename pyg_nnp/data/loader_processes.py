@@ -98,6 +98,9 @@ class _Loader:
 def _end_processes(loader: "DataLoader[Batch | Exception]") -> None:
     if loader._iterator is not None:
         loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+        # PyTorch waits 5 s, then sends SIGTERM, which they ignore, and Python would wait for them without end
+        for process in loader._iterator._workers:  # type: ignore[attr-defined]
+            process.kill()
 
 
 class _Parts(Dataset[Batch | Exception]):

@@ -171,6 +171,17 @@ def test_a_process_that_was_killed_is_replaced(dataset: MoleculeDataset) -> None
     assert killed not in processes()
 
 
+def test_a_process_that_does_not_answer_is_killed(dataset: MoleculeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
+    energies(dataset)
+    (stopped, *_), everyone = sorted(processes()), multiprocessing.active_children()
+    os.kill(stopped, signal.SIGSTOP)
+    dataset.close()
+    for process in everyone:
+        process.join(timeout=20)
+    assert not processes()
+
+
 PROGRAM = """
 import multiprocessing, signal, sys, time
 import torch
