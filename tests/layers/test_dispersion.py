@@ -10,6 +10,7 @@ import torch
 from ase.build import bulk
 from crystal_checks import check_derivatives, check_descriptions, energies
 from crystals import periodic_data, some_crystals
+from dftd4.ase import DFTD4
 from molecules import LAYER_ENTRIES, make_potential, some_molecules
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -58,6 +59,19 @@ def test_forces_and_stress_in_cells_are_derivatives() -> None:
     # steps so small that no pair crosses 60 Bohr, where energies jump by some 1e-9 Hartree
     systems = [atoms for atoms in some_crystals() if atoms.pbc.all() or not atoms.pbc.any()]
     check_derivatives(potential_of(), [atoms for atoms in systems if len(atoms) > 1], size=2e-6)
+
+
+@pytest.mark.parametrize("of", [("NaCl", "rocksalt", 5.64), ("Si", "diamond", 5.43), ("MgO", "rocksalt", 4.21)])
+def test_D4_of_crystals_is_that_of_its_own_calculator(of: tuple[str, str, float]) -> None:
+    name, structure, a = of
+    atoms = bulk(name, structure, a=a)
+    atoms.rattle(0.05, seed=1)
+    predicted = potential_of("D4")(periodic_data(atoms))
+    atoms.calc = DFTD4(method="PBE")
+    # its Hartree and Bohr are those of other years
+    assert float(predicted["E"]) == pytest.approx(atoms.get_potential_energy(), rel=1e-7)
+    np.testing.assert_allclose(predicted["Fa"].numpy(), atoms.get_forces(), rtol=1e-7, atol=1e-12)
+    np.testing.assert_allclose(predicted["S"][0].numpy(), atoms.get_stress(), rtol=1e-7, atol=1e-12)
 
 
 def test_D4_in_cells() -> None:
