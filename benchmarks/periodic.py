@@ -2,11 +2,13 @@
 
 OMP_NUM_THREADS=1 python benchmarks/periodic.py steps --threads 1 --json steps.json
 OMP_NUM_THREADS=1 python benchmarks/periodic.py sizes --threads 1 --json sizes.json
+OMP_NUM_THREADS=1 python benchmarks/periodic.py sizes --threads 1 --ordered --json ordered.json
 
 Atoms are about as dense as in water, 0.1 in each cubic Å, and a tenth of their distance off a cubic lattice; the cutoff
 is 5 Å. Steps are of what ``pyg-nnp init`` writes. Molecules are the same atoms without a cell, drawn together until
 as many pairs are within the cutoff. Sizes are of energy, forces and stress by SchNet, neighbors included, with and
-without charges and their Ewald sum. Times are processor time; memory is what two calls add to that of the process.
+without charges and their Ewald sum; atoms follow each other at random, or, with ``--ordered``, so that neighbors are
+near in memory. Times are processor time; memory is what two calls add to that of the process.
 """
 
 import argparse
@@ -34,7 +36,7 @@ from pyg_nnp.training.step import Gradients
 
 DENSITY = 0.1  # atoms / Å³
 FRAMES, ATOMS = 32, 64  # of a step
-SIZES = (1000, 3000, 10_000)
+SIZES = (1000, 3000, 10_000, 30_000)
 UNITS = {"cutoff_sr": CUTOFF, "Hartree_in_E": 27.211386245981, "Bohr_in_R": 0.529177210544}
 
 
@@ -53,6 +55,12 @@ def box(num_atoms: int, seed: int = 0) -> Frame:
         "cell": edge * np.eye(3),
         "pbc": np.ones(3, dtype=bool),
     }
+
+
+def ordered(frame: Frame) -> Frame:
+    """Return a frame of which atoms in the same cube of 5 Å follow each other."""
+    order = np.lexsort((frame["R"] // 5).T)
+    return frame | {name: frame[name][order] for name in ("R", "Z", "forces")}
 
 
 def molecule(frame: Frame, num_pairs: int) -> Frame:
@@ -145,7 +153,7 @@ def sizes(arguments: argparse.Namespace) -> list[Row]:
         for has_charges in (False, True):
             make: Callable[[str], Large] = partial(Large, dtype=dtype, has_charges=has_charges)
             for size in (64, 125) if arguments.small else SIZES:
-                contender, frames = make("cpu"), [box(size)]
+                contender, frames = make("cpu"), [ordered(box(size)) if arguments.ordered else box(size)]
                 (figures,) = measure(
                     {"": partial(contender.evaluate, contender.batch(frames))}, arguments.repeats
                 ).values()
@@ -158,6 +166,7 @@ def sizes(arguments: argparse.Namespace) -> list[Row]:
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("part", choices=("steps", "sizes"))
+    parser.add_argument("--ordered", action="store_true", help="of sizes: neighbors are near in memory")
     arguments = parse_arguments(parser, repeats=9)
     started = system("cpu")
     rows = {"steps": steps, "sizes": sizes}[arguments.part](arguments)

@@ -32,12 +32,14 @@ class Points:
     total: int
     order: int
 
-    def chunks(self) -> Sequence[slice]:
-        """Return slices of points that are treated at once."""
-        step = max(1, _CHUNK // self.order**3)
-        return [slice(k, k + step) for k in range(0, len(self.first), step)]
+    def chunks(self) -> Sequence[Tensor]:
+        """Return which (C,) points are treated at once: neighbors, since meshes can be larger than a cache."""
+        x, y, z = (self.first % self.sizes // self.order).unbind(1)  # (A,) blocks as large as a spline
+        _, Y, Z = self.sizes.unbind(1)  # (A,)
+        blocks = self.start + (x * Y + y) * Z + z  # (A,)
+        return blocks.argsort(stable=True).split(max(1, _CHUNK // self.order**3))
 
-    def places(self, chunk: slice) -> Tensor:
+    def places(self, chunk: Tensor) -> Tensor:
         """Return (C, p * p, p) places in the tensor of all meshes that the splines of some points cover."""
         steps = torch.arange(self.order, device=self.first.device)
         x, y, z = ((self.first[chunk, :, None] - steps) % self.sizes[chunk, :, None]).unbind(1)  # (C, p)
