@@ -82,7 +82,10 @@ def digest_of(content: bytes) -> str:
 
 def damaged(path: Path, reason: str) -> DataError:
     """Return the error of a file that is not what was written."""
-    return DataError(f"{path}: the saved potential is damaged: {reason}. Use another copy of it.")
+    return DataError(
+        f"{path}: the saved potential is damaged, or this is something else: {reason}. Use another copy of it, or name "
+        "the folder of a trained model."
+    )
 
 
 def _split(content: bytes) -> tuple[Any, memoryview]:
