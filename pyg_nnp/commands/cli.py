@@ -44,6 +44,7 @@ def _shared(*names: str, **settings: Any) -> argparse.ArgumentParser:
 _CONFIG = _shared("config", type=Path, help="the configuration, a YAML file")
 _OUT = _shared("-o", "--out", type=Path, default=Path("."), help="output folder (default: here)")
 _MODEL = _shared("model", type=Path, help="folder of a trained model, such as FF01-SchNet, or a file in it")
+_DTYPE = _shared("--dtype", choices=("float32", "float64"), help="precision (default: that of the training)")
 _MAP = _shared(
     "--map",
     metavar="NAME=SOURCE",
@@ -123,7 +124,7 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
 def _add_engines(commands: Any) -> None:
     """Add what other simulation engines are for."""
     text = "compute forces for i-PI, or another program that speaks the protocol of its sockets"
-    serve = commands.add_parser("serve", parents=[_MODEL, _IMPORT, _CPU], help=text)
+    serve = commands.add_parser("serve", parents=[_MODEL, _IMPORT, _DTYPE, _CPU], help=text)
     text = "elements, in the order of the other program, and total charge; anything that ASE reads"
     serve.add_argument("structure", type=Path, help=text)
     place = serve.add_mutually_exclusive_group()
@@ -133,7 +134,7 @@ def _add_engines(commands: Any) -> None:
     serve.add_argument("--charge", type=_charge, help="total charge (default: that of the file, or 0)")
     serve.add_argument("--wait", type=float, default=30, help="seconds to wait for the other program (default: 30)")
     text = "write a model for the engines that read those of metatomic"
-    export = commands.add_parser("export", parents=[_MODEL, _IMPORT], help=text)
+    export = commands.add_parser("export", parents=[_MODEL, _IMPORT, _DTYPE], help=text)
     export.add_argument("-o", "--out", type=Path, default=Path("model.pt"), help="file to write (default: model.pt)")
     export.add_argument("--charge", type=_charge, default=0.0, help="total charge of each system (default: 0)")
 

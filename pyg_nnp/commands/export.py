@@ -3,7 +3,7 @@
 import argparse
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.inference.own_copy import own_copy
 from pyg_nnp.runtime.logs import terminal_log, warnings_logged
 
 
@@ -14,5 +14,6 @@ def run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise ConfigError(f"export needs {error.name}: pip install metatomic-torch.") from error
     with terminal_log(), warnings_logged():
-        export(load_potential(options.model), options.out, charge=options.charge, name=options.model.stem)
+        potential = own_copy(options.model, "cpu", options.dtype)
+        export(potential, options.out, charge=options.charge, name=options.model.stem)
     return 0

@@ -138,6 +138,19 @@ def model_in(folder: Path) -> Path:
     return folder
 
 
+def test_another_precision(tmp_path: Path) -> None:
+    water = some_of_both()[0][0]
+    ase.io.write(tmp_path / "start.xyz", water)
+    server = Server([water])
+    server.start()
+    arguments = [str(model_in(tmp_path)), str(tmp_path / "start.xyz"), "--host", "127.0.0.1"]
+    assert cli.main(["serve", *arguments, "--port", str(server.port), "--dtype", "float32"]) == 0
+    server.join()
+    for dtype, is_exact in (("float32", True), ("float64", False)):
+        water.calc = PotentialCalculator(tmp_path, dtype=dtype)
+        assert np.allclose(server.answers[0][1], water.get_forces(), rtol=1e-12, atol=1e-12) == is_exact
+
+
 @pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
 def test_path_integrals_with_i_pi(tmp_path: Path) -> None:
     atoms = some_of_both()[0][0]

@@ -215,6 +215,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         export(potential, tmp_path / "nan.pt", charge=float("nan"))
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert cli.main([*arguments[:3], str(tmp_path / "again.pt"), "--charge", "1"]) == 0
+        assert cli.main([*arguments[:3], str(tmp_path / "again.pt"), "--charge", "1", "--dtype", "float32"]) == 0
     # a message, without the line of code that it comes from
     assert capsys.readouterr().err.startswith("WARNING: the potential was trained on total charges 0, not on 1")
+    texts = [MetatomicCalculator(tmp_path / name)._model.metadata().description for name in ("model.pt", "again.pt")]
+    assert ["in float64" in texts[0], "in float32" in texts[1]] == [True, True]
