@@ -2,7 +2,7 @@
 
 python benchmarks/missing_labels.py --threads 1 --json missing.json
 
-The example's training, with the same validation and test parts and as many steps in each row:
+The example's training to its last epoch, with the same validation and test parts and as many steps in each row:
 ``whole`` all training frames, ``removed`` of which each label was removed from 30 %, independently of the others,
 ``complete`` those frames of ``removed`` that have all labels, ``as many`` whole frames with as many labels as
 ``removed`` has, ``as many a step`` the same in batches of 7 instead of 10 frames, so with as many labels in each step.
@@ -64,10 +64,10 @@ def errors_of(row: str, seed: int, epochs: int, num_frames: int) -> dict[str, An
         whole = config.Trainer.batch_size
         batch_size = round((1 - SHARE) * whole) if row == "as many a step" else whole
         num_epochs = round(epochs * len(training) / len(chosen) * batch_size / whole)
-        trainer = {"seed": seed, "max_epochs": num_epochs, "batch_size": batch_size, "Splitter": splitter}
+        trainer = {"seed": seed, "max_epochs": num_epochs, "patience": None, "batch_size": batch_size}
         changes = {
             "Datahub": config.Datahub.model_copy(update=data),
-            "Trainer": config.Trainer.model_copy(update=trainer),
+            "Trainer": config.Trainer.model_copy(update=trainer | {"Splitter": splitter}),
         }
         config = config.model_copy(update=changes)
         run.train(config, Path(folder))
