@@ -74,7 +74,6 @@ def joined(launch: Launch) -> Iterator[None]:
         wait_for_all()
     except BaseException as error:
         try:
-            _group = None
             _end(launch, watch, error)
         except Stopped:
             # the watch sent it in the instant before it was told that this process ends; it sends no other
