@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from contextlib import closing
 from itertools import count
 from types import FrameType
@@ -29,7 +30,13 @@ def interrupt(number: signal.Signals, whom: str, at: int, lines: "count[int]") -
     def at_line(frame: FrameType, event: str, argument: Any) -> Any:
         if event == "line" and os.getpid() == own and next(lines) == at:
             sys.settrace(None)
-            (os.kill if whom == "one" else os.killpg)(own, number)
+            if whom == "one":
+                os.kill(own, number)
+            elif not os.fork():
+                # from outside, as a terminal and a batch system send it
+                os.setpgid(0, 0)
+                os.killpg(own, number)
+                os._exit(0)
         return at_line
 
     def at_call(frame: FrameType, event: str, argument: Any) -> Any:
@@ -43,6 +50,8 @@ if __name__ == "__main__":
     os.setsid()
     # as in a program of its own; this one is forked from a server
     multiprocessing.set_start_method("fork", force=True)
+    # the processes get signals while they start
+    torch.multiprocessing._set_thread_name = lambda name: time.sleep(0.5)
     print(os.getpid(), flush=True)
     lines = count(1)
     try:

@@ -236,8 +236,8 @@ def test_a_signal_at_any_instant_ends_all(dataset: MoleculeDataset, name: str, w
     code, out, err = programs.run([*arguments, "0"])
     assert (code, err) == (0, "")
     lines = int(out.split()[1])
-    # half of them in the first tenth, in which the processes are started
-    instants = [lines * k // 60 for k in range(1, 7)] + [lines * k // 7 for k in range(1, 7)]
+    # most of them in the first fifth, in which the processes are started
+    instants = [lines * k // 60 for k in range(1, 12)] + [lines * k // 7 for k in range(2, 7)]
     running = [(at, Program([*arguments, str(at)])) for at in instants]
     for at, program in running:
         out, err = program.communicate()
