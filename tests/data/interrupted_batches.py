@@ -62,6 +62,7 @@ if __name__ == "__main__":
             dataset.close()
             sys.settrace(None)
     except Stopped as stopped:
+        time.sleep(0.2)  # as if it saved something, in which the end of a process would be an error
         print("Stopped.", file=sys.stderr)
         sys.exit(stopped.exit_status)
     print(next(lines) - 1)
