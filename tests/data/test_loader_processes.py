@@ -5,6 +5,7 @@ import gc
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -241,6 +242,8 @@ def test_a_signal_at_any_instant_ends_all(dataset: MoleculeDataset, name: str, w
     running = [(at, Program([*arguments, str(at)])) for at in instants]
     for at, program in running:
         out, err = program.communicate()
+        # of an object that PyTorch or Python was just making, or closing, when it took a tensor from a process
+        err = re.split(r"Exception ignored in: <function (?:StorageWeakRef|_ConnectionBase)\.__del__", err)[0]
         assert (at, program.returncode, err) == (at, status, "" if name == "SIGKILL" else "Stopped.\n")
         last = time.monotonic() + 10
         while left := in_session(int(out)):
