@@ -3,7 +3,7 @@
 import argparse
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.inference.own_copy import own_copy
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.runtime.logs import terminal_log, warnings_logged
 
 

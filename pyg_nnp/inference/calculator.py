@@ -16,7 +16,7 @@ from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.inference.extrapolation import differences
 from pyg_nnp.inference.neighbors import Neighbors
 from pyg_nnp.inference.no_numbers import no_numbers
-from pyg_nnp.inference.own_copy import own_copy
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import Predictor, recorded
 from pyg_nnp.units import Units

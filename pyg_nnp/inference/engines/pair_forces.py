@@ -15,7 +15,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import of_pairs
 from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.inference.engines.torchscript import AtomicProperties
-from pyg_nnp.inference.own_copy import own_copy
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
 
 

@@ -16,7 +16,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
 from pyg_nnp.inference.no_numbers import frames_without, no_numbers
-from pyg_nnp.inference.own_copy import own_copy
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import recorded
 
