@@ -12,7 +12,6 @@ from pyg_nnp.data.formats.stress import is_virial
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, field_finding
 from pyg_nnp.diagnostics.force_units import Slope, slope_of
-from pyg_nnp.diagnostics.forces import check_forces
 from pyg_nnp.diagnostics.near_frames import is_clear
 from pyg_nnp.diagnostics.pair_fit import Crystal, PairFit, fit_pairs
 from pyg_nnp.diagnostics.sample import frames_with, in_batches
@@ -40,15 +39,6 @@ _OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "it is in Bohr where positions are in Å": ("Multiply it by 0.529177.", lambda h: h * BOHR_IN_ANGSTROM),
     "it is in Å where positions are in Bohr": ("Divide it by 0.529177.", lambda h: h / BOHR_IN_ANGSTROM),
 }
-
-
-def check_derivatives(source: DataSource, dataset: "MoleculeDataset", units: Units, negated: bool) -> list[CheckResult]:
-    """Check forces, of which ``negated`` ones have changed their sign, and stress: the derivatives of the energy."""
-    forces = [check_forces(source, dataset, units, negated)] if "Fa" in dataset.fields else []
-    if any(result.findings for result in forces):
-        # they are a part of what stress is compared with
-        return forces
-    return forces + check_stress(source, dataset, units)
 
 
 def check_stress(source: DataSource, dataset: "MoleculeDataset", units: Units) -> list[CheckResult]:

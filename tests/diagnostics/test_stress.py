@@ -1,63 +1,21 @@
 """Mistakes of stress and cells, planted in three data sets, are told, and nothing is where there is none."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
-from ase.stress import voigt_6_to_full_3x3_stress
-from crystal_sets import NAMES, strained_crystals
-
-from pyg_nnp.commands import cli
+from crystal_sets import NAMES, Change, said, strained_crystals, stress, warnings
 
 EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.2176634
-Stress = Callable[[Atoms], np.ndarray]
-Cell = Callable[[Atoms], np.ndarray]
-
-
-def stress(atoms: Atoms) -> np.ndarray:
-    return voigt_6_to_full_3x3_stress(atoms.get_stress())
-
-
-def cell(atoms: Atoms) -> np.ndarray:
-    return atoms.cell.array
 
 
 def virial(atoms: Atoms) -> np.ndarray:
     return -stress(atoms) * atoms.get_volume()
-
-
-def said(
-    frames: list[Atoms],
-    folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    of_stress: Stress = stress,
-    of_cell: Cell = cell,
-    name: str = "stress_dft",
-) -> str:
-    """Write a file and what init makes of it, and return what check says."""
-    written = []
-    for frame in frames:
-        atoms = Atoms(frame.numbers, frame.positions, cell=of_cell(frame), pbc=frame.pbc)
-        atoms.info = {"energy_dft": frame.get_potential_energy(), name: of_stress(frame).ravel()}
-        atoms.arrays["forces_dft"] = frame.get_forces()
-        written.append(atoms)
-    ase.io.write(folder / "data.xyz", written, format="extxyz")
-    maps = [f"--map={field}" for field in ("E=energy_dft", "Fa=forces_dft", f"S={name}")]
-    assert cli.main(["init", str(folder / "data.xyz"), "-o", str(folder / "train.yaml"), *maps]) == 0
-    capsys.readouterr()
-    cli.main(["check", str(folder / "train.yaml"), "-o", str(folder / "out")])
-    return capsys.readouterr().err
-
-
-def warnings(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("WARNING")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,7 +53,7 @@ def test_energies_of_strain_are_no_unit_of_forces(
     assert not any("(Fa)" in warning for warning in warnings(said(frames, tmp_path, capsys)))
 
 
-PLANTED: dict[str, tuple[dict[str, Stress | Cell | str], str]] = {
+PLANTED: dict[str, tuple[dict[str, Change | str], str]] = {
     "virial": ({"of_stress": virial}, r"(S) looks like virials, not stress: "),
     "virial, sign": (
         {"of_stress": lambda atoms: -virial(atoms)},
