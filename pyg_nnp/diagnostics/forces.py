@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _BONDS = 500
 """Frames whose bonds are looked at."""
 _OFF, _ERRORS = 0.1, 5.0
-"""How far from 1 the slope of forces is at least, and in its standard errors, to be called wrong."""
+"""How far from 0 the logarithm of the slope of forces is at least, and in standard errors, to be called wrong."""
 _UNRELATED = 10.0
 """How many times larger than the work differences of energies are at least that must be those of something else."""
 _SMALLER = 4.0
@@ -79,7 +79,10 @@ def _correlated(fit: Slope) -> str:
 
 def _fits(measured: Slope) -> bool:
     """Return whether forces are the slope of energies, or minus that, by far closer than units differ."""
-    return is_clear(measured) and abs(abs(measured.slope) - 1) < max(_OFF, _ERRORS * measured.uncertainty)
+    if not is_clear(measured):
+        return False
+    size = abs(measured.slope)
+    return abs(log(size)) < max(_OFF, _ERRORS * measured.uncertainty / size)
 
 
 def _is_per_atom(near: Slope, per_atom: Slope, units: Units) -> bool:

@@ -25,7 +25,7 @@ _RUN = 10
 """Consecutive frames that are taken together, since those of a trajectory are near each other."""
 # least correlation of shapes in cells: energies also differ by the strain, so that the slope falls as its square
 _IN_CELLS = 0.9
-_ANHARMONIC = 1 / 30
+_ANHARMONIC = 1 / 25
 """Doubt of the slope in cells, by how much the forces of one end do more work than those of the other."""
 
 
