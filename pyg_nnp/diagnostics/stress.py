@@ -24,9 +24,8 @@ _FRAMES, _ATOMS = 100, 3000
 """Frames, and atoms of them all, that are looked at."""
 _CUTOFF = 11.0
 """Of the fitted pair potential [Bohr]."""
-_BETTER, _FITS = 0.1, 0.2
-"""How little, of what a fit with the cells as they are leaves unexplained, one with others leaves that are the right
-ones, and how much that is at most."""
+_FITS = 0.2
+"""How much a fit with cells that are the right ones leaves unexplained at most."""
 _NEAR = 0.35
 """Largest logarithm of the ratio of a measured to a named factor."""
 _CORRELATED, _DOUBT = 0.8, 0.1
@@ -34,11 +33,14 @@ _CORRELATED, _DOUBT = 0.8, 0.1
 _USUAL = ("in GPa", "in kbar", "in eV/Å³")
 _PRESSURES = {"GPa": 29421.015697, "kbar": 294210.15697, "bar": 294210156.97}
 """One Hartree / Bohr^3 in units of pressure."""
-_OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array]]] = {
-    "the lattice vectors are its columns, not its rows": ("Transpose it.", np.transpose),
-    "it is in Bohr where positions are in Å": ("Multiply it by 0.529177.", lambda h: h * BOHR_IN_ANGSTROM),
-    "it is in Å where positions are in Bohr": ("Divide it by 0.529177.", lambda h: h / BOHR_IN_ANGSTROM),
+_OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array], float]] = {
+    "the lattice vectors are its columns, not its rows": ("Transpose it.", np.transpose, 0.3),
+    "it is in Bohr where positions are in Å": ("Multiply it by 0.529177.", lambda h: h * BOHR_IN_ANGSTROM, 0.1),
+    "it is in Å where positions are in Bohr": ("Divide it by 0.529177.", lambda h: h / BOHR_IN_ANGSTROM, 0.1),
 }
+"""What may be wrong with cells: advice, the change, and how little a fit with changed ones leaves unexplained at most,
+of what is left with the cells as they are. A transposed one has the same volume, and differs from the right one by a
+turn of the lattice alone, which is small where it is nearly symmetric."""
 
 
 def check_stress(source: DataSource, dataset: "MoleculeDataset", units: Units) -> list[CheckResult]:
@@ -82,13 +84,14 @@ def _some(dataset: "MoleculeDataset") -> list[Crystal]:
 def _wrong_cells(source: DataSource, crystals: Sequence[Crystal], fit: PairFit, cutoff: float) -> list[Finding]:
     """Warn of cells with which energies and forces go by far better if they are read in another way."""
     cells = np.stack([crystal.cell for crystal in crystals])
-    is_symmetric = np.allclose(cells, cells.transpose(0, 2, 1), atol=1e-3 * abs(cells).max())
-    best, least = None, min(_BETTER * fit.unexplained, _FITS)
-    for number, (what, (advice, change)) in enumerate(_OTHER_CELLS.items()):
-        if number == 0 and is_symmetric:
+    # which saves a fit: no positions are so exact
+    is_symmetric = np.allclose(cells, cells.transpose(0, 2, 1), rtol=0, atol=1e-4 * abs(cells).max())
+    best, least = None, _FITS
+    for what, (advice, change, better) in _OTHER_CELLS.items():
+        if change is np.transpose and is_symmetric:
             continue
         other = fit_pairs([replace(crystal, cell=change(crystal.cell)) for crystal in crystals], cutoff)
-        if other is not None and other.unexplained < least:
+        if other is not None and other.unexplained < min(least, better * fit.unexplained):
             best, least = (what, advice), other.unexplained
     if best is None:
         return []

@@ -86,6 +86,25 @@ def test_mistakes_are_told(name: str, mistake: str, tmp_path: Path, capsys: pyte
     assert "; or " not in warning or mistake == "virial, sign"
 
 
+@pytest.mark.parametrize(("strain", "is_told"), [(3e-5, False), (1e-3, True), (4e-3, True)])
+def test_nearly_symmetric_cells_that_are_transposed(
+    strain: float, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A turn of the lattice by a thousandth is told, and what makes no difference to energies and forces is not."""
+    rng, frames = np.random.default_rng(1), []
+    for _ in range(40):
+        atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=strain, size=(3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.03, size=(8, 3))
+        atoms.calc = EMT()
+        frames.append(atoms)
+    assert warnings(said(frames, tmp_path, capsys)) == []
+    folder = tmp_path / "transposed"
+    folder.mkdir()
+    found = warnings(said(frames, folder, capsys, of_cell=lambda atoms: atoms.cell.array.T))
+    assert ["(cell) looks as if the lattice vectors are its columns" in line for line in found] == [True] * is_told
+
+
 def walk(symbols: str, steps: int) -> list[Atoms]:
     """Return near frames of a crystal with so many elements that no pair potential is fitted."""
     rng, frames = np.random.default_rng(3), []
