@@ -146,7 +146,6 @@ IN_CELLS = {
     "energies in Hartree": (1 / 27.211386, 1.0, "in eV where energies are in Hartree (factor 27.21)"),
     "energies in kcal/mol": (23.060548, 1.0, "in eV where energies are in kcal/mol (factor 0.04336)"),
     "energies per atom": (None, 1.0, "(E) looks like the energy per atom"),
-    "gradients": (1.0, -1.0, "looks like gradients, not forces"),
 }
 
 
