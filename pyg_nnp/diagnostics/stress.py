@@ -26,6 +26,8 @@ _CUTOFF = 11.0
 """Of the fitted pair potential [Bohr]."""
 _FITS = 0.2
 """How much a fit with cells that are the right ones leaves unexplained at most."""
+_ROUNDING = 1e-6
+"""Smallest component of the stress, of the largest, that is not rounding."""
 _NEAR = 0.35
 """Largest logarithm of the ratio of a measured to a named factor."""
 _CORRELATED, _DOUBT = 0.8, 0.1
@@ -33,14 +35,18 @@ _CORRELATED, _DOUBT = 0.8, 0.1
 _USUAL = ("in GPa", "in kbar", "in eV/Å³")
 _PRESSURES = {"GPa": 29421.015697, "kbar": 294210.15697, "bar": 294210156.97}
 """One Hartree / Bohr^3 in units of pressure."""
-_OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array], float]] = {
-    "the lattice vectors are its columns, not its rows": ("Transpose it.", np.transpose, 0.3),
-    "it is in Bohr where positions are in Å": ("Multiply it by 0.529177.", lambda h: h * BOHR_IN_ANGSTROM, 0.1),
-    "it is in Å where positions are in Bohr": ("Divide it by 0.529177.", lambda h: h / BOHR_IN_ANGSTROM, 0.1),
+_OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "the lattice vectors are its columns, not its rows": ("Transpose it.", np.transpose),
+    "it is in Bohr where positions are in Å": ("Multiply it by 0.529177.", lambda h: h * BOHR_IN_ANGSTROM),
+    "it is in Å where positions are in Bohr": ("Divide it by 0.529177.", lambda h: h / BOHR_IN_ANGSTROM),
 }
-"""What may be wrong with cells: advice, the change, and how little a fit with changed ones leaves unexplained at most,
-of what is left with the cells as they are. A transposed one has the same volume, and differs from the right one by a
-turn of the lattice alone, which is small where it is nearly symmetric."""
+_BETTER, _BETTER_ALIKE, _ALIKE = 0.1, 0.3, 0.05
+"""How little a fit with changed cells leaves unexplained at most, of what is left with the cells as they are; the same
+where both differ by no more than a small part, since a transposed cell is a turn of the lattice alone; that part."""
+_SAME = 1e-4
+"""Cells that differ by less are the same: no positions are so exact."""
+_CHANGES = 1e-3
+"""Least standard deviation of the volume of an atom, by which a fit knows the pressure, relative to its mean."""
 
 
 def check_stress(source: DataSource, dataset: "MoleculeDataset", units: Units) -> list[CheckResult]:
@@ -84,14 +90,16 @@ def _some(dataset: "MoleculeDataset") -> list[Crystal]:
 def _wrong_cells(source: DataSource, crystals: Sequence[Crystal], fit: PairFit, cutoff: float) -> list[Finding]:
     """Warn of cells with which energies and forces go by far better if they are read in another way."""
     cells = np.stack([crystal.cell for crystal in crystals])
-    # which saves a fit: no positions are so exact
-    is_symmetric = np.allclose(cells, cells.transpose(0, 2, 1), rtol=0, atol=1e-4 * abs(cells).max())
     best, least = None, _FITS
-    for what, (advice, change, better) in _OTHER_CELLS.items():
-        if change is np.transpose and is_symmetric:
+    for what, (advice, change) in _OTHER_CELLS.items():
+        changed = [change(cell) for cell in cells]
+        apart = abs(np.stack(changed) - cells).max() / abs(cells).max()
+        if apart < _SAME:
             continue
-        other = fit_pairs([replace(crystal, cell=change(crystal.cell)) for crystal in crystals], cutoff)
-        if other is not None and other.unexplained < min(least, better * fit.unexplained):
+        better = (_BETTER_ALIKE if apart < _ALIKE else _BETTER) * fit.unexplained
+        others = [replace(crystal, cell=cell) for crystal, cell in zip(crystals, changed, strict=True)]
+        other = fit_pairs(others, cutoff)
+        if other is not None and other.unexplained < min(least, better):
             best, least = (what, advice), other.unexplained
     if best is None:
         return []
@@ -109,10 +117,13 @@ def _of_stress(source: DataSource, crystals: Sequence[Crystal], fit: PairFit | N
     readings = (S, -S * volumes if is_virial(source.names["S"]) else -S / volumes)
     near = "between near frames V σ:Δε is {0:.3g} (ΔE + F·ΔR) ({1} pairs, correlation {2:.2g})"
     found = {near: [_near_frames(crystals, values) for values in readings]}
-    if fit is not None:
+    of_atoms = volumes[:, 0] / [len(crystal.Za) for crystal in crystals]
+    # in cells of one size energies and forces say how stiff bonds are, and not under which pressure
+    if fit is not None and of_atoms.std() > _CHANGES * of_atoms.mean():
         right = (fit.by_strain / volumes).ravel()
         fitted = "it is {0:.3g} times that of a fitted pair potential ({1} numbers, correlation {2:.2g})"
-        found[fitted] = [slope_of(right, values.ravel()) for values in readings]
+        some = abs(right) > _ROUNDING * abs(right).max()  # by symmetry half of them may be 0
+        found[fitted] = [slope_of(right[some], values.ravel()[some]) for values in readings]
     # frames may be too far apart for the first, and pairs not all that there is for the second
     how = max(found, key=lambda how: max(abs(slope.correlation) for slope in found[how]))
     slopes = found[how]

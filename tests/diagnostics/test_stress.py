@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from ase.calculators.morse import MorsePotential
 from crystal_sets import NAMES, Change, said, strained_crystals, stress, warnings
 
 EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.2176634
@@ -103,6 +104,23 @@ def test_nearly_symmetric_cells_that_are_transposed(
     folder.mkdir()
     found = warnings(said(frames, folder, capsys, of_cell=lambda atoms: atoms.cell.array.T))
     assert ["(cell) looks as if the lattice vectors are its columns" in line for line in found] == [True] * is_told
+
+
+@pytest.mark.parametrize("change", ["positions", "volumes"])
+def test_what_a_fit_cannot_know_is_no_mistake(change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In cells of one size it knows no pressure; where atoms are at sites of symmetry, forces are rounding."""
+    rng, frames = np.random.default_rng(2), []
+    for _ in range(40):
+        if change == "positions":
+            atoms = bulk("W", "bcc", a=3.16) * (2, 1, 1)
+            atoms.positions += rng.normal(scale=0.1, size=(2, 3))
+            atoms.calc = MorsePotential(epsilon=0.9, r0=3.03, rho0=4.0, rcut1=5.0, rcut2=6.0)
+        else:
+            atoms = bulk("AlNi", "cesiumchloride", a=2.9) * (1, 2, 1)
+            atoms.set_cell(atoms.cell * (1 + rng.normal(scale=0.03)), scale_atoms=True)
+            atoms.calc = EMT()
+        frames.append(atoms)
+    assert not any("(S)" in line or "(cell)" in line for line in warnings(said(frames, tmp_path, capsys)))
 
 
 def walk(symbols: str, steps: int) -> list[Atoms]:
