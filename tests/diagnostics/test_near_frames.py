@@ -75,6 +75,10 @@ def test_work_in_cells_of_a_harmonic_crystal(pbc: list[bool]) -> None:
     np.testing.assert_allclose(differences, work, atol=2e-3 * abs(work).max())
     # what the regression takes out is more than what it leaves
     assert E.std() > (3 if all(pbc) else 0.5) * work.std()
+    # the same pairs are near each other, whichever images of the atoms are given
+    others = np.linalg.solve(cells.transpose(0, 2, 1), Ra.transpose(0, 2, 1)).transpose(0, 2, 1)
+    others = (others - np.where(pbc, np.round(others - others[0]), 0.0)) @ cells
+    np.testing.assert_allclose(work_in_cells(others, Fa, cells, np.array(pbc), E[None], 1e-9)[0], work, atol=1e-9)
     # random frames are not near each other
     assert np.linalg.norm(bend) > 0.5 * np.linalg.norm(work)
 

@@ -2,6 +2,8 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +11,11 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
-from ase.calculators.morse import MorsePotential
 from crystal_sets import NAMES, Change, said, strained_crystals, stress, warnings
+
+from pyg_nnp.diagnostics.pair_fit import Crystal, PairFit
+from pyg_nnp.diagnostics.stress import _of_stress
+from pyg_nnp.units import Units
 
 EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.2176634
 
@@ -106,21 +111,30 @@ def test_nearly_symmetric_cells_that_are_transposed(
     assert ["(cell) looks as if the lattice vectors are its columns" in line for line in found] == [True] * is_told
 
 
-@pytest.mark.parametrize("change", ["positions", "volumes"])
-def test_what_a_fit_cannot_know_is_no_mistake(change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """In cells of one size it knows no pressure; where atoms are at sites of symmetry, forces are rounding."""
-    rng, frames = np.random.default_rng(2), []
-    for _ in range(40):
-        if change == "positions":
-            atoms = bulk("W", "bcc", a=3.16) * (2, 1, 1)
-            atoms.positions += rng.normal(scale=0.1, size=(2, 3))
-            atoms.calc = MorsePotential(epsilon=0.9, r0=3.03, rho0=4.0, rcut1=5.0, rcut2=6.0)
-        else:
-            atoms = bulk("AlNi", "cesiumchloride", a=2.9) * (1, 2, 1)
-            atoms.set_cell(atoms.cell * (1 + rng.normal(scale=0.03)), scale_atoms=True)
-            atoms.calc = EMT()
-        frames.append(atoms)
-    assert not any("(S)" in line or "(cell)" in line for line in warnings(said(frames, tmp_path, capsys)))
+def judged(cells: np.ndarray, S: np.ndarray, of_fit: np.ndarray) -> str:
+    """Return what is said of (G, 6) stress in (G, 3, 3) cells where a fit has other stress."""
+    atoms = np.zeros((1, 3)), np.array([29])
+    crystals = [
+        Crystal(*atoms, cell, np.ones(3, bool), 0.0, np.zeros((1, 3)), s) for cell, s in zip(cells, S, strict=True)
+    ]
+    source: Any = SimpleNamespace(names={"S": "stress"}, message=lambda *parts: " ".join(map(str, parts)))
+    fit = PairFit(0.01, of_fit * np.linalg.det(cells)[:, None])
+    return _of_stress(source, crystals, fit, Units(27.211386, 0.529177)).summary
+
+
+def test_a_fit_in_cells_of_one_size_knows_no_stress() -> None:
+    S = np.random.default_rng(0).normal(size=(30, 6))
+    cells = np.tile(3 * np.eye(3), (30, 1, 1))
+    assert judged(cells, S, 7 * S).startswith("not judged")
+    assert judged(cells * np.linspace(0.97, 1.03, 30)[:, None, None], S, 7 * S).startswith("it is 0.143 times")
+
+
+def test_stress_that_is_0_by_symmetry_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    S, of_fit = 1e-17 * rng.normal(size=(2, 30, 6))
+    S[:, :2] = of_fit[:, :2] = np.linspace(-1, 1, 30)[:, None]
+    cells = 3 * np.eye(3) * np.linspace(0.97, 1.03, 30)[:, None, None]
+    assert judged(cells, S, of_fit).startswith("fine: it is 1 times")
 
 
 def walk(symbols: str, steps: int) -> list[Atoms]:
