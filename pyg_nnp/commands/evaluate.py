@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
         rows = evaluate_file(potential, data, mapping_of(options.map), changes, options.part, options.units)
     if processes.number() > 0:
         return 0
-    Console().print(_table(rows, potential.units.names))
+    # as wide as its numbers, also in a pipe
+    Console(width=150).print(_table(rows, potential.units.names))
     if options.json:
         write_json(options.json, _json(rows))
     if options.csv:

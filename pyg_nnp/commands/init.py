@@ -22,7 +22,9 @@ def run(options: argparse.Namespace) -> int:
     text, guesses = first_config(data, mapping_of(options.map), architecture, minutes)
     write_durably(options.out, [text.encode()])
     print(f"{data} seems to have:", *guesses, sep="\n  ")
-    length = "100 epochs (max_epochs)" if minutes is None else f"{minutes:g} minutes by the clock (max_time)"
+    length = "100 epochs (max_epochs)"
+    if minutes is not None:
+        length = f"{minutes:g} {'minute' if minutes == 1 else 'minutes'} by the clock (max_time)"
     print(f"{options.out}: {architecture}, to be trained for {length}; more, as by --minutes, gives less error")
     print(f"{options.out}: look at what is marked with CHECK, then: pyg-nnp check {options.out}")
     return 0

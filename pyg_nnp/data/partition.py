@@ -65,14 +65,14 @@ def parts_of_index(path: str, parts: Sequence[str], frames: Tensor) -> dict[str,
         numbers = torch.tensor([] if outside else found[part], dtype=torch.int64)
         outside = outside or numbers[~torch.isin(numbers, frames)].tolist()
         if outside:
-            what = "are no frames to choose from: they are isolated atoms, or there are none with these numbers"
-            raise ConfigError(f"{_WHERE}: {path}: part '{part}': {_shown(outside)} {what} (0 to {largest}).")
+            why = f"isolated atoms are in no part, and the numbers of frames go from 0 to {largest}"
+            raise ConfigError(f"{_WHERE}: {path}: part '{part}' cannot have {_shown(outside)}: {why}.")
         chosen[part] = numbers
     together = torch.cat(list(chosen.values()))
     numbers, times = torch.unique(together, return_counts=True)
     if (times > 1).any():
         twice = _shown(numbers[times > 1].tolist())
-        raise ConfigError(f"{_WHERE}: {path}: {twice} are given more than once; a frame is in one part.")
+        raise ConfigError(f"{_WHERE}: {path}: given more than once: {twice}. A frame is in one part.")
     if len(together) < len(frames):
         log.info("%s: %d of %d frames are in no part.", _WHERE, len(frames) - len(together), len(frames))
     return chosen
@@ -202,11 +202,11 @@ def with_all_elements(order: Tensor, part: slice, elements: Tensor) -> Tensor:
         for rows in (order, elements):
             rows[[here, there]] = rows[[there, here]]
     if exchanged:
-        text = "Trainer.Splitter: %s go into the training part, which would lack elements without them."
+        text = "Trainer.Splitter: moved into the training part, which would lack elements otherwise: %s."
         log.info(text, _shown(sorted(exchanged)))
     return order
 
 
 def _shown(numbers: Sequence[int]) -> str:
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return f"frames {', '.join(map(str, numbers[:5]))}{more}"
+    return f"{'frame' if len(numbers) == 1 else 'frames'} {', '.join(map(str, numbers[:5]))}{more}"

@@ -9,9 +9,10 @@ from pyg_nnp.config import Config
 from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
 from pyg_nnp.diagnostics.digits import check_digits
 from pyg_nnp.diagnostics.duplicates import check_duplicates
-from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.diagnostics.finding import CheckResult, Finding
+from pyg_nnp.diagnostics.forces import check_forces
 from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying_forces
-from pyg_nnp.diagnostics.stress import check_derivatives
+from pyg_nnp.diagnostics.stress import check_stress
 from pyg_nnp.diagnostics.table import data_table
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def examine(config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tens
     if "E" in fields:
         results.append(check_outlying_energies(source, summary, dataset.molecules.numpy()))
         results += filter(None, [check_digits(source, summary)])
-    results += check_derivatives(source, dataset, config.units, config.Datahub.transforms.negative_gradient)
+    results += _check_derivatives(config, dataset)
     if "Fa" in fields:
         results.append(check_outlying_forces(source, summary))
     if "Qa" in fields:
@@ -39,6 +40,16 @@ def examine(config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tens
     return data_table(config, dataset, parts, results), tuple(
         finding for result in results for finding in result.findings
     )
+
+
+def _check_derivatives(config: Config, dataset: "MoleculeDataset") -> list[CheckResult]:
+    """Check forces and stress: the derivatives of the energy."""
+    source, units, negated = dataset.source, config.units, config.Datahub.transforms.negative_gradient
+    forces = [check_forces(source, dataset, units, negated)] if "Fa" in dataset.fields else []
+    if any(result.findings for result in forces):
+        # they are a part of what stress is compared with
+        return forces
+    return forces + check_stress(source, dataset, units)
 
 
 def origin_of_dipoles(config: Config) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from math import log
+from math import hypot, log
 
 import numpy as np
 import torch
@@ -26,12 +26,21 @@ NEAR = 0.35
 
 @dataclass(frozen=True)
 class Slope:
-    """A line through the origin, y = slope · x, with its standard error, its correlation, and the number of points."""
+    """A line through the origin, y = slope · x, with its standard error, its correlation, and the number of points.
+
+    ``doubt`` is what the slope may be off by besides, relative to it.
+    """
 
     slope: float
     error: float
     correlation: float
     number: int
+    doubt: float = 0.0
+
+    @property
+    def uncertainty(self) -> float:
+        """Standard error, with the doubt."""
+        return hypot(self.error, self.doubt * self.slope)
 
 
 def slope_of(x: Array, y: Array) -> Slope:

@@ -1,15 +1,11 @@
 """Whether forces are the negative slope of the energy, with the sign and in the unit that go with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import log
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from pyg_nnp.data.source import DataSource
-from pyg_nnp.data.summary import DatasetSummary
-from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, field_finding
+from pyg_nnp.diagnostics.finding import CheckResult, Finding, field_finding
 from pyg_nnp.diagnostics.force_units import (
     HARTREE_IN,
     NEAR,
@@ -17,28 +13,20 @@ from pyg_nnp.diagnostics.force_units import (
     Slope,
     energy_unit,
     mismatches,
-    slope_of,
     stiffness_of_bonds,
 )
-from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
-from pyg_nnp.diagnostics.sample import evenly_spaced, frames_with, in_batches
+from pyg_nnp.diagnostics.near_frames import is_clear
+from pyg_nnp.diagnostics.near_slopes import SHIFTS, slopes_between_near_frames
+from pyg_nnp.diagnostics.sample import evenly_spaced, in_batches
 from pyg_nnp.units import Units
 
 if TYPE_CHECKING:
     from pyg_nnp.data import MoleculeDataset
 
-_FRAMES = 2000
-"""Frames that are compared at most."""
-_RUN = 10
-"""Consecutive frames that are taken together, since those of a trajectory are near each other."""
 _BONDS = 500
 """Frames whose bonds are looked at."""
-# least correlation: energies also differ by the strain, so that the slope falls as the square of the correlation
-_IN_CELLS = 0.9
 _OFF, _ERRORS = 0.1, 5.0
-"""How far from 1 the slope of forces is at least, and in its standard errors, to be called wrong."""
-_SHIFTS = {"before": 1, "after": -1}
-"""Frames whose energies are tried, too, and by how much energies are shifted for it."""
+"""How far from 0 the logarithm of the slope of forces is at least, and in standard errors, to be called wrong."""
 _UNRELATED = 10.0
 """How many times larger than the work differences of energies are at least that must be those of something else."""
 _SMALLER = 4.0
@@ -54,15 +42,15 @@ def check_forces(source: DataSource, dataset: "MoleculeDataset", units: Units, n
     bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS, ["Fa"])), hartree, bohr)
     findings, near = [], None
     if "E" in dataset.fields:
-        near, per_atom, *others = _from_near_frames(dataset)
+        near, per_atom, *others = slopes_between_near_frames(dataset)
         # bonds as many times too stiff say that it is the forces, by a factor like the number of atoms
         is_of_forces = factor is not None and abs(log(factor / abs(near.slope))) < NEAR if near.slope else False
-        if _fits(per_atom) and not _fits(near) and not is_of_forces:
+        if _is_per_atom(near, per_atom, units) and not is_of_forces:
             return CheckResult("Fa", "goes with energies per atom", [_energies_per_atom(source, near, per_atom)])
-        for place, other in zip(_SHIFTS, others, strict=True):
+        for place, other in zip(SHIFTS, others, strict=True):
             findings += _energies_of_other_frames(source, place, other, near)
-        if is_clear(near, _IN_CELLS if "cell" in dataset.fields else 0.8) and not findings:
-            names = mismatches(abs(near.slope), near.error, hartree, bohr)
+        if is_clear(near) and not findings:
+            names = () if _fits(near) else mismatches(abs(near.slope), near.uncertainty, hartree, bohr)
             how = f"between near frames -F·ΔR is {near.slope:.3g} ΔE ({near.number} pairs{_correlated(near)})"
             if hartree is not None and factor is not None and not names:
                 findings += _unit_of_both(source, factor, hartree)
@@ -91,7 +79,18 @@ def _correlated(fit: Slope) -> str:
 
 def _fits(measured: Slope) -> bool:
     """Return whether forces are the slope of energies, or minus that, by far closer than units differ."""
-    return is_clear(measured) and abs(abs(measured.slope) - 1) < max(_OFF, _ERRORS * measured.error)
+    if not is_clear(measured):
+        return False
+    size = abs(measured.slope)
+    return abs(log(size)) < max(_OFF, _ERRORS * measured.uncertainty / size)
+
+
+def _is_per_atom(near: Slope, per_atom: Slope, units: Units) -> bool:
+    """Return whether forces go with energies times the number of atoms alone, and no unit explains it far better."""
+    if not _fits(per_atom) or _fits(near):
+        return False
+    named = mismatches(abs(near.slope), near.uncertainty, units.hartree, units.bohr)[:1]
+    return all(abs(log(abs(near.slope) / unit.factor)) + _OFF > abs(log(abs(per_atom.slope))) for unit in named)
 
 
 def _energies_per_atom(source: DataSource, near: Slope, per_atom: Slope) -> Finding:
@@ -123,9 +122,9 @@ def _unexplained(source: DataSource, near: Slope, how: str) -> list[Finding]:
     """Warn of forces that are off by a factor which no unit explains."""
     if _fits(near):
         return []
-    found = f"is {abs(near.slope):.3g} ± {near.error:.1g} times the slope of E, which no unit explains: {how}."
+    found = f"is {abs(near.slope):.3g} ± {near.uncertainty:.1g} times the slope of E, which no unit explains: {how}."
     advice = "Look whether both are of one calculation, and whether a term, as of dispersion, is in one of them alone."
-    return [field_finding(source, "factor of forces", "Fa", found, advice, slope=near.slope, error=near.error)]
+    return [field_finding(source, "factor of forces", "Fa", found, advice, slope=near.slope, error=near.uncertainty)]
 
 
 def _energies_of_other_frames(source: DataSource, place: str, other: Slope, own: Slope) -> list[Finding]:
@@ -173,44 +172,3 @@ def _result(
         slope, factor = measured.slope, names[0].factor
         findings.append(field_finding(source, "unit of forces", "Fa", text, advice, slope=slope, factor=factor))
     return CheckResult("Fa", how if findings else f"fine: {how}", findings)
-
-
-def _from_near_frames(dataset: "MoleculeDataset") -> list[Slope]:
-    """Fit the work between near frames against differences of E, of E times the number of atoms, and of other E's.
-
-    The last are those of the frames that :data:`_SHIFTS` names.
-    """
-    work, apart, i, j = (np.concatenate(parts) for parts in zip(*_near_pairs(dataset), strict=True))
-    nearest = nearest_pairs(apart, 10 * dataset.summary.precision)
-    E = dataset.summary.E
-    energies = (E, E * dataset.summary.sizes, *(np.roll(E, shift) for shift in _SHIFTS.values()))
-    return [slope_of(E[j[nearest]] - E[i[nearest]], work[nearest]) for E in energies]
-
-
-def _near_pairs(dataset: "MoleculeDataset") -> Iterator[tuple[Array, Array, Array, Array]]:
-    """Yield work, displacement and numbers of each frame and the nearest, molecule by molecule."""
-    yield np.zeros(0), np.zeros(0), np.zeros(0, int), np.zeros(0, int)
-    for frames in _groups(dataset.summary, frames_with(dataset.summary, ["E", "Fa"]).numpy()):
-        batches = list(in_batches(dataset, torch.from_numpy(frames)))
-        shape = (len(frames), -1, 3)
-        Ra, Fa = (torch.cat([b[name] for b in batches]).double().numpy().reshape(shape) for name in ("Ra", "Fa"))
-        work, apart, i, j = near_pairs(Ra, Fa)
-        yield work, apart, frames[i], frames[j]
-
-
-def _groups(summary: DatasetSummary, labelled: Array) -> Iterator[Array]:
-    """Yield some of the ``labelled`` frames, (g,), of each molecule that has several, in runs, evenly spread."""
-    molecules = summary.molecules[labelled]
-    sizes = np.bincount(molecules)
-    order = np.argsort(molecules, kind="stable")
-    chosen = np.argsort(-sizes, kind="stable")[: _FRAMES // _RUN]
-    first = np.cumsum(sizes) - sizes
-    each = max(_RUN, _FRAMES // max(1, len(chosen)))
-    for number in chosen:
-        frames = labelled[order[first[number] : first[number] + sizes[number]]]
-        if len(frames) < 2 or summary.sizes[frames[0]] < 2:
-            continue
-        if len(frames) > each:
-            starts = np.linspace(0, len(frames) - _RUN, each // _RUN).astype(int)
-            frames = frames[np.unique(starts[:, None] + np.arange(_RUN))]
-        yield frames

@@ -46,7 +46,7 @@ def check_outlying_forces(source: DataSource, summary: DatasetSummary) -> CheckR
     """Look for forces far larger than in all other frames, and for forces that move the molecule as a whole."""
     # a force that is missing is none to look at
     forces = summary.largest_force, summary.net_force
-    largest, net = (np.where(values > _ROUNDING, np.nan_to_num(values), 0.0) for values in forces)
+    largest, net = (np.where(values > _ROUNDING, values, 0.0) for values in forces)  # not so is NaN
     findings = []
     some = largest > 0
     if some.sum() < _FEW:

@@ -11,6 +11,7 @@ from pyg_nnp.functional.periodic_search import periodic_pairs
 _BASIS = 10  # functions of the distance for each pair of elements
 _MOST_UNKNOWNS, _ROWS_EACH = 150, 4
 _RIDGE = 1e-8
+_ROUNDING = 1e-9  # in any unit
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def fit_pairs(crystals: Sequence[Crystal], cutoff: float) -> PairFit | None:
     y_F = np.concatenate([crystal.Fa.ravel() for crystal in crystals])
     known = np.isfinite(y_F)
     A_F, y_F = np.pad(A_F[known], ((0, 0), (0, len(elements)))), y_F[known]
-    blocks = [(A, y) for A, y in ((A_E, y_E), (A_F, y_F)) if len(y) and y.std() > 0]
+    # forces that are 0 by symmetry are rounding
+    blocks = [(A, y) for A, y in ((A_E, y_E), (A_F, y_F)) if len(y) and y.std() > _ROUNDING]
     if not blocks:
         return None
     # each kind of label counts as much as the other

@@ -1,5 +1,7 @@
 """Whether the forces in some frames of a data file are gradients, before there is a configuration."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pyg_nnp.data.formats.collections import Collection
@@ -8,7 +10,7 @@ from pyg_nnp.data.source import Block
 from pyg_nnp.diagnostics.finding import Array
 from pyg_nnp.diagnostics.force_units import slope_of, stiffness_of_bonds
 from pyg_nnp.diagnostics.guesses import few_frames, labelled
-from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs
+from pyg_nnp.diagnostics.near_frames import is_clear, near_pairs, nearest_pairs, work_in_cells
 
 
 def sign_of_forces(sample: Block, source: str, known: Collection | None) -> tuple[bool, str]:
@@ -33,28 +35,34 @@ def _likely_gradient(block: Block) -> tuple[bool, str] | None:
     """
     with_forces = labelled(block, "Fa")
     if "E" in block.arrays:
-        work, differences = _between_near_frames(labelled(with_forces, "E"))
-        near = slope_of(differences, work)
-        if is_clear(near):
-            return near.slope < 0, "by the energies of near frames"
+        for work, differences in _between_near_frames(labelled(with_forces, "E")):
+            near = slope_of(differences, work)
+            if is_clear(near):
+                return near.slope < 0, "by the energies of near frames"
     bond = stiffness_of_bonds([few_frames(with_forces)], None, None)[0] if with_forces.num_frames else None
     return None if bond is None else (bond.slope < 0, "by the stretching of bonds of hydrogen")
 
 
-def _between_near_frames(block: Block) -> tuple[Array, Array]:
-    """Return (P,) the work and (P,) the differences of the energies between near frames."""
+def _between_near_frames(block: Block) -> Iterator[tuple[Array, Array]]:
+    """Yield (P,) the work and (P,) the differences of the energies between near frames: of crystals, and by shapes."""
     arrays, ends = block.arrays, np.cumsum(block.arrays["N"])
+    pbc = arrays.get("pbc", np.zeros((len(ends), 3))) != 0
+    eps = np.finfo(np.float32).eps * np.abs(arrays["Ra"]).max(initial=0)
     molecules: dict[bytes, list[int]] = {}
     for frame, Za in enumerate(np.split(arrays["Za"], ends[:-1])):
-        molecules.setdefault(Za.tobytes(), []).append(frame)
-    rows = [np.zeros((3, 0))]
+        molecules.setdefault(Za.tobytes() + pbc[frame].tobytes(), []).append(frame)
+    of_cells, of_shapes = [np.zeros((2, 0))], [np.zeros((3, 0))]
     for frames in (frames for frames in molecules.values() if len(frames) > 1):
         atoms = (ends - arrays["N"])[frames][:, None] + np.arange(arrays["N"][frames[0]])
         Ra, Fa = (arrays[name][atoms].astype(float) for name in ("Ra", "Fa"))
-        work, apart, i, j = near_pairs(Ra, Fa)
         E = arrays["E"][frames].astype(float)
-        rows.append(np.stack((work, apart, E[j] - E[i])))
-    work, apart, differences = np.concatenate(rows, axis=1)
-    eps = np.finfo(np.float32).eps * np.abs(arrays["Ra"]).max(initial=0)
+        if pbc[frames[0]].any():
+            found = work_in_cells(Ra, Fa, arrays["cell"][frames], pbc[frames[0]], E[None], 10 * eps)
+            of_cells += [] if found is None else [np.stack((found[0], *found[2]))]
+        work, apart, i, j = near_pairs(Ra, Fa)
+        of_shapes.append(np.stack((work, apart, E[j] - E[i])))
+    work, differences = np.concatenate(of_cells, axis=1)
+    yield work, differences
+    work, apart, differences = np.concatenate(of_shapes, axis=1)
     nearest = nearest_pairs(apart, 10 * eps)
-    return work[nearest], differences[nearest]
+    yield work[nearest], differences[nearest]

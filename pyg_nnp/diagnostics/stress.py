@@ -12,7 +12,6 @@ from pyg_nnp.data.formats.stress import is_virial
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.diagnostics.finding import Array, CheckResult, Finding, field_finding
 from pyg_nnp.diagnostics.force_units import Slope, slope_of
-from pyg_nnp.diagnostics.forces import check_forces
 from pyg_nnp.diagnostics.near_frames import is_clear
 from pyg_nnp.diagnostics.pair_fit import Crystal, PairFit, fit_pairs
 from pyg_nnp.diagnostics.sample import frames_with, in_batches
@@ -25,9 +24,10 @@ _FRAMES, _ATOMS = 100, 3000
 """Frames, and atoms of them all, that are looked at."""
 _CUTOFF = 11.0
 """Of the fitted pair potential [Bohr]."""
-_BETTER, _FITS = 0.1, 0.2
-"""How little, of what a fit with the cells as they are leaves unexplained, one with others leaves that are the right
-ones, and how much that is at most."""
+_FITS = 0.2
+"""How much a fit with cells that are the right ones leaves unexplained at most."""
+_ROUNDING = 1e-6
+"""Smallest component of the stress, of the largest, that is not rounding."""
 _NEAR = 0.35
 """Largest logarithm of the ratio of a measured to a named factor."""
 _CORRELATED, _DOUBT = 0.8, 0.1
@@ -40,15 +40,13 @@ _OTHER_CELLS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "it is in Bohr where positions are in Å": ("Multiply it by 0.529177.", lambda h: h * BOHR_IN_ANGSTROM),
     "it is in Å where positions are in Bohr": ("Divide it by 0.529177.", lambda h: h / BOHR_IN_ANGSTROM),
 }
-
-
-def check_derivatives(source: DataSource, dataset: "MoleculeDataset", units: Units, negated: bool) -> list[CheckResult]:
-    """Check forces, of which ``negated`` ones have changed their sign, and stress: the derivatives of the energy."""
-    forces = [check_forces(source, dataset, units, negated)] if "Fa" in dataset.fields else []
-    if any(result.findings for result in forces):
-        # they are a part of what stress is compared with
-        return forces
-    return forces + check_stress(source, dataset, units)
+_BETTER, _BETTER_ALIKE, _ALIKE = 0.1, 0.3, 0.05
+"""How little a fit with changed cells leaves unexplained at most, of what is left with the cells as they are; the same
+where both differ by no more than a small part, since a transposed cell is a turn of the lattice alone; that part."""
+_SAME = 1e-4
+"""Cells that differ by less are the same: no positions are so exact."""
+_CHANGES = 1e-3
+"""Least standard deviation of the volume of an atom, by which a fit knows the pressure, relative to its mean."""
 
 
 def check_stress(source: DataSource, dataset: "MoleculeDataset", units: Units) -> list[CheckResult]:
@@ -92,13 +90,16 @@ def _some(dataset: "MoleculeDataset") -> list[Crystal]:
 def _wrong_cells(source: DataSource, crystals: Sequence[Crystal], fit: PairFit, cutoff: float) -> list[Finding]:
     """Warn of cells with which energies and forces go by far better if they are read in another way."""
     cells = np.stack([crystal.cell for crystal in crystals])
-    is_symmetric = np.allclose(cells, cells.transpose(0, 2, 1), atol=1e-3 * abs(cells).max())
-    best, least = None, min(_BETTER * fit.unexplained, _FITS)
-    for number, (what, (advice, change)) in enumerate(_OTHER_CELLS.items()):
-        if number == 0 and is_symmetric:
+    best, least = None, _FITS
+    for what, (advice, change) in _OTHER_CELLS.items():
+        changed = [change(cell) for cell in cells]
+        apart = abs(np.stack(changed) - cells).max() / abs(cells).max()
+        if apart < _SAME:
             continue
-        other = fit_pairs([replace(crystal, cell=change(crystal.cell)) for crystal in crystals], cutoff)
-        if other is not None and other.unexplained < least:
+        better = (_BETTER_ALIKE if apart < _ALIKE else _BETTER) * fit.unexplained
+        others = [replace(crystal, cell=cell) for crystal, cell in zip(crystals, changed, strict=True)]
+        other = fit_pairs(others, cutoff)
+        if other is not None and other.unexplained < min(least, better):
             best, least = (what, advice), other.unexplained
     if best is None:
         return []
@@ -116,10 +117,13 @@ def _of_stress(source: DataSource, crystals: Sequence[Crystal], fit: PairFit | N
     readings = (S, -S * volumes if is_virial(source.names["S"]) else -S / volumes)
     near = "between near frames V σ:Δε is {0:.3g} (ΔE + F·ΔR) ({1} pairs, correlation {2:.2g})"
     found = {near: [_near_frames(crystals, values) for values in readings]}
-    if fit is not None:
+    of_atoms = volumes[:, 0] / [len(crystal.Za) for crystal in crystals]
+    # in cells of one size energies and forces say how stiff bonds are, and not under which pressure
+    if fit is not None and of_atoms.std() > _CHANGES * of_atoms.mean():
         right = (fit.by_strain / volumes).ravel()
         fitted = "it is {0:.3g} times that of a fitted pair potential ({1} numbers, correlation {2:.2g})"
-        found[fitted] = [slope_of(right, values.ravel()) for values in readings]
+        some = abs(right) > _ROUNDING * abs(right).max()  # by symmetry half of them may be 0
+        found[fitted] = [slope_of(right[some], values.ravel()[some]) for values in readings]
     # frames may be too far apart for the first, and pairs not all that there is for the second
     how = max(found, key=lambda how: max(abs(slope.correlation) for slope in found[how]))
     slopes = found[how]

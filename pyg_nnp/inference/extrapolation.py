@@ -11,6 +11,7 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from pyg_nnp.errors import DataError
+from pyg_nnp.fields import TARGETS
 from pyg_nnp.functional.composition import formula
 from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors, shortest_distances, translation_vectors
 from pyg_nnp.functional.neighbor_search import find_edges, find_edges_in_cells
@@ -58,6 +59,12 @@ def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:
         return ""
     known, others = (", ".join(f"{Q:g}" for Q in values) for values in (domain.charges, unknown))
     return f"the potential was trained on total charges {known}, not on {others}: predictions may mean nothing."
+
+
+def reads_charges(predictor: "Predictor") -> bool:
+    """Return whether total charges make a difference to a property that a potential predicts, or may do so."""
+    blind = predictor.domain.blind_to_charge
+    return blind is None or any(name in TARGETS for name in set(predictor.outputs) - set(blind))
 
 
 def unknown_compositions(domain: TrainingDomain, compositions: Iterable[str]) -> str:

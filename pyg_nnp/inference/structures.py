@@ -15,10 +15,11 @@ from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import ArrayTypes, DataSource, FileStart, begin_file
 from pyg_nnp.data.total_charge import charge_arrays
-from pyg_nnp.fields import FIELDS, OF_CELLS, TARGETS
+from pyg_nnp.fields import FIELDS, OF_CELLS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
     ShortestDistances,
+    reads_charges,
     training_configuration,
     unknown_charges,
     unknown_compositions,
@@ -119,8 +120,7 @@ class Structures:
         self.charges: set[float] = set()
         self.others: set[float] = set()  # of the file, which are not taken
         self.silent = self.count = 0  # structures that say no charge, and all
-        blind = self.domain.blind_to_charge
-        self.needs_charges = blind is None or any(name in TARGETS for name in set(predictor.outputs) - set(blind))
+        self.reads_charges = reads_charges(predictor)
         self.compositions: set[str] = set()
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -167,7 +167,7 @@ class Structures:
         if self.others:
             listed = ", ".join(f"{charge:g}" for charge in sorted(self.others)[:_MOST_SHOWN])
             log.warning("%s: the total charge %g was given; the file says %s.", self.path, self.charge, listed)
-        if self.charge is None and self.silent and self.needs_charges:
+        if self.charge is None and self.silent and self.reads_charges:
             # where some say it, it may be forgotten in others
             level = logging.INFO if self.silent == self.count else logging.WARNING
             text = "%s: %d of %d structures say no total charge; it is taken to be 0."

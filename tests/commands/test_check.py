@@ -14,7 +14,7 @@ from toy_training import run_toy
 
 from pyg_nnp.commands import cli
 from pyg_nnp.data.frames import Frames, Selection
-from pyg_nnp.diagnostics import charges, forces, sample
+from pyg_nnp.diagnostics import charges, forces, near_slopes, sample
 
 
 def test_an_error_of_the_configuration_comes_after_the_warnings(
@@ -73,7 +73,7 @@ def test_frames_are_passed_over_once_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic_energy: str, in_memory: bool
 ) -> None:
     """Once for the store and once for the summary, if the data are new; never again for what the summary holds."""
-    samples = {(forces, "_FRAMES"): 10, (forces, "_BONDS"): 5, (charges, "_FRAMES"): 10, (sample, "_SMALL"): 5}
+    samples = {(near_slopes, "_FRAMES"): 10, (forces, "_BONDS"): 5, (charges, "_FRAMES"): 10, (sample, "_SMALL"): 5}
     # whatever the size of the data
     assert sum(getattr(module, name) for module, name in samples) <= 5000
     for (module, name), number in samples.items():

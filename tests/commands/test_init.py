@@ -116,6 +116,12 @@ def test_each_recipe_trains(
     assert (tmp_path / f"out/FF01-{architecture}/best.safetensors").exists()
 
 
+@pytest.mark.parametrize(("minutes", "shown"), [("1", "1 minute by"), ("1.5", "1.5 minutes by")])
+def test_minutes_are_counted(minutes: str, shown: str, trained_folder: Path, tmp_path: Path, capsys: Any) -> None:
+    assert cli.main(["init", "dataset.pkl", "-o", str(tmp_path / "init.yaml"), "--minutes", minutes]) == 0
+    assert f", to be trained for {shown} the clock" in capsys.readouterr().out
+
+
 def test_mistakes_in_length_and_architecture(
     trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

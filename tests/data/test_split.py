@@ -307,10 +307,10 @@ def test_by_a_file(tmp_path: Path) -> None:
         ('{"training": [true]}', "expects numbers of frames for each part"),
         ('{"training": [0], "validaton": [1]}', "no frames for the part 'validation'. Did you mean 'validaton'"),
         ('{"training": [], "validation": [1]}', "no frames for the part 'training'"),
-        ('{"training": [0], "validation": [8]}', "part 'validation': frames 8 are no frames to choose from"),
+        ('{"training": [0], "validation": [8]}', "part 'validation' cannot have frame 8: isolated"),
         ('{"training": [0], "validation": [-1, 1e9]}'.replace("1e9", str(10**30)), "frames -1, 1000000000000000"),
-        ('{"training": [0], "validation": [5]}', "part 'validation': frames 5 are no frames to choose from"),
-        ('{"training": [0, 1], "validation": [1]}', "frames 1 are given more than once"),
+        ('{"training": [0], "validation": [5]}', "part 'validation' cannot have frame 5: isolated"),
+        ('{"training": [0, 1], "validation": [1]}', "given more than once: frame 1. A frame is in one part."),
     ],
 )
 def test_mistakes_in_a_file(tmp_path: Path, content: str, message: str) -> None:
@@ -355,10 +355,9 @@ def test_the_training_part_has_all_elements(
     for part in parts:
         assert int((chosen[part] != drawn[part]).sum()) <= lacking
     said = [record.getMessage() for record in caplog.records if "would lack elements" in record.getMessage()]
-    listed = ", ".join(map(str, sorted(moved)))
-    assert said == [
-        f"Trainer.Splitter: frames {listed} go into the training part, which would lack elements without them."
-    ] * bool(moved)
+    listed = ("frame " if len(moved) == 1 else "frames ") + ", ".join(map(str, sorted(moved)))
+    text = f"Trainer.Splitter: moved into the training part, which would lack elements otherwise: {listed}."
+    assert said == [text] * bool(moved)
 
 
 def test_elements_that_no_frame_can_bring(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from crystal_sets import NAMES, said, strained_crystals, warnings
 from planted import Frame, report
 from small_set import FRAMES, config
 
@@ -135,3 +136,28 @@ def test_a_number_of_atoms_that_is_near_the_factor_of_a_unit(
     _, said = report(document, planted, tmp_path, capsys)
     assert "(E) looks like the energy per atom" in said
     assert "looks like forces" not in said
+
+
+# factors of energies and of forces, and what is said of them
+IN_CELLS = {
+    "right": (1.0, 1.0, "fine: between near frames -F·ΔR is "),
+    "Hartree/Bohr": (1.0, 0.529177 / 27.211386, "in Hartree where energies are in eV, and per Bohr where"),
+    "Hartree/Å": (1.0, 1 / 27.211386, "in Hartree where energies are in eV (factor 0.03675)"),
+    "energies in Hartree": (1 / 27.211386, 1.0, "in eV where energies are in Hartree (factor 27.21)"),
+    "energies in kcal/mol": (23.060548, 1.0, "in eV where energies are in kcal/mol (factor 0.04336)"),
+    "energies per atom": (None, 1.0, "(E) looks like the energy per atom"),
+}
+
+
+@pytest.mark.parametrize("mistake", IN_CELLS)
+@pytest.mark.parametrize("name", NAMES)
+def test_forces_of_strained_crystals(
+    name: str, mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Energies differ by the strain more than by the work of the forces; no two frames are near each other."""
+    frames = strained_crystals(name)
+    energy, force, expected = IN_CELLS[mistake]
+    energy = energy or 1 / len(frames[0])
+    text = said(frames, tmp_path, capsys, energy=energy, of_forces=lambda a: force * a.get_forces())
+    assert expected in " ".join(text.split())
+    assert len(warnings(text)) == (mistake != "right")

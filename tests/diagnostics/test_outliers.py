@@ -44,3 +44,15 @@ def test_forces_that_are_0_by_symmetry_are_no_outliers() -> None:
     for unit, expected in ((1.0, 0), (1e13, 1)):
         forces: Any = SimpleNamespace(largest_force=unit * rounding, net_force=unit * rounding)
         assert len(check_outlying_forces(source, forces).findings) == expected
+
+
+def test_forces_that_are_missing_are_no_outliers() -> None:
+    largest = np.random.default_rng(0).uniform(0.5, 1.5, 60)
+    largest[::3] = np.nan
+    source: Any = SimpleNamespace(frame=str, message=lambda *parts: " ".join(map(str, parts)))
+    for factor, expected in ((1.0, 0), (50.0, 1)):
+        largest[25] *= factor
+        forces: Any = SimpleNamespace(largest_force=largest, net_force=np.where(np.isnan(largest), np.nan, 0.0))
+        result = check_outlying_forces(source, forces)
+        assert [finding.frames for finding in result.findings] == [(25,)] * expected
+        assert "nan" not in result.summary

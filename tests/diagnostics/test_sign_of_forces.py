@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from crystal_sets import NAMES, said, strained_crystals, warnings
 
 from pyg_nnp.diagnostics.first_config import first_config
 
@@ -39,3 +40,14 @@ def test_init_finds_out_whether_forces_are_gradients(
         assert hub["allow_missing"] == ["Fa"]
         assert f"CHECK: {evidence}" in text
         assert (f"Fa are taken for gradients, minus the forces, {evidence}" in guesses) == (sign == 1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", NAMES)
+def test_strained_crystals_say_it(name: str, sign: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By their name all are forces, and no two frames are near each other."""
+    text = said(strained_crystals(name), tmp_path, capsys, of_forces=lambda atoms: sign * atoms.get_forces())
+    assert warnings(text) == []
+    written = (tmp_path / "train.yaml").read_text()
+    assert yaml.safe_load(written)["Datahub"]["transforms"]["negative_gradient"] == (sign == -1)
+    assert "CHECK: by the energies of near frames" in written

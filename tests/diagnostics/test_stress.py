@@ -1,63 +1,27 @@
 """Mistakes of stress and cells, planted in three data sets, are told, and nothing is where there is none."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
-from ase.stress import voigt_6_to_full_3x3_stress
-from crystal_sets import NAMES, strained_crystals
+from crystal_sets import NAMES, Change, said, strained_crystals, stress, warnings
 
-from pyg_nnp.commands import cli
+from pyg_nnp.diagnostics.pair_fit import Crystal, PairFit
+from pyg_nnp.diagnostics.stress import _of_stress
+from pyg_nnp.units import Units
 
 EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.2176634
-Stress = Callable[[Atoms], np.ndarray]
-Cell = Callable[[Atoms], np.ndarray]
-
-
-def stress(atoms: Atoms) -> np.ndarray:
-    return voigt_6_to_full_3x3_stress(atoms.get_stress())
-
-
-def cell(atoms: Atoms) -> np.ndarray:
-    return atoms.cell.array
 
 
 def virial(atoms: Atoms) -> np.ndarray:
     return -stress(atoms) * atoms.get_volume()
-
-
-def said(
-    frames: list[Atoms],
-    folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    of_stress: Stress = stress,
-    of_cell: Cell = cell,
-    name: str = "stress_dft",
-) -> str:
-    """Write a file and what init makes of it, and return what check says."""
-    written = []
-    for frame in frames:
-        atoms = Atoms(frame.numbers, frame.positions, cell=of_cell(frame), pbc=frame.pbc)
-        atoms.info = {"energy_dft": frame.get_potential_energy(), name: of_stress(frame).ravel()}
-        atoms.arrays["forces_dft"] = frame.get_forces()
-        written.append(atoms)
-    ase.io.write(folder / "data.xyz", written, format="extxyz")
-    maps = [f"--map={field}" for field in ("E=energy_dft", "Fa=forces_dft", f"S={name}")]
-    assert cli.main(["init", str(folder / "data.xyz"), "-o", str(folder / "train.yaml"), *maps]) == 0
-    capsys.readouterr()
-    cli.main(["check", str(folder / "train.yaml"), "-o", str(folder / "out")])
-    return capsys.readouterr().err
-
-
-def warnings(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith("WARNING")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,7 +59,7 @@ def test_energies_of_strain_are_no_unit_of_forces(
     assert not any("(Fa)" in warning for warning in warnings(said(frames, tmp_path, capsys)))
 
 
-PLANTED: dict[str, tuple[dict[str, Stress | Cell | str], str]] = {
+PLANTED: dict[str, tuple[dict[str, Change | str], str]] = {
     "virial": ({"of_stress": virial}, r"(S) looks like virials, not stress: "),
     "virial, sign": (
         {"of_stress": lambda atoms: -virial(atoms)},
@@ -126,6 +90,51 @@ def test_mistakes_are_told(name: str, mistake: str, tmp_path: Path, capsys: pyte
     # nothing else is offered beside the right one
     # with volumes of some 170 Å³ the last may be GPa, too
     assert "; or " not in warning or mistake == "virial, sign"
+
+
+@pytest.mark.parametrize(("strain", "is_told"), [(3e-5, False), (1e-3, True), (4e-3, True)])
+def test_nearly_symmetric_cells_that_are_transposed(
+    strain: float, is_told: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A turn of the lattice by a thousandth is told, and what makes no difference to energies and forces is not."""
+    rng, frames = np.random.default_rng(1), []
+    for _ in range(40):
+        atoms = bulk("Cu", cubic=True) * (2, 1, 1)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=strain, size=(3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.03, size=(8, 3))
+        atoms.calc = EMT()
+        frames.append(atoms)
+    assert warnings(said(frames, tmp_path, capsys)) == []
+    folder = tmp_path / "transposed"
+    folder.mkdir()
+    found = warnings(said(frames, folder, capsys, of_cell=lambda atoms: atoms.cell.array.T))
+    assert ["(cell) looks as if the lattice vectors are its columns" in line for line in found] == [True] * is_told
+
+
+def judged(cells: np.ndarray, S: np.ndarray, of_fit: np.ndarray) -> str:
+    """Return what is said of (G, 6) stress in (G, 3, 3) cells where a fit has other stress."""
+    atoms = np.zeros((1, 3)), np.array([29])
+    crystals = [
+        Crystal(*atoms, cell, np.ones(3, bool), 0.0, np.zeros((1, 3)), s) for cell, s in zip(cells, S, strict=True)
+    ]
+    source: Any = SimpleNamespace(names={"S": "stress"}, message=lambda *parts: " ".join(map(str, parts)))
+    fit = PairFit(0.01, of_fit * np.linalg.det(cells)[:, None])
+    return _of_stress(source, crystals, fit, Units(27.211386, 0.529177)).summary
+
+
+def test_a_fit_in_cells_of_one_size_knows_no_stress() -> None:
+    S = np.random.default_rng(0).normal(size=(30, 6))
+    cells = np.tile(3 * np.eye(3), (30, 1, 1))
+    assert judged(cells, S, 7 * S).startswith("not judged")
+    assert judged(cells * np.linspace(0.97, 1.03, 30)[:, None, None], S, 7 * S).startswith("it is 0.143 times")
+
+
+def test_stress_that_is_0_by_symmetry_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    S, of_fit = 1e-17 * rng.normal(size=(2, 30, 6))
+    S[:, :2] = of_fit[:, :2] = np.linspace(-1, 1, 30)[:, None]
+    cells = 3 * np.eye(3) * np.linspace(0.97, 1.03, 30)[:, None, None]
+    assert judged(cells, S, of_fit).startswith("fine: it is 1 times")
 
 
 def walk(symbols: str, steps: int) -> list[Atoms]:

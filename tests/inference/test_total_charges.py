@@ -130,6 +130,8 @@ def test_nothing_is_said_where_no_charge_is_read(
     ase.io.write("in.xyz", water(), format="extxyz")
     capsys.readouterr()
     assert cli.main(["predict", MODEL, "in.xyz", "-o", "out.npz"]) == 0
+    Path("simulate.yaml").write_text(f"model: {MODEL}\nstructure: in.xyz\nsingle_point: {{}}\n")
+    assert cli.main(["simulate", "simulate.yaml", "-o", "simulated"]) == 0
     assert "total charge" not in capsys.readouterr().err
 
 

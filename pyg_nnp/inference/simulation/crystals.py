@@ -92,6 +92,7 @@ def phonons(options: Phonons, atoms: Atoms, record: Record, console: Console) ->
         raise ConfigError(f"phonons.path: '{options.path}' is none in this lattice. It has: {points}.") from error
     if (force := largest_force(atoms)) > _MINIMUM:
         log.warning("The structure is no minimum: its largest force is %.3f eV/Å. Optimise it first.", force)
+    _warn_of_narrow(options.supercell, atoms)
     check_step(atoms, 0, ADVICE)
     record.frame(atoms)
     with TemporaryDirectory() as folder, progress(console, "phonons", 1) as show:
@@ -114,6 +115,18 @@ def phonons(options: Phonons, atoms: Atoms, record: Record, console: Console) ->
         )
     log.info("Frequencies from %.2f to %.2f 1/cm along %s.", frequencies.min(), frequencies.max(), path.path)
     return True
+
+
+def _warn_of_narrow(supercell: list[int], atoms: Atoms) -> None:
+    """Warn of a supercell in which an atom that moves is felt from two sides."""
+    needed = 2 * atoms.calc.potential.reach * atoms.calc.length_unit
+    widths = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)  # of one cell between its faces
+    if np.isfinite(needed) and (widths * supercell < needed).any():
+        log.warning(
+            "phonons.supercell: %s is %.1f Å wide, less than twice the %.1f Å that the potential reaches: frequencies "
+            "may be wrong but where a wave fits into it. Take at least %s.",
+            *(supercell, (widths * supercell).min(), needed / 2, np.ceil(needed / widths).astype(int).tolist()),
+        )
 
 
 def _require_crystal(atoms: Atoms, what: str) -> None:

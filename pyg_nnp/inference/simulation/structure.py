@@ -19,6 +19,7 @@ from pyg_nnp.data.formats.unit_texts import statements_in
 from pyg_nnp.data.total_charge import charge_of, name_in_training
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.functional.periodic_search import periodic_pairs
+from pyg_nnp.inference.extrapolation import reads_charges
 from pyg_nnp.inference.simulation.config import Constraints
 from pyg_nnp.units import ASE
 
@@ -89,7 +90,7 @@ def _charge(path: Path, atoms: Atoms, charge: float | None, predictor: "Predicto
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if charge is None:
-        if said is None:
+        if said is None and reads_charges(predictor):
             log.info("%s: no total charge is said; it is taken to be 0.", path)
         return said or 0.0
     if said not in (None, charge):

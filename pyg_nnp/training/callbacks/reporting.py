@@ -112,7 +112,7 @@ class EpochProgress(Callback):
         seconds = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
         if self._limit is not None:
             reached = number + max(self._limit - state.elapsed, 0) / seconds
-            text = "%s: %.2g s an epoch: about %d epochs, %d steps, in %g minutes."
+            text = "%s: %.2g s an epoch: about %d epochs, %d steps, in %g min."
             log.info(text, self._name, seconds, reached, reached * state.steps_per_epoch, self._limit / 60)
         elif (left := self._max_epochs - number) and not self._bar.console.is_terminal:
             time = timedelta(seconds=round(seconds * left))

@@ -106,6 +106,15 @@ def test_phonons(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(cells.glob("**/cache*.json"))
 
 
+@pytest.mark.parametrize("number", [1, 5])
+def test_narrow_supercells_are_told(number: int, cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one cell each atom moves with its images, and there is no force at all."""
+    ase.io.write("crystal.xyz", bulk("Kr", "fcc", a=best()))
+    assert simulate("out", **OF_CRYSTAL, phonons={"supercell": [5, 5, number], "points": 5}) == 0
+    wide = re.findall(r"phonons.supercell: \[5, 5, 1\] is ([\d.]+) Å wide", capsys.readouterr().err)
+    assert wide == ([f"{best() / 3**0.5:.1f}"] if number == 1 else [])
+
+
 def test_a_stretched_crystal_has_imaginary_frequencies(cells: Path, capsys: pytest.CaptureFixture[str]) -> None:
     crystal = Atoms("Kr", cell=np.diag([2.9, 2.9, 2.9]), pbc=True)  # simple cubic is not stable
     ase.io.write("crystal.xyz", crystal)
