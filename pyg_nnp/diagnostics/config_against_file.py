@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pyg_nnp.config import Config
-from pyg_nnp.data.formats.guess import guess_fields
+from pyg_nnp.data.formats.guess import guess_fields, unlike_labels
 from pyg_nnp.data.formats.stated_units import stated_units
 from pyg_nnp.diagnostics.conditions import check_conditions
 from pyg_nnp.diagnostics.finding import Finding
@@ -66,6 +66,8 @@ def check_unread(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
 
 
 def _unread_labels(sources: Mapping[str, str], dataset: "MoleculeDataset") -> dict[str, str]:
-    guessed = guess_fields(dataset.info.columns, by_shape=False)
+    columns = dataset.info.columns
+    guessed = guess_fields(columns, by_shape=False)
+    guessed |= unlike_labels(columns, {**guessed, **sources})
     read = {*sources.values()}
     return {name: guessed[name] for name in TARGETS if name not in sources and guessed.get(name, "") not in {"", *read}}

@@ -7,11 +7,14 @@ from pathlib import Path
 from ase.data import chemical_symbols
 
 from pyg_nnp.config.template import Draft
+from pyg_nnp.data.frame_checks import MAX_Z
 from pyg_nnp.diagnostics.conditions import check_conditions
 from pyg_nnp.diagnostics.contents import contents_of
-from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights, weights_by_forces
+from pyg_nnp.diagnostics.elements import check_elements
+from pyg_nnp.diagnostics.guesses import few_frames, likely_energy, likely_length, suggested_weights, weights_by_forces
 from pyg_nnp.diagnostics.sign_of_forces import sign_of_forces
 from pyg_nnp.diagnostics.survey import Survey
+from pyg_nnp.errors import DataError
 from pyg_nnp.fields import TARGETS
 from pyg_nnp.runtime.data_path import DataPath
 
@@ -37,6 +40,8 @@ def first_config(
     path = DataPath.of(path)
     contents = contents_of(path, mapping)
     found, sources, known, stated = contents.frames, contents.sources, contents.known, contents.stated
+    if wrong := [Z for Z in found.elements if not 1 <= Z <= MAX_Z]:
+        raise DataError(f"{path}: '{sources['Za']}' (Za) has {wrong[0]}; elements go from 1 (H) to {MAX_Z} (Og).")
     has_references = set(found.isolated) == set(found.elements)
     # neutral atoms that give reference energies are in no part
     atoms_too = found.num_isolated > 0 and not has_references
@@ -65,7 +70,11 @@ def first_config(
         architecture=architecture,
         minutes=minutes,
     )
-    doubts = *stated.doubts, *check_conditions(path, contents.data_format, sources, contents.unused)
+    doubts = (
+        *stated.doubts,
+        *check_conditions(path, contents.data_format, sources, contents.unused),
+        *check_elements(str(path), sources["Za"], few_frames(found.sample), length[0]),
+    )
     warnings = [f"Warning: {text}" for text in doubts]
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *warnings]
 

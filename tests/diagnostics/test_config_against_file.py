@@ -51,6 +51,21 @@ def test_forces_that_are_not_read(
     assert "'forces' in 40 of 40 frames looks like Fa" in again
 
 
+def test_energies_that_cannot_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with them, the message on the name says it when it is added."""
+    monkeypatch.chdir(tmp_path)
+    of_forces = {"Datahub__targets": {"Fa": "forces"}, "Datahub__transforms": {"negative_gradient": True}}
+    for broken in ("failed", np.zeros(3), [[1.0, 2.0]]):
+        status, said = check(tmp_path, {str(i): {"energy": broken} for i in range(40)}, capsys, **of_forces)
+        assert status == 1
+        assert "'energy' in 40 of 40 frames looks like E (total energy), and is not read. Add 'E: energy'" in said
+    status, said = check(tmp_path, {"0": {"energy": "failed"}}, capsys, **of_forces | {"Datahub__targets": TARGETS})
+    assert status == 2
+    assert "frame 0: 'energy' (E) holds text, such as 'failed'" in said
+
+
 def test_labels_of_few_frames_and_other_names_are_not_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
