@@ -23,12 +23,13 @@ def check_energy_levels(source: DataSource, summary: DatasetSummary, judged: Arr
     if units.hartree is None or len(frames) <= counts.shape[1]:
         return None
     rest = E - counts @ np.linalg.lstsq(counts, E, rcond=None)[0]
-    per_atom = abs(rest) / counts.sum(axis=1) / units.hartree * HARTREE_IN_EV
+    # atoms that are pushed into each other may be as far above
+    per_atom = -rest / counts.sum(axis=1) / units.hartree * HARTREE_IN_EV
     far = np.flatnonzero(per_atom > BONDS)
     if len(far) < _SHARE * len(frames):
         return None
     found = (
-        f"is in {len(far)} of {len(frames)} frames up to {per_atom.max():.3g} eV for each atom from what fitted "
+        f"is in {len(far)} of {len(frames)} frames up to {per_atom.max():.3g} eV for each atom below what fitted "
         f"energies of atoms make it, of which bonds explain {BONDS:g} at most; it is {E.min():.6g} to {E.max():.6g}."
     )
     advice = (

@@ -23,7 +23,7 @@ def test_energies_of_several_levels(
 ) -> None:
     code, said = report(config(), of_some(every, factor, shift), tmp_path, capsys)
     assert code, said
-    found = re.search(r"\(E\) is in (\d+) of 90 frames up to (\S+) eV for each atom from what fitted energies", said)
+    found = re.search(r"\(E\) is in (\d+) of 90 frames up to (\S+) eV for each atom below what fitted energies", said)
     assert found, said
     assert int(found[1]) >= 90 // every
     assert float(found[2]) > 20
@@ -42,4 +42,10 @@ def test_a_few_are_outliers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     frames = [one | {"E": 0.99 * one["E"]} if i == 7 else one for i, one in enumerate(FRAMES)]
     _, said = report(config(), frames, tmp_path, capsys)
     assert "robust standard deviations from what" in said
+    assert "fitted energies of atoms" not in said
+
+
+def test_atoms_that_are_pushed_into_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [one | {"E": one["E"] + 5.0 + 0.1 * i} if i % 10 == 0 else one for i, one in enumerate(FRAMES)]
+    _, said = report(config(), frames, tmp_path, capsys)
     assert "fitted energies of atoms" not in said
