@@ -22,7 +22,7 @@ MAX_ATOMS = 10_000
 # Positions have digits that no compression shortens: more is a file that was made to fill memory and disk.
 # Padding with zeros can be compressed 1000 times, but is rarely most of an array.
 _MOST_COMPRESSION, _MOST_WHOLE_BYTES = 200, 1 << 30
-_NO_TYPES = " Or are these numbers of types, not atomic numbers?"
+_NO_TYPES = " Or are there dummy atoms, or numbers of types in place of atomic numbers?"
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
 
 

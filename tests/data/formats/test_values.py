@@ -134,11 +134,11 @@ def test_unknown_symbols(tmp_path, symbol, message):
     [
         (
             {"z": [[6, 1, 1], [6, 0, 1], [6, 1, 1]]},
-            r"frame 1: 'z' \(Za\) has a 0 before the last atom; padding must be at the end. Or are these numbers",
+            r"frame 1: 'z' \(Za\) has a 0 before the last atom; padding must be at the end. Or are there dummy",
         ),
         (
             {"N": [3, 1, 3]},
-            r"frame 1: 'z' \(Za\) goes on after the frame's 1 atoms; padding must be 0. Or are these numbers of types",
+            r"frame 1: 'z' \(Za\) goes on after the frame's 1 atoms; padding must be 0. Or are there dummy atoms, or numbers of types in",
         ),
         ({"N": [3, 4, 3]}, r"frame 1: 'z' \(Za\) has shape \(3,\), but the frame has 4 atoms"),
         ({"N": [3, 0, 3]}, r"frame 1: there are no atoms"),
