@@ -11,7 +11,7 @@ _FEW = 20
 
 def check_constant_energies(source: DataSource, summary: DatasetSummary, judged: Array) -> CheckResult | None:
     """Look whether the energies of the (n,) frames that are ``judged`` are all the same; None: they are not."""
-    frames = judged[np.isfinite(summary.E[judged]) & (summary.sizes[judged] > 1)]
+    frames = judged[np.isfinite(summary.E[judged])]
     E, shapes = summary.E[frames], summary.shape[frames]
     # copies of a frame have its energy
     if len(E) < _FEW or np.ptp(E) > 0 or np.ptp(shapes, axis=0).max() <= summary.precision:

@@ -1,11 +1,16 @@
 """Zeros, or one number, in place of labels are told."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from planted import Frame, report
 from small_set import FRAMES, config
+
+from pyg_nnp.data.source import DataSource
+from pyg_nnp.diagnostics.constant_labels import check_zero_forces
 
 
 def checked(frames: list[Frame], folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
@@ -39,3 +44,15 @@ def test_what_has_no_forces_and_one_energy_for_a_reason(tmp_path: Path, capsys: 
         _, said = report(document, frames, tmp_path, capsys)
         assert "Nothing can be learned" not in said
         assert "for all atoms" not in said
+
+
+def test_crystals_have_no_forces_by_symmetry_and_atoms_by_nature() -> None:
+    zeros = np.array([0.0, 0.0, 0.0, 0.3, np.nan])
+    of_frames: Any = SimpleNamespace(
+        largest_force=zeros, sizes=np.array([1, 4, 5, 5, 5]), periodic=np.array([0, 3, 0, 0, 0])
+    )
+    result = check_zero_forces(DataSource("a.npz", {"Fa": "F"}), of_frames)
+    assert result is not None
+    assert [finding.frames for finding in result.findings] == [(2,)]
+    of_frames.periodic[2] = 1
+    assert check_zero_forces(DataSource("a.npz", {"Fa": "F"}), of_frames) is None
