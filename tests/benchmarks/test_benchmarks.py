@@ -132,6 +132,15 @@ def test_benchmark_of_seeds(program: Program) -> None:
     assert table == pytest.approx(exact, rel=0.05)
 
 
+def test_benchmark_of_missing_labels(program: Program) -> None:
+    document = program("missing_labels", "--seeds", "1", "--epochs", "1", "--rows", "whole", "removed", "complete")
+    whole, removed, complete = document["rows"]
+    assert (whole["frames"], removed["frames"]) == (70, 70)
+    assert 0 < complete["frames"] < 40
+    assert whole.keys() == {"labels", "seed", "frames", "E", "Fa", "Qa", "M2", "Q"}
+    assert whole["Fa"] != removed["Fa"] != complete["Fa"]
+
+
 @pytest.mark.parametrize("size", [64, 300])
 def test_clusters_are_what_they_are_said_to_be(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
