@@ -12,9 +12,9 @@ _FEW = 20
 def check_constant_energies(source: DataSource, summary: DatasetSummary, judged: Array) -> CheckResult | None:
     """Look whether the energies of the (n,) frames that are ``judged`` are all the same; None: they are not."""
     frames = judged[np.isfinite(summary.E[judged])]
-    E, shapes = summary.E[frames], summary.shape[frames]
+    E = summary.E[frames]
     # copies of a frame have its energy
-    if len(E) < _FEW or np.ptp(E) > 0 or np.ptp(shapes, axis=0).max() <= summary.precision:
+    if len(E) < _FEW or np.ptp(E) > 0 or np.ptp(summary.shape[frames], axis=0).max() <= summary.precision:
         return None
     found = f"is {E[0]:.6g} in all of {len(E)} frames."
     finding = field_finding(source, "constant energies", "E", found, "Nothing can be learned of it. Is it a label?")

@@ -9,6 +9,8 @@ from pyg_nnp.units import HARTREE_IN_EV, Units
 
 BONDS = 20.0
 """What bonds are worth at most [eV for each atom]: twice what the strongest of solids are."""
+_FRAMES = 10_000
+"""Frames that are looked at, evenly spaced."""
 _SHARE = 0.02
 """Of the frames; fewer are outliers."""
 
@@ -19,6 +21,7 @@ def check_energy_levels(source: DataSource, summary: DatasetSummary, judged: Arr
     Energies of atoms are fitted to all frames, so that with two units or methods hardly any frame goes with them.
     """
     frames = judged[np.isfinite(summary.E[judged])]
+    frames = frames[np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).astype(int)]
     counts, E = summary.counts[frames].astype(np.float64), summary.E[frames].astype(np.float64)
     if units.hartree is None or len(frames) <= counts.shape[1]:
         return None

@@ -49,3 +49,11 @@ def test_atoms_that_are_pushed_into_each_other(tmp_path: Path, capsys: pytest.Ca
     frames = [one | {"E": one["E"] + 5.0 + 0.1 * i} if i % 10 == 0 else one for i, one in enumerate(FRAMES)]
     _, said = report(config(), frames, tmp_path, capsys)
     assert "fitted energies of atoms" not in said
+
+
+def test_of_many_frames_some_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pyg_nnp.diagnostics.energy_levels._FRAMES", 31)
+    _, said = report(config(), of_some(2, 1.0, 70.0), tmp_path, capsys)
+    assert re.search(r"\(E\) is in \d+ of 31 frames up to", said), said
