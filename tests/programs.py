@@ -42,12 +42,16 @@ class Program:
         """Its exit status, or minus the signal that ended it; None while it runs."""
         return self._process.exitcode
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
     def poll(self) -> int | None:
         return self.returncode
 
     def send_signal(self, number: Signals) -> None:
         if self.returncode is None:
-            os.kill(self._process.pid or 0, number)
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         self._process.kill()

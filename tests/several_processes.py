@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 from programs import Program
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,14 @@ class Started:
         """Send a signal to some of them."""
         for process in which:
             self.processes[process].send_signal(number)
+
+    def wait_until_stopped(self, which: int) -> None:
+        """Wait until a process has got SIGSTOP."""
+        last = time.monotonic() + 300.0
+        while psutil.Process(self.processes[which].pid).status() != psutil.STATUS_STOPPED:
+            assert self.processes[which].poll() is None, self.results()
+            assert time.monotonic() < last
+            time.sleep(0.02)
 
     def results(self, limit: float = 300.0) -> tuple[list[int | None], list[str], list[str]]:
         """Return exit statuses, and what was written to standard output and to standard error, when all have ended."""

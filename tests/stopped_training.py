@@ -1,7 +1,7 @@
 """``train`` in one of several processes, which sends itself a signal, or has an error, at a step.
 
-Its arguments: the number of the process, the signal, ``memory`` or ``disk`` (from then on full), the step from 1 on,
-and those of ``train``.
+Its arguments: the number of the process, the signal, ``memory``, ``disk`` (from then on full) or ``late`` (stopped with
+SIGSTOP in the error of the step), the step from 1 on, and those of ``train``.
 """
 
 import os
@@ -22,6 +22,11 @@ if __name__ == "__main__":
         global calls
         calls += 1
         if processes.number() == int(number) and calls == int(at):
+            if what == "late":
+                try:
+                    original(*given, **options)
+                finally:
+                    os.kill(os.getpid(), signal.SIGSTOP)
             if what == "memory":
                 raise MemoryError
             if what == "disk":

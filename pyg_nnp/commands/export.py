@@ -3,8 +3,8 @@
 import argparse
 
 from pyg_nnp.errors import ConfigError
-from pyg_nnp.potential.checkpoint import load_potential
-from pyg_nnp.runtime.logs import terminal_log
+from pyg_nnp.potential.checkpoint import own_copy
+from pyg_nnp.runtime.logs import terminal_log, warnings_logged
 
 
 def run(options: argparse.Namespace) -> int:
@@ -13,6 +13,7 @@ def run(options: argparse.Namespace) -> int:
         from pyg_nnp.inference.engines.metatomic import export
     except ModuleNotFoundError as error:
         raise ConfigError(f"export needs {error.name}: pip install metatomic-torch.") from error
-    with terminal_log():
-        export(load_potential(options.model), options.out, charge=options.charge, name=options.model.stem)
+    with terminal_log(), warnings_logged():
+        potential = own_copy(options.model, "cpu", options.dtype)
+        export(potential, options.out, charge=options.charge, name=options.model.stem)
     return 0

@@ -7,13 +7,13 @@ from pyg_nnp.commands.options import device_of
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.engines.ipi import answer
 from pyg_nnp.inference.simulation.structure import read_structure
-from pyg_nnp.runtime.logs import terminal_log
+from pyg_nnp.runtime.logs import terminal_log, warnings_logged
 
 
 def run(options: argparse.Namespace) -> int:
     """Run ``pyg-nnp serve``."""
-    with terminal_log():
-        calculator = PotentialCalculator(options.model, device=device_of(options))
+    with terminal_log(), warnings_logged():
+        calculator = PotentialCalculator(options.model, device=device_of(options), dtype=options.dtype)
         atoms = read_structure(options.structure, options.charge, calculator.potential)
         # the other program decides what moves
         atoms.set_constraint()

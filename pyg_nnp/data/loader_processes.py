@@ -1,18 +1,28 @@
 """Processes that make the batches of a data set ahead of a training, from its first epoch to its last."""
 
-import atexit
+import multiprocessing
+import os
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
-from typing import TYPE_CHECKING, Any
-from weakref import finalize
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch._C import _remove_worker_pids
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from torch_geometric.data import Batch
 
 from pyg_nnp.errors import UserError
+from pyg_nnp.runtime.signals import STOPPING, deferred
 
 if TYPE_CHECKING:
     from pyg_nnp.data.dataset import MoleculeDataset
@@ -67,58 +77,114 @@ class LoaderProcesses:
             loader.close()
 
 
-class _Loader:
-    """A PyTorch ``DataLoader`` with persistent workers that gets other frames at each call."""
+class _Loader(DataLoader[Batch | Exception]):
+    """A ``DataLoader`` with persistent workers that gets other frames at each call."""
 
     def __init__(self, source: "MoleculeDataset", made_with: tuple[int, Any]) -> None:
         self.made_with = made_with
-        self._parts: list[Tensor] = []
+        # arrays, which are sent as they are: a thread hands over tensors, and reports a process that was killed then
+        self._parts: list[np.ndarray] = []
         # a generator of its own: otherwise the global one would be drawn from
-        self._loader = DataLoader(
+        super().__init__(
             _Parts(source),
             sampler=self._parts,
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=source.num_workers,
             generator=torch.Generator(),
-            worker_init_fn=_leave_signals_to_the_parent,
+            worker_init_fn=_depend_on_the_parent,
             persistent_workers=True,
         )
-        # The finalizer refers to the DataLoader, so that its queues still work where this object is part of a cycle.
-        # At exit it comes before Python waits for the processes, which ignore SIGTERM.
-        self.close = finalize(self, _end_processes, self._loader)
-        atexit.register(self.close)
 
     def batches(self, parts: Sequence[Tensor]) -> Iterator[Batch | Exception]:
         """Yield batches, or what went wrong; the rest of an iteration that was not finished is dropped."""
-        self._parts[:] = parts
-        return iter(self._loader)
+        self._parts[:] = [part.numpy() for part in parts]
+        return iter(self)
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._iterator is not None:
+            self._iterator._shutdown_workers()  # type: ignore[attr-defined]
+
+    def _get_iterator(self) -> "_Iterator":
+        self.check_worker_number_rationality()
+        return _Iterator(self)
 
 
-def _end_processes(loader: "DataLoader[Batch | Exception]") -> None:
-    if loader._iterator is not None:
-        loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
-        # PyTorch waits 5 s, then sends SIGTERM, which they ignore, and Python would wait for them without end
-        for process in loader._iterator._workers:  # type: ignore[attr-defined]
+class _Iterator(_MultiProcessingDataLoaderIter):
+    """PyTorch's iterator of a ``DataLoader``, with processes that can be ended at any time, also while they start.
+
+    PyTorch's own waits up to 10 s for each process, then leaves those that ignore SIGTERM to Python's end, which waits
+    for them without end; so it does with those that were started before a signal came, or before one failed to start.
+    """
+
+    _workers: Any = ()
+    _index_queues: Any = ()
+    _end: Finalize | None = None
+
+    def __init__(self, loader: _Loader) -> None:
+        # A signal is answered when all that was started is known. It is blocked, too: a process that is being started
+        # would answer it as PyTorch or the parent do.
+        with deferred():
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+            try:
+                super().__init__(loader)
+            finally:
+                # before Python waits for them at its end, and not by a fork of this process
+                self._end = Finalize(None, _kill, [id(self), self._workers], exitpriority=0)
+                signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def _shutdown_workers(self) -> None:
+        """End the processes; called when this object is freed, too."""
+        with deferred():
+            if self._end is not None:
+                self._end()
+            for queue in self._index_queues:
+                queue.close()
+
+
+def _kill(iterator: int, processes: Iterable[BaseProcess]) -> None:
+    """Kill the processes of an iterator; what they do is needed no more, and nothing of it is half written."""
+    with deferred():
+        with suppress(ValueError):  # it is not known before all have started
+            # or PyTorch would raise an error that they were killed
+            _remove_worker_pids(iterator)
+        for process in processes:
             process.kill()
+        for process in processes:
+            process.join()
 
 
 class _Parts(Dataset[Batch | Exception]):
     def __init__(self, source: "MoleculeDataset") -> None:
         self._source = source
 
-    def __getitem__(self, part: Tensor) -> Batch | Exception:
+    def __getitem__(self, part: np.ndarray) -> Batch | Exception:
         try:
-            return self._source.batch(part)
+            return self._source.batch(torch.from_numpy(part))
         except (UserError, OSError) as error:
             # raised here, the process's traceback would become part of its message
             return error
 
 
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ignore Ctrl-C and SIGTERM, which reach all processes at once: the parent saves first, then ends this one."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+def _depend_on_the_parent(worker: int) -> None:
+    """Leave signals to the parent, which saves first and then ends this process, and end when it was killed."""
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
+    sys.excepthook = _report
+    Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    # PyTorch looks every 5 s, and never ends a process whose parent was killed while it started
+    cast(BaseProcess, multiprocessing.parent_process()).join()
+    os._exit(1)
+
+
+def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    # of the thread that hands tensors over: the parent was stopped while it took one
+    if not isinstance(error, EOFError | ConnectionError):
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _unchanged(made: Batch | Exception) -> Batch | Exception:

@@ -80,6 +80,18 @@ def charge_of(values: Mapping[str, Any], of_training: str | None = None) -> floa
     return next(iter(numbers.values()), None)
 
 
+def given_charge(charge: Any) -> float:
+    """Return a total charge [e] that was given for structures, which has to be a number.
+
+    Raises:
+        DataError: it is none.
+    """
+    number = _number(charge)
+    if number is None or math.isnan(number):
+        raise DataError(f"charge: {charge} is no total charge. Give a number.")
+    return number
+
+
 def _number(value: Any) -> float | None:
     """Return a finite number or NaN, also one in an array of one, or in a text; None for anything else."""
     try:

@@ -37,7 +37,7 @@ class Points:
         x, y, z = (self.first % self.sizes // self.order).unbind(1)  # (A,) blocks as large as a spline
         _, Y, Z = self.sizes.unbind(1)  # (A,)
         blocks = self.start + (x * Y + y) * Z + z  # (A,)
-        return blocks.argsort(stable=True).split(max(1, _CHUNK // self.order**3))
+        return torch.split(blocks.argsort(stable=True), max(1, _CHUNK // self.order**3))  # (C,) each
 
     def places(self, chunk: Tensor) -> Tensor:
         """Return (C, p * p, p) places in the tensor of all meshes that the splines of some points cover."""

@@ -1,6 +1,5 @@
 """The calculator for ASE: a trained potential in eV and Å, whatever the units of its training."""
 
-import copy
 import warnings
 from pathlib import Path
 
@@ -11,13 +10,13 @@ from ase.calculators.calculator import Calculator, all_changes
 from torch import Tensor
 from torch_geometric.data import Data
 
-from pyg_nnp.data.total_charge import charge_of, name_in_training
+from pyg_nnp.data.total_charge import charge_of, given_charge, name_in_training
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
 from pyg_nnp.inference.extrapolation import differences
 from pyg_nnp.inference.neighbors import Neighbors
 from pyg_nnp.inference.no_numbers import no_numbers
-from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import Predictor, recorded
 from pyg_nnp.units import Units
@@ -58,23 +57,20 @@ class PotentialCalculator(Calculator):
         *,
         charge: float | None = None,
         device: str | torch.device = "cpu",
-        dtype: str | None = None,
+        dtype: str | torch.dtype | None = None,
         skin: float = 1.0,
         Hartree_in_E: float | None = None,
         Bohr_in_R: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        own = copy.deepcopy(potential) if isinstance(potential, Potential) else load_potential(potential)
-        self.potential: Predictor = own.to(device, getattr(torch, dtype) if dtype else None).eval()
+        self.potential: Predictor = own_copy(potential, device, dtype)
         self._predict = recorded(self.potential)
         self.units = Units(Hartree_in_E, Bohr_in_R).or_else(self.potential.units)
         # an error where one is not known
         self._in_ase = {name: self.units.in_ase(FIELDS[name].unit) for name in IN_ASE.values()}
         self.length_unit = self.units.length
         self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
-        self.charge = None if charge is None else charge_of({"charge": charge})
-        if charge is not None and self.charge is None:
-            raise DataError(f"charge: {charge} is no total charge. Give a number, or None: what each structure says.")
+        self.charge = None if charge is None else given_charge(charge)
         self._charge_name = name_in_training(self.potential.configuration)
         self.skin = skin
         self._charge: float | None = None  # total charge that the results were computed for

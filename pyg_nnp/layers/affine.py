@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from pyg_nnp.layers.base import Fields, Layer
-from pyg_nnp.layers.embedding import AtomicNumber
+from pyg_nnp.layers.base import AtomicNumber, Fields, Layer
 
 
 class AtomicAffine(Layer):

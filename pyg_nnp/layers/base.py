@@ -1,11 +1,13 @@
 """The contract of a layer, and from its name in the configuration to its class."""
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
 from torch import Tensor, nn
 
 Fields = dict[str, Tensor]
+AtomicNumber = Annotated[int, Field(ge=1, le=118)]
 
 
 class Layer(nn.Module):

@@ -1,15 +1,11 @@
 """From atomic numbers and total charges to features."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from pyg_nnp.kernels import of_molecules, sum_over_atoms
-from pyg_nnp.layers.base import Fields, Layer
-
-AtomicNumber = Annotated[int, Field(ge=1, le=118)]
+from pyg_nnp.layers.base import AtomicNumber, Fields, Layer
 
 
 class RandomAtomEmbedding(Layer):

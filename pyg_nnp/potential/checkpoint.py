@@ -1,5 +1,6 @@
 """The file of a potential: parameters, and the JSON that it is rebuilt from, in one safetensors file with a digest."""
 
+import copy
 import json
 import re
 from collections import Counter
@@ -32,7 +33,16 @@ from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.wiring import blind_to
 from pyg_nnp.runtime.files import finite, write_durably
 
-__all__ = ["BEST", "LAST", "load_parameters", "load_potential", "read_saved", "save_potential", "start_from"]
+__all__ = [
+    "BEST",
+    "LAST",
+    "load_parameters",
+    "load_potential",
+    "own_copy",
+    "read_saved",
+    "save_potential",
+    "start_from",
+]
 
 # entries of the description that follow from the layers, for readers that build none
 _DERIVED = ("outputs", "num_parameters")
@@ -111,6 +121,31 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise damaged(path, str(error)) from error
     return potential.to(device).eval()
+
+
+def own_copy(
+    potential: str | Path | Potential, device: str | torch.device, dtype: str | torch.dtype | None
+) -> Potential:
+    """Return a copy of a potential, or that of a folder or a file, in evaluation mode.
+
+    Args:
+        potential: the folder of a trained model, its file, or a loaded potential.
+        device: where to evaluate.
+        dtype: float32 or float64, or the type of PyTorch of that name; None takes that of the training.
+
+    Raises:
+        DataError: there is no potential, no such device, or the precision is another one.
+    """
+    name = None if dtype is None else str(dtype).removeprefix("torch.")
+    if name is not None and name not in _DTYPES:
+        raise DataError(f"dtype: {dtype} is no precision of a potential. Choose float32, float64, or None: as trained.")
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise DataError(f"device: '{device}' cannot be used here ({reason}). Choose another, such as cpu.") from error
+    own = copy.deepcopy(potential) if isinstance(potential, Potential) else load_potential(potential)
+    return own.to(device, None if name is None else _DTYPES[name]).eval()
 
 
 def _file_of(path: str | Path) -> Path:

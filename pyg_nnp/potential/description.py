@@ -56,7 +56,10 @@ def parse(path: Path, content: bytes) -> dict[str, Any]:
         is_damaged = description["sha256"] != digest_of(content)
         found, name = description["format"], description["name"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise damaged(path, f"{type(error).__name__}: {error}") from error
+        raise DataError(
+            f"{path}: this is no saved potential, or the saved potential is damaged: {type(error).__name__}: {error}. "
+            "Name the folder of a trained model, or use another copy of the file."
+        ) from error
     if is_damaged:
         raise damaged(path, "its content is not what was written")
     if found != FORMAT:

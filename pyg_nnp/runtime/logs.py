@@ -3,6 +3,7 @@
 import logging
 import platform
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -79,6 +80,14 @@ def terminal_log(*more: logging.Handler, level: int = logging.INFO) -> Iterator[
             handler.close()
         ROOT.setLevel(level)
         ROOT.propagate = propagate
+
+
+@contextmanager
+def warnings_logged() -> Iterator[None]:
+    """Let warnings, such as of charges that training did not have, be messages of the run, without lines of code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: ROOT.warning("%s", message)
+        yield
 
 
 def _new_file(folder: Path) -> Path:

@@ -2,12 +2,17 @@
 
 import json
 import logging
+import os
 import signal
+import socket
 import threading
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple
 
+import psutil
 from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from pyg_nnp.runtime.launch import Launch
@@ -19,7 +24,7 @@ _SILENT = (
     120.0  # seconds without a sign of life, after which a process counts as lost; one that ends is noticed at once
 )
 _START = 600.0  # seconds that processes may take to start
-_ANSWER = 2.0  # seconds that a process has to show that it is alive when all are to end
+_ANSWER = 10.0  # seconds that a process that may be alive has to answer when all are to end
 _SET_UP = timedelta(seconds=_START)
 
 
@@ -44,9 +49,10 @@ class Watch(threading.Thread):
         failure: of another process, or None.
     """
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, serves: bool = False) -> None:
         super().__init__(name="watch", daemon=True)
-        self._launch, self._store = launch, connect(launch)
+        self._launch, self._store, self._serves = launch, connect(launch), serves
+        self._others = [number for number in range(launch.count) if number != launch.number]
         self.failure: Failure | None = None
         self._beats, self._stopped, self._is_ending, self._is_cut_off = 0, threading.Event(), False, False
         # the first process looks at all of them, the others at it
@@ -59,15 +65,17 @@ class Watch(threading.Thread):
             try:
                 self._look()
             except RuntimeError as error:
-                # whoever served the store is gone
-                self._is_cut_off = True
-                self._stop_this(Failure(0, 2, f"the first process cannot be reached any more ({_first_line(error)})"))
+                # whoever served the store is gone, which is no news after a failure
+                if self.failure is None:
+                    self._is_cut_off = True
+                    reason = f"the first process cannot be reached any more ({_first_line(error)})"
+                    self._stop_this(Failure(0, 2, reason))
                 return
 
     def wait_for_start(self) -> list[int]:
         """Wait until all processes have started, and return those that have not in time."""
         last, everyone = monotonic() + _START, range(self._launch.count)
-        self._store.set(f"here/{self._launch.number}", "")
+        self._store.set(f"here/{self._launch.number}", json.dumps([_machine(), os.getpid()]))
         while not self._store.check([f"here/{number}" for number in everyone]):
             if monotonic() > last:
                 return [number for number in everyone if not self._store.check([f"here/{number}"])]
@@ -75,9 +83,17 @@ class Watch(threading.Thread):
         return []
 
     def stop(self) -> None:
-        """End the watch."""
+        """End the watch.
+
+        The process that serves the store stays until the others have left it: its end would look like a loss to them,
+        and they could not ask which of them was the first to fail.
+        """
         self._stopped.set()
         self.join()
+        with suppress(RuntimeError):
+            self._store.set(f"left/{self._launch.number}", "")
+            if self._serves:
+                self._wait_for("left")
 
     def fail(self, status: int, text: str) -> bool:
         """Let all processes end, and say whether this one was the first to fail, which is to say why."""
@@ -95,13 +111,34 @@ class Watch(threading.Thread):
 
     def lost(self) -> list[int]:
         """Return the processes that do not answer when all are to end."""
-        last, others = monotonic() + _ANSWER, [n for n in range(self._launch.count) if n != self._launch.number]
         try:
-            while monotonic() < last and not self._store.check([f"told/{number}" for number in others]):
-                sleep(_BEAT / 3)
-            return [number for number in others if not self._store.check([f"told/{number}"])]
+            lost = self._wait_for("told")
         except RuntimeError:
             return [0]
+        self._others = [number for number in self._others if number not in lost]
+        return lost
+
+    def _wait_for(self, key: str) -> list[int]:
+        """Wait until the other processes have set a key; return those that were killed before, or take too long."""
+        last, missing = monotonic() + _ANSWER, self._others
+        while missing:
+            # first, since a process may set the key and end
+            have_ended = monotonic() > last or all(map(self._has_ended, missing))
+            missing = [number for number in missing if not self._store.check([f"{key}/{number}"])]
+            if have_ended:
+                break
+            sleep(_BEAT / 3)
+        return missing
+
+    def _has_ended(self, number: int) -> bool:
+        """Return whether a process is known to have ended: of those of other machines nothing is."""
+        if not self._store.check([f"here/{number}"]):
+            return False
+        machine, pid = json.loads(self._store.get(f"here/{number}"))
+        try:
+            return bool(machine == _machine() and psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
 
     def _look(self) -> None:
         store, number = self._store, self._launch.number
@@ -132,3 +169,9 @@ class Watch(threading.Thread):
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+def _machine() -> str:
+    """Return what processes have in common that see each other's numbers: two containers of a machine do not."""
+    numbers = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()} {numbers.readlink() if numbers.is_symlink() else ''}"

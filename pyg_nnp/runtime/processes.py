@@ -53,9 +53,10 @@ def joined(launch: Launch) -> Iterator[None]:
         SystemExit: another process failed.
     """
     global _group
+    serves = launch.number == 0 and not launch.has_store
     try:
-        store = connect(launch, serve=launch.number == 0 and not launch.has_store)
-        watch = Watch(launch)
+        store = connect(launch, serves)
+        watch = Watch(launch, serves)
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         place = f"{launch.address}:{launch.port}"
@@ -72,8 +73,11 @@ def joined(launch: Launch) -> Iterator[None]:
         yield
         wait_for_all()
     except BaseException as error:
-        _group = None
-        _end(launch, watch, error)
+        try:
+            _end(launch, watch, error)
+        except Stopped:
+            # the watch sent it in the instant before it was told that this process ends; it sends no other
+            _end(launch, watch, error)
         raise
     finally:
         _group = None

@@ -34,8 +34,21 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C raise :class:`Stopped` in the main thread; a signal that is ignored stays so."""
+    """Let SIGTERM and Ctrl-C raise :class:`Stopped` in the main thread; a signal that is ignored stays so.
+
+    Where Python ignored the exception, it is raised again at the end of a section that is :func:`deferred`, or here.
+    """
     global _raised
+    ignored: list[Stopped] = []
+    report = sys.unraisablehook
+
+    def take(unraisable: "sys.UnraisableHookArgs") -> None:
+        if _raised is not None and unraisable.exc_value is _raised:
+            ignored.append(_raised)  # it is not lost, so nothing is printed
+        else:
+            report(unraisable)
+
+    sys.unraisablehook = take
     previous = {number: signal.getsignal(number) for number in STOPPING}
     # None is a handler that is not Python's own
     previous = {number: handler for number, handler in previous.items() if handler not in (None, signal.SIG_IGN)}
@@ -43,8 +56,10 @@ def stoppable() -> Iterator[None]:
         for number in previous:
             signal.signal(number, _stop)
         yield
+        if ignored:
+            raise ignored[0]
     finally:
-        _raised = None
+        _raised, sys.unraisablehook = None, report
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -98,6 +98,8 @@ def test_info_on_damaged_models(trained_folder: Path, tmp_path: Path, capsys: py
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(content)
     assert "damaged: its content is not what was written" in refused(capsys, "info", str(cut))
+    cut.write_text("22\n\nH 0 0 0\n")
+    assert "cut.safetensors: this is no saved potential, or" in refused(capsys, "info", str(cut))
     for changes in ({"layers": [1, None]}, {"elements": ["x"]}, {"architecture": None}, {"build_params": 1}):
         forged = rewrite(best, tmp_path / "forged.safetensors", **changes)
         assert "forged.safetensors: the saved potential is damaged" in refused(capsys, "info", str(forged))

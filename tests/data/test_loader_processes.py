@@ -5,16 +5,22 @@ import gc
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import programs
+import psutil
 import pytest
 import torch
+from programs import Program
 from torch import Tensor
 
 from pyg_nnp.data import MoleculeDataset
@@ -171,15 +177,78 @@ def test_a_process_that_was_killed_is_replaced(dataset: MoleculeDataset) -> None
     assert killed not in processes()
 
 
-def test_a_process_that_does_not_answer_is_killed(dataset: MoleculeDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.1)
+def test_a_process_that_does_not_answer_is_killed(dataset: MoleculeDataset) -> None:
     energies(dataset)
-    (stopped, *_), everyone = sorted(processes()), multiprocessing.active_children()
-    os.kill(stopped, signal.SIGSTOP)
+    os.kill(min(processes()), signal.SIGSTOP)
     dataset.close()
-    for process in everyone:
-        process.join(timeout=20)
     assert not processes()
+
+
+def test_where_a_process_cannot_be_started_the_others_end(
+    dataset: MoleculeDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, fork, started = dataset.E.tolist(), os.fork, count(1)
+
+    def fork_once() -> int:
+        if next(started) == 2:
+            raise BlockingIOError("no more processes")
+        return fork()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", fork_once)
+        with pytest.raises(BlockingIOError, match="no more processes"):
+            energies(dataset)
+    assert not processes()
+    assert energies(dataset) == expected
+
+
+def test_a_fork_does_not_end_the_processes(dataset: MoleculeDataset) -> None:
+    expected = dataset.E.tolist()
+    energies(dataset)
+    first = processes()
+    fork = multiprocessing.get_context("fork").Process(target=dataset.close)
+    fork.start()
+    fork.join()
+    assert fork.exitcode == 0
+    assert energies(dataset) == expected
+    assert processes() == first
+
+
+INTERRUPTED = str(Path(__file__).with_name("interrupted_batches.py"))
+
+
+def in_session(session: int) -> list[int]:
+    """Return the processes of a session that have not ended."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "whom", "status"),
+    [("SIGINT", "all", 130), ("SIGINT", "one", 130), ("SIGTERM", "all", 143), ("SIGKILL", "one", -9)],
+)
+def test_a_signal_at_any_instant_ends_all(dataset: MoleculeDataset, name: str, whom: str, status: int) -> None:
+    """While processes start, hand over batches, begin again, and end."""
+    arguments = [INTERRUPTED, str(dataset.folder), name, whom]
+    code, out, err = programs.run([*arguments, "0"])
+    assert (code, err) == (0, "")
+    lines = int(out.split()[1])
+    # most of them in the first fifth, in which the processes are started
+    instants = [lines * k // 60 for k in range(1, 12)] + [lines * k // 7 for k in range(2, 7)]
+    running = [(at, Program([*arguments, str(at)])) for at in instants]
+    for at, program in running:
+        out, err = program.communicate()
+        # of an object that PyTorch or Python was just making, or closing, when it took a tensor from a process
+        err = re.split(r"Exception ignored in: <function (?:StorageWeakRef|_ConnectionBase)\.__del__", err)[0]
+        assert (at, program.returncode, err) == (at, status, "" if name == "SIGKILL" else "Stopped.\n")
+        last = time.monotonic() + 10
+        while left := in_session(int(out)):
+            assert time.monotonic() < last, (at, left)
+            time.sleep(0.02)
 
 
 PROGRAM = """

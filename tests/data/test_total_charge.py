@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyg_nnp.data.source import CONFLICT, ArrayType
-from pyg_nnp.data.total_charge import charge_arrays, charge_names, charge_of, name_in_training
+from pyg_nnp.data.total_charge import charge_arrays, charge_names, charge_of, given_charge, name_in_training
 from pyg_nnp.errors import DataError
 
 
@@ -112,6 +112,17 @@ def test_values_of_each_frame(shape: tuple[int, ...], is_charge: bool) -> None:
     number = np.dtype(float)
     arrays = {"positions": ArrayType((3, 3), number, 9), "charge": ArrayType(shape, number, 4)}
     assert charge_arrays(arrays, "positions") == (["charge"] if is_charge else [])
+
+
+@pytest.mark.parametrize("charge", [-1, "-1", np.float32(-1), np.array([-1])])
+def test_a_charge_that_is_given(charge: Any) -> None:
+    assert given_charge(charge) == -1.0
+
+
+@pytest.mark.parametrize("charge", [float("nan"), float("inf"), None, "x", [0, 1]])
+def test_what_is_given_and_no_charge(charge: Any) -> None:
+    with pytest.raises(DataError, match=r"^charge: .* is no total charge. Give a number\.$"):
+        given_charge(charge)
 
 
 def test_name_in_the_configuration_of_a_training() -> None:

@@ -203,7 +203,7 @@ def test_a_charge_of_the_calculator(here: Path) -> None:
     atoms = said(charge=0)
     atoms.calc = PotentialCalculator(MODEL, charge=1)
     assert atoms.get_charges().sum() == pytest.approx(1, abs=1e-5)
-    with pytest.raises(DataError, match="'charge' is 'inf', but the total charge is one number"):
+    with pytest.raises(DataError, match="charge: inf is no total charge"):
         PotentialCalculator(MODEL, charge=float("inf"))
     with pytest.raises(DataError, match="charge: nan is no total charge"):
         PotentialCalculator(MODEL, charge=float("nan"))

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engine_systems import of_molecules
 from molecules import core_of, some_molecules
 from torch import Tensor
 from toy_training import run_toy
 
 import pyg_nnp
 from pyg_nnp.errors import DataError
+from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.layers import Core, Distance
 from pyg_nnp.layers.cores import CORES
 from pyg_nnp.potential.build import build_layers
-from pyg_nnp.potential.checkpoint import read_saved, save_potential, sealed, start_from
+from pyg_nnp.potential.checkpoint import own_copy, read_saved, save_potential, sealed, start_from
 from pyg_nnp.potential.potential import Potential
 
 
@@ -149,3 +151,34 @@ def test_potentials_that_older_versions_saved_without_distance_are_read(
     assert isinstance(loaded.layers[0], Distance)
     assert torch.equal(loaded(data)["Fa"], potential(data)["Fa"])
     assert float(loaded(data)["Fa"].abs().max()) > 1e-3
+
+
+def test_an_own_copy_is_in_evaluation_mode() -> None:
+    potential = of_molecules().train()
+    own = own_copy(potential, "cpu", None)
+    assert own is not potential
+    assert not own.training
+    assert potential.training
+    assert own.dtype == torch.float64
+    with torch.no_grad():
+        next(potential.parameters()).fill_(0.0)
+    assert next(own.parameters()).abs().min() > 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", torch.float32])
+def test_a_file_in_another_precision(dtype: str | torch.dtype, tmp_path: Path) -> None:
+    save_potential(of_molecules(), tmp_path / "best.safetensors", {})
+    own = own_copy(tmp_path, torch.device("cpu"), dtype)
+    assert {parameter.dtype for parameter in own.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "floaty", torch.float16, torch.int64])
+def test_another_precision_is_refused(dtype: str | torch.dtype) -> None:
+    with pytest.raises(DataError, match=rf"^dtype: {dtype} is no precision of a potential. Choose float32, float64"):
+        PotentialCalculator(of_molecules(), dtype=dtype)
+
+
+@pytest.mark.parametrize("device", ["xyz", "cpu:x", "cuda:17"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(DataError, match=rf"^device: '{device}' cannot be used here \(.+\). Choose another"):
+        PotentialCalculator(of_molecules(), device=device)

@@ -1,5 +1,6 @@
 """What several processes know of each other; as a program, one of three."""
 
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ from several_processes import Started, run_together
 
 from pyg_nnp.errors import ProcessError
 from pyg_nnp.runtime import processes
-from pyg_nnp.runtime.launch import launched
+from pyg_nnp.runtime.launch import Launch, launched
+from pyg_nnp.runtime.peers import Failure
+from pyg_nnp.runtime.signals import Stopped
 
 COUNT = 3
 
@@ -46,6 +49,43 @@ def test_an_operation_that_ends_when_a_wait_gives_up() -> None:
     assert work.waits == 2
     with pytest.raises(KeyboardInterrupt, match="connection closed"):
         processes._finish(Work("connection closed"), False, watch)
+
+
+class LateWatch:
+    """One that stops this process, since another has failed, in the instant in which this one begins to end."""
+
+    failure: Failure | None = None
+
+    def __init__(self, launch: Launch, serves: bool) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    stop = start
+
+    def wait_for_start(self) -> list[int]:
+        return []
+
+    def fail(self, status: int, text: str) -> bool:
+        if self.failure is None:
+            self.failure = Failure(0, 2, "no memory")
+            raise Stopped(signal.SIGTERM)
+        return False
+
+
+def test_the_message_is_left_to_another_process_whenever_its_failure_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "connect", lambda *_: None)
+    monkeypatch.setattr(processes, "Watch", LateWatch)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda *_, **__: None)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as ended, processes.joined(Launch(1, 2, 1, 2, "127.0.0.1", 1)):
+            raise ValueError("an error of its own")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 2
+    assert processes.count() == 1
 
 
 def test_several_processes(tmp_path: Path) -> None:

@@ -50,6 +50,23 @@ def test_a_signal_that_python_swallowed_is_not_lost() -> None:
         pass
 
 
+def test_a_signal_that_python_swallowed_is_answered_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    class Freed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        with stoppable():
+            Freed()
+            done.append("goes on")
+
+    done: list[str] = []
+    with pytest.raises(Stopped, match="SIGTERM"):
+        work()
+    assert done == ["goes on"]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_saving_after_a_signal_does_not_raise_it_again() -> None:
     def work() -> None:
         try:
@@ -70,8 +87,10 @@ def test_signal_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(Stopped), stoppable():
         signal.raise_signal(signal.SIGINT)
+    hook = sys.unraisablehook
     with stoppable(), deferred():
         pass
+    assert sys.unraisablehook is hook
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 

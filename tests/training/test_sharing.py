@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,23 @@ def test_one_message_where_the_loss_is_not_finite_or_memory_is_used_up(tmp_path:
     assert "MemoryError: out of memory." in messages[1]
     assert "Error" not in messages[0]
     assert "Stopped in epoch 2 after 1 of 3 steps" in messages[0]
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_one_message_where_a_process_fails_later(tmp_path: Path, late: int) -> None:
+    """By more than the first one takes to end, which serves what all of them ask who says why."""
+    write_toy(tmp_path, 24, ("H2O", "CH3OH"))
+    write_config(tmp_path, json.dumps(toy_config(Trainer__learning_rate=1e30)))
+    program = str(ROOT / "tests" / "stopped_training.py")
+    started = Started(tmp_path, 2, [program, str(late), "late", "2", "train.yaml", "-o", "nan"])
+    started.wait_until_stopped(late)
+    time.sleep(4.0)
+    started.kill(signal.SIGCONT, late)
+    statuses, _, messages = started.results()
+    assert statuses == [2, 2]
+    errors = [line for message in messages for line in message.splitlines() if "Error" in line]
+    assert len(errors) == 1, messages
+    assert errors[0].startswith("TrainingError: epoch 1, step 2: the loss is")
 
 
 def test_shares_are_even(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

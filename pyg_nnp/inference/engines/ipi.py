@@ -3,9 +3,12 @@
 
 import logging
 import time
+from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.socketio import IPIProtocol, SocketClient, SocketClosed
+from numpy.typing import NDArray
 
 from pyg_nnp.errors import DataError, UserError
 from pyg_nnp.runtime.logs import NOTICE
@@ -21,7 +24,20 @@ class ServerError(UserError):
 
 
 class _Protocol(IPIProtocol):
-    """Messages of a server, whose end without a word is an error: it was killed."""
+    """Messages of a server, whose end without a word is an error: it was killed.
+
+    Args:
+        of: the socket.
+        is_virial_known: whether there is a virial to send, or NaN in its place.
+    """
+
+    def __init__(self, of: Any, *, is_virial_known: bool) -> None:
+        super().__init__(of)
+        self.is_virial_known = is_virial_known
+
+    def sendforce(self, energy: float, forces: NDArray[Any], virial: NDArray[Any], *more: Any) -> None:
+        """Send what was computed, (A, 3) forces and the (3, 3) virial."""
+        super().sendforce(energy, forces, virial if self.is_virial_known else np.full((3, 3), np.nan), *more)
 
     def recvmsg(self) -> str:
         """Return the next message."""
@@ -41,6 +57,8 @@ def answer(
 ) -> int:
     """Compute energy, forces and virial for the positions and cells that a server sends, until it ends.
 
+    The virial is 0 without a cell, and NaN in a cell where the calculator has no stress.
+
     Args:
         atoms: the structure, in the order of the server, with its calculator; its positions are not used.
         host: the machine of an INET socket.
@@ -55,9 +73,11 @@ def answer(
         DataError: a structure that the potential refuses, or with another number of atoms.
         ServerError: nobody answers, or the connection broke.
     """
-    client, count = _connected(host, port or 31415, socket, wait), 0
+    has_stress, is_periodic = "stress" in atoms.calc.implemented_properties, bool(atoms.pbc.any())
+    client, count = _connected(host, 31415 if port is None else port, socket, wait), 0
+    client.protocol = _Protocol(client.protocol.socket, is_virial_known=has_stress or not is_periodic)
     try:
-        for count, _ in enumerate(client.irun(atoms, use_stress=bool(atoms.pbc.any())), start=1):  # noqa: B007
+        for count, _ in enumerate(client.irun(atoms, use_stress=is_periodic and has_stress), start=1):  # noqa: B007
             pass
     except AssertionError as error:
         raise ServerError(f"after {count} structures the server sent positions that are no numbers.") from error
@@ -76,12 +96,14 @@ def _connected(host: str, port: int, socket: str, wait: float) -> SocketClient:
     while True:
         try:
             client = SocketClient(host=host, port=port, unixsocket=socket or None)
+        except OverflowError as error:
+            raise ServerError(f"{where}: there is no such port. Give a number up to 65535.") from error
         except OSError as error:
-            if time.monotonic() > end:
+            # at once where it is no number
+            if not time.monotonic() <= end:
                 reason = error.strerror or error
                 raise ServerError(f"{where}: nobody answers ({reason}). Start i-PI first, with this socket.") from error
             time.sleep(_POLL)
         else:
-            client.protocol = _Protocol(client.protocol.socket)
             log.log(NOTICE, "Connected to %s.", where)
             return client

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor, nn
 
+from pyg_nnp.data.total_charge import given_charge
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.inference.engines.recording import record
@@ -42,8 +43,9 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
         name: of the model.
 
     Raises:
-        DataError: a layer cannot be exported, or the units are not known.
+        DataError: a layer cannot be exported, the units are not known, or the charge is no number.
     """
+    charge = given_charge(charge)
     if warning := unknown_charges(potential.domain, {charge}):
         warnings.warn(warning, stacklevel=2)
     units = potential.units

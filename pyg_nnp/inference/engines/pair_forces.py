@@ -5,7 +5,6 @@ near its border, the ghosts, which are also what periodic images are. The energi
 the system, and forces of pairs, of both atoms, add up to those of the atoms when those of ghosts are sent home.
 """
 
-import copy
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.geometry import of_pairs
 from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.inference.engines.torchscript import AtomicProperties
-from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
 
 
@@ -48,14 +47,14 @@ class PairForces:
         potential: str | Path | Potential,
         *,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> None:
-        own = copy.deepcopy(potential) if isinstance(potential, Potential) else load_potential(potential)
+        own = own_copy(potential, device, dtype)
         units, self._domain = own.units, own.domain
         self._length, self._energy = units.length, units.in_ase(FIELDS["E"].unit)
         self.energy_shift = float(own.energy_shift) * self._energy
         own.energy_shift.zero_()
-        self._properties = AtomicProperties(own.to(device, dtype), with_charges=False)
+        self._properties = AtomicProperties(own, with_charges=False)
         if self._properties.not_local:
             raise DataError(
                 f"{self._properties.not_local}. So no part of a system has an energy of its own: take a potential "

@@ -1,6 +1,5 @@
 """A model for TorchSim: many systems at once, in eV and Å (pip install torch-sim-atomistic)."""
 
-import copy
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ from torch_geometric.data import Data
 from torch_sim import SimState
 from torch_sim.models.interface import ModelInterface
 
+from pyg_nnp.data.total_charge import given_charge
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
 from pyg_nnp.inference.no_numbers import frames_without, no_numbers
-from pyg_nnp.potential.checkpoint import load_potential
+from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.potential.predictor import recorded
 
@@ -45,13 +45,12 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         *,
         charge: float = 0.0,
         device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        own = copy.deepcopy(potential) if isinstance(potential, Potential) else load_potential(potential)
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.potential = own.to(self._device, dtype).eval()
-        self._dtype, self.charge = self.potential.dtype, float(charge)
+        self.potential = own_copy(potential, device or ("cuda" if torch.cuda.is_available() else "cpu"), dtype)
+        self._device, self._dtype = self.potential.device, self.potential.dtype
+        self.charge = given_charge(charge)
         self._predict = recorded(self.potential)
         units = self.potential.units
         self._length = units.length

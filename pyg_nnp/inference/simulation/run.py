@@ -2,9 +2,7 @@
 """Everything between a simulation file and its results."""
 
 import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ from pyg_nnp.inference.simulation.paths import elastic_band, optimize, scan, sin
 from pyg_nnp.inference.simulation.record import LOG, TRAJECTORY, Record
 from pyg_nnp.inference.simulation.structure import Held, constrain, read_structure, require_structure, what_is_held
 from pyg_nnp.potential.checkpoint import load_potential
-from pyg_nnp.runtime.logs import final_error_logged, run_log, versions
+from pyg_nnp.runtime.logs import final_error_logged, run_log, versions, warnings_logged
 
 if TYPE_CHECKING:
     from pyg_nnp.potential.potential import Potential
@@ -50,7 +48,7 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
     require_structure(Path(config.structure))
     with claimed(out):
         saved = read_restart(config, out, resume)
-        with run_log(out / "logs") as console, final_error_logged(), _warnings_logged():
+        with run_log(out / "logs") as console, final_error_logged(), warnings_logged():
             log.info("Simulation %s, output in %s.", path, out.resolve())
             log.debug("Versions: %s", versions())
             log.debug("All options:\n%s", config.as_text())
@@ -58,14 +56,6 @@ def simulate(path: Path, out: Path, resume: bool = False) -> bool:
             if not converged:
                 log.warning("Not converged. Take more steps, starting from the last frame of %s.", out / TRAJECTORY)
             return converged
-
-
-@contextmanager
-def _warnings_logged() -> Iterator[None]:
-    """Let warnings of the calculator, such as of charges that training did not have, be messages of the run."""
-    with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: log.warning("%s", message)
-        yield
 
 
 def _run(config: Simulation, out: Path, saved: Mapping[str, Any] | None, console: Console) -> bool:

@@ -10,6 +10,7 @@ import threading
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -22,8 +23,10 @@ from pyg_nnp.commands import cli
 from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.engines.ipi import ServerError, answer
+from pyg_nnp.layers.force import Stress
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.potential.description import TrainingDomain
+from pyg_nnp.potential.potential import Potential
 
 # ASE's client leaves the socket of an attempt in vain to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -58,6 +61,13 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+class AnyNumbers(IPIProtocol):
+    """ASE's server refuses what is no number; that of i-PI takes it."""
+
+    def recv(self, shape: Any, dtype: Any) -> Any:
+        return np.frombuffer(self._recvall(np.dtype(dtype).itemsize * int(np.prod(shape))), dtype).reshape(shape)
+
+
 class Server(threading.Thread):
     """Sends structures to one client, and keeps its answers."""
 
@@ -71,7 +81,7 @@ class Server(threading.Thread):
     def run(self) -> None:
         connection, _ = self.listening.accept()
         with self.listening, connection:
-            protocol = IPIProtocol(connection)
+            protocol = AnyNumbers(connection)
             for atoms in self.systems:
                 protocol.status()
                 protocol.sendposdata(atoms.cell, np.linalg.pinv(atoms.cell), atoms.positions)
@@ -108,9 +118,37 @@ def test_results_are_those_of_the_calculator(is_periodic: bool) -> None:
                     assert (virial == 0).all()
 
 
+def test_a_cell_without_stress_has_a_virial_of_no_numbers() -> None:
+    whole = of_crystals()
+    potential = Potential([layer for layer in whole.layers if not isinstance(layer, Stress)], whole.spec).eval()
+    silicon = some_of_both()[1][0]
+    server = Server([silicon.copy()])
+    silicon.calc = PotentialCalculator(potential, charge=0.0)
+    server.start()
+    assert answer(silicon, host="127.0.0.1", port=server.port) == 1
+    server.join()
+    ((energy, forces, virial),) = server.answers
+    np.testing.assert_allclose(energy, silicon.get_potential_energy(), rtol=1e-9)
+    np.testing.assert_allclose(forces, silicon.get_forces(), atol=1e-9)
+    assert np.isnan(virial).all()
+
+
 def model_in(folder: Path) -> Path:
     save_potential(of_molecules(), folder / "best.safetensors", {})
     return folder
+
+
+def test_another_precision(tmp_path: Path) -> None:
+    water = some_of_both()[0][0]
+    ase.io.write(tmp_path / "start.xyz", water)
+    server = Server([water])
+    server.start()
+    arguments = [str(model_in(tmp_path)), str(tmp_path / "start.xyz"), "--host", "127.0.0.1"]
+    assert cli.main(["serve", *arguments, "--port", str(server.port), "--dtype", "float32"]) == 0
+    server.join()
+    for dtype, is_exact in (("float32", True), ("float64", False)):
+        water.calc = PotentialCalculator(tmp_path, dtype=dtype)
+        assert np.allclose(server.answers[0][1], water.get_forces(), rtol=1e-12, atol=1e-12) == is_exact
 
 
 @pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
@@ -198,6 +236,13 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     arguments[2:4] = ["--socket", "nobody_is_here"]
     assert cli.main(["serve", *arguments]) == cli.USER_ERROR
     assert "/tmp/ipi_nobody_is_here: nobody answers" in capsys.readouterr().err
+    # a time that never comes
+    arguments[-1] = "nan"
+    assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+    for port in ("-1", "99999"):
+        arguments[2:4] = ["--port", port]
+        assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+        assert f"ServerError: localhost:{port}: there is no such port" in capsys.readouterr().err
 
 
 def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None:

@@ -16,6 +16,7 @@ from engine_systems import OF_MOLECULES, some_of_both
 from molecules import BUILD_PARAMS, LAYER_ENTRIES, make_potential
 
 from pyg_nnp.commands import cli
+from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.checkpoint import save_potential
 from pyg_nnp.potential.description import TrainingDomain
@@ -210,3 +211,12 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "model.pt: is there already" in capsys.readouterr().err
     with pytest.warns(UserWarning, match="trained on total charges 0, not on 1"):
         export(potential, tmp_path / "charged.pt", charge=1.0)
+    with pytest.raises(DataError, match="charge: nan is no total charge"):
+        export(potential, tmp_path / "nan.pt", charge=float("nan"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        assert cli.main([*arguments[:3], str(tmp_path / "again.pt"), "--charge", "1", "--dtype", "float32"]) == 0
+    # a message, without the line of code that it comes from
+    assert capsys.readouterr().err.startswith("WARNING: the potential was trained on total charges 0, not on 1")
+    texts = [MetatomicCalculator(tmp_path / name)._model.metadata().description for name in ("model.pt", "again.pt")]
+    assert ["in float64" in texts[0], "in float32" in texts[1]] == [True, True]

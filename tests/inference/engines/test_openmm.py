@@ -79,6 +79,31 @@ def test_part_of_a_system() -> None:
     np.testing.assert_allclose(forces, expected, atol=1e-9)
 
 
+def test_molecule_in_a_box_of_solvent() -> None:
+    """Of which its potential, for molecules alone, knows nothing."""
+    one, argon = some_of_both()[0][3], Atoms("Ar", [[5.0, 5.0, 5.0]])
+    atoms = one + argon
+    atoms.set_cell([20.0, 20.0, 20.0])
+    atoms.pbc = True
+    system, forces = openmm.System(), openmm.NonbondedForce()
+    system.setDefaultPeriodicBoxVectors(*(atoms.cell.array * unit.angstrom))
+    forces.setNonbondedMethod(openmm.NonbondedForce.CutoffPeriodic)
+    forces.setCutoffDistance(0.9)
+    for mass in atoms.get_masses():
+        system.addParticle(mass)
+        forces.addParticle(0.0, 0.1, 0.0)
+    system.addForce(forces)
+    calculator = PotentialCalculator(of_molecules())
+    alone = Atoms(one.numbers, calculator=calculator)
+    mixed = openmmml.MLPotential("ase").createMixedSystem(
+        topology_of(atoms), system, range(len(one)), aseAtoms=alone, mlLongRange=False
+    )
+    energy, found = results_of(simulation_of(mixed, atoms))
+    one.calc = calculator
+    np.testing.assert_allclose(energy, one.get_potential_energy(), rtol=1e-9)
+    np.testing.assert_allclose(found, [*one.get_forces(), [0, 0, 0]], atol=1e-9)
+
+
 def without_part(system: "openmm.System", part: range) -> "openmm.System":
     """Return a copy of a system whose charges do not act within a part."""
     copy = openmm.XmlSerializer.clone(system)

@@ -98,6 +98,9 @@ def test_refusals_and_warnings() -> None:
     peroxide = Atoms("H2O2", [[0, 0, 0], [0, 0, 3], [1, 0, 0], [1, 0, 2]])
     with pytest.warns(UserWarning, match="was trained on H2O, not on H2O2"):
         model(state_of([peroxide]))
+    for charge in (float("nan"), None):
+        with pytest.raises(DataError, match=f"charge: {charge} is no total charge"):
+            PygNnpModel(trained_on_water(), charge=charge, device="cpu")
     # once
     model(state_of([water]))
     model(state_of([peroxide]))
