@@ -10,6 +10,7 @@ from pyg_nnp.units import BOHR_IN_ANGSTROM
 
 _CUTOFF = 5.0  # Å
 _TRAINING = 0.8  # share of the frames
+_NAMES_SHOWN = 50  # of what is not used
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,18 @@ class Draft:
             names.append(f"Fa are taken for gradients, minus the forces, {self.gradients[1]}")
         names += ["total charges differ, so the model has the layer ChargeEmbedding"] if self.charges_differ else []
         names += [f"{name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]
-        names += [f"not used: {', '.join(map(one_line, self.unused))}"] if self.unused else []
+        names += [f"not used: {self._unused_names}"] if self.unused else []
         for name, what in (("E", "total energies"), ("Fa", "forces")):
             if name not in self.sources and self.unused:
                 names.append(f"no {what} were recognised: if an array above holds them, say --map {name}=NAME")
         units = [f"positions are in {self.length[1]}"]
         units += [f"energies are in {self.energy[1]}"] if {"E", "Fa"} & {*self.targets} else []
         return [*names, *(unit.replace(". CHECK", "").rstrip(".") for unit in units)]
+
+    @property
+    def _unused_names(self) -> str:
+        more = f" and {len(self.unused) - _NAMES_SHOWN} more" if len(self.unused) > _NAMES_SHOWN else ""
+        return ", ".join(map(one_line, self.unused[:_NAMES_SHOWN])) + more
 
     def _data(self) -> list[str]:
         return [
@@ -104,7 +110,7 @@ class Draft:
             "Datahub:",
             *self._files(),
             "  features:  # standard name: name in the file. CHECK"
-            + (f"; not used: {', '.join(map(one_line, self.unused))}" if self.unused else ""),
+            + (f"; not used: {self._unused_names}" if self.unused else ""),
             *self._mapped((*FEATURES, *WEIGHTS)),
             *(() if "Q" in self.sources else ("    # Q: total charge; without it all molecules have charge 0",)),
             *self._labels(),

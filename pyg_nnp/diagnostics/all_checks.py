@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pyg_nnp.config import Config
 from pyg_nnp.diagnostics.config_against_file import check_stated_units, check_unread
+from pyg_nnp.diagnostics.elements import check_elements
 from pyg_nnp.diagnostics.finding import report
 from pyg_nnp.diagnostics.kept_checks import examine_once
 from pyg_nnp.diagnostics.model import check_length_unit, check_models
@@ -44,6 +45,7 @@ def run_checks(
     table, findings = examine_once(config, dataset, parts)
     log.info("Data set: %s", table)
     report(findings)
+    report(check_elements(str(config.Datahub.path), dataset.sources["Za"], sample, config.units.bohr))
     report(check_unread(config, dataset))
     report(check_parts(config, dataset.summary, parts, potentials))
     report(check_references(config, dataset))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyg_nnp.data.formats import collections
-from pyg_nnp.data.formats.guess import guess_fields
+from pyg_nnp.data.formats.guess import guess_fields, unlike_labels
 from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of, formats_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.data.formats.unit_texts import says_unit
@@ -93,6 +93,8 @@ def _fields(
 ) -> dict[str, str]:
     """Return standard name -> name in the file: as a user or a collection has it, or a guess."""
     guessed = guess_fields(columns) if known is None else known.sources(columns)
+    # what cannot be read is told with the reason
+    guessed |= unlike_labels(columns, {**guessed, **mapping})
     guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
     fields = {name: source for name, source in {**guessed, **mapping}.items() if source}
     for name in (name for name in ("Ra", "Za") if name not in fields):

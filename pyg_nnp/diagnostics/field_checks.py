@@ -7,11 +7,12 @@ from torch import Tensor
 
 from pyg_nnp.config import Config
 from pyg_nnp.diagnostics.charges import check_charges, check_dipoles, check_total_charges
+from pyg_nnp.diagnostics.constant_labels import check_constant_energies, check_zero_forces
 from pyg_nnp.diagnostics.digits import check_digits
 from pyg_nnp.diagnostics.duplicates import check_duplicates
 from pyg_nnp.diagnostics.finding import CheckResult, Finding
 from pyg_nnp.diagnostics.forces import check_forces
-from pyg_nnp.diagnostics.outliers import check_outlying_energies, check_outlying_forces
+from pyg_nnp.diagnostics.outliers import check_energy_levels, check_outlying_energies, check_outlying_forces
 from pyg_nnp.diagnostics.stress import check_stress
 from pyg_nnp.diagnostics.table import data_table
 
@@ -28,11 +29,15 @@ def examine(config: Config, dataset: "MoleculeDataset", parts: Mapping[str, Tens
     fields, source, summary = dataset.fields, dataset.source, dataset.summary
     results = [check_duplicates(source, dataset, parts), check_total_charges(source, summary)]
     if "E" in fields:
-        results.append(check_outlying_energies(source, summary, dataset.molecules.numpy()))
-        results += filter(None, [check_digits(source, summary)])
+        judged = dataset.molecules.numpy()
+        constant = check_constant_energies(source, summary, judged)
+        levels = check_energy_levels(source, summary, judged, config.units)
+        results.append(check_outlying_energies(source, summary, judged))
+        results += filter(None, [constant, levels, check_digits(source, summary)])
     results += _check_derivatives(config, dataset)
     if "Fa" in fields:
         results.append(check_outlying_forces(source, summary))
+        results += filter(None, [check_zero_forces(source, summary)])
     if "Qa" in fields:
         results.append(check_charges(source, summary))
     if "Qa" in fields and "M2" in fields:

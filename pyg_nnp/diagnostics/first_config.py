@@ -1,15 +1,16 @@
 """A configuration to begin with, written by what a data file seems to have."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ase.data import chemical_symbols
 
 from pyg_nnp.config.template import Draft
 from pyg_nnp.diagnostics.conditions import check_conditions
-from pyg_nnp.diagnostics.contents import contents_of
-from pyg_nnp.diagnostics.guesses import likely_energy, likely_length, suggested_weights, weights_by_forces
+from pyg_nnp.diagnostics.contents import Contents, contents_of
+from pyg_nnp.diagnostics.elements import check_elements, refuse_other_numbers
+from pyg_nnp.diagnostics.guesses import few_frames, likely_energy, likely_length, suggested_weights, weights_by_forces
 from pyg_nnp.diagnostics.sign_of_forces import sign_of_forces
 from pyg_nnp.diagnostics.survey import Survey
 from pyg_nnp.fields import TARGETS
@@ -37,6 +38,7 @@ def first_config(
     path = DataPath.of(path)
     contents = contents_of(path, mapping)
     found, sources, known, stated = contents.frames, contents.sources, contents.known, contents.stated
+    refuse_other_numbers(str(path), sources["Za"], found.elements)
     has_references = set(found.isolated) == set(found.elements)
     # neutral atoms that give reference energies are in no part
     atoms_too = found.num_isolated > 0 and not has_references
@@ -65,9 +67,15 @@ def first_config(
         architecture=architecture,
         minutes=minutes,
     )
-    doubts = *stated.doubts, *check_conditions(path, contents.data_format, sources, contents.unused)
-    warnings = [f"Warning: {text}" for text in doubts]
+    warnings = [f"Warning: {text}" for text in _doubts(path, contents, length[0])]
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *warnings]
+
+
+def _doubts(path: DataPath, contents: Contents, bohr: float | None) -> Iterator[object]:
+    """Yield what seems to be wrong with the files; ``bohr`` is one Bohr in the unit of the positions."""
+    yield from contents.stated.doubts
+    yield from check_conditions(path, contents.data_format, contents.sources, contents.unused)
+    yield from check_elements(str(path), contents.sources["Za"], few_frames(contents.frames.sample), bohr)
 
 
 def _isolated_atoms(found: Survey) -> list[str]:

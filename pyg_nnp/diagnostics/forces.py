@@ -18,6 +18,7 @@ from pyg_nnp.diagnostics.force_units import (
 from pyg_nnp.diagnostics.near_frames import is_clear
 from pyg_nnp.diagnostics.near_slopes import SHIFTS, slopes_between_near_frames
 from pyg_nnp.diagnostics.sample import evenly_spaced, in_batches
+from pyg_nnp.diagnostics.torques import check_torques
 from pyg_nnp.units import Units
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def check_forces(source: DataSource, dataset: "MoleculeDataset", units: Units, n
 
     Of ``negated`` forces ``negative_gradient`` has changed the sign.
     """
+    if turning := check_torques(source, dataset, units):
+        return turning  # such forces say nothing of signs and units
     hartree, bohr = units.hartree, units.bohr
     bond, factor = stiffness_of_bonds(in_batches(dataset, evenly_spaced(dataset, _BONDS, ["Fa"])), hartree, bohr)
     findings, near = [], None

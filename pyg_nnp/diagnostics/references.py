@@ -6,7 +6,9 @@ import numpy as np
 
 from pyg_nnp.config import Config
 from pyg_nnp.diagnostics.finding import Finding
+from pyg_nnp.diagnostics.outliers import BONDS
 from pyg_nnp.errors import DataError
+from pyg_nnp.units import HARTREE_IN_EV
 
 if TYPE_CHECKING:
     from pyg_nnp.data import MoleculeDataset
@@ -29,4 +31,9 @@ def check_references(config: Config, dataset: "MoleculeDataset") -> list[Finding
     if abs(rest) > 0.9 * abs(total):
         text = f"{file}: these atomic energies are hardly a part of E ({total - rest:.6g} of {total:.6g})."
         return [Finding("reference energies", "E", text, "Is it the same unit?", numbers=numbers)]
+    per_atom = rest / float(summary.sizes[np.isfinite(summary.E)].mean())
+    if config.units.hartree and abs(per_atom) / config.units.hartree * HARTREE_IN_EV > BONDS:
+        text = f"{file}: {per_atom:.6g} of E remain for each atom without these atomic energies; bonds are worth less."
+        advice = "Are they of the same method, and is one of them 0?"
+        return [Finding("reference energies", "E", text, advice, numbers=numbers)]
     return []

@@ -51,6 +51,41 @@ def test_forces_that_are_not_read(
     assert "'forces' in 40 of 40 frames looks like Fa" in again
 
 
+def test_energies_that_cannot_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with them, the message on the name says it when it is added."""
+    monkeypatch.chdir(tmp_path)
+    of_forces = {"Datahub__targets": {"Fa": "forces"}, "Datahub__transforms": {"negative_gradient": True}}
+    for broken in ("failed", np.zeros(3), [[1.0, 2.0]]):
+        status, said = check(tmp_path, {str(i): {"energy": broken} for i in range(40)}, capsys, **of_forces)
+        assert status == 1
+        assert "'energy' in 40 of 40 frames looks like E (total energy), and is not read. Add 'E: energy'" in said
+    status, said = check(tmp_path, {"0": {"energy": "failed"}}, capsys, **of_forces | {"Datahub__targets": TARGETS})
+    assert status == 2
+    assert "frame 0: 'energy' (E) holds text, such as 'failed'" in said
+
+
+def test_labels_under_two_names_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where files of two programs are one data set."""
+    monkeypatch.chdir(tmp_path)
+    partial = {
+        "Datahub__targets": TARGETS,
+        "Datahub__allow_missing": ["E"],
+        "Datahub__transforms": {"atomic_energy": None},
+    }
+    partial["Datahub__transforms"] |= {"negative_gradient": True}
+    for number, is_told in ((15, True), (40, False)):
+        changes = {str(i): {"dft_energy": -76.0} | ({"energy": None} if i < 15 else {}) for i in range(number)}
+        _, said = check(tmp_path, changes, capsys, **partial)
+        what = (
+            "'dft_energy' looks like E, too, in 15 frames that have no 'energy'. Give it the same name in all frames."
+        )
+        assert (what in said) == is_told, said
+
+
 def test_labels_of_few_frames_and_other_names_are_not_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,6 +1,7 @@
 """What a data file is taken for in the configuration that init writes."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,42 @@ def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path) -> None:
     assert f"# {told}" in text
     with pytest.raises(DataError, match=r"frame 3: 'dft_energy' \(E\) holds text"):
         first_config(tmp_path / "mine.xyz", {"E": "dft_energy"})
+
+
+@pytest.mark.parametrize(
+    ("energy", "why"),
+    [
+        (np.zeros((40, 3)), "has shape (40, 3), expected (40,)"),
+        (np.array(["-76.1"] * 40), "holds text, such as '-76.1', where numbers are expected"),
+        (np.zeros(40, dtype=complex), "holds complex numbers where numbers are expected"),
+    ],
+)
+def test_energies_that_cannot_be_read_are_told(energy: np.ndarray, why: str, tmp_path: Path) -> None:
+    text, guesses = first_config(npz(tmp_path, energy=energy, forces=np.ones((40, 3, 3))), {})
+    assert of_config(text) == {"Ra": "pos", "Za": "Z", "Fa": "forces"}
+    assert f"E was not taken: 'energy' (E) {why}." in guesses
+    _, guesses = first_config(npz(tmp_path, energy=energy, forces=np.ones((40, 3, 3))), {"E": ""})
+    assert not any("was not taken" in guess for guess in guesses)
+
+
+def test_an_energy_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    frame = "2\nProperties=species:S:1:pos:R:3:forces:R:3 energy={} energy=2\nH 0 0 0 0 0 1\nH 0 0 1 0 0 -1\n"
+    (tmp_path / "a.xyz").write_text("".join(frame.format(number) for number in (1.5, 2.5)))
+    text, guesses = first_config(tmp_path / "a.xyz", {})
+    assert of_config(text).keys() & {"E", "Fa"} == {"Fa"}
+    what = "frame 0: 'energy' (E) is there twice, with different values. Remove or rename one."
+    assert f"E was not taken: {what}" in guesses
+
+
+def test_names_without_end_are_not_all_shown(tmp_path: Path) -> None:
+    """A number in the comment of an XYZ file is a name."""
+    frame = "2\n{0}.25 energy={0}\nH 0 0 0\nH 0 0 1\n"
+    (tmp_path / "a.xyz").write_text("".join(frame.format(number) for number in range(200)))
+    text, guesses = first_config(tmp_path / "a.xyz", {})
+    (unused,) = [guess for guess in guesses if guess.startswith("not used")]
+    assert "0.25, " in unused
+    assert re.search(r" and 1\d\d more$", unused)
+    assert max(map(len, text.splitlines())) < 1000
 
 
 def test_labels_that_are_none_in_arrays_of_objects_are_missing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pyg_nnp.errors import DataError
     ("factor", "error", "said"),
     [
         (1.0, None, ""),
+        (0.4, None, "of E remain for each atom without these atomic energies; bonds are worth less."),
         (0.0367493, None, "atomic_energy.csv: these atomic energies are hardly a part of E"),  # in Hartree
         (-1.0, DataError, "in the unit and with the sign of 'energy', from the same method"),
         (27.2114, DataError, "in the unit and with the sign of 'energy', from the same method"),

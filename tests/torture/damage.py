@@ -28,7 +28,8 @@ def swapped(content: bytes, other: bytes, dice: random.Random) -> bytes:
 
 
 def mixed(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    cut = dice.randrange(1, len(content) - 1)
+    last = max(place for place, (one, two) in enumerate(zip(content, other, strict=False)) if one != two)
+    cut = dice.randrange(1, last + 1)
     return content[:cut] + other[cut:]
 
 

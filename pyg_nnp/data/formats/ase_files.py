@@ -18,11 +18,12 @@ from ase import Atoms
 from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, row_fields
 from pyg_nnp.data.formats.files import text_lines
 from pyg_nnp.data.formats.format import Frame, frame_format
-from pyg_nnp.data.formats.values import check_sizes
+from pyg_nnp.data.formats.values import check_sizes, instead_of
 from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError
 
 _PROPERTIES = re.compile(r"""(?:^|\s)Properties\s*=\s*("[^"]*"|[^\s"]+)""")
+_IN_ANOTHER_CASE = re.compile(r"(?:^|\s)(properties)\s*=\s*\"?[^\s\":]+:[SRIL]:\d", re.IGNORECASE)
 _NAMED = re.compile(r"[^:]+:[A-Za-z]:\d{1,18}(:[^:]+:[A-Za-z]:\d{1,18})*")  # columns: name, type, how many
 # what may be a unit and its value, or the beginning of it; bounded, since a line may have millions of these
 _UNITS = re.compile(r"""unit[^=]{0,40}=\s{0,9}(?:"[^"]{0,200}|'[^']{0,200}|\{[^}]{0,200}|\S{1,200})""", re.IGNORECASE)
@@ -80,6 +81,9 @@ def _with_columns(path: Path, frame: int, comment: str, values: Sequence[str]) -
     """
     properties = _PROPERTIES.search(comment)
     if properties is None:
+        if other := _IN_ANOTHER_CASE.search(comment):
+            what = f"write 'Properties' in place of '{other[1]}', which ASE leaves out"
+            raise DataError(f"{path}: frame {frame}: {what}.")
         if len(values) <= _PLAIN or not all(map(_is_number, values[1:])):
             return comment
         name = f"columns_{_PLAIN + 1}_to_{len(values)}"
@@ -142,7 +146,7 @@ def _xyz_frame(path: Path, frame: int, lines: Sequence[str]) -> Frame:
     try:
         atoms: Atoms = next(read_xyz(io.StringIO(_FORTRAN.sub(r"\1E\2", text)), slice(None)))
     except KeyError as error:
-        raise DataError(f"{path}: frame {frame}: {error} is no element.") from error
+        raise DataError(f"{path}: frame {frame}: {error} is no element.{instead_of(str(error.args[0]))}") from error
     except Exception as error:  # ASE has no error of its own for each mistake in a file
         raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
     return {**_fields(atoms), **dict.fromkeys(twice, CONFLICT)}

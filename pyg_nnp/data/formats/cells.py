@@ -138,6 +138,8 @@ class Cells:
 
 
 def _vectors(value: Any) -> Array:
+    # a word, such as fcc or conventional, names a kind of cell
+    value = None if isinstance(value, str | bytes) and not re.search(r"\d", str(value)) else value
     flat = np.zeros(3) if value is None else np.nan_to_num(np.asarray(value, dtype=np.float64).reshape(-1))
     if flat.size == 9 or not flat.any():
         return flat.reshape(3, 3) if flat.size == 9 else np.zeros((3, 3))

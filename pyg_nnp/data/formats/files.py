@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _NAMES_SHOWN = 5
 # beside the databases of fairchem, and not data of their own
 _BESIDE = re.compile(r"metadata\.npz|.*[.-]lock|lock\.mdb")
+_OF_DEEPMD = "type.raw"
 _OPEN: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, ValueError)
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -126,6 +127,9 @@ def files_of_folder(
     Raises:
         DataError: there is no file of the format, or of more than one.
     """
+    if (folder / _OF_DEEPMD).exists():
+        instead = "Save its arrays in one npz, positions and forces as (frames, atoms, 3), and symbols of the elements"
+        raise DataError(f"{folder}: this is a folder of DeePMD-kit, which is not read. {instead}.")
     paths = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
     ordered = in_natural_order(paths)
     formats = {path: None if _BESIDE.fullmatch(path.name) else format_of_file(path) for path in ordered}

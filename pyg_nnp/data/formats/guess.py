@@ -1,6 +1,7 @@
 """What fields the arrays of a data file probably are, by their names and shapes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyg_nnp.data.source import ArrayType, ArrayTypes
@@ -43,6 +44,19 @@ def guess_fields(columns: ArrayTypes, *, by_shape: bool = True) -> dict[str, str
         if "Ra" in guessed:
             layout = _Layout.of(columns[guessed["Ra"]], columns[guessed["N"]] if "N" in guessed else None)
     return {name: guessed[name] for name in _FIELDS if name in guessed}
+
+
+def unlike_labels(columns: ArrayTypes, known: Mapping[str, str]) -> dict[str, str]:
+    """Return energies and forces as their names alone say: standard name -> name in the file.
+
+    They are those that are not among the ``known`` fields, since their shape or type is that of something else.
+    """
+    found: dict[str, str] = {}
+    for field in ("E", "Fa"):
+        free = (name for name in columns if name not in known.values() and _likeness(field, name) >= _SAME_WORD)
+        if field not in known and (named := max(free, key=lambda name: _likeness(field, name), default=None)):
+            found[field] = named
+    return found
 
 
 def is_gradient(name: str) -> bool:

@@ -41,6 +41,10 @@ def _open_npz(path: Path) -> Iterator[ZipFile]:
         except Exception as error:  # a damaged file ends as anything
             raise DataError(f"{path}: this is not an npz file, or it is damaged ({error}).") from error
         with archive:
+            members = archive.namelist()
+            if members and not any(name.endswith(".npy") for name in members):
+                what = f"this zip archive has no arrays of numpy (.npy), but '{members[0]}'"
+                raise DataError(f"{path}: {what}. Unpack it, or save arrays by numpy.savez.")
             yield archive
 
 

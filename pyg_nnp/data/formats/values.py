@@ -1,5 +1,6 @@
 """Values of one field: conversion to numbers, element symbols, removal of padding."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ MAX_ATOMS = 10_000
 # Positions have digits that no compression shortens: more is a file that was made to fill memory and disk.
 # Padding with zeros can be compressed 1000 times, but is rarely most of an array.
 _MOST_COMPRESSION, _MOST_WHOLE_BYTES = 200, 1 << 30
+_NO_TYPES = " Or are there dummy atoms, or numbers of types in place of atomic numbers?"
 _KINDS = {"b": "true or false", "c": "complex numbers", "U": "text", "S": "text", "V": "records", "O": "objects"}
 
 
@@ -98,9 +100,20 @@ def _atomic_numbers(origin: Origin, symbols: Array, frame_of: Callable[[int], in
         symbol = text.strip()
         numbers[item] = atomic_numbers.get(symbol) or atomic_numbers.get(symbol.capitalize(), 0)
         if symbol and numbers[item] == 0:
-            what = f"{origin.field('Za')} has '{symbol}', which is no element."
-            raise origin.frame_error(frame_of(items.index(item)), what + did_you_mean(symbol, atomic_numbers))
+            what = f"{origin.field('Za')} has '{symbol}', which is no element.{instead_of(symbol)}"
+            raise origin.frame_error(frame_of(items.index(item)), what)
     return np.array([numbers[item] for item in items], dtype=np.int64)
+
+
+def instead_of(symbol: str) -> str:
+    """Return what to write in place of a text that is no element, as the end of a message."""
+    if symbol.upper() in ("D", "T"):
+        return " Write H for isotopes of hydrogen: energies do not depend on masses."
+    if symbol.upper() in ("X", "BQ", "GH"):
+        return " Leave out dummy and ghost atoms."
+    if re.fullmatch(r"[\d.]+", symbol):
+        return " Atomic numbers have to be numbers, not texts."
+    return did_you_mean(symbol, atomic_numbers)
 
 
 def _total_charges(origin: Origin, texts: Array, frame_of: Callable[[int], int]) -> Array:
@@ -130,7 +143,7 @@ def count_atoms(origin: Origin, Za: Array, lengths: Array) -> Array:
     N = np.bincount(frames[is_atom], minlength=len(lengths))
     misplaced = is_atom != (_positions(lengths) < N[frames])
     if misplaced.any():
-        what = f"{origin.field('Za')} has a 0 before the last atom; padding must be at the end."
+        what = f"{origin.field('Za')} has a 0 before the last atom; padding must be at the end.{_NO_TYPES}"
         raise origin.frame_error(int(frames[np.argmax(misplaced)]), what)
     return N
 
@@ -154,7 +167,7 @@ def without_padding(origin: Origin, name: str, rows: Array, lengths: Array, N: A
     if filled.any():
         row = int(np.argmax(filled.reshape(len(rest), -1).any(axis=1)))
         i = int(np.searchsorted(np.cumsum(lengths - N), row, side="right"))
-        what = f"{origin.field(name)} goes on after the frame's {N[i]} atoms; padding must be 0."
+        what = f"{origin.field(name)} goes on after the frame's {N[i]} atoms; padding must be 0.{_NO_TYPES}"
         raise origin.frame_error(i, what)
     return rows[is_atom]
 

@@ -41,6 +41,7 @@ def test_extxyz_columns_and_keys_of_any_name(tmp_path):
         ("H 0 0 1 0 1 0 0.5\n", "", "frame 1: the file ends before the last of 2 atoms"),
         ("H 0 0 1 0 1 0 0.5\n", "H 0 0\n", r"frame 1: ASE cannot read it \("),
         ("H 0", "Xx 0", "frame 1: 'Xx' is no element"),
+        ("H 0", "D 0", "frame 1: 'D' is no element. Write H for isotopes"),
         ("H 0 0 1", "H 0 0 one", r"frame 1: ASE cannot read it \(.*one"),
         ("2\n", "3\n", "frame 1: the file ends before the last of 3 atoms"),
         ("2\n", "two\n", "frame 1: expected the number of atoms, found 'two'"),
@@ -237,3 +238,15 @@ def test_columns_that_are_not_there(tmp_path, properties, what):
     path.write_text(f"1\nenergy=1 Properties={properties}\nH 0 0 0 1 2 3\n")
     with pytest.raises(DataError, match=f"frame 0: .*{what}"):
         columns_of(path)
+
+
+@pytest.mark.parametrize("key", ["properties", "PROPERTIES"])
+def test_columns_that_are_named_in_another_case(tmp_path, key):
+    """ASE would take the first four columns, and leave out the names of the others without a word."""
+    path = tmp_path / "a.xyz"
+    for quote in ("", '"'):
+        path.write_text(f"1\nenergy=1 {key}={quote}species:S:1:pos:R:3:forces:R:3{quote}\nH 0 0 0 1 2 3\n")
+        with pytest.raises(DataError, match=f"frame 0: write 'Properties' in place of '{key}'"):
+            columns_of(path)
+    path.write_text(f"1\nenergy=1 {key}=energy,forces\nH 0 0 0 1 2 3\n")
+    assert "columns_5_to_7" in columns_of(path)

@@ -278,3 +278,21 @@ def test_crystals_slabs_and_molecules_in_a_file_of_ase(tmp_path: Path, ending: s
     np.testing.assert_allclose(found["cell"], [atoms.cell.array for atoms in systems], atol=1e-7)
     with pytest.raises(DataError, match=f"frame 1: {PERIODIC}.*map 'cell' in Datahub.features"):
         read(path, {"xyz": "extxyz", "db": "ase"}[ending], {"Ra": "positions", "Za": "numbers"})
+
+
+@pytest.mark.parametrize("saved", SAVES)
+def test_words_are_no_cells(tmp_path: Path, saved: str) -> None:
+    """As ``unit_cell=conventional``, which programs that build crystals write for molecules, too."""
+    words = np.array(["fcc", "conventional", "", "none"], dtype="S" if "hdf5" in saved else "U")
+    path = SAVES[saved](tmp_path / "a.npz", R=R4, z=Z4, unit_cell=words)
+    assert check(path, format_of(saved)) == 4
+    numbers = SAVES[saved](tmp_path / "b.npz", R=R4, z=Z4, unit_cell=np.array(["10 A"] * 4, dtype=words.dtype.kind))
+    with pytest.raises(DataError, match=r"'unit_cell' looks like a periodic cell, but is .*10 A.*, expected"):
+        check(numbers, format_of(saved))
+
+
+def test_words_beside_the_directions_of_a_molecule(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text('2\nProperties=species:S:1:pos:R:3 unit_cell=conventional energy=1 pbc="F F F"\nH 0 0 0\nH 0 0 1\n')
+    (block,) = read_blocks(path, "extxyz", {"Ra": "positions", "Za": "numbers"})
+    assert block.cells is None or not block.cells.any()

@@ -88,6 +88,14 @@ def test_files_of_several_formats(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         read(folder, "hdf5", NAMES)
 
 
+def test_folders_of_deepmd_are_named(tmp_path: Path) -> None:
+    (tmp_path / "type.raw").write_text("0\n1\n")
+    (tmp_path / "nopbc").touch()
+    (tmp_path / "set.000").mkdir()
+    with pytest.raises(DataError, match=r"a folder of DeePMD-kit, which is not read\. Save its arrays in one npz"):
+        data_files(tmp_path, None)
+
+
 def test_arrays_of_numpy_are_no_data_files(tmp_path: Path) -> None:
     """As TorchMD-NET and DeePMD-kit have them, a file for each field."""
     for name in ("coord", "energy"):

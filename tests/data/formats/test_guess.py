@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyg_nnp.data.formats.guess import guess_fields
+from pyg_nnp.data.formats.guess import guess_fields, unlike_labels
 from pyg_nnp.data.source import ArrayType
 
 STRUCTURES = {"pos": (40, 5, 3), "Z": ((40, 5), "i8")}
@@ -71,6 +71,26 @@ def test_frames_one_after_the_other() -> None:
 def test_names_alone() -> None:
     assert "E" not in guessed(STRUCTURES | {"a": (40,)}, by_shape=False)
     assert guessed(STRUCTURES | {"dft_energy": (40,)}, by_shape=False)["E"] == "dft_energy"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"energies": (40, 3), "forces": (40, 15)}, {"E": "energies", "Fa": "forces"}),
+        ({"E": ((40,), "U9"), "energy": ((40,), "c16")}, {"E": "E"}),
+        ({"Energy": ((), "O"), "field": (40, 3), "dft_energy": (40, 5)}, {"E": "Energy"}),
+        ({"e_dft": (40,), "dipole": (40, 5, 3), "per_atom_energy": (40, 5)}, {}),
+    ],
+)
+def test_names_of_labels_that_nothing_else_says(more: dict[str, Any], expected: dict[str, str]) -> None:
+    columns = {
+        name: of if isinstance(of[-1], str) else (of, "f8")
+        for name, of in ((n, v or ((), "f8")) for n, v in more.items())
+    }
+    types = {name: ArrayType(shape, np.dtype(kind)) for name, (shape, kind) in columns.items()}
+    assert unlike_labels(types, {"Ra": "pos"}) == expected
+    assert not unlike_labels(types, {"E": "one", "Fa": "two"})
+    assert not unlike_labels(types, dict.fromkeys(("Ra", "E"), "energies") | dict(zip("abcd", more, strict=False)))
 
 
 def test_a_name_of_one_field_is_not_part_of_another() -> None:

@@ -52,9 +52,17 @@ def test_damage_within_an_npz(tmp_path):
         read(path, "npz", TWO)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("R", "words")
-        archive.writestr("z", "words")
+        archive.writestr("z.npy", "words")
     with pytest.raises(DataError, match=r"'R' \(Ra\) is not an array"):
         read(path, "npz", TWO)
+
+
+def test_archives_without_arrays(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.xyz", "1\n\nH 0 0 0\n")
+    with pytest.raises(DataError, match=r"has no arrays of numpy \(\.npy\), but 'a.xyz'\. Unpack it, or save arrays"):
+        columns_of(path)
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,12 @@ def test_ragged_symbols(tmp_path):
         ("Xx", r"frame 1: 'z' \(Za\) has 'Xx', which is no element\."),
         ("Cll", r"frame 1: 'z' \(Za\) has 'Cll', which is no element\. Did you mean 'Cl'\?"),
         ("CH4", r"frame 1: 'z' \(Za\) has 'CH4', which is no element"),
-        ("6", r"frame 1: 'z' \(Za\) has '6', which is no element"),
-        ("X", r"frame 1: 'z' \(Za\) has 'X', which is no element"),
+        ("6", r"frame 1: 'z' \(Za\) has '6', which is no element\. Atomic numbers have to be numbers, not texts\."),
+        ("8.0", r"'8.0', which is no element\. Atomic numbers have to be numbers"),
+        ("X", r"frame 1: 'z' \(Za\) has 'X', which is no element\. Leave out dummy and ghost atoms\."),
+        ("Bq", r"'Bq', which is no element\. Leave out dummy and ghost atoms\."),
+        ("D", r"'D', which is no element\. Write H for isotopes of hydrogen"),
+        ("T", r"'T', which is no element\. Write H for isotopes of hydrogen"),
         (b"\xff", r"frame 1: 'z' \(Za\) has '.', which is no element"),
     ],
 )
@@ -130,9 +134,12 @@ def test_unknown_symbols(tmp_path, symbol, message):
     [
         (
             {"z": [[6, 1, 1], [6, 0, 1], [6, 1, 1]]},
-            r"frame 1: 'z' \(Za\) has a 0 before the last atom; padding must be at",
+            r"frame 1: 'z' \(Za\) has a 0 before the last atom; padding must be at the end. Or are there dummy",
         ),
-        ({"N": [3, 1, 3]}, r"frame 1: 'z' \(Za\) goes on after the frame's 1 atoms; padding must be 0"),
+        (
+            {"N": [3, 1, 3]},
+            r"frame 1: 'z' \(Za\) goes on after the frame's 1 atoms; padding must be 0. Or are there dummy",
+        ),
         ({"N": [3, 4, 3]}, r"frame 1: 'z' \(Za\) has shape \(3,\), but the frame has 4 atoms"),
         ({"N": [3, 0, 3]}, r"frame 1: there are no atoms"),
         ({"z": [[6, 1, 1], [6, 1, 0], [6, 1, 1]]}, r"frame 1: 'R' \(Ra\) goes on after the frame's 2 atoms"),
