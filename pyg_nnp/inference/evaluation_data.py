@@ -103,15 +103,21 @@ def _targets(
     targets = {name: sources[name] for name in predicted if mapping.get(name) or sources.get(name) in names}
     if not targets:
         expected = ", ".join(f"'{sources[name]}' ({name})" for name in predicted if sources.get(name))
-        alike = {name: [alias for alias in FIELDS[name].aliases if alias in names] for name in predicted}
-        maps = " ".join(f"--map {name}={of_field[0]}" for name, of_field in alike.items() if of_field)
+        maps = _likely_maps(predicted, names)
         raise DataError(
             f"{path}: there is nothing to compare with. Expected {expected}; it has: {', '.join(names)}. "
             f"Give other names, {f'perhaps {maps}' if maps else 'such as --map E=energy'}."
         )
     if left_out := [name for name in predicted if sources.get(name) and name not in targets]:
-        log.warning("%s has no %s: not compared.", path, ", ".join(f"'{sources[name]}' ({name})" for name in left_out))
+        text, maps = ", ".join(f"'{sources[name]}' ({name})" for name in left_out), _likely_maps(left_out, names)
+        log.warning("%s has no %s: not compared.%s", path, text, maps and f" Perhaps {maps}?")
     return targets
+
+
+def _likely_maps(fields: Sequence[str], names: Sequence[str]) -> str:
+    """Return the options that take some fields from usual names, of those that there are."""
+    alike = {name: [alias for alias in FIELDS[name].aliases if alias in names] for name in fields}
+    return " ".join(f"--map {name}={of_field[0]}" for name, of_field in alike.items() if of_field)
 
 
 def compared_frames(

@@ -85,6 +85,13 @@ def test_evaluate_other_names_and_fewer_labels(
     other, same = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("other", "same"))
     assert other["Fa"] == same["Fa"]
     assert "E" not in other
+    capsys.readouterr()
+    energies = np.zeros(24)
+    with np.load(data) as content:
+        np.savez(data, energy=energies, **content)
+    assert cli.main(["evaluate", MODEL, data, *names]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"has no 'forces' \(Fa\).*: not compared\. Perhaps --map Fa=F\?", said), said
 
 
 def test_evaluate_without_charges(trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
