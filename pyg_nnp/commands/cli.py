@@ -2,7 +2,6 @@
 
 import argparse
 import io
-import math
 import os
 import select
 import signal
@@ -25,13 +24,6 @@ NEW_FILES = {"init": ("out",), "evaluate": ("json", "csv"), "predict": ("out",),
 # commands that several processes can share
 SHARED = "train", "evaluate", "predict"
 OUT_OF_MEMORY = "Choose a smaller Trainer.batch_size, or smaller layers."
-
-
-def _charge(text: str) -> float:
-    charge = float(text)
-    if not math.isfinite(charge):
-        raise argparse.ArgumentTypeError(f"'{text}' is no total charge. Give a number.")
-    return charge
 
 
 def _shared(*names: str, **settings: Any) -> argparse.ArgumentParser:
@@ -97,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("structures", type=Path, nargs="+", help="what ASE reads, or data files of one format")
     predict.add_argument("-o", "--out", type=Path, required=True, help="file to write: .extxyz, .npz or .h5")
     charge = "total charge of all structures (default: that of the file, or 0)"
-    predict.add_argument("--charge", type=_charge, help=charge)
+    predict.add_argument("--charge", type=float, help=charge)
     text = "optimise, run dynamics, scan or find a path, with ASE"
     simulate = commands.add_parser("simulate", parents=[_OUT, _IMPORT], help=text)
     simulate.add_argument("config", type=Path, help="the simulation, a YAML file")
@@ -131,12 +123,12 @@ def _add_engines(commands: Any) -> None:
     place.add_argument("--port", type=int, help="of an INET socket (default: 31415)")
     place.add_argument("--socket", default="", metavar="NAME", help="a UNIX socket instead, /tmp/ipi_NAME")
     serve.add_argument("--host", default="localhost", help="machine of the INET socket (default: this one)")
-    serve.add_argument("--charge", type=_charge, help="total charge (default: that of the file, or 0)")
+    serve.add_argument("--charge", type=float, help="total charge (default: that of the file, or 0)")
     serve.add_argument("--wait", type=float, default=30, help="seconds to wait for the other program (default: 30)")
     text = "write a model for the engines that read those of metatomic"
     export = commands.add_parser("export", parents=[_MODEL, _IMPORT, _DTYPE], help=text)
     export.add_argument("-o", "--out", type=Path, default=Path("model.pt"), help="file to write (default: model.pt)")
-    export.add_argument("--charge", type=_charge, default=0.0, help="total charge of each system (default: 0)")
+    export.add_argument("--charge", type=float, default=0.0, help="total charge of each system (default: 0)")
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -32,8 +33,9 @@ class Points:
     total: int
     order: int
 
+    @cached_property
     def chunks(self) -> Sequence[Tensor]:
-        """Return which (C,) points are treated at once: neighbors, since meshes can be larger than a cache."""
+        """Which (C,) points are treated at once: neighbors, since meshes can be larger than a cache."""
         x, y, z = (self.first % self.sizes // self.order).unbind(1)  # (A,) blocks as large as a spline
         _, Y, Z = self.sizes.unbind(1)  # (A,)
         blocks = self.start + (x * Y + y) * Z + z  # (A,)
@@ -130,7 +132,7 @@ class _Spread(torch.autograd.Function):
         ctx.save_for_backward(values, t)
         ctx.how = points, orders
         mesh = values.new_zeros(points.total)  # (M,)
-        for chunk in points.chunks():
+        for chunk in points.chunks:
             X, Y, Z = _splines(t[chunk], points.order, orders)
             planes = [torch.zeros_like(Z[0])[:, :, None].expand(-1, -1, points.order).clone() for _ in Z]  # (C, p, p)
             for column, (x, y, z) in enumerate(orders):
@@ -158,7 +160,7 @@ class _Gather(torch.autograd.Function):
         ctx.save_for_backward(mesh, t)
         ctx.how = points, orders
         found = t.new_empty(len(t), len(orders))  # (A, D)
-        for chunk in points.chunks():
+        for chunk in points.chunks:
             X, Y, Z = _splines(t[chunk], points.order, orders)
             lines = mesh[points.places(chunk)] @ torch.stack(Z, dim=2)  # (C, p * p, n)
             planes = lines.view(-1, points.order, points.order, len(Z))  # (C, p, p, n)

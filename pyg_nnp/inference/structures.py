@@ -14,7 +14,7 @@ from pyg_nnp.data.formats.readers import OWN_NAMES, columns_of, format_of
 from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import ArrayTypes, DataSource, FileStart, begin_file
-from pyg_nnp.data.total_charge import charge_arrays
+from pyg_nnp.data.total_charge import charge_arrays, given_charge
 from pyg_nnp.fields import FIELDS, OF_CELLS
 from pyg_nnp.functional.composition import formulas
 from pyg_nnp.inference.extrapolation import (
@@ -99,12 +99,14 @@ class Structures:
 
     Raises:
         ConfigError: ``units`` are not known.
-        DataError: the potential does not say how it was trained, or its units where positions are to be converted.
+        DataError: the potential does not say how it was trained, or its units where positions are to be converted; or
+            the charge is no number.
     """
 
     def __init__(self, predictor: Predictor, path: "DataPath", charge: float | None, units: str | None = None) -> None:
         hub, trained = training_configuration(predictor)["Datahub"], predictor.units
-        self.path, self.charge, self.domain = path, charge, predictor.domain
+        self.path, self.domain = path, predictor.domain
+        self.charge = None if charge is None else given_charge(charge)
         data_format, features = format_of(path), hub["features"]
         if data_format in OWN_NAMES:
             features = find_features(path, features, columns_of(path, data_format))

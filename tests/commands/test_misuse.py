@@ -162,14 +162,6 @@ MISUSES: dict[str, tuple[Misuse, str]] = {
         r"invalid choice: 'trian' \(choose from '?train'?, '?check'?, ",
     ),
     "unknown option": (command("train", "train.yaml", "--epochs", "3"), r"unrecognized arguments: --epochs 3"),
-    "charge of no number": (
-        command("predict", "x", "y", "-o", "z.npz", "--charge", "nan"),
-        r"'nan' is no total charge. Give",
-    ),
-    "infinite charge": (
-        command("export", "x", "--charge", "inf"),
-        r"argument --charge: 'inf' is no total charge",
-    ),
     "misspelt file": (
         command("train", "trian.yaml"),
         r"trian.yaml: there is no such file.*Did you mean 'train.yaml'\?",

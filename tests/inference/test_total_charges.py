@@ -267,3 +267,16 @@ def test_evaluate_tells_a_second_name(here: Path, tmp_path: Path, capsys: pytest
     assert cli.main(["evaluate", MODEL, str(tmp_path / "two.xyz"), "--json", str(tmp_path / "e.json")]) == 0
     assert "total charges are those of 'total_charge'; not read: charge." in " ".join(capsys.readouterr().err.split())
     assert "E" in json.loads((tmp_path / "e.json").read_text())
+
+
+@pytest.mark.parametrize("given", ["nan", "inf"])
+@pytest.mark.parametrize("command", ["predict", "serve"])
+def test_a_charge_of_commands_is_a_number(
+    command: str, given: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ase.io.write("one.xyz", said(), format="extxyz")
+    out = ["-o", "predicted.npz"] if command == "predict" else []
+    assert cli.main([command, MODEL, "one.xyz", *out, "--charge", given]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message == f"DataError: charge: {given} is no total charge. Give a number."
+    assert not Path("predicted.npz").exists()

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 
 from pyg_nnp.data.formats.stated_units import understood
 from pyg_nnp.data.formats.unit_texts import statements_in
-from pyg_nnp.data.total_charge import charge_of, name_in_training
+from pyg_nnp.data.total_charge import charge_of, given_charge, name_in_training
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.functional.periodic_search import periodic_pairs
 from pyg_nnp.inference.extrapolation import reads_charges
@@ -93,6 +93,7 @@ def _charge(path: Path, atoms: Atoms, charge: float | None, predictor: "Predicto
         if said is None and reads_charges(predictor):
             log.info("%s: no total charge is said; it is taken to be 0.", path)
         return said or 0.0
+    charge = given_charge(charge)
     if said not in (None, charge):
         log.warning("%s: the total charge %g was given; the file says %g.", path, charge, said)
     return charge
