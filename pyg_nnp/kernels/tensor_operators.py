@@ -43,8 +43,9 @@ def _aggregations(normal: Normal, device: torch.device, degree: int, num_filters
         inputs = b, rows, T, y, a, *x
         cases += [
             ("aggregate_tensors", (*inputs, *edges)),
-            ("tensor_derivatives", (g, inputs, edges, (True, False, True))),
-            ("tensor_derivatives", (g, inputs, edges, (False, True, False))),
+            ("tensor_derivatives", (g, inputs, edges, (True, False, True, False))),
+            ("tensor_derivatives", (g, inputs, edges, (True, False, True, True))),
+            ("tensor_derivatives", (g, inputs, edges, (False, True, False, True))),
             ("tensor_second_derivatives", ((db, dT, dy, da, *dx), g, inputs, edges, (True, True, True))),
             ("tensor_second_derivatives", ((db, dT[:0], dy, da, *dx), g, inputs, edges, (False, True, False))),
         ]
@@ -116,9 +117,8 @@ def _second(*arguments: Any) -> Tensors:
 
 
 def _empty(inputs: Tensors, wanted: tuple[bool, ...]) -> Tensors:
-    weights, _, table, y, *features = inputs
-    by = zip((weights, table, y), wanted, strict=True)
-    return *[torch.empty_like(x if asked else x[:0]) for x, asked in by], *[torch.empty_like(x) for x in features]
+    weights, _, *others = inputs
+    return tuple(torch.empty_like(x if wanted[min(n, 3)] else x[:0]) for n, x in enumerate((weights, *others)))
 
 
 def _empty_messages(*arguments: Tensor) -> Tensors:
@@ -130,14 +130,14 @@ def _empty_messages(*arguments: Tensor) -> Tensors:
 
 
 def _empty_second(*arguments: Any) -> Tensors:
-    return *_empty(arguments[9:16], arguments[19:]), *[torch.empty_like(g) for g in arguments[6:9]]
+    return *_empty(arguments[9:16], (*arguments[19:], True)), *[torch.empty_like(g) for g in arguments[6:9]]
 
 
 def _of_aggregate(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
     given = zip(cotangents, _empty_messages(*ctx.saved_tensors), strict=True)
     g = [like.zero_() if cotangent is None else cotangent for cotangent, like in given]
     of_b, _, of_T, of_y, *_ = wanted = asked_for(ctx)
-    by_b, by_T, by_y, *by_features = _FIRST(*g, *ctx.saved_tensors, of_b, of_T, of_y)
+    by_b, by_T, by_y, *by_features = _FIRST(*g, *ctx.saved_tensors, of_b, of_T, of_y, any(wanted[4:7]))
     found = by_b, None, by_T, by_y, *by_features
     return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], None, None, None
 
@@ -152,7 +152,7 @@ def _of_first(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]
     wanted = asked_for(ctx)
     of_b, of_T, of_y, *rest = _SECOND(*change, *saved, wanted[3], wanted[5], wanted[6])
     found = *rest[3:], of_b, None, of_T, of_y, *rest[:3]
-    return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], *[None] * 6
+    return *[value if asked else None for value, asked in zip(found, wanted, strict=False)], *[None] * 7
 
 
 _GIVEN = (
@@ -168,7 +168,7 @@ _SECOND = register(
     refuse,
 )
 _FIRST = register(
-    f"aggregate_tensors_backward({_G}, {_GIVEN}, {_WANTED}) -> ({', '.join(['Tensor'] * 6)})",
+    f"aggregate_tensors_backward({_G}, {_GIVEN}, {_WANTED}, bool of_features) -> ({', '.join(['Tensor'] * 6)})",
     _first,
     lambda g0, g1, g2, *rest: _empty(rest[:7], rest[10:]),
     _of_first,

@@ -55,7 +55,7 @@ def aggregate_tensors(
 
 
 def tensor_derivatives(
-    g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool], create_graph: bool = False
+    g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool, bool], create_graph: bool = False
 ) -> Tensors:
     r"""Return the derivatives of :math:`\sum_l \langle m_l, g_l \rangle`, where m is what aggregate_tensors returns.
 
@@ -63,7 +63,7 @@ def tensor_derivatives(
         g: (A, F), (A, 3, F) and (A, 5, F).
         inputs: the first seven arguments of :func:`aggregate_tensors`.
         edges: of the pairs.
-        wanted: which of the first three derivatives are; the others have a length of 0.
+        wanted: which of the first three derivatives are, and whether the others are; else they have a length of 0.
         create_graph: the result can be differentiated again.
 
     Returns:
@@ -75,7 +75,7 @@ def tensor_derivatives(
         out = aggregate_tensors(*cast(Any, (by[0], rows, *by[1:], *edges)))
         total = torch.stack([(m * one).sum() for m, one in zip(out, g, strict=True)]).sum()  # ()
         found = torch.autograd.grad(total, by, create_graph=create_graph, allow_unused=True, materialize_grads=True)
-    return *[x if asked else x[:0] for x, asked in zip(found, wanted, strict=False)], *found[3:]
+    return tuple(x if wanted[min(n, 3)] else x[:0] for n, x in enumerate(found))
 
 
 def tensor_second_derivatives(
@@ -95,7 +95,7 @@ def tensor_second_derivatives(
     """
     leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in (*inputs, *g)]
     with torch.enable_grad():
-        first = tensor_derivatives(tuple(leaves[7:]), tuple(leaves[:7]), edges, (True, True, True), True)
+        first = tensor_derivatives(tuple(leaves[7:]), tuple(leaves[:7]), edges, (True, True, True, True), True)
         terms = [(by * d).sum() for by, d in zip(first, change, strict=True) if len(d) == len(by)]
         by = [leaf for leaf in leaves if leaf.is_floating_point()]
         total = torch.stack(terms).sum()  # ()

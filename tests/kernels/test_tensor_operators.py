@@ -110,7 +110,7 @@ def test_threads_share_the_atoms(threads: int, degree: int, filters: int) -> Non
     change = tuple(random(*x.shape) for x in (inputs[0], *inputs[2:]))
     arguments = {
         "aggregate_tensors": (*inputs, *edges),
-        "tensor_derivatives": (g, inputs, edges, (True, True, True)),
+        "tensor_derivatives": (g, inputs, edges, (True, True, True, True)),
         "tensor_second_derivatives": (change, g, inputs, edges, (True, True, True)),
     }
     fast, before = backend("cpu", torch.float64, TENSORS), torch.get_num_threads()

@@ -83,7 +83,16 @@ def _start_threads() -> int:
     return most
 
 
+def _keep_memory() -> None:
+    """Let arrays of up to 32 MB, once freed, be the memory of the next ones, not be given back to the system each time.
+
+    The C library of Linux does so up to the size of the largest array that was freed: of one that was never written to.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8, device="cpu")
+
+
 _MOST_THREADS = _start_threads()
+_keep_memory()
 
 
 def num_threads() -> int:

@@ -2,12 +2,13 @@
 
 All is done feature by feature, with vectors x (A, 3, F), matrices t (A, 5, F) and gates g (A, 5, F); for the formulas
 see :mod:`pyg_nnp.kernels.tensor_reference`. Results come into rows of a fixed length first, which are known not to
-overlap. There are no threads: an atom takes less than a microsecond.
+overlap. A loop has the atoms from ``low`` to ``high``.
 """
 
 from typing import Any
 
 import numpy as np
+from numba import prange
 
 from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
 from pyg_nnp.kernels.cpu.small_tensors import (
@@ -18,6 +19,7 @@ from pyg_nnp.kernels.cpu.small_tensors import (
     DOT5,
     MATRIX,
     OUTER,
+    PART,
     PRODUCT,
     PUT3,
     PUT5,
@@ -28,11 +30,11 @@ from pyg_nnp.kernels.cpu.small_tensors import (
 from pyg_nnp.kernels.cpu.tensor_features import ROW
 
 
-def _invariants(x: Any, t: Any, out: Any) -> None:
+def _invariants(x: Any, t: Any, out: Any, low: int, high: int) -> None:
     separate_arrays()
     S = np.empty((3, ROW), x.dtype)
     third, fifth = x.dtype.type(1 / 3), x.dtype.type(1 / 5)
-    for i in range(len(x)):
+    for i in range(low, high):
         xs, ts = ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
             x_, t_ = AT3(xs, f), AT5(ts, f)
@@ -40,12 +42,12 @@ def _invariants(x: Any, t: Any, out: Any) -> None:
         COPY(S, 0, out, i)
 
 
-def _invariants_gradient(c: Any, x: Any, t: Any, of_x: Any, of_t: Any) -> None:
+def _invariants_gradient(c: Any, x: Any, t: Any, of_x: Any, of_t: Any, low: int, high: int) -> None:
     """Of the invariants times c (A, 3, F)."""
     separate_arrays()
     S = np.empty((8, ROW), x.dtype)
     two, third, fifth = x.dtype.type(2), x.dtype.type(2 / 3), x.dtype.type(2 / 5)
-    for i in range(len(x)):
+    for i in range(low, high):
         cs, xs, ts = ROWS3(c, i), ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
             c1, c2, c3 = AT3(cs, f)
@@ -62,12 +64,14 @@ def _invariants_gradient(c: Any, x: Any, t: Any, of_x: Any, of_t: Any) -> None:
         COPY(S, 3, of_t, i)
 
 
-def _invariants_second(dx: Any, dt: Any, c: Any, x: Any, t: Any, of_c: Any, of_x: Any, of_t: Any) -> None:
+def _invariants_second(
+    dx: Any, dt: Any, c: Any, x: Any, t: Any, of_c: Any, of_x: Any, of_t: Any, low: int, high: int
+) -> None:
     """Of the gradient times dx and dt."""
     separate_arrays()
     S = np.empty((11, ROW), x.dtype)
     two, third, fifth = x.dtype.type(2), x.dtype.type(2 / 3), x.dtype.type(2 / 5)
-    for i in range(len(x)):
+    for i in range(low, high):
         dxs, dts, cs, xs, ts = ROWS3(dx, i), ROWS5(dt, i), ROWS3(c, i), ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
             u, w, x_, t_ = AT3(dxs, f), AT5(dts, f), AT3(xs, f), AT5(ts, f)
@@ -87,10 +91,10 @@ def _invariants_second(dx: Any, dt: Any, c: Any, x: Any, t: Any, of_c: Any, of_x
         COPY(S, 6, of_t, i)
 
 
-def _products(g: Any, x: Any, t: Any, of_v: Any, of_t: Any) -> None:
+def _products(g: Any, x: Any, t: Any, of_v: Any, of_t: Any, low: int, high: int) -> None:
     separate_arrays()
     S = np.empty((8, ROW), x.dtype)
-    for i in range(len(x)):
+    for i in range(low, high):
         gs, xs, ts = ROWS5(g, i), ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
             g1, g2, g3, g4, g5 = AT5(gs, f)
@@ -107,12 +111,14 @@ def _products(g: Any, x: Any, t: Any, of_v: Any, of_t: Any) -> None:
         COPY(S, 3, of_t, i)
 
 
-def _products_gradient(y: Any, z: Any, g: Any, x: Any, t: Any, of_g: Any, of_x: Any, of_t: Any) -> None:
+def _products_gradient(
+    y: Any, z: Any, g: Any, x: Any, t: Any, of_g: Any, of_x: Any, of_t: Any, low: int, high: int
+) -> None:
     """Of the products times y (A, 3, F) and z (A, 5, F)."""
     separate_arrays()
     S = np.empty((13, ROW), x.dtype)
     two = x.dtype.type(2)
-    for i in range(len(x)):
+    for i in range(low, high):
         ys, zs, gs, xs, ts = ROWS3(y, i), ROWS5(z, i), ROWS5(g, i), ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
             g1, g2, g3, g4, g5 = AT5(gs, f)
@@ -136,7 +142,40 @@ def _products_gradient(y: Any, z: Any, g: Any, x: Any, t: Any, of_g: Any, of_x: 
         COPY(S, 8, of_t, i)
 
 
-INVARIANTS, PRODUCTS = compiled(_invariants, parallel=False), compiled(_products, parallel=False)
-INVARIANTS_GRADIENT = compiled(_invariants_gradient, parallel=False)
-INVARIANTS_SECOND = compiled(_invariants_second, parallel=False)
-PRODUCTS_GRADIENT = compiled(_products_gradient, parallel=False)
+_INVARIANTS = compiled(_invariants, parallel=False)
+_INVARIANTS_GRADIENT = compiled(_invariants_gradient, parallel=False)
+_INVARIANTS_SECOND = compiled(_invariants_second, parallel=False)
+_PRODUCTS = compiled(_products, parallel=False)
+_PRODUCTS_GRADIENT = compiled(_products_gradient, parallel=False)
+
+
+def _parallel_invariants(threads: int, *arrays: Any) -> None:
+    for thread in prange(threads):
+        _INVARIANTS(*arrays, *PART(thread, threads, len(arrays[0])))
+
+
+def _parallel_invariants_gradient(threads: int, *arrays: Any) -> None:
+    for thread in prange(threads):
+        _INVARIANTS_GRADIENT(*arrays, *PART(thread, threads, len(arrays[0])))
+
+
+def _parallel_invariants_second(threads: int, *arrays: Any) -> None:
+    for thread in prange(threads):
+        _INVARIANTS_SECOND(*arrays, *PART(thread, threads, len(arrays[0])))
+
+
+def _parallel_products(threads: int, *arrays: Any) -> None:
+    for thread in prange(threads):
+        _PRODUCTS(*arrays, *PART(thread, threads, len(arrays[0])))
+
+
+def _parallel_products_gradient(threads: int, *arrays: Any) -> None:
+    for thread in prange(threads):
+        _PRODUCTS_GRADIENT(*arrays, *PART(thread, threads, len(arrays[0])))
+
+
+INVARIANTS = compiled(_parallel_invariants)
+INVARIANTS_GRADIENT = compiled(_parallel_invariants_gradient)
+INVARIANTS_SECOND = compiled(_parallel_invariants_second)
+PRODUCTS = compiled(_parallel_products)
+PRODUCTS_GRADIENT = compiled(_parallel_products_gradient)

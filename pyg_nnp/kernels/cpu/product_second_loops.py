@@ -4,6 +4,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import prange
 
 from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
 from pyg_nnp.kernels.cpu.small_tensors import (
@@ -14,6 +15,7 @@ from pyg_nnp.kernels.cpu.small_tensors import (
     DOT5,
     MATRIX,
     OUTER,
+    PART,
     PRODUCT,
     PUT3,
     PUT5,
@@ -54,13 +56,13 @@ _SCALED3, _SCALED5 = numba.njit(inline="always")(_scaled3), numba.njit(inline="a
 
 def _products_second(
     dg: Any, dx: Any, dt: Any, y: Any, z: Any, g: Any, x: Any, t: Any,
-    of_y: Any, of_z: Any, of_g: Any, of_x: Any, of_t: Any,
+    of_y: Any, of_z: Any, of_g: Any, of_x: Any, of_t: Any, low: int, high: int,
 ) -> None:  # fmt: skip
     """Of the gradient times dg, dx and dt."""
     separate_arrays()
     S = np.empty((21, ROW), x.dtype)
     two = x.dtype.type(2)
-    for i in range(len(x)):
+    for i in range(low, high):
         es, us, ws, gs = ROWS5(dg, i), ROWS3(dx, i), ROWS5(dt, i), ROWS5(g, i)
         ys, zs, xs, ts = ROWS3(y, i), ROWS5(z, i), ROWS3(x, i), ROWS5(t, i)
         for f in range(x.shape[2]):
@@ -92,4 +94,12 @@ def _products_second(
         COPY(S, 16, of_t, i)
 
 
-PRODUCTS_SECOND = compiled(_products_second, parallel=False)
+_PRODUCTS_SECOND = compiled(_products_second, parallel=False)
+
+
+def _parallel_products_second(threads: int, *arrays: Any) -> None:
+    for thread in prange(threads):
+        _PRODUCTS_SECOND(*arrays, *PART(thread, threads, len(arrays[0])))
+
+
+PRODUCTS_SECOND = compiled(_parallel_products_second)

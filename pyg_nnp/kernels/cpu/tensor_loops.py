@@ -68,20 +68,23 @@ def _first_derivatives(
     order: Any, of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, low: int, high: int,
 ) -> None:  # fmt: skip
     separate_arrays()
-    num_pairs, one, F = len(b), a.dtype.type(1), a.shape[2]
+    num_pairs, num_features, one, F = len(b), len(of_a), a.dtype.type(1), a.shape[2]
     S = np.empty((_ROWS, ROW), a.dtype)
     for i in range(low, high):
         CLEAR(S, SUMS, SUMS + 11, F)
         for k in range(start[i], start[i + 1]):
             e = order[k]
             p, s, j = (e, one, source[e]) if e < num_pairs else (e - num_pairs, -one, source[e])
+            if num_features == 0 and e >= num_pairs:
+                continue
             SPLINE(b, p, T, rows[p], S, FILTERS)
-            GIVE_BACK(S, y, g0, g1, g2, p, -s, j)
-            if len(t) > 0:
-                MULTIPLY3(S, FILTERS + 1, g1, j, SUMS + 3)
-                MULTIPLY5(S, FILTERS + 2, g2, j, SUMS + 6)
-            elif len(v) > 0:
-                MULTIPLY3(S, FILTERS + 2, g1, j, SUMS + 3)
+            if num_features > 0:
+                GIVE_BACK(S, y, g0, g1, g2, p, -s, j)
+                if len(t) > 0:
+                    MULTIPLY3(S, FILTERS + 1, g1, j, SUMS + 3)
+                    MULTIPLY5(S, FILTERS + 2, g2, j, SUMS + 6)
+                elif len(v) > 0:
+                    MULTIPLY3(S, FILTERS + 2, g1, j, SUMS + 3)
             if e < num_pairs:
                 PAIR1(S, a, g0, i, j, PRODUCTS)
                 PAIR3(S, FILTERS + 1, y, a, g1, p, i, j, PRODUCTS + 1, of_y)
@@ -98,11 +101,12 @@ def _first_derivatives(
                     TO_WEIGHTS(T, rows[p], S, PRODUCTS, of_b, p)
                 if len(of_T) > 0:
                     TO_TABLE(b, p, S, PRODUCTS, of_T, rows[p])
-        WRITE(S, SUMS, of_a, i)
-        if len(v) > 0:
-            WRITE(S, SUMS + 3, of_v, i)
-        if len(t) > 0:
-            WRITE(S, SUMS + 6, of_t, i)
+        if num_features > 0:
+            WRITE(S, SUMS, of_a, i)
+            if len(v) > 0:
+                WRITE(S, SUMS + 3, of_v, i)
+            if len(t) > 0:
+                WRITE(S, SUMS + 6, of_t, i)
 
 
 _AGGREGATE, _FIRST_DERIVATIVES = compiled(_aggregate, parallel=False), compiled(_first_derivatives, parallel=False)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pyg_nnp.kernels.cpu.compiler import num_threads, run
+from pyg_nnp.kernels.cpu.compiler import Kernel, num_threads, run
 from pyg_nnp.kernels.cpu.product_loops import (
     INVARIANTS,
     INVARIANTS_GRADIENT,
@@ -18,6 +18,7 @@ from pyg_nnp.kernels.cpu.tensor_second_loops import SECOND_DERIVATIVES
 from pyg_nnp.kernels.reference import Edges
 
 Tensors = tuple[Tensor, ...]
+_FEWEST_ATOMS = 32  # of a thread
 
 
 def supports(table: Tensor, y: Tensor, a: Tensor) -> bool:
@@ -51,12 +52,12 @@ def aggregate_tensors(
     return out[0][:, 0], out[1], out[2]  # (A, F)
 
 
-def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool]) -> Tensors:
+def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool, bool]) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.tensor_derivatives`."""
     b, _, T, y, a, v, t = inputs
     arranged = _arranged(b, inputs[1], T, y, a, v, t)
-    of_b, of_T, of_y = _outputs(b, arranged[2], y, wanted)
-    of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in arranged[4:])
+    of_b, of_T, of_y = _outputs(b, arranged[2], y, wanted[:3])
+    of_a, of_v, of_t = _like(*(x if wanted[3] else x[:0] for x in arranged[4:]))
     ends = edges.edge_index[0], edges.start, edges.order
     given = *arranged, g[0][:, None], *g[1:]  # (A, 1, F)
     run(FIRST_DERIVATIVES, *given, *ends, of_b, of_T, of_y, of_a, of_v, of_t, num_threads())
@@ -98,38 +99,43 @@ def _like(*tensors: Tensor) -> list[Tensor]:
     return [torch.empty_like(x, memory_format=torch.contiguous_format) for x in tensors]
 
 
+def _run_over_atoms(kernel: Kernel, *arrays: Tensor) -> None:
+    # a thread is started within the time of some atoms
+    run(kernel, min(num_threads(), 1 + len(arrays[0]) // _FEWEST_ATOMS), *arrays)
+
+
 def invariants(M1: Tensor, M2: Tensor) -> Tensor:
     """See :func:`pyg_nnp.kernels.tensor_reference.invariants`."""
     (out,) = _like(M1)
-    run(INVARIANTS, M1, M2, out)
+    _run_over_atoms(INVARIANTS, M1, M2, out)
     return out.flatten(1)  # (A, 3 F)
 
 
 def invariants_gradient(c: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.invariants_gradient`."""
     out = _like(M1, M2)
-    run(INVARIANTS_GRADIENT, c.reshape(M1.shape), M1, M2, *out)
+    _run_over_atoms(INVARIANTS_GRADIENT, c.reshape(M1.shape), M1, M2, *out)
     return tuple(out)
 
 
 def invariants_second(d1: Tensor, d2: Tensor, c: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.invariants_second`."""
     out = _like(M1, M1, M2)
-    run(INVARIANTS_SECOND, d1, d2, c.reshape(M1.shape), M1, M2, *out)
+    _run_over_atoms(INVARIANTS_SECOND, d1, d2, c.reshape(M1.shape), M1, M2, *out)
     return out[0].flatten(1), out[1], out[2]  # the first (A, 3 F) or (A, 5 F)
 
 
 def products(g: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.products`."""
     out = _like(M1, M2)
-    run(PRODUCTS, g.reshape(M2.shape), M1, M2, *out)
+    _run_over_atoms(PRODUCTS, g.reshape(M2.shape), M1, M2, *out)
     return tuple(out)
 
 
 def products_gradient(y1: Tensor, y2: Tensor, g: Tensor, M1: Tensor, M2: Tensor) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.products_gradient`."""
     out = _like(M2, M1, M2)
-    run(PRODUCTS_GRADIENT, y1, y2, g.reshape(M2.shape), M1, M2, *out)
+    _run_over_atoms(PRODUCTS_GRADIENT, y1, y2, g.reshape(M2.shape), M1, M2, *out)
     return out[0].flatten(1), out[1], out[2]  # the first (A, 3 F) or (A, 5 F)
 
 
@@ -139,5 +145,5 @@ def products_second(
     """See :func:`pyg_nnp.kernels.tensor_reference.products_second`."""
     of_y1, of_y2, of_g, of_M1, of_M2 = out = _like(M1, M2, M2, M1, M2)
     gates = dg.reshape(M2.shape), d1, d2, y1, y2, g.reshape(M2.shape)  # of gates (A, 5, F)
-    run(PRODUCTS_SECOND, *gates, M1, M2, *out)
+    _run_over_atoms(PRODUCTS_SECOND, *gates, M1, M2, *out)
     return of_y1, of_y2, of_g.flatten(1), of_M1, of_M2  # of gates (A, 5 F)

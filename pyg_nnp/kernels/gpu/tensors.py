@@ -88,7 +88,7 @@ def aggregate_tensors(
     return _messages((weights, rows, table, y, a, v, t), _NOTHING, Edges(*edges))
 
 
-def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool]) -> Tensors:
+def tensor_derivatives(g: Tensors, inputs: Tensors, edges: Edges, wanted: tuple[bool, bool, bool, bool]) -> Tensors:
     """See :func:`pyg_nnp.kernels.tensor_reference.tensor_derivatives`."""
     return _derivatives(g, inputs, _NOTHING, edges, wanted)
 
@@ -99,23 +99,25 @@ def tensor_second_derivatives(
     """See :func:`pyg_nnp.kernels.tensor_reference.tensor_second_derivatives`."""
     db, dT, *others = change
     changing = db, _present(dT), *others[:2], *map(_present, others[2:])
-    return *_derivatives(g, inputs, changing, edges, wanted), *_messages(inputs, changing, edges)
+    return *_derivatives(g, inputs, changing, edges, (*wanted, True)), *_messages(inputs, changing, edges)
 
 
 def _derivatives(
-    g: Tensors, inputs: Tensors, change: tuple[Tensor | None, ...], edges: Edges, wanted: tuple[bool, bool, bool]
+    g: Tensors, inputs: Tensors, change: tuple[Tensor | None, ...], edges: Edges, wanted: tuple[bool, bool, bool, bool]
 ) -> Tensors:
     """Return derivatives by weights, table, harmonics and features, or their change."""
     b, rows, T, y, a, v, t = inputs
     edge_index, start, order = edges
     given, tile = (*_given((b, T, y, a, v, t)), *change, *g), _tile(y, a, b.shape[1])
-    asked = zip((b, T, y), wanted, strict=True)
+    asked = zip((b, T, y), wanted, strict=False)
     of_b, of_T, of_y = (x.new_empty(len(x) if w else 0, x.shape[1]) for x, w in asked)  # (P, C), (R, D F), (P, 8)
     if wanted[0] or wanted[2]:
         outputs = of_b if wanted[0] else None, of_y if wanted[2] else None
         run(of_pairs, (triton.cdiv(len(b), tile["COUNT"]),), *given, rows, *edge_index, *outputs, len(b), **tile)
     if wanted[1]:
         _of_table(given, rows, edge_index, of_T, tile)
+    if not wanted[3]:
+        return of_b, of_T, of_y, *(x.new_empty(0, *x.shape[1:]) for x in (a, v, t))
     of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (a, v, t))
     if tile["D"] == 2:
         of_t.zero_()  # no message has any of it

@@ -56,7 +56,7 @@ def interaction(pairs: Pairs, given: Given, layers: Layers) -> tuple[tuple[Tenso
         changes = products(pad(g[:, F:], (0, 6 * F - g.shape[1])), M1, M2)  # (A, 3, F), (A, 5, F)
         for x, change, update in zip((v, t), changes, layers.update, strict=False):
             new.append(_updated(x, update(change)))
-    return tuple(new), Inside(a, M1, M2, h, g)
+    return tuple(new), Inside(a, M1, M2, h, g[:, F:])
 
 
 class CartesianInteraction(nn.Module):

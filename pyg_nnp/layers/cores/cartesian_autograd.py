@@ -20,6 +20,7 @@ from pyg_nnp.layers.cores.cartesian_passes import (
     Pairs,
     Some,
     Tensors,
+    Wanted,
     Weights,
     adjoints,
     by_weights,
@@ -55,8 +56,10 @@ class _Values(torch.autograd.Function):
         by: Some
         if not torch.is_grad_enabled():
             given, W = Given(*tensors[:6]), Weights.of(tensors[6:])
-            of = adjoints(ctx.pairs, given, Inside(*inside), W, of_new, more, _wanted(asked))
-            by = *of.given, *by_weights(of.made, factors, asked[6:])
+            has_features = any((*asked[:3], asked[6]))
+            wanted = Wanted(*_wanted(asked), features=has_features, made=any(asked[6:]))
+            of = adjoints(ctx.pairs, given, Inside(*inside), W, of_new, more, wanted)
+            by = *of.given, *(by_weights(of.made, factors, asked[6:]) if of.made else [None] * len(factors))
         elif any(asked[5:]) or any(one is not None for one in more):
             by = _by_plain(ctx.plain, ctx.pairs, tensors, of_results, asked)
         else:
@@ -73,7 +76,7 @@ class _Slopes(torch.autograd.Function):
         end = 14 + (len(tensors) - 20) // 2
         given, W, inside = Given(*tensors[:6]), Weights.of(tensors[6:end]), Inside(*tensors[end : end + 5])
         of_new = tensors[end + 5 :]
-        of = adjoints(pairs, given, inside, W, of_new, [None] * 5, (True, False, True))
+        of = adjoints(pairs, given, inside, W, of_new, [None] * 5, Wanted(True, False, True, True, True))
         ctx.pairs, ctx.end, ctx.of_new = pairs, end, [one is not None for one in of_new]
         ctx.save_for_backward(*tensors[: end + 5], of.z, of.c, *of.messages, *of.made, *of.products)
         ctx.set_materialize_grads(False)

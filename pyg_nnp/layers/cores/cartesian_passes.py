@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad, silu
+from torch.nn.functional import pad, silu
 
+from pyg_nnp.kernels.linear import linear, sum_of_products
 from pyg_nnp.kernels.reference import Edges
 
 Tensors = tuple[Tensor, ...]
@@ -92,7 +93,7 @@ class Weights(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What enters the slopes: a (A, 3 F), M^1 (A, 3, F), M^2 (A, 5, F), W_1 z (A, F), and the gates (A, n F)."""
+    """What enters the slopes: a (A, 3 F), M^1 (A, 3, F), M^2 (A, 5, F), W_1 z (A, F), and gates but g_0 (A, n F)."""
 
     a: Tensor
     M1: Tensor
@@ -107,6 +108,16 @@ class Pairs(NamedTuple):
     rows: Tensor
     edges: Edges
     kernels: Any = None
+
+
+class Wanted(NamedTuple):
+    """Which adjoints are: of the weights of rows, of the table, of harmonics, of features, and of what weights make."""
+
+    b: bool
+    table: bool
+    y: bool
+    features: bool
+    made: bool
 
 
 class Adjoints(NamedTuple):
@@ -126,7 +137,7 @@ def _hooks(layer: nn.Module) -> bool:
 
 
 def _gates(g: Tensor, F: int) -> Tensor:
-    return pad(g[:, F:], (0, 6 * F - g.shape[1]))  # (A, 5 F)
+    return pad(g, (0, 5 * F - g.shape[1])) if g.shape[1] < 5 * F else g  # (A, 5 F)
 
 
 def _sum(x: Tensor, other: Tensor | None) -> Tensor:
@@ -143,48 +154,63 @@ def values(pairs: Pairs, given: Given, W: Weights) -> tuple[Tensors, Inside, tup
     z = torch.cat((s, M0, kernels.invariants(M1, M2)), dim=1)  # (A, 5 F)
     h = linear(z, W.lin1, W.bias1)
     c = silu(h)
-    g = linear(c, W.lin2, W.bias2)
+    # apart from each other, since slices of what is made at once would have to be copied
+    g = linear(c, W.lin2[F:], W.bias2[F:])  # (A, n F)
     products = kernels.products(_gates(g, F), M1, M2)[: len(W.update)] if W.update else ()
-    new = [s + g[:, :F]]
+    new = [s + linear(c, W.lin2[:F], W.bias2[:F])]
     for x, product, update in zip((v, t), products, W.update, strict=False):
         new.append(_sum(linear(product, update), x if len(x) else None))
     return tuple(new), Inside(a, M1, M2, h, g), (s, *messages, z, None, c, None, *products)
 
 
 def adjoints(
-    pairs: Pairs, given: Given, inside: Inside, W: Weights, of_new: Some, more: Some, wanted: tuple[bool, bool, bool]
+    pairs: Pairs, given: Given, inside: Inside, W: Weights, of_new: Some, more: Some, wanted: Wanted
 ) -> Adjoints:
     """Go back from adjoints of new features; what is inside may have more of them.
 
-    ``wanted`` says which are of the weights of rows, of the table, and of harmonics; others have a length of 0.
+    What is not wanted is None, or has a length of 0.
     """
     a, M1, M2, h, g = inside
     more_a, more_M1, more_M2, more_h, more_g = more
     F, kernels = h.shape[1], pairs.kernels
     of_s = torch.zeros_like(h) if of_new[0] is None else of_new[0]
-    of_g = pad(of_s, (0, g.shape[1] - F))  # (A, n F)
+    of_g, of_M = more_g, (more_M1, more_M2)
     of_products: Tensors = ()
-    of_M: Some = None, None
     if any(x is not None for x in of_new[1:]):
-        of_x = [torch.zeros_like(M) if x is None else x for x, M in zip(of_new[1:], (M1, M2), strict=False)]
-        of_products = tuple(x @ update for x, update in zip(of_x, W.update, strict=True))  # (A, 3, F), (A, 5, F)
-        of_products = *of_products, *(torch.zeros_like(M) for M in (M1, M2)[len(W.update) :])
-        of_gates, *of_M = kernels.products_gradient(*of_products, _gates(g, F), M1, M2)
-        of_g = torch.cat((of_s, of_gates[:, : g.shape[1] - F]), dim=1)  # (A, n F)
-    of_g = of_g if more_g is None else of_g + more_g
-    of_c = of_g @ W.lin2  # (A, F)
+        of_gates, of_M, of_products = _of_gates(pairs, inside, W, of_new, of_M)
+        of_g = _sum(of_gates, more_g)
+    of_c = linear(of_s, W.lin2[:F].mT)  # (A, F)
+    of_c = of_c if of_g is None else of_c.add_(linear(of_g, W.lin2[F:].mT))
     of_h = _sum(torch.ops.aten.silu_backward(of_c, h), more_h)
-    of_z = of_h @ W.lin1  # (A, 5 F)
+    of_z = linear(of_h, W.lin1.mT)  # (A, 5 F)
     by_M1, by_M2 = kernels.invariants_gradient(of_z[:, 2 * F :], M1, M2)
-    of_mixed = of_z[:, F : 2 * F], _sum(_sum(by_M1, of_M[0]), more_M1), _sum(_sum(by_M2, of_M[1]), more_M2)
-    of_m = tuple(M @ mix for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
+    of_mixed = of_z[:, F : 2 * F], _sum(by_M1, of_M[0]), _sum(by_M2, of_M[1])
+    of_m = tuple(linear(M, mix.mT) for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
     messages = given.b, pairs.rows, given.table, given.y, a, given.v, given.t
-    of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted)
-    of_a = _sum(of_a, more_a)
-    before: list[Tensor | None] = [of_s + of_z[:, :F] + of_a @ W.source]  # (A, F)
-    before += [_sum(one, new) if len(one) else None for one, new in zip(of_x, (*of_new[1:], None, None), strict=False)]
-    made = of_a, *of_mixed, of_h, of_h, of_g, of_g, *of_new[1:]
+    of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted[:4])
+    before: list[Tensor | None] = [None, None, None]
+    if wanted.features:
+        of_a = _sum(of_a, more_a)
+        before = [of_s + of_z[:, :F] + linear(of_a, W.source.mT)]  # (A, F)
+        changed = zip(of_x, (*of_new[1:], None, None), strict=False)
+        before += [_sum(one, new) if len(one) else None for one, new in changed]
+    made: tuple[Tensor | None, ...] = ()
+    if wanted.made:
+        of_all = pad(of_s, (0, g.shape[1])) if of_g is None else torch.cat((of_s, of_g), dim=1)  # (A, F + n F)
+        made = of_a, *of_mixed, of_h, of_h, of_all, of_all, *of_new[1:]
     return Adjoints(of_z, of_c, of_m, of_products, (*before, of_y, of_b, of_T), made)
+
+
+def _of_gates(
+    pairs: Pairs, inside: Inside, W: Weights, of_new: Some, more: Some
+) -> tuple[Tensor, tuple[Tensor, Tensor], Tensors]:
+    """Return adjoints of gates, of M^1 and M^2 by products, and of these; ``more`` are of M^1 and M^2."""
+    _, M1, M2, _, g = inside
+    of_x = [torch.zeros_like(M) if x is None else x for x, M in zip(of_new[1:], (M1, M2), strict=False)]
+    of_products = [linear(x, update.mT) for x, update in zip(of_x, W.update, strict=True)]  # (A, 3, F), (A, 5, F)
+    of_products += [torch.zeros_like(M) for M in (M1, M2)[len(W.update) :]]
+    of_gates, by_M1, by_M2 = pairs.kernels.products_gradient(*of_products, _gates(g, M1.shape[2]), M1, M2)
+    return of_gates[:, : g.shape[1]], (_sum(by_M1, more[0]), _sum(by_M2, more[1])), tuple(of_products)
 
 
 class Changes(NamedTuple):
@@ -216,13 +242,13 @@ def changes_of(
     sigmoid = h.sigmoid()
     # of the slope of silu, σ (1 + h (1 - σ))
     by_h = (2 + h * (1 - 2 * sigmoid)) * sigmoid * (1 - sigmoid) * dh * of.c
-    dg = linear(dc, W.lin2)
-    by_g, products, new = torch.zeros_like(g), [None] * len(W.update), [ds + dg[:, :F]]
+    dg, new = linear(dc, W.lin2[F:]), [ds + linear(dc, W.lin2[:F])]
+    by_g, products = torch.zeros_like(g), [None] * len(W.update)
     if of.products:
         *products, by_gates, more_M1, more_M2 = kernels.products_second(
             _gates(dg, F), dM1, dM2, *of.products, _gates(g, F), M1, M2
         )
-        by_g[:, F:] = by_gates[:, : g.shape[1] - F]
+        by_g = by_gates[:, : g.shape[1]]
         by_M1, by_M2 = by_M1.add_(more_M1), by_M2.add_(more_M2)
         for x, product, update in zip((dv, dt), products, W.update, strict=False):
             new.append(_sum(linear(product, update), x if len(x) else None))
@@ -239,5 +265,5 @@ def by_weights(made: Some, factors: Some, asked: Sequence[bool]) -> list[Tensor 
         if of is None or not is_asked:
             found.append(None)
         else:
-            found.append(of.sum(dim=0) if factor is None else of.flatten(0, -2).mT @ factor.flatten(0, -2))
+            found.append(of.sum(dim=0) if factor is None else sum_of_products(of, factor))
     return found

@@ -17,7 +17,10 @@ NUM_ATOMS = 6
 # more features fewer pairs are done at a time, and some programs share a row of the table.
 MESSAGES = [(5, 6, 15, 3, 2, False), (5, 1, 15, 3, 2, True), (5, 6, 0, 3, 2, False), (200, 6, 5, 1, 1, False)]
 # for each C, what first derivatives are by: weights, table, harmonics; forces and energies need those of the first
-WANTED = {6: [(True, False, True), (False, True, False)], 1: [(True, False, False), (False, True, True)]}
+WANTED = {
+    6: [(True, False, True, False), (True, False, True, True), (False, True, False, True)],
+    1: [(True, False, False, True), (False, True, True, False)],
+}
 PRODUCTS = [1, 40]
 NAMES = [
     "aggregate_tensors", "tensor_derivatives", "tensor_second_derivatives", "invariants", "invariants_gradient",
