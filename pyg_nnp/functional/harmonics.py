@@ -27,6 +27,15 @@ def matrix_basis(dtype: torch.dtype, device: torch.device) -> Tensor:
         return torch.tensor(BASIS, dtype=dtype, device=device)
 
 
+@cache
+def _forms(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return (6, 5), from xx, yy, zz, xy, yz and zx to components of degree 2, with a mean square of 1."""
+    diagonal, others = BASIS[:, [0, 1, 2], [0, 1, 2]], 2 * BASIS[:, [0, 1, 2], [1, 2, 0]]  # (5, 3), (5, 3)
+    forms = 7.5**0.5 * np.concatenate((diagonal, others), axis=1).T  # (6, 5)
+    with torch.inference_mode(False):
+        return torch.tensor(forms, dtype=dtype, device=device)
+
+
 def matrices(t: Tensor) -> Tensor:
     """Return (A, 3, 3, F) symmetric traceless matrices from (A, 5, F) components."""
     return torch.einsum("kxy,akf->axyf", matrix_basis(t.dtype, t.device), t)
@@ -57,6 +66,5 @@ def harmonics(vectors: Tensor, r: Tensor, degree: int) -> Tensor:
     first = 3**0.5 * u
     if degree == 1:
         return first
-    products = (u[:, :, None] * u[:, None, :]).flatten(1)  # (P, 9)
-    basis = matrix_basis(u.dtype, u.device).flatten(1)  # (5, 9)
-    return torch.cat((first, 7.5**0.5 * (products @ basis.T)), dim=1)  # (P, 8)
+    products = torch.cat((u * u, u * u.roll(-1, dims=1)), dim=1)  # (P, 6)
+    return torch.cat((first, products @ _forms(u.dtype, u.device)), dim=1)  # (P, 8)

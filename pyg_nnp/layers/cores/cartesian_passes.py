@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
-from pyg_nnp.kernels.linear import linear, sum_of_products
+from pyg_nnp.kernels.matrix_products import linear, linear_adjoint, sum_of_products
 from pyg_nnp.kernels.reference import Edges
+from pyg_nnp.layers.linear import Linear
 
 Tensors = tuple[Tensor, ...]
 Some = Sequence[Tensor | None]
@@ -76,7 +77,7 @@ class Weights(NamedTuple):
     def of_layers(cls, layers: Layers) -> "Weights | None":
         """Return the weights of layers if these do nothing but multiply, and nobody watches them."""
         parts: list[Any] = [layers.source, *layers.mix, layers.lin1, layers.lin2, *layers.update]
-        if not all(type(part) is nn.Linear and not _hooks(part) for part in parts):
+        if not all(type(part) in (Linear, nn.Linear) and not _hooks(part) for part in parts):
             return None
         source, m0, m1, m2, lin1, lin2, *update = parts
         weights = [part.weight for part in update]
@@ -179,19 +180,19 @@ def adjoints(
     if any(x is not None for x in of_new[1:]):
         of_gates, of_M, of_products = _of_gates(pairs, inside, W, of_new, of_M)
         of_g = _sum(of_gates, more_g)
-    of_c = linear(of_s, W.lin2[:F].mT)  # (A, F)
-    of_c = of_c if of_g is None else of_c.add_(linear(of_g, W.lin2[F:].mT))
+    of_c = linear_adjoint(of_s, W.lin2[:F])  # (A, F)
+    of_c = of_c if of_g is None else of_c.add_(linear_adjoint(of_g, W.lin2[F:]))
     of_h = _sum(torch.ops.aten.silu_backward(of_c, h), more_h)
-    of_z = linear(of_h, W.lin1.mT)  # (A, 5 F)
+    of_z = linear_adjoint(of_h, W.lin1)  # (A, 5 F)
     by_M1, by_M2 = kernels.invariants_gradient(of_z[:, 2 * F :], M1, M2)
     of_mixed = of_z[:, F : 2 * F], _sum(by_M1, of_M[0]), _sum(by_M2, of_M[1])
-    of_m = tuple(linear(M, mix.mT) for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
+    of_m = tuple(linear_adjoint(M, mix) for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
     messages = given.b, pairs.rows, given.table, given.y, a, given.v, given.t
     of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted[:4])
     before: list[Tensor | None] = [None, None, None]
     if wanted.features:
         of_a = _sum(of_a, more_a)
-        before = [of_s + of_z[:, :F] + linear(of_a, W.source.mT)]  # (A, F)
+        before = [of_s + of_z[:, :F] + linear_adjoint(of_a, W.source)]  # (A, F)
         changed = zip(of_x, (*of_new[1:], None, None), strict=False)
         before += [_sum(one, new) if len(one) else None for one, new in changed]
     made: tuple[Tensor | None, ...] = ()
@@ -207,7 +208,7 @@ def _of_gates(
     """Return adjoints of gates, of M^1 and M^2 by products, and of these; ``more`` are of M^1 and M^2."""
     _, M1, M2, _, g = inside
     of_x = [torch.zeros_like(M) if x is None else x for x, M in zip(of_new[1:], (M1, M2), strict=False)]
-    of_products = [linear(x, update.mT) for x, update in zip(of_x, W.update, strict=True)]  # (A, 3, F), (A, 5, F)
+    of_products = [linear_adjoint(x, update) for x, update in zip(of_x, W.update, strict=True)]  # (A, 3, F), (A, 5, F)
     of_products += [torch.zeros_like(M) for M in (M1, M2)[len(W.update) :]]
     of_gates, by_M1, by_M2 = pairs.kernels.products_gradient(*of_products, _gates(g, M1.shape[2]), M1, M2)
     return of_gates[:, : g.shape[1]], (_sum(by_M1, more[0]), _sum(by_M2, more[1])), tuple(of_products)

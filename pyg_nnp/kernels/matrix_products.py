@@ -24,30 +24,33 @@ _SMALLEST_SUM = 128**2
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return (..., N) x W^T + b of (..., K) x, as :func:`torch.nn.functional.linear` does."""
-    is_differentiable = torch.is_grad_enabled()
-    if not _pays(x, weight, _FEWEST_DIFFERENTIABLE if is_differentiable else _FEWEST):
+    operations, is_differentiable = 2 * x.numel() * weight.shape[0], torch.is_grad_enabled()
+    if operations < (_FEWEST_DIFFERENTIABLE if is_differentiable else _FEWEST) or not _is_faster(x):
         return functional.linear(x, weight, bias)
     return cast(Tensor, _LINEAR(x, weight, bias)) if is_differentiable else _linear(x, weight, bias)
+
+
+def linear_adjoint(y: Tensor, weight: Tensor) -> Tensor:
+    """Return (..., K) y W of (..., N) y: from derivatives by what :func:`linear` returns those by its x."""
+    return y @ weight if 2 * y.numel() * weight.shape[1] < _FEWEST else linear(y, weight.mT)
 
 
 def sum_of_products(y: Tensor, x: Tensor) -> Tensor:
     """Return (N, K) the sum over rows of y times x, of (..., N) y and (..., K) x: a derivative by a weight."""
     y, x = y.flatten(0, -2), x.flatten(0, -2)  # (R, N), (R, K)
-    if y.shape[1] * x.shape[1] < _SMALLEST_SUM or torch.is_grad_enabled() or not _pays(y, x.mT, _FEWEST):
+    size = y.shape[1] * x.shape[1]
+    is_small = size < _SMALLEST_SUM or 2 * len(x) * size < _FEWEST
+    if is_small or torch.is_grad_enabled() or not _is_faster(x):
         return y.mT @ x
     rows = _few_sizes(len(x))
-    found = _product()(y[:rows].mT, x[:rows].mT, None)
+    found = _of_library()(y[:rows].mT, x[:rows].mT, None)
     return found if rows == len(x) else found.addmm_(y[rows:].mT, x[rows:])
 
 
-def _pays(x: Tensor, weight: Tensor, fewest: float) -> bool:
-    return (
-        2 * x.numel() * len(weight) >= fewest
-        and x.dtype == torch.float32
-        and x.device.type == "cpu"
-        and not torch._C._is_tracing()
-        and _product() is not functional.linear
-    )
+def _is_faster(x: Tensor) -> bool:
+    """Say whether there is something faster than what torch does."""
+    is_on_cpu = x.dtype == torch.float32 and x.device.type == "cpu" and not torch._C._is_tracing()
+    return is_on_cpu and _of_library() is not functional.linear
 
 
 def _few_sizes(rows: int) -> int:
@@ -60,7 +63,7 @@ def _few_sizes(rows: int) -> int:
 
 
 @cache
-def _product() -> Product:
+def _of_library() -> Product:
     """Return what multiplies large matrices of single precision here: oneDNN, or what torch does."""
     try:
         from llvmlite import binding  # type: ignore[import-untyped]
@@ -70,7 +73,7 @@ def _product() -> Product:
     except (AttributeError, ImportError):
         return functional.linear
 
-    def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return cast(Tensor, of_onednn(x, weight, bias, "none", [], ""))
 
     if not (name.startswith("znver") and has.get("avx512f")):
@@ -79,13 +82,13 @@ def _product() -> Product:
     x, weight, bias = (torch.randn(shape, generator=random) for shape in ((70, 40), (50, 40), (50,)))
     with torch.inference_mode():
         right = functional.linear(x, weight, bias)
-        found = product(x, weight, bias), product(x, weight.mT.clone().mT, bias)
-    return product if all(torch.allclose(one, right, rtol=1e-4, atol=1e-4) for one in found) else functional.linear
+        found = by_onednn(x, weight, bias), by_onednn(x, weight.mT.clone().mT, bias)
+    return by_onednn if all(torch.allclose(one, right, rtol=1e-4, atol=1e-4) for one in found) else functional.linear
 
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     rows = _few_sizes(len(x))
-    found = _product()(x[:rows], weight, bias)
+    found = _of_library()(x[:rows], weight, bias)
     return found if rows == len(x) else torch.cat((found, functional.linear(x[rows:], weight, bias)))
 
 
@@ -93,11 +96,11 @@ def _of_linear(ctx: Any, y: Tensor | None) -> tuple[Tensor | None, ...]:
     if y is None:
         return None, None, None
     x, weight, *_ = ctx.saved_tensors
-    by_x, by_weight, by_bias = asked_for(ctx)
+    by_x, by_weight, *by_bias = asked_for(ctx)
     return (
-        linear(y, weight.mT) if by_x else None,
+        linear_adjoint(y, weight) if by_x else None,
         sum_of_products(y, x) if by_weight else None,
-        y.flatten(0, -2).sum(dim=0) if by_bias else None,  # (N,)
+        y.flatten(0, -2).sum(dim=0) if any(by_bias) else None,  # (N,)
     )
 
 
