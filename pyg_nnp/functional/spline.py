@@ -16,7 +16,7 @@ DEGREE = 5
 BLOCK = 32
 # values on either side that a coefficient is made of: at every node, and at every second one
 _MARGINS = {1: 6, 2: 32}
-# 120 times the weight of each coefficient as a polynomial in the place within the interval
+# 120 times what each coefficient is multiplied with, as a polynomial in the place within the interval
 _WEIGHTS = (
     (1, -5, 10, -10, 5, -1),
     (26, -50, 20, 20, -20, 5),
@@ -33,7 +33,8 @@ def _weight_matrix(order: int, dtype: torch.dtype, device: torch.device) -> Tens
     # made outside of inference mode, since it is kept
     with torch.inference_mode(False):
         powers = np.arange(DEGREE + 1)
-        matrix = np.array(_WEIGHTS, dtype=float) / 120
+        # a coefficient is part of its difference to that before, and of all differences after it
+        matrix = np.cumsum(_WEIGHTS[::-1], axis=0)[::-1] / 120
         for _ in range(order):
             matrix, powers = (matrix * powers)[:, 1:], powers[:-1]
         return torch.tensor(matrix, dtype=dtype, device=device)  # (6, 6 - order)
@@ -65,8 +66,11 @@ class _Weights(torch.autograd.Function):
 
 
 def spline_weights(r: Tensor, cutoff: float, num_intervals: int, order: int = 0) -> tuple[Tensor, Tensor]:
-    r"""Return what a spline on [0, cutoff] is evaluated with, :math:`f(r_p) = \sum_{c=0}^5 b_{pc}\, T_{m_p + c}`.
+    r"""Return what a spline of coefficients T on [0, cutoff] is evaluated with.
 
+    .. math:: f(r_p) = b_{p0}\, T_{m_p} + \sum_{c=1}^5 b_{pc}\, (T_{m_p + c} - T_{m_p + c - 1})
+
+    Slopes are sums of differences, in which no digits are lost; :math:`b_{p0}` is 1, and 0 for derivatives.
     ``order`` is that of the derivative that the spline is evaluated for, at (P,) places.
 
     Returns:

@@ -1,7 +1,9 @@
 """What the operators compute, in plain torch: the definition that every fast kernel is compared with.
 
-A pair p = (i, j) has a filter of F numbers, :math:`W_p = \\sum_c b_{pc} T_{m_p + c}`, a sum of C rows of a table. With
-interpolated filters the rows are coefficients of a spline; with given ones C is 1 and the table has one row a pair.
+A pair p = (i, j) has a filter of F numbers, :math:`W_p = b_{p0} T_{m_p} + \\sum_c b_{pc} D_{m_p + c}`, of a row
+of a table and of C - 1 differences to the row before, :math:`D_r = T_r - T_{r - 1}`. With interpolated filters the rows
+are coefficients of a spline; with given ones C is 1 and the table has one row a pair. Rows of a spline are nearly those
+before, so that differences are exact, and slopes of filters, which are made of them, lose no digits.
 """
 
 import math
@@ -16,7 +18,7 @@ from pyg_nnp.functional.geometry import all_pairs, offsets, pair_distances
 
 
 class Filters(NamedTuple):
-    r"""The filters of P pairs, :math:`W_p = \sum_c b_{pc} T_{m_p + c}`.
+    r"""The filters of P pairs, :math:`W_p = b_{p0} T_{m_p} + \sum_c b_{pc} (T_{m_p + c} - T_{m_p + c - 1})`.
 
     Attributes:
         weights: (P, C) the b.
@@ -71,8 +73,9 @@ def filters_of_pairs(weights: Tensor, rows: Tensor, table: Tensor) -> Tensor:
     """Return (P, F) the filters of the pairs."""
     # one column of weights at a time: all at once would take C times the memory
     total = weights[:, 0, None] * table.index_select(0, rows)  # (P, F)
+    differences = table.diff(dim=0) if weights.shape[1] > 1 else table  # (R - 1, F)
     for c in range(1, weights.shape[1]):
-        total = total + weights[:, c, None] * table.index_select(0, rows + c)  # (P, F)
+        total = total + weights[:, c, None] * differences.index_select(0, rows + (c - 1))  # (P, F)
     return total
 
 
@@ -113,10 +116,13 @@ def derivatives(
             continue
         products = _products(one, other, edges[0])
         for n in range(C):
+            row = table.index_select(0, m + n)  # (P, F)
             if table is T:
                 of_T.index_add_(0, m + n, weights[:, n, None] * products)
+                of_T.index_add_(0, m + max(n - 1, 0), -weights[:, n, None] * products * (n > 0))
             if weights is b:
-                of_b[:, n] += (table.index_select(0, m + n) * products).sum(dim=1)  # (P,)
+                difference = row - table.index_select(0, m + n - 1) if n else row  # (P, F)
+                of_b[:, n] += (difference * products).sum(dim=1)  # (P,)
         of_g += aggregate(weights, m, table, one, *edges)
         if of_one is not None:
             of_one += aggregate(weights, m, table, other, *edges)

@@ -21,13 +21,21 @@ def _sort_edges(target: Any, start: Any, order: Any) -> None:
         free[i] += 1
 
 
+def _weight(b: Any, p: int, n: int) -> Any:
+    """Return what row n of a pair is multiplied with, in its difference and in that of the next row."""
+    return b[p, n] - b[p, n + 1] if n + 1 < b.shape[1] else b[p, n]
+
+
+WEIGHT = numba.njit(_weight)
+
+
 def _filter(weights: Any, p: int, table: Any, row: int, W: Any) -> None:
     """Write the filter of a pair into W."""
     F = len(W)
     if weights.shape[1] == 6:
         # all rows in one pass
-        w0, w1, w2 = weights[p, 0], weights[p, 1], weights[p, 2]
-        w3, w4, w5 = weights[p, 3], weights[p, 4], weights[p, 5]
+        w0, w1, w2 = WEIGHT(weights, p, 0), WEIGHT(weights, p, 1), WEIGHT(weights, p, 2)
+        w3, w4, w5 = WEIGHT(weights, p, 3), WEIGHT(weights, p, 4), WEIGHT(weights, p, 5)
         t0, t1, t2 = table[row], table[row + 1], table[row + 2]
         t3, t4, t5 = table[row + 3], table[row + 4], table[row + 5]
         for f in range(F):
@@ -35,13 +43,13 @@ def _filter(weights: Any, p: int, table: Any, row: int, W: Any) -> None:
     else:
         W[:] = 0
         for c in range(weights.shape[1]):
-            w, t = weights[p, c], table[row + c]
+            w, t = WEIGHT(weights, p, c), table[row + c]
             for f in range(F):
                 W[f] += w * t[f]
 
 
 def _slopes(out: Any, p: int, table: Any, row: int, v: Any, add: bool) -> None:
-    """Write, or add, the products of v with the rows of a pair."""
+    """Write, or add, the products of v with the first row of a pair, and with the differences of the others."""
     F, zero = len(v), v.dtype.type(0)
     if out.shape[1] == 6:
         t0, t1, t2 = table[row], table[row + 1], table[row + 2]
@@ -49,11 +57,11 @@ def _slopes(out: Any, p: int, table: Any, row: int, v: Any, add: bool) -> None:
         s0, s1, s2, s3, s4, s5 = zero, zero, zero, zero, zero, zero
         for f in range(F):
             s0 += t0[f] * v[f]
-            s1 += t1[f] * v[f]
-            s2 += t2[f] * v[f]
-            s3 += t3[f] * v[f]
-            s4 += t4[f] * v[f]
-            s5 += t5[f] * v[f]
+            s1 += (t1[f] - t0[f]) * v[f]
+            s2 += (t2[f] - t1[f]) * v[f]
+            s3 += (t3[f] - t2[f]) * v[f]
+            s4 += (t4[f] - t3[f]) * v[f]
+            s5 += (t5[f] - t4[f]) * v[f]
         if not add:
             out[p] = 0
         out[p, 0] += s0
@@ -64,9 +72,10 @@ def _slopes(out: Any, p: int, table: Any, row: int, v: Any, add: bool) -> None:
         out[p, 5] += s5
     else:
         for c in range(out.shape[1]):
-            total, t = zero, table[row + c]
+            total, t, before = zero, table[row + c], table[row + max(c - 1, 0)]
+            is_difference = v.dtype.type(c > 0)
             for f in range(F):
-                total += t[f] * v[f]
+                total += (t[f] - is_difference * before[f]) * v[f]
             out[p, c] = out[p, c] + total if add else total
 
 
@@ -89,9 +98,9 @@ def _products(x: Any, y: Any, i: int, j: int, v: Any) -> None:
 
 def _to_rows(b: Any, c: Any, p: int, v_U: Any, v_x: Any, table: Any, row: int) -> None:
     for n in range(b.shape[1]):
-        t, b_n = table[row + n], b[p, n]
+        t, b_n = table[row + n], WEIGHT(b, p, n)
         if len(c) > 0:
-            c_n = c[p, n]
+            c_n = WEIGHT(c, p, n)
             for f in range(len(t)):
                 t[f] += c_n * v_x[f] + b_n * v_U[f]
         else:
@@ -215,7 +224,8 @@ def _first_derivatives(
                 p = e if e < num_pairs else e - num_pairs
                 row = rows[p]
                 x_j, y_j, of_j = x[j], y[j], of_x[j] if both else elsewhere
-                w0, w1, w2, w3, w4, w5 = b[p, 0], b[p, 1], b[p, 2], b[p, 3], b[p, 4], b[p, 5]
+                w0, w1, w2 = WEIGHT(b, p, 0), WEIGHT(b, p, 1), WEIGHT(b, p, 2)
+                w3, w4, w5 = WEIGHT(b, p, 3), WEIGHT(b, p, 4), WEIGHT(b, p, 5)
                 t0, t1, t2, t3, t4, t5 = T[row], T[row + 1], T[row + 2], T[row + 3], T[row + 4], T[row + 5]
                 s0 = s1 = s2 = s3 = s4 = s5 = x.dtype.type(0)
                 for f in range(F):
@@ -225,11 +235,11 @@ def _first_derivatives(
                     of_j[f] += W * y_i[f]
                     v = x_i[f] * y_j[f] + x_j[f] * y_i[f]
                     s0 += a0 * v
-                    s1 += a1 * v
-                    s2 += a2 * v
-                    s3 += a3 * v
-                    s4 += a4 * v
-                    s5 += a5 * v
+                    s1 += (a1 - a0) * v
+                    s2 += (a2 - a1) * v
+                    s3 += (a3 - a2) * v
+                    s4 += (a4 - a3) * v
+                    s5 += (a5 - a4) * v
                 if both or i < j:
                     of_b[p, 0], of_b[p, 1], of_b[p, 2] = s0, s1, s2
                     of_b[p, 3], of_b[p, 4], of_b[p, 5] = s3, s4, s5

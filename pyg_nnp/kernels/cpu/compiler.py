@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numba
 import torch
@@ -58,11 +60,21 @@ def compiled(function: Kernel, parallel: bool = True, fast_math: set[str] = _FAS
     """Return a function that is compiled at its first call, and kept for the next process where that is possible."""
     options: dict[str, Any] = {"parallel": parallel, "fastmath": fast_math, "error_model": "numpy"}
     try:
-        kernel: Kernel = numba.njit(cache=True, **options)(function)
+        kernel: Any = numba.njit(cache=True, **options)(function)
     except RuntimeError:
         _warn_not_kept(f"neither beside {__file__} nor in the user's cache can files be written")
-        kernel = numba.njit(**options)(function)
-    return kernel
+        return cast(Kernel, numba.njit(**options)(function))
+    # numba compiles again where the file of the function has changed, but functions of other files are put into it
+    with suppress(AttributeError):  # another version of numba may keep it elsewhere
+        kernel._cache._cache_file._source_stamp = _source_stamp()
+    return cast(Kernel, kernel)
+
+
+@cache
+def _source_stamp() -> tuple[tuple[str, float, int], ...]:
+    """Return names, times and sizes of all files that kernels are made from."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple((file.name, file.stat().st_mtime, file.stat().st_size) for file in files)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any
 
 import numba
 
+from pyg_nnp.kernels.cpu.aggregation_loops import WEIGHT
 from pyg_nnp.kernels.cpu.small_tensors import ROWS3, ROWS5
 
 MOST_FEATURES = 256
@@ -35,7 +36,8 @@ def _spline(b: Any, p: int, T: Any, row: int, S: Any, at: int) -> None:
     for n in range(3):
         if b.shape[1] == 6:
             # all rows in one pass
-            w0, w1, w2, w3, w4, w5 = b[p, 0], b[p, 1], b[p, 2], b[p, 3], b[p, 4], b[p, 5]
+            w0, w1, w2 = WEIGHT(b, p, 0), WEIGHT(b, p, 1), WEIGHT(b, p, 2)
+            w3, w4, w5 = WEIGHT(b, p, 3), WEIGHT(b, p, 4), WEIGHT(b, p, 5)
             t0, t1, t2 = T[row, n], T[row + 1, n], T[row + 2, n]
             t3, t4, t5 = T[row + 3, n], T[row + 4, n], T[row + 5, n]
             for f in range(F):
@@ -44,7 +46,7 @@ def _spline(b: Any, p: int, T: Any, row: int, S: Any, at: int) -> None:
             for f in range(F):
                 S[at + n, f] = 0
             for m in range(b.shape[1]):
-                w, t = b[p, m], T[row + m, n]
+                w, t = WEIGHT(b, p, m), T[row + m, n]
                 for f in range(F):
                     S[at + n, f] += w * t[f]
 
@@ -160,7 +162,7 @@ def _dots(S: Any, x: Any, g: Any, i: int, j: int, at: int) -> None:
 def _to_table(b: Any, p: int, S: Any, at: int, of_T: Any, row: int) -> None:
     """Add the products of weights with three rows of S to the rows of a table."""
     for m in range(b.shape[1]):
-        w = b[p, m]
+        w = WEIGHT(b, p, m)
         for n in range(3):
             t = of_T[row + m, n]
             for f in range(of_T.shape[2]):
@@ -168,12 +170,20 @@ def _to_table(b: Any, p: int, S: Any, at: int, of_T: Any, row: int) -> None:
 
 
 def _to_weights(T: Any, row: int, S: Any, at: int, of_b: Any, p: int) -> None:
-    """Add the products of three rows of S with those of a table: derivatives by the weights of a pair."""
-    for m in range(of_b.shape[1]):
-        t0, t1, t2 = ROWS3(T, row + m)
-        total = S[at, 0] - S[at, 0]
+    """Add the products of three rows of S with those of a table, or with differences to the row before.
+
+    They are derivatives by the weights of a pair.
+    """
+    zero = S[at, 0] - S[at, 0]
+    total, (t0, t1, t2) = zero, ROWS3(T, row)
+    for f in range(T.shape[2]):
+        total += t0[f] * S[at, f] + t1[f] * S[at + 1, f] + t2[f] * S[at + 2, f]
+    of_b[p, 0] += total
+    for m in range(1, of_b.shape[1]):
+        total, (t0, t1, t2), (u0, u1, u2) = zero, ROWS3(T, row + m), ROWS3(T, row + m - 1)
         for f in range(T.shape[2]):
-            total += t0[f] * S[at, f] + t1[f] * S[at + 1, f] + t2[f] * S[at + 2, f]
+            d0, d1, d2 = t0[f] - u0[f], t1[f] - u1[f], t2[f] - u2[f]
+            total += d0 * S[at, f] + d1 * S[at + 1, f] + d2 * S[at + 2, f]
         of_b[p, m] += total
 
 

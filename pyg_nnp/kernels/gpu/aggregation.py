@@ -13,6 +13,24 @@ from pyg_nnp.kernels.reference import Edges, Wanted
 
 
 @jit
+def weight(b, p, n: tl.constexpr, valid, C: tl.constexpr):
+    """Return (COUNT, 1) what row n of pairs is multiplied with, in its difference and in that of the next row."""
+    w = tl.load(b + p * C + n, mask=valid, other=0)
+    if n + 1 < C:
+        w -= tl.load(b + p * C + n + 1, mask=valid, other=0)
+    return w[:, None]  # (COUNT, 1)
+
+
+@jit
+def difference(T, at, size, filled, n: tl.constexpr):
+    """Return (COUNT, WIDTH) differences of row n of pairs to the row before, ``size`` numbers before; the first row."""
+    t = tl.load(T + at, mask=filled, other=0)
+    if n > 0:
+        t -= tl.load(T + at - size, mask=filled, other=0)
+    return t
+
+
+@jit
 def _of_features(
     b, c, rows, T, V, x, g, U, source, start, order, of_x, of_g, num_pairs,
     C: tl.constexpr, F: tl.constexpr, WIDTH: tl.constexpr, COUNT: tl.constexpr,
@@ -34,10 +52,10 @@ def _of_features(
         for n in tl.static_range(C):
             at = (row + n)[:, None] * F + f  # (COUNT, WIDTH)
             t = tl.load(T + at, mask=filled, other=0)
-            b_n = tl.load(b + p * C + n, mask=valid, other=0)[:, None]  # (COUNT, 1)
+            b_n = weight(b, p, n, valid, C)
             W_b += b_n * t
             if c is not None:
-                W_c += tl.load(c + p * C + n, mask=valid, other=0)[:, None] * t  # (COUNT, WIDTH)
+                W_c += weight(c, p, n, valid, C) * t  # (COUNT, WIDTH)
             if V is not None:
                 W_c += b_n * tl.load(V + at, mask=filled, other=0)
         if c is not None or V is not None:
@@ -82,9 +100,9 @@ def _of_weights(
         at = (row + n)[:, None] * F + f  # (COUNT, WIDTH)
         total = tl.zeros((COUNT, WIDTH), g.dtype.element_ty)
         if U is not None:
-            total += tl.load(T + at, mask=filled, other=0) * v_U
+            total += difference(T, at, F, filled, n) * v_U
         if V is not None:
-            total += tl.load(V + at, mask=filled, other=0) * v_x
+            total += difference(V, at, F, filled, n) * v_x
         tl.store(of_b + p * C + n, tl.sum(total, axis=1), mask=valid)
 
 
@@ -101,12 +119,13 @@ def _of_table(
         k = first + tl.arange(0, COUNT)
         valid = k < end
         p = tl.load(order + k, mask=valid, other=0)
-        at = p * C + r - tl.load(rows + p, mask=valid, other=0)
+        n = r - tl.load(rows + p, mask=valid, other=0)
+        at, more = p * C + n, valid & (n + 1 < C)
         if U is not None:
-            w = tl.load(b + at, mask=valid, other=0)
+            w = tl.load(b + at, mask=valid, other=0) - tl.load(b + at + 1, mask=more, other=0)
             total += w[:, None] * _products(g, U, source, target, p, valid, f, F)  # (COUNT, WIDTH)
         if c is not None:
-            w = tl.load(c + at, mask=valid, other=0)
+            w = tl.load(c + at, mask=valid, other=0) - tl.load(c + at + 1, mask=more, other=0)
             total += w[:, None] * _products(x, g, source, target, p, valid, f, F)  # (COUNT, WIDTH)
     tl.store(of_T + (tl.num_programs(0) * part + r) * F + f, tl.sum(total, axis=0)[None, :], mask=f < F)
 

@@ -14,6 +14,7 @@ pairs there are. Rows of the table, atoms i and j, and signs s of vectors are co
 
 import triton.language as tl
 
+from pyg_nnp.kernels.gpu.aggregation import weight
 from pyg_nnp.kernels.gpu.compiler import jit
 from pyg_nnp.kernels.gpu.small_tensors import add, dot, load, scale
 
@@ -33,10 +34,10 @@ def filters(given, change, degree: tl.constexpr, p, row, f, valid, C: tl.constex
     for n in tl.static_range(C):
         at = ((row + n) * D + degree) * F + f  # (COUNT, WIDTH)
         t = tl.load(given[1] + at, mask=filled, other=0)
-        w = tl.load(given[0] + p * C + n, mask=valid, other=0)[:, None]  # (COUNT, 1)
+        w = weight(given[0], p, n, valid, C)
         W += w * t
         if change[0] is not None:
-            dW += tl.load(change[0] + p * C + n, mask=valid, other=0)[:, None] * t  # (COUNT, WIDTH)
+            dW += weight(change[0], p, n, valid, C) * t  # (COUNT, WIDTH)
         if change[1] is not None:
             dW += w * tl.load(change[1] + at, mask=filled, other=0)
     if change[0] is None:

@@ -8,6 +8,7 @@ For ``given``, ``change`` and all other arguments see :mod:`pyg_nnp.kernels.gpu.
 
 import triton.language as tl
 
+from pyg_nnp.kernels.gpu.aggregation import difference, weight
 from pyg_nnp.kernels.gpu.compiler import jit
 from pyg_nnp.kernels.gpu.small_tensors import add, dot, load
 from pyg_nnp.kernels.gpu.tensor_kernels import change_of_sent, filters, numbers, sent
@@ -39,9 +40,9 @@ def _by_weights(T, dT, V, dV, degree: tl.constexpr, row, f, valid, C: tl.constex
     found = ()
     for n in tl.static_range(C):
         at = ((row + n) * D + degree) * F + f  # (COUNT, WIDTH)
-        by_n = tl.load(T + at, mask=filled, other=0) * dV
+        by_n = difference(T, at, D * F, filled, n) * dV
         if dT is not None:
-            by_n += tl.load(dT + at, mask=filled, other=0) * V
+            by_n += difference(dT, at, D * F, filled, n) * V
         found = found + (by_n,)  # noqa: RUF005
     return found
 
@@ -118,9 +119,9 @@ def of_rows(
         for degree in tl.static_range(D):
             V, dV = _products(g, given, change, degree, p, i, j, f, valid, D, F)
             for n in tl.static_range(C):
-                of_n = tl.load(b + p * C + n, mask=valid, other=0)[:, None] * dV  # (COUNT, WIDTH)
+                of_n = weight(b, p, n, valid, C) * dV  # (COUNT, WIDTH)
                 if db is not None:
-                    of_n += tl.load(db + p * C + n, mask=valid, other=0)[:, None] * V  # (COUNT, WIDTH)
+                    of_n += weight(db, p, n, valid, C) * V  # (COUNT, WIDTH)
                 added = added + (of_n,)  # noqa: RUF005
         sums = add(sums, added)
     place = tl.num_programs(0) * part + m

@@ -27,7 +27,7 @@ def example(updates: int, absent: bool) -> tuple[Pairs, list[Tensor]]:
     pairs = torch.cat((torch.triu_indices(A - 1, A - 1, 1).flip(0), torch.tensor([[2], [2]])), dim=1)  # (2, P)
     P, edges = pairs.shape[1], kernels.sort_edges(torch.cat((pairs, pairs.flip(0)), dim=1), A, torch.float64)
     before, gates = 0 if absent else A, (1, 3, 6)[updates]
-    given = random(A, F), random(before, 3, F), random(before, 5, F), random(P, 8), random(P, 6), random(R, 3 * F)
+    given = random(A, F), random(before, 3, F), random(before, 5, F), random(P, 8), 0.3 * random(P, 6), random(R, 3 * F)
     mix, update = [random(F, F) for _ in range(3)], [random(F, F) for _ in range(updates)]
     dense = 0.3 * random(F, 5 * F), random(F), random(gates * F, F), random(gates * F)
     return Pairs(torch.arange(P) % 3, edges), [*given, random(3 * F, F), *mix, *dense, *update]
