@@ -18,6 +18,8 @@ Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 # floating-point operations: with fewer, what oneDNN does before it multiplies takes longer than it saves
 _FEWEST = 3e6
 _FEWEST_DIFFERENTIABLE = 6e6
+# columns: with fewer, to put two parts together takes what is saved
+_FEWEST_COLUMNS = 128
 # numbers of a weight: products of the sizes of smaller ones are no faster, where the sum is over many rows
 _SMALLEST_SUM = 128**2
 
@@ -50,15 +52,17 @@ def sum_of_products(y: Tensor, x: Tensor) -> Tensor:
 def _is_faster(x: Tensor) -> bool:
     """Say whether there is something faster than what torch does."""
     is_on_cpu = x.dtype == torch.float32 and x.device.type == "cpu" and not torch._C._is_tracing()
-    return is_on_cpu and _of_library() is not functional.linear
+    if not is_on_cpu or _of_library() is functional.linear:
+        return False
+    return x.shape[-1] >= _FEWEST_COLUMNS or _few_sizes(len(x)) == len(x)
 
 
 def _few_sizes(rows: int) -> int:
-    """Return a number of rows that oneDNN multiplies, of eight between one power of 2 and the next.
+    """Return a number of rows that oneDNN multiplies, one of sixteen between one power of 2 and the next.
 
-    It compiles a program of a megabyte for each size.
+    It compiles a program of a megabyte for each size, so that other sizes are multiplied in two parts.
     """
-    step = 1 << max(rows.bit_length() - 4, 0)
+    step = 1 << max(rows.bit_length() - 5, 0)
     return rows // step * step
 
 
