@@ -1,6 +1,5 @@
 """Operators over pairs of atoms: plain torch defines them, numba and Triton compute them faster."""
 
-from pyg_nnp.kernels.matrix_products import linear
 from pyg_nnp.kernels.operators import aggregate, coulomb_potential, shifted_softplus, sort_edges
 from pyg_nnp.kernels.reference import Edges, Filters, filters_of_pairs
 from pyg_nnp.kernels.sums import of_groups, of_molecules, sum_over_atoms, sum_over_ends, sum_over_groups
@@ -14,7 +13,6 @@ __all__ = [
     "coulomb_potential",
     "filters_of_pairs",
     "invariants",
-    "linear",
     "of_groups",
     "of_molecules",
     "products",

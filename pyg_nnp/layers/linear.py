@@ -5,18 +5,18 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pyg_nnp import kernels
+from pyg_nnp.kernels import linear_operator
 
 # of what silu makes of normally distributed numbers, 1 / its root mean square
 AFTER_SILU = 1.679
 
 
 class Linear(nn.Linear):
-    """A linear layer whose products are by the fastest library: :func:`pyg_nnp.kernels.linear`."""
+    """A linear layer whose products are by the fastest library: :func:`pyg_nnp.kernels.linear_operator.linear`."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Return (..., N) from (..., K)."""
-        return kernels.linear(input, self.weight, self.bias)
+        return linear_operator.linear(input, self.weight, self.bias)
 
 
 def linear(in_features: int, out_features: int, bias: bool, generator: torch.Generator | None) -> Linear:

@@ -1,20 +1,18 @@
 """Products by oneDNN, which takes over on some processors alone, beside those of torch."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pyg_nnp.kernels import matrix_products
+from pyg_nnp.kernels import linear_operator, matrix_products
 from pyg_nnp.kernels.matrix_products import linear, linear_adjoint, sum_of_products
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Multiply by oneDNN on every processor, however small the product; the numbers of rows it is asked for."""
     found: list[int] = []
 
@@ -24,9 +22,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
     monkeypatch.setattr(matrix_products, "_of_library", lambda: of_library)
     monkeypatch.setattr(matrix_products, "_FEWEST", 0)
-    monkeypatch.setattr(matrix_products, "_FEWEST_DIFFERENTIABLE", 0)
+    monkeypatch.setattr(matrix_products.is_faster, "__defaults__", (0,))
+    monkeypatch.setattr(linear_operator, "_FEWEST", 0)
     monkeypatch.setattr(matrix_products, "_SMALLEST_SUM", 0)
-    yield found
+    return found
 
 
 def random(*shape: int) -> Tensor:
@@ -72,7 +71,7 @@ def test_two_derivatives(calls: list[int]) -> None:
         return [slope, *torch.autograd.grad(slope.square().sum(), (x, W, b))]
 
     numbers = random(50, 3, 130), random(40, 130) / 10, random(40)
-    found = gradients(linear)
+    found = gradients(linear_operator.linear)
     assert len(calls) > 3
     for one, right in zip(found, gradients(functional.linear), strict=True):
         torch.testing.assert_close(one, right, rtol=1e-4, atol=1e-5 * float(right.detach().abs().max()))

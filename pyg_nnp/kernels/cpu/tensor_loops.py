@@ -12,6 +12,7 @@ array of a fixed length are known not to overlap, so that the loops are vectoris
 
 from typing import Any
 
+import numba
 import numpy as np
 from numba import prange
 
@@ -63,6 +64,26 @@ def _aggregate(
         WRITE(S, SUMS + 4, o2, i)
 
 
+def _of_pair(
+    S: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any, p: int, i: int, j: int, of_y: Any
+) -> None:
+    """Write what all filters of a pair are multiplied with, and add derivatives by harmonics."""
+    PAIR1(S, a, g0, i, j, PRODUCTS)
+    PAIR3(S, FILTERS + 1, y, a, g1, p, i, j, PRODUCTS + 1, of_y)
+    if y.shape[1] == 8:
+        PAIR5(S, FILTERS + 2, y, a, g2, p, i, j, PRODUCTS + 2, of_y)
+        if len(t) > 0:
+            DOTS(S, v, g1, i, j, PRODUCTS + 1)
+            DOTS(S, t, g2, i, j, PRODUCTS + 2)
+    else:
+        CLEAR(S, PRODUCTS + 2, PRODUCTS + 3, a.shape[2])
+        if len(v) > 0:
+            DOTS(S, v, g1, i, j, PRODUCTS + 2)
+
+
+_OF_PAIR = numba.njit(inline="always")(_of_pair)
+
+
 def _first_derivatives(
     b: Any, rows: Any, T: Any, y: Any, a: Any, v: Any, t: Any, g0: Any, g1: Any, g2: Any, source: Any, start: Any,
     order: Any, of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, low: int, high: int,
@@ -86,17 +107,7 @@ def _first_derivatives(
                 elif len(v) > 0:
                     MULTIPLY3(S, FILTERS + 2, g1, j, SUMS + 3)
             if e < num_pairs:
-                PAIR1(S, a, g0, i, j, PRODUCTS)
-                PAIR3(S, FILTERS + 1, y, a, g1, p, i, j, PRODUCTS + 1, of_y)
-                if y.shape[1] == 8:
-                    PAIR5(S, FILTERS + 2, y, a, g2, p, i, j, PRODUCTS + 2, of_y)
-                    if len(t) > 0:
-                        DOTS(S, v, g1, i, j, PRODUCTS + 1)
-                        DOTS(S, t, g2, i, j, PRODUCTS + 2)
-                else:
-                    CLEAR(S, PRODUCTS + 2, PRODUCTS + 3, F)
-                    if len(v) > 0:
-                        DOTS(S, v, g1, i, j, PRODUCTS + 2)
+                _OF_PAIR(S, y, a, v, t, g0, g1, g2, p, i, j, of_y)
                 if len(of_b) > 0:
                     TO_WEIGHTS(T, rows[p], S, PRODUCTS, of_b, p)
                 if len(of_T) > 0:

@@ -117,7 +117,7 @@ def _derivatives(
     if wanted[1]:
         _of_table(given, rows, edge_index, of_T, tile)
     if not wanted[3]:
-        return of_b, of_T, of_y, *(x.new_empty(0, *x.shape[1:]) for x in (a, v, t))
+        return of_b, of_T, of_y, *(x.new_empty(0, *x.shape[1:]) for x in (a, v, t))  # (0, ...)
     of_a, of_v, of_t = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (a, v, t))
     if tile["D"] == 2:
         of_t.zero_()  # no message has any of it

@@ -14,7 +14,7 @@ from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.cores.cartesian_autograd import Given, Inside, Layers, Pairs, Weights, interact
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-from pyg_nnp.layers.linear import AFTER_SILU, normal_linear
+from pyg_nnp.layers.linear import AFTER_SILU, Linear, normal_linear
 
 
 class TensorFilterNetwork(nn.Module):
@@ -95,7 +95,7 @@ class CartesianInteraction(nn.Module):
         """Return new (A, F) s, (A, 3, F) v and (A, 5, F) t; before the first update there are no v and t, (0, 3, F)."""
         given, pairs = Given(s, v, t, y, filters.weights, filters.table), Pairs(filters.rows, edges)
         layers = Layers(self.source, [*self.mix], self.lin1, self.lin2, [*self.update])
-        weights = Weights.of_layers(layers)
+        weights = Weights.of_layers(layers, (Linear, nn.Linear))
         s, *updated = interact(interaction, pairs, given, weights) if weights else interaction(pairs, given, layers)[0]
         v, t = (*updated, *(v, t)[len(updated) :])
         return s, v, t

@@ -12,6 +12,7 @@ from pyg_nnp.kernels import reference, tensor_reference
 from pyg_nnp.kernels.backend import asked_for, example_edges, fast, refuse
 from pyg_nnp.kernels.reference import Edges
 from pyg_nnp.kernels.tensor_operators import TENSORS
+from pyg_nnp.layers.cores.cartesian_changes import by_weights, changes_of
 from pyg_nnp.layers.cores.cartesian_passes import (
     Adjoints,
     Given,
@@ -23,8 +24,6 @@ from pyg_nnp.layers.cores.cartesian_passes import (
     Wanted,
     Weights,
     adjoints,
-    by_weights,
-    changes_of,
     values,
 )
 

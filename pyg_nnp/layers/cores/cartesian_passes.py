@@ -7,7 +7,7 @@ nodes of a graph, and without what nobody asks for.
 - Slopes: derivatives of new features, times what is given, by features, harmonics and weights of rows of the table.
   All that is made on the way back, from new features to old ones, is called the adjoint of what it is a derivative by.
 - Changes, in the backward pass of the slopes: those of the new features by those of all that the slopes are by, and
-  derivatives by what is inside.
+  derivatives by what is inside; see :mod:`pyg_nnp.layers.cores.cartesian_changes`.
 - Gradients: with these the same way back as that of the slopes, to the weights too.
 """
 
@@ -19,9 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
-from pyg_nnp.kernels.matrix_products import linear, linear_adjoint, sum_of_products
+from pyg_nnp.kernels.matrix_products import linear, linear_adjoint
 from pyg_nnp.kernels.reference import Edges
-from pyg_nnp.layers.linear import Linear
 
 Tensors = tuple[Tensor, ...]
 Some = Sequence[Tensor | None]
@@ -74,10 +73,10 @@ class Weights(NamedTuple):
         return cls(source, (m0, m1, m2), lin1, bias1, lin2, bias2, tuple(update))
 
     @classmethod
-    def of_layers(cls, layers: Layers) -> "Weights | None":
-        """Return the weights of layers if these do nothing but multiply, and nobody watches them."""
+    def of_layers(cls, layers: Layers, kinds: tuple[type, ...] = (nn.Linear,)) -> "Weights | None":
+        """Return the weights of layers if these are of kinds that only multiply, and nobody watches them."""
         parts: list[Any] = [layers.source, *layers.mix, layers.lin1, layers.lin2, *layers.update]
-        if not all(type(part) in (Linear, nn.Linear) and not _hooks(part) for part in parts):
+        if not all(type(part) in kinds and not _hooks(part) for part in parts):
             return None
         source, m0, m1, m2, lin1, lin2, *update = parts
         weights = [part.weight for part in update]
@@ -137,11 +136,13 @@ def _hooks(layer: nn.Module) -> bool:
     return any(kinds)
 
 
-def _gates(g: Tensor, F: int) -> Tensor:
+def padded_gates(g: Tensor, F: int) -> Tensor:
+    """Return the gates of all products, 0 for those that are not there."""
     return pad(g, (0, 5 * F - g.shape[1])) if g.shape[1] < 5 * F else g  # (A, 5 F)
 
 
-def _sum(x: Tensor, other: Tensor | None) -> Tensor:
+def summed(x: Tensor, other: Tensor | None) -> Tensor:
+    """Add to x what there is to be added, in place."""
     return x if other is None else x.add_(other)
 
 
@@ -157,10 +158,10 @@ def values(pairs: Pairs, given: Given, W: Weights) -> tuple[Tensors, Inside, tup
     c = silu(h)
     # apart from each other, since slices of what is made at once would have to be copied
     g = linear(c, W.lin2[F:], W.bias2[F:])  # (A, n F)
-    products = kernels.products(_gates(g, F), M1, M2)[: len(W.update)] if W.update else ()
+    products = kernels.products(padded_gates(g, F), M1, M2)[: len(W.update)] if W.update else ()
     new = [s + linear(c, W.lin2[:F], W.bias2[:F])]
     for x, product, update in zip((v, t), products, W.update, strict=False):
-        new.append(_sum(linear(product, update), x if len(x) else None))
+        new.append(summed(linear(product, update), x if len(x) else None))
     return tuple(new), Inside(a, M1, M2, h, g), (s, *messages, z, None, c, None, *products)
 
 
@@ -179,22 +180,22 @@ def adjoints(
     of_products: Tensors = ()
     if any(x is not None for x in of_new[1:]):
         of_gates, of_M, of_products = _of_gates(pairs, inside, W, of_new, of_M)
-        of_g = _sum(of_gates, more_g)
+        of_g = summed(of_gates, more_g)
     of_c = linear_adjoint(of_s, W.lin2[:F])  # (A, F)
     of_c = of_c if of_g is None else of_c.add_(linear_adjoint(of_g, W.lin2[F:]))
-    of_h = _sum(torch.ops.aten.silu_backward(of_c, h), more_h)
+    of_h = summed(torch.ops.aten.silu_backward(of_c, h), more_h)
     of_z = linear_adjoint(of_h, W.lin1)  # (A, 5 F)
     by_M1, by_M2 = kernels.invariants_gradient(of_z[:, 2 * F :], M1, M2)
-    of_mixed = of_z[:, F : 2 * F], _sum(by_M1, of_M[0]), _sum(by_M2, of_M[1])
+    of_mixed = of_z[:, F : 2 * F], summed(by_M1, of_M[0]), summed(by_M2, of_M[1])
     of_m = tuple(linear_adjoint(M, mix) for M, mix in zip(of_mixed, W.mix, strict=True))  # (A, F), (A, 3, F), (A, 5, F)
     messages = given.b, pairs.rows, given.table, given.y, a, given.v, given.t
     of_b, of_T, of_y, of_a, *of_x = kernels.tensor_derivatives(of_m, messages, pairs.edges, wanted[:4])
     before: list[Tensor | None] = [None, None, None]
     if wanted.features:
-        of_a = _sum(of_a, more_a)
+        of_a = summed(of_a, more_a)
         before = [of_s + of_z[:, :F] + linear_adjoint(of_a, W.source)]  # (A, F)
         changed = zip(of_x, (*of_new[1:], None, None), strict=False)
-        before += [_sum(one, new) if len(one) else None for one, new in changed]
+        before += [summed(one, new) if len(one) else None for one, new in changed]
     made: tuple[Tensor | None, ...] = ()
     if wanted.made:
         of_all = pad(of_s, (0, g.shape[1])) if of_g is None else torch.cat((of_s, of_g), dim=1)  # (A, F + n F)
@@ -210,61 +211,5 @@ def _of_gates(
     of_x = [torch.zeros_like(M) if x is None else x for x, M in zip(of_new[1:], (M1, M2), strict=False)]
     of_products = [linear_adjoint(x, update) for x, update in zip(of_x, W.update, strict=True)]  # (A, 3, F), (A, 5, F)
     of_products += [torch.zeros_like(M) for M in (M1, M2)[len(W.update) :]]
-    of_gates, by_M1, by_M2 = pairs.kernels.products_gradient(*of_products, _gates(g, M1.shape[2]), M1, M2)
-    return of_gates[:, : g.shape[1]], (_sum(by_M1, more[0]), _sum(by_M2, more[1])), tuple(of_products)
-
-
-class Changes(NamedTuple):
-    """Of new features; derivatives of slopes by what is given and is inside; changes of what weights multiply."""
-
-    new: Tensors
-    by_given: Tensors
-    by_inside: Inside
-    factors: tuple[Tensor | None, ...]
-
-
-def changes_of(
-    pairs: Pairs, given: Given, inside: Inside, W: Weights, of: Adjoints, changes: Some, wanted: tuple[bool, bool, bool]
-) -> Changes:
-    """Follow changes of what is given but the table, forward; ``of`` are the adjoints of the slopes."""
-    a, M1, M2, h, g = inside
-    F, kernels = h.shape[1], pairs.kernels
-    ds, dv, dt, dy, db = (torch.zeros_like(x) if d is None else d for d, x in zip(changes, given[:5], strict=True))
-    messages = given.b, pairs.rows, given.table, given.y, a, given.v, given.t
-    changed = db, given.table[:0], dy, linear(ds, W.source), dv, dt
-    by_b, by_T, by_y, by_a, by_v, by_t, *dm = kernels.tensor_second_derivatives(
-        changed, of.messages, messages, pairs.edges, wanted
-    )
-    dM0, dM1, dM2 = (linear(m, mix) for m, mix in zip(dm, W.mix, strict=True))
-    d_invariants, by_M1, by_M2 = kernels.invariants_second(dM1, dM2, of.z[:, 2 * F :], M1, M2)
-    dz = torch.cat((ds, dM0, d_invariants), dim=1)  # (A, 5 F)
-    dh = linear(dz, W.lin1)
-    dc = torch.ops.aten.silu_backward(dh, h)
-    sigmoid = h.sigmoid()
-    # of the slope of silu, σ (1 + h (1 - σ))
-    by_h = (2 + h * (1 - 2 * sigmoid)) * sigmoid * (1 - sigmoid) * dh * of.c
-    dg, new = linear(dc, W.lin2[F:]), [ds + linear(dc, W.lin2[:F])]
-    by_g, products = torch.zeros_like(g), [None] * len(W.update)
-    if of.products:
-        *products, by_gates, more_M1, more_M2 = kernels.products_second(
-            _gates(dg, F), dM1, dM2, *of.products, _gates(g, F), M1, M2
-        )
-        by_g = by_gates[:, : g.shape[1]]
-        by_M1, by_M2 = by_M1.add_(more_M1), by_M2.add_(more_M2)
-        for x, product, update in zip((dv, dt), products, W.update, strict=False):
-            new.append(_sum(linear(product, update), x if len(x) else None))
-    by_given = torch.zeros_like(ds), by_v, by_t, by_y, by_b, by_T
-    # biases are in no slope
-    factors = ds, *dm, dz, None, dc, None, *products[: len(W.update)]
-    return Changes(tuple(new), by_given, Inside(by_a, by_M1, by_M2, by_h, by_g), factors)
-
-
-def by_weights(made: Some, factors: Some, asked: Sequence[bool]) -> list[Tensor | None]:
-    """Return derivatives by the weights, from the adjoints of what they make and what they are multiplied with."""
-    found: list[Tensor | None] = []
-    for of, factor, is_asked in zip(made, factors, asked, strict=True):
-        if of is None or not is_asked:
-            found.append(None)
-        else:
-            found.append(of.sum(dim=0) if factor is None else sum_of_products(of, factor))
-    return found
+    of_gates, by_M1, by_M2 = pairs.kernels.products_gradient(*of_products, padded_gates(g, M1.shape[2]), M1, M2)
+    return of_gates[:, : g.shape[1]], (summed(by_M1, more[0]), summed(by_M2, more[1])), tuple(of_products)
