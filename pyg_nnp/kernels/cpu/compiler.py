@@ -112,9 +112,9 @@ def num_threads() -> int:
     return min(torch.get_num_threads(), _MOST_THREADS)
 
 
-def run(kernel: Kernel, *arguments: Any) -> None:
-    """Call a kernel with tensors as arrays, on as many threads as torch uses."""
-    numba.set_num_threads(num_threads())
+def run(kernel: Kernel, *arguments: Any, threads: int | None = None) -> None:
+    """Call a kernel with tensors as arrays, on as many threads as torch uses, or on fewer."""
+    numba.set_num_threads(threads or num_threads())
     arrays = [a.detach().contiguous().numpy() if isinstance(a, Tensor) else a for a in arguments]
     try:
         kernel(*arrays)

@@ -100,8 +100,9 @@ def _like(*tensors: Tensor) -> list[Tensor]:
 
 
 def _run_over_atoms(kernel: Kernel, *arrays: Tensor) -> None:
-    # a thread is started within the time of some atoms
-    run(kernel, min(num_threads(), 1 + len(arrays[0]) // _FEWEST_ATOMS), *arrays)
+    # threads wait for one another in the time of some atoms, and far longer where other programs run
+    threads = min(num_threads(), 1 + len(arrays[0]) // _FEWEST_ATOMS)
+    run(kernel, threads, *arrays, threads=threads)
 
 
 def invariants(M1: Tensor, M2: Tensor) -> Tensor:
