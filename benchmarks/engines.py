@@ -7,9 +7,9 @@ Each engine that is installed starts from the same structure with velocities for
 the same structure with velocities of its own. The drift is the slope of a line through the total energy. Times are CPU
 times of the process; i-PI runs in a process of its own. TorchSim also moves 64 copies at once.
 
-``batch`` says where the time of these goes: evaluations of 1 and of 64 copies, CPU and wall-clock times of a copy, the
-shares of TorchSim's model without the potential, of the search for neighbors and of matrix products, and how fast these
-are beside products of the same shapes by themselves.
+``batch`` says where the time of these goes: evaluations of 1 and of 64 copies, CPU and wall-clock times of a copy,
+those of whole steps of TorchSim's dynamics at constant energy, the shares of TorchSim's model without the potential, of
+the search for neighbors and of matrix products, and how fast these are beside ``torch.matmul`` of the same shapes.
 """
 
 import ctypes
@@ -108,18 +108,23 @@ def with_openmm(model: Path, steps: int) -> tuple[Energies, Clock]:
     return np.array(energies), clock
 
 
-def with_torchsim(model: Path, steps: int, copies: int = 1) -> tuple[Energies, Clock]:
+def torchsim_dynamics(model: Path, copies: int) -> tuple[Any, Any, Callable[[Any], Any]]:
+    """Return TorchSim's model, a state, and the function that makes a step of it."""
     import torch_sim as ts
 
     from pyg_nnp.inference.engines.torchsim import PygNnpModel
 
     potential = PygNnpModel(model, device="cpu")
-    clock = Clock(potential, "forward")
     state = ts.io.atoms_to_state([start()] * copies, torch.device("cpu"), torch.float64)
     initialise, step = ts.nve(
         potential, dt=torch.tensor(STEP / 1000 * ts.units.MetalUnits.time), kT=torch.tensor(300 * units.kB)
     )
-    moving, energies = initialise(state, seed=0), []
+    return potential, initialise(state, seed=0), step
+
+
+def with_torchsim(model: Path, steps: int, copies: int = 1) -> tuple[Energies, Clock]:
+    potential, moving, step = torchsim_dynamics(model, copies)
+    clock, energies = Clock(potential, "forward"), []
     for number in range(steps):
         if number % EVERY == 0:
             kinetic = (moving.momenta**2 / (2 * moving.masses[:, None])).sum()
@@ -235,6 +240,9 @@ class Products(TorchDispatchMode):
         if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm):
             self.seconds += process_time() - begin
             self.shapes.append((args[-2].shape, args[-1].shape))
+        elif func.overloadpacket in (torch.ops.mkldnn._linear_pointwise, torch.ops.pyg_nnp.linear):
+            self.seconds += process_time() - begin
+            self.shapes.append((args[0].shape, args[1].mT.shape))
         return result
 
     def gflop(self) -> float:
@@ -255,17 +263,14 @@ class Products(TorchDispatchMode):
 
 
 def of_batch(model: Path, copies: int, repeats: int) -> Row:
-    """Return where the time of an evaluation goes; wall-clock times are the lower quartile of the repeats."""
-    import torch_sim as ts
-
-    from pyg_nnp.inference.engines.torchsim import PygNnpModel
-
-    potential = PygNnpModel(model, device="cpu")
-    state = ts.io.atoms_to_state([start()] * copies, torch.device("cpu"), torch.float64)
-    for _ in range(3):
-        potential(state)
+    """Return where the time of an evaluation goes; wall-clock times are medians of the repeats."""
+    potential, state, step = torchsim_dynamics(model, copies)
+    moving, walls, steps = state, list[float](), list[float]()
+    for _ in range(3 + repeats):
+        begin = perf_counter()
+        moving = step(moving)
+        steps.append(perf_counter() - begin)
     inner, neighbors = Clock(potential, "_predict"), Clock(potential.potential, "inputs_of")
-    walls = []
     with cpu_time() as seconds:
         for _ in range(repeats):
             begin = perf_counter()
@@ -276,8 +281,9 @@ def of_batch(model: Path, copies: int, repeats: int) -> Row:
     with Products() as products:
         potential(state)
     return {
-        "copies": copies, "ms_a_copy": per_copy * whole, "wall_ms_a_copy": 1e3 * np.percentile(walls, 25) / copies,
-        **shares, "share_of_products": repeats * products.seconds / whole, "GFLOP_a_copy": products.gflop() / copies,
+        "copies": copies, "ms_a_copy": per_copy * whole, "wall_ms_a_copy": 1e3 * np.median(walls) / copies,
+        "wall_ms_a_step": 1e3 * np.median(steps[3:]) / copies, **shares,
+        "share_of_products": repeats * products.seconds / whole, "GFLOP_a_copy": products.gflop() / copies,
         "GFLOP/s": products.gflop() / products.seconds, "by_themselves": products.gflop() / products.by_themselves(),
     }  # fmt: skip
 
