@@ -18,12 +18,14 @@ _MODULES = {
     "load_config": "config",
     "load_potential": "potential.checkpoint",
 }
+# torchsim is no name of __all__, as TorchSim need not be installed
+_MODULES_THEMSELVES = {"data": "data", "torchsim": "inference.engines.torchsim"}
 
 
 def __getattr__(name: str) -> Any:
     # imported at first use, since PyTorch and PyTorch Geometric take seconds
-    if name == "data":
-        return import_module("pyg_nnp.data")
+    if name in _MODULES_THEMSELVES:
+        return import_module(f"pyg_nnp.{_MODULES_THEMSELVES[name]}")
     if name in _MODULES:
         return getattr(import_module(f"pyg_nnp.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import ase.io
 import torch_sim as ts
 
-from pyg_nnp.inference.engines.torchsim import PygNnpModel
+import pyg_nnp
 
 STRUCTURE = Path(__file__).parents[1] / "alanine_dipeptide" / "alanine_dipeptide.xyz"
 parser = argparse.ArgumentParser(description=__doc__)
@@ -16,7 +16,7 @@ parser.add_argument("--copies", type=int, default=64, help="copies that move at 
 parser.add_argument("--steps", type=int, default=1000)
 arguments = parser.parse_args()
 
-model = PygNnpModel(arguments.model)
+model = pyg_nnp.torchsim.PygNnpModel(arguments.model)
 structures = [ase.io.read(STRUCTURE) for _ in range(max(arguments.relax, arguments.copies))]
 for number, atoms in enumerate(structures):
     atoms.rattle(0.05, seed=number)

@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 from engine_systems import of_crystals, of_molecules, some_of_both
 
+import pyg_nnp
 from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.potential.description import TrainingDomain
@@ -118,3 +119,7 @@ def test_the_size_of_a_cell_is_no_composition() -> None:
     systems[0].numbers[0] = 6
     with pytest.warns(UserWarning, match=r"not on CSi \(periodic\): predictions"):
         model(state_of(systems))
+
+
+def test_name_at_the_top() -> None:
+    assert pyg_nnp.torchsim.PygNnpModel is PygNnpModel
