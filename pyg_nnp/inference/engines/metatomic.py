@@ -45,10 +45,9 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
     Raises:
         DataError: a layer cannot be exported, the units are not known, or the charge is no number.
     """
-    charge = given_charge(charge)
+    charge, units = given_charge(charge), potential.units
     if warning := unknown_charges(potential.domain, {charge}):
         warnings.warn(warning, stacklevel=2)
-    units = potential.units
     properties = AtomicProperties(potential)
     elements = list(potential.domain.elements) or list(range(1, 119))
     model = _Model(
@@ -84,8 +83,7 @@ class _Model(nn.Module):
         Q: (1,) total charge [charge].
         neighbors: the list of pairs to ask for.
         in_cells: whether systems may be periodic.
-        length: unit of length of the potential [Å].
-        energy: its unit of energy [eV].
+        length, energy: units of the potential [Å], [eV].
     """
 
     def __init__(
