@@ -32,15 +32,9 @@ def _of_linear(ctx: Any, y: Tensor | None) -> tuple[Tensor | None, ...]:
     by_x, by_weight, *by_bias = asked_for(ctx)
     return (
         linear(y, weight.mT) if by_x else None,
-        _of_weight(y, x) if by_weight else None,
+        matrix_products.sum_of_products(y, x) if by_weight else None,
         y.flatten(0, -2).sum(dim=0) if any(by_bias) else None,  # (N,)
     )
-
-
-def _of_weight(y: Tensor, x: Tensor) -> Tensor:
-    if torch.is_grad_enabled():
-        return y.flatten(0, -2).mT @ x.flatten(0, -2)  # (N, K)
-    return matrix_products.sum_of_products(y, x)
 
 
 _LINEAR = register(

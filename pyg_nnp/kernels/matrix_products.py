@@ -1,4 +1,4 @@
-"""Products of matrices of many rows, by the faster of the two libraries that torch has for CPUs; without derivatives.
+"""Products of matrices of many rows, by the faster of two libraries that torch has for CPUs, where no graph is made.
 
 On processors of AMD that have vectors of 512 bits, MKL, which multiplies matrices in single precision, takes half of
 that, and needs twice the time of oneDNN, which torch keeps for other types and for what ``torch.compile`` makes.
@@ -23,7 +23,7 @@ _SMALLEST_SUM = 128**2
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return (..., N) x W^T + b of (..., K) x, as :func:`torch.nn.functional.linear` does."""
-    if not is_faster(x, weight.shape[0]):
+    if torch.is_grad_enabled() or not is_faster(x, weight.shape[0]):
         return functional.linear(x, weight, bias)
     rows = _few_sizes(len(x))
     found = _of_library()(x[:rows], weight, bias)
@@ -41,7 +41,8 @@ def linear_adjoint(y: Tensor, weight: Tensor) -> Tensor:
 def sum_of_products(y: Tensor, x: Tensor) -> Tensor:
     """Return (N, K) the sum over rows of y times x, of (..., N) y and (..., K) x: a derivative by a weight."""
     y, x = y.flatten(0, -2), x.flatten(0, -2)  # (R, N), (R, K)
-    if y.shape[1] * x.shape[1] < _SMALLEST_SUM or not is_faster(x, y.shape[1]):
+    is_small = y.shape[1] * x.shape[1] < _SMALLEST_SUM
+    if is_small or torch.is_grad_enabled() or not is_faster(x, y.shape[1]):
         return y.mT @ x  # (N, K)
     rows = _few_sizes(len(x))
     found = _of_library()(y[:rows].mT, x[:rows].mT, None)  # (N, K)

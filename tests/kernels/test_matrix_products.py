@@ -57,9 +57,18 @@ def test_few_sizes_are_multiplied(calls: list[int]) -> None:
             linear(random(rows, 130), random(4, 130))
     assert set(calls) == {*range(992, 1024, 32), *range(1024, 1400, 64)}
     calls.clear()
-    linear(random(1001, 127), random(4, 127))  # a copy of the result would take longer
-    linear(random(1024, 127), random(4, 127))
+    with torch.no_grad():
+        linear(random(1001, 127), random(4, 127))  # a copy of the result would take longer
+        linear(random(1024, 127), random(4, 127))
     assert calls == [1024]
+
+
+def test_a_graph_is_torchs_own(calls: list[int]) -> None:
+    x, W = random(1024, 130).requires_grad_(), random(40, 130).requires_grad_()
+    linear(x, W).sum().backward()
+    torch.testing.assert_close(x.grad, W.detach().sum(dim=0).expand_as(x))
+    (linear_adjoint(linear(x, W), W).sum() + sum_of_products(x, x).sum()).backward()
+    assert not calls
 
 
 def test_two_derivatives(calls: list[int]) -> None:
@@ -79,8 +88,9 @@ def test_two_derivatives(calls: list[int]) -> None:
 
 def test_double_precision_and_small_products_are_torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix_products, "_of_library", lambda: pytest.fail("asked for"))
-    linear(random(1024, 128).double(), random(128, 128).double())
-    linear(random(10, 10), random(10, 10))
+    with torch.no_grad():
+        linear(random(1024, 128).double(), random(128, 128).double())
+        linear(random(10, 10), random(10, 10))
 
 
 def test_products_that_are_wrong_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
