@@ -85,6 +85,17 @@ def test_first_derivatives(updates: int, absent: bool) -> None:
     by_both(gradients, *example(updates, absent))
 
 
+@pytest.mark.parametrize("absent", [True, False])
+def test_derivatives_by_weights_alone(absent: bool) -> None:
+    """As of an embedding that is frozen, which takes no derivatives by features."""
+    pairs, numbers = example(2, absent)
+    found = []
+    for by_hand in (True, False):
+        weights = [x.clone().requires_grad_() for x in numbers[6:]]
+        found.append(torch.autograd.grad(energy_of(new_features(by_hand, pairs, numbers[:6] + weights), 3), weights))
+    assert_same(*found)
+
+
 def test_second_derivatives_by_anything() -> None:
     """Gradients by weights and by the table can be differentiated, too, and several slopes of one energy."""
 
