@@ -61,7 +61,8 @@ class Force(Layer):
         by_Ra, by_Vij, *by_cell = torch.autograd.grad(
             [E.sum()], given, create_graph=self.training, allow_unused=True, materialize_grads=True
         )
-        Fa = sum_over_ends(by_Vij, pair_index, len(Ra)) - by_Ra.to(by_Vij.dtype)  # (A, 3)
+        # in the precision of positions: forces of pairs nearly cancel where many neighbors are around an atom
+        Fa = (sum_over_ends(by_Vij.to(Ra.dtype), pair_index, len(Ra)) - by_Ra).to(by_Vij.dtype)  # (A, 3)
         W = Fa.new_zeros(len(E), 6)  # (G, 6)
         if batch is not None and cell is not None:
             of_positions = sum_over_atoms(voigt(Ra[:, :, None] * by_Ra[:, None, :]), batch, len(E))  # (G, 6)

@@ -55,6 +55,19 @@ def test_lone_atom_has_no_force() -> None:
     assert predicted["E"].shape == (1,)
 
 
+def test_forces_of_pairs_are_added_up_in_the_precision_of_positions() -> None:
+    """Those of many neighbors, which nearly cancel, are rounded once."""
+    count, random = 1000, torch.Generator().manual_seed(0)
+    pairs = torch.stack((torch.arange(1, count + 1), torch.zeros(count, dtype=torch.long)))  # (2, P)
+    slopes = torch.randn(count, 3, generator=random)
+    slopes = slopes - slopes.mean(dim=0)
+    Vij, Ra = torch.ones(count, 3, requires_grad=True), torch.zeros(count + 1, 3, dtype=torch.float64).requires_grad_()
+    forces = Force().eval()(Ra=Ra, pair_index=pairs, Vij=Vij, E=(slopes * Vij).sum().view(1))["Fa"]
+    assert forces.dtype == torch.float32
+    assert torch.equal(forces[0], slopes.double().sum(dim=0).float())
+    assert torch.equal(forces[1:], -slopes)
+
+
 @pytest.mark.parametrize("options", ELECTROSTATICS)
 def test_forces_by_vectors_of_pairs_are_those_by_positions(options: dict, batch: Batch) -> None:
     """All layers in one graph that begins at the positions, from which vectors and distances are not cut off."""

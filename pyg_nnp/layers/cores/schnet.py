@@ -12,7 +12,7 @@ from pyg_nnp.kernels import Edges, Filters, aggregate, filters_of_pairs, shifted
 from pyg_nnp.layers.base import Core, Fields, RadialBasis
 from pyg_nnp.layers.filter_table import FilterTable
 from pyg_nnp.layers.geometry import Distance
-from pyg_nnp.layers.linear import linear
+from pyg_nnp.layers.linear import ReadoutLinear, linear
 
 
 class FilterNetwork(nn.Module):
@@ -135,13 +135,13 @@ class SchNetCore(Core):
         networks = [cast(SchNetInteraction, interaction).filter_network for interaction in self.interactions]
         self.filter_table = FilterTable(networks, cutoff_sr, unclamped_cosine)
         self.filter_table.exact = filters == "exact"
-        self.lin1 = linear(dim_embedding, max(dim_embedding // 2, 1), True, generator)
-        self.lin2 = linear(max(dim_embedding // 2, 1), 2, True, generator)
+        self.lin1 = linear(dim_embedding, max(dim_embedding // 2, 1), True, generator, ReadoutLinear)
+        self.lin2 = linear(max(dim_embedding // 2, 1), 2, True, generator, ReadoutLinear)
 
     def forward(self, x: Tensor, edge_index_sr: Tensor, Dij_sr: Tensor, rbf: Tensor | RadialBasis) -> Fields:
         """Return features, atomic energies and charges."""
         edges = sort_edges(edge_index_sr, len(x), x.dtype)
         for interaction, filters in zip(self.interactions, self.filter_table(Dij_sr, rbf), strict=True):
             x = interaction(x, edges, filters)
-        readout = self.lin2(shifted_softplus(self.lin1(x)))  # (A, 2)
+        readout = self.lin2(shifted_softplus(self.lin1(x))).to(x.dtype)  # (A, 2)
         return {"x": x, "Ea": readout[:, 0], "Qa": readout[:, 1]}

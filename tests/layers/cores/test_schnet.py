@@ -1,5 +1,6 @@
 """SchNet against PyG's, and convolutions of one's own."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -99,3 +100,18 @@ def test_a_convolution_with_its_own_message_is_used(conv: type[CFConv]) -> None:
     for name, value in of_right.items():
         factor = 0.5 if "filter_network.lin2" in name else 1.0
         torch.testing.assert_close(of_found[name], factor * value, rtol=1e-6, atol=1e-7)
+
+
+def test_readout_is_in_double_precision_in_evaluation(batch: Batch) -> None:
+    """Atomic energies are those of the features, rounded once; in training all is in the potential's precision."""
+    potential = make_potential(dtype=torch.float32)
+    core, found = core_of(potential), {}
+    core.register_forward_hook(lambda core, given, results: found.update(results))
+    core.lin2.register_forward_hook(lambda layer, given, result: found.update(readout=result))
+    for is_training in (True, False):
+        potential.train(is_training)(batch)
+        assert found["readout"].dtype == (torch.float32 if is_training else torch.float64)
+        assert found["Ea"].dtype == found["Qa"].dtype == torch.float32
+    hidden = torch.nn.functional.softplus(core.lin1(found["x"])) - math.log(2)
+    right = torch.nn.functional.linear(hidden, core.lin2.weight.double(), core.lin2.bias.double())
+    assert torch.equal(torch.stack((found["Ea"], found["Qa"]), dim=1), right.float())
