@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from pyg_nnp.kernels.cpu.compiler import compiled, wide_vectors
+from pyg_nnp.kernels.cpu.compiler import compiled, part_of_thread, wide_vectors
 
 
 def _sort_edges(target: Any, start: Any, order: Any) -> None:
@@ -137,7 +137,7 @@ def _aggregate(
     num_atoms, F = x.shape
     for thread in prange(threads):
         wide_vectors()
-        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        low, high = part_of_thread(thread, threads, num_atoms)
         W = np.empty(F, x.dtype)
         out[low:high] = 0
         for i in range(low, high):
@@ -168,7 +168,7 @@ def _derivatives(
     has_x, has_U = len(c) > 0 or len(V) > 0, len(U) > 0
     for thread in prange(threads):
         wide_vectors()
-        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        low, high = part_of_thread(thread, threads, num_atoms)
         W_b, W_c, v_x, v_U = np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype), np.zeros(F, g.dtype)
         # of what is not asked for there is nothing
         of_T[thread : thread + 1], of_x[low:high], of_g[low:high] = 0, 0, 0
@@ -210,7 +210,7 @@ def _first_derivatives(
     num_atoms, F = x.shape
     for thread in prange(threads):
         wide_vectors()
-        low, high = thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+        low, high = part_of_thread(thread, threads, num_atoms)
         elsewhere = np.zeros(F, x.dtype)
         of_x[low:high] = 0
         for i in range(low, high):

@@ -56,6 +56,14 @@ def _separate_arrays(context: Any) -> Any:
 separate_arrays: Any = intrinsic(_separate_arrays)
 
 
+def _part_of_thread(thread: int, threads: int, num_atoms: int) -> tuple[int, int]:
+    """Return where the atoms of a thread begin and end; called in a loop over threads, it is put into it."""
+    return thread * num_atoms // threads, (thread + 1) * num_atoms // threads
+
+
+part_of_thread: Any = numba.njit(inline="always")(_part_of_thread)
+
+
 def compiled(function: Kernel, parallel: bool = True, fast_math: set[str] = _FAST_MATH) -> Kernel:
     """Return a function that is compiled at its first call, and kept for the next process where that is possible."""
     options: dict[str, Any] = {"parallel": parallel, "fastmath": fast_math, "error_model": "numpy"}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
+from pyg_nnp.kernels.cpu.compiler import compiled, part_of_thread, separate_arrays
 from pyg_nnp.kernels.cpu.small_tensors import (
     AT3,
     AT5,
@@ -19,7 +19,6 @@ from pyg_nnp.kernels.cpu.small_tensors import (
     DOT5,
     MATRIX,
     OUTER,
-    PART,
     PRODUCT,
     PUT3,
     PUT5,
@@ -151,27 +150,27 @@ _PRODUCTS_GRADIENT = compiled(_products_gradient, parallel=False)
 
 def _parallel_invariants(threads: int, *arrays: Any) -> None:
     for thread in prange(threads):
-        _INVARIANTS(*arrays, *PART(thread, threads, len(arrays[0])))
+        _INVARIANTS(*arrays, *part_of_thread(thread, threads, len(arrays[0])))
 
 
 def _parallel_invariants_gradient(threads: int, *arrays: Any) -> None:
     for thread in prange(threads):
-        _INVARIANTS_GRADIENT(*arrays, *PART(thread, threads, len(arrays[0])))
+        _INVARIANTS_GRADIENT(*arrays, *part_of_thread(thread, threads, len(arrays[0])))
 
 
 def _parallel_invariants_second(threads: int, *arrays: Any) -> None:
     for thread in prange(threads):
-        _INVARIANTS_SECOND(*arrays, *PART(thread, threads, len(arrays[0])))
+        _INVARIANTS_SECOND(*arrays, *part_of_thread(thread, threads, len(arrays[0])))
 
 
 def _parallel_products(threads: int, *arrays: Any) -> None:
     for thread in prange(threads):
-        _PRODUCTS(*arrays, *PART(thread, threads, len(arrays[0])))
+        _PRODUCTS(*arrays, *part_of_thread(thread, threads, len(arrays[0])))
 
 
 def _parallel_products_gradient(threads: int, *arrays: Any) -> None:
     for thread in prange(threads):
-        _PRODUCTS_GRADIENT(*arrays, *PART(thread, threads, len(arrays[0])))
+        _PRODUCTS_GRADIENT(*arrays, *part_of_thread(thread, threads, len(arrays[0])))
 
 
 INVARIANTS = compiled(_parallel_invariants)

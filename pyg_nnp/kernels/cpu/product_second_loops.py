@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
+from pyg_nnp.kernels.cpu.compiler import compiled, part_of_thread, separate_arrays
 from pyg_nnp.kernels.cpu.small_tensors import (
     AT3,
     AT5,
@@ -15,7 +15,6 @@ from pyg_nnp.kernels.cpu.small_tensors import (
     DOT5,
     MATRIX,
     OUTER,
-    PART,
     PRODUCT,
     PUT3,
     PUT5,
@@ -99,7 +98,7 @@ _PRODUCTS_SECOND = compiled(_products_second, parallel=False)
 
 def _parallel_products_second(threads: int, *arrays: Any) -> None:
     for thread in prange(threads):
-        _PRODUCTS_SECOND(*arrays, *PART(thread, threads, len(arrays[0])))
+        _PRODUCTS_SECOND(*arrays, *part_of_thread(thread, threads, len(arrays[0])))
 
 
 PRODUCTS_SECOND = compiled(_parallel_products_second)

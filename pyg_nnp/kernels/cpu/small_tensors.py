@@ -96,16 +96,11 @@ def _copy(S: Any, at: int, out: Any, i: int) -> None:
             out[i, c, f] = S[at + c, f]
 
 
-def _part(thread: int, threads: int, num_atoms: int) -> tuple[int, int]:
-    """Return where the atoms of a thread begin and end."""
-    return thread * num_atoms // threads, (thread + 1) * num_atoms // threads
-
-
 # put into the loops that call them
 OUTER, PRODUCT = numba.njit(inline="always")(_outer), numba.njit(inline="always")(_product)
 DOT3, DOT5 = numba.njit(inline="always")(_dot3), numba.njit(inline="always")(_dot5)
 AT3, AT5 = numba.njit(inline="always")(_at3), numba.njit(inline="always")(_at5)
 ROWS3, ROWS5 = numba.njit(inline="always")(_rows3), numba.njit(inline="always")(_rows5)
 PUT3, PUT5 = numba.njit(inline="always")(_put3), numba.njit(inline="always")(_put5)
-COPY, PART = numba.njit(inline="always")(_copy), numba.njit(inline="always")(_part)
+COPY = numba.njit(inline="always")(_copy)
 MATRIX, TIMES = _MATRIX, _TIMES

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
+from pyg_nnp.kernels.cpu.compiler import compiled, part_of_thread, separate_arrays
 from pyg_nnp.kernels.cpu.tensor_features import (
     CLEAR,
     DOTS,
@@ -128,7 +128,7 @@ def _parallel_aggregate(
     o0: Any, o1: Any, o2: Any, threads: int,
 ) -> None:  # fmt: skip
     for thread in prange(threads):
-        low, high = thread * len(a) // threads, (thread + 1) * len(a) // threads
+        low, high = part_of_thread(thread, threads, len(a))
         _AGGREGATE(b, rows, T, y, a, v, t, source, start, order, o0, o1, o2, low, high)
 
 
@@ -138,7 +138,7 @@ def _parallel_first_derivatives(
     of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, threads: int,
 ) -> None:  # fmt: skip
     for thread in prange(threads):
-        low, high = thread * len(a) // threads, (thread + 1) * len(a) // threads
+        low, high = part_of_thread(thread, threads, len(a))
         _FIRST_DERIVATIVES(
             b, rows, T, y, a, v, t, g0, g1, g2, source, start, order,
             of_b, of_T[thread], of_y, of_a, of_v, of_t, low, high,

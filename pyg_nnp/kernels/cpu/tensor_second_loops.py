@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numba import prange
 
-from pyg_nnp.kernels.cpu.compiler import compiled, separate_arrays
+from pyg_nnp.kernels.cpu.compiler import compiled, part_of_thread, separate_arrays
 from pyg_nnp.kernels.cpu.small_tensors import ROWS3, ROWS5
 from pyg_nnp.kernels.cpu.tensor_features import (
     CLEAR,
@@ -219,7 +219,7 @@ def _parallel_second_derivatives(
     of_b: Any, of_T: Any, of_y: Any, of_a: Any, of_v: Any, of_t: Any, of_g0: Any, of_g1: Any, of_g2: Any, threads: int,
 ) -> None:  # fmt: skip
     for thread in prange(threads):
-        low, high = thread * len(a) // threads, (thread + 1) * len(a) // threads
+        low, high = part_of_thread(thread, threads, len(a))
         _SECOND_DERIVATIVES(
             b, rows, T, y, a, v, t, g0, g1, g2, db, dT, dy, da, dv, dt, source, start, order,
             of_b, of_T[thread], of_y, of_a, of_v, of_t, of_g0, of_g1, of_g2, low, high,
