@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 PAGES = [
-    str(path.relative_to(ROOT)) for kind in ("*.md", "docs/*.md", "examples/*/README.md") for path in ROOT.glob(kind)
+    str(path.relative_to(ROOT))
+    for kind in ("*.md", "docs/*.md", "docs/engines/*.md", "examples/*/README.md")
+    for path in ROOT.glob(kind)
 ]
 
 
