@@ -8,8 +8,8 @@ the same structure with velocities of its own. The drift is the slope of a line 
 times of the process; i-PI runs in a process of its own. TorchSim also moves 64 copies at once.
 
 ``batch`` says where the time of these goes: evaluations of 1 and of 64 copies, CPU and wall-clock times of a copy,
-those of whole steps of TorchSim's dynamics at constant energy, the shares of TorchSim's model without the potential, of
-the search for neighbors and of matrix products, and how fast these are beside ``torch.matmul`` of the same shapes.
+those of steps by ``torch_sim.integrate`` at constant temperature, the shares of TorchSim's model without the potential,
+of the search for neighbors and of matrix products, and how fast these are beside ``torch.matmul`` of the same shapes.
 """
 
 import ctypes
@@ -130,6 +130,15 @@ def torchsim_dynamics(model: Path, copies: int) -> tuple[Any, Any, Callable[[Any
         potential, dt=torch.tensor(STEP / 1000 * ts.units.MetalUnits.time), kT=torch.tensor(300 * units.kB)
     )
     return potential, initialise(state, seed=0), step
+
+
+def run_torchsim(potential: Any, copies: int, steps: int) -> float:
+    """Return the wall-clock time of steps at constant temperature by TorchSim's own function [s]."""
+    import torch_sim as ts
+
+    begin, how = perf_counter(), {"n_steps": steps, "temperature": 300, "timestep": STEP / 1000}
+    ts.integrate([start()] * copies, potential, integrator=ts.nvt_langevin, **how)
+    return perf_counter() - begin
 
 
 def with_torchsim(model: Path, steps: int, copies: int = 1) -> tuple[Energies, Clock]:
@@ -279,12 +288,9 @@ class Products(TorchDispatchMode):
 
 def of_batch(model: Path, copies: int, repeats: int) -> Row:
     """Return where the time of an evaluation goes; wall-clock times are medians of the repeats."""
-    potential, state, step = torchsim_dynamics(model, copies)
-    moving, walls, steps = state, list[float](), list[float]()
-    for _ in range(3 + repeats):
-        begin = perf_counter()
-        moving = step(moving)
-        steps.append(perf_counter() - begin)
+    potential, state, _ = torchsim_dynamics(model, copies)
+    run_torchsim(potential, copies, 3)
+    times, walls = [run_torchsim(potential, copies, 2 * repeats) for _ in range(5)], list[float]()
     inner, neighbors = Clock(potential, "_predict"), Clock(potential.potential, "inputs_of")
     with cpu_time() as seconds:
         for _ in range(repeats):
@@ -297,7 +303,7 @@ def of_batch(model: Path, copies: int, repeats: int) -> Row:
         potential(state)
     return {
         "copies": copies, "ms_a_copy": per_copy * whole, "wall_ms_a_copy": 1e3 * np.median(walls) / copies,
-        "wall_ms_a_step": 1e3 * np.median(steps[3:]) / copies, **shares,
+        "wall_ms_a_step": 1e3 * np.median(times) / (2 * repeats) / copies, **shares,
         "share_of_products": repeats * products.seconds / whole, "GFLOP_a_copy": products.gflop() / copies,
         "GFLOP/s": products.gflop() / products.seconds, "by_themselves": products.gflop() / products.by_themselves(),
     }  # fmt: skip
