@@ -5,7 +5,8 @@ OMP_NUM_THREADS=1 python benchmarks/precision.py FF01-SchNet FF01-Cartesian --js
 By default for 20 structures of the example, distorted by 0.05 Å: 7 neutral molecules, 7 charged ones and 6 periodic
 cells; for cells of potentials of molecules, layers that refuse cells are left out. Of ``--structures FILE``, 20 frames
 are taken. i-PI is ASE's server of its protocol. Differences of energies are relative to each, those of forces are the
-largest component relative to the largest one of the structure's forces, and of those of all structures.
+largest component relative to the largest one of the structure's forces, and of those of all structures. Last comes how
+far ``potential(batch)`` itself is in float32 from what it is in float64.
 """
 
 import copy
@@ -37,6 +38,7 @@ from pyg_nnp.layers import EnergyReduce, Stress
 from pyg_nnp.potential.potential import Potential
 
 COUNT = 20
+DTYPES = "float32", "float64"
 # energy [eV], forces [eV/Å], and the structure as the engine has it
 Found = tuple[float, NDArray[np.float64], Atoms]
 Engine = Callable[[Potential, Atoms, str], Found]
@@ -239,8 +241,11 @@ def rows(arguments: Namespace) -> Iterator[Row]:
                 continue
             of_cell = by_torchscript if engine is with_metatomic else in_cells
             cases = [(of_cell if atoms.pbc.any() else potential, atoms) for atoms in structures]
-            for dtype in ("float32", "float64"):
+            for dtype in DTYPES:
                 yield {"engine": name, "model": model, "dtype": dtype} | of_structures(engine, cases, dtype)
+        cases = [(in_cells if atoms.pbc.any() else potential, atoms) for atoms in structures]
+        by_rounding = of_structures(lambda potential, atoms, _: by_batch(potential, atoms, DTYPES[0]), cases, DTYPES[1])
+        yield {"engine": "none", "model": model, "dtype": " from ".join(DTYPES)} | by_rounding
 
 
 def main() -> None:

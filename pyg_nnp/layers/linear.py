@@ -23,7 +23,7 @@ class Linear(nn.Linear):
 class ReadoutLinear(Linear):
     """A linear layer of a readout, in evaluation in double precision, whatever the type of its weights.
 
-    It is one of few products, but forces in single precision lose to its rounding as much as to that of all others.
+    Such products are few, but forces in single precision lose as much to their rounding as to that of all others.
     """
 
     def forward(self, input: Tensor) -> Tensor:
