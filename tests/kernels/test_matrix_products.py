@@ -1,5 +1,7 @@
 """Products by oneDNN, which takes over on some processors alone, beside those of torch."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -74,9 +76,9 @@ def test_a_graph_is_torchs_own(calls: list[int]) -> None:
 def test_two_derivatives(calls: list[int]) -> None:
     """The gradient of a loss on slopes, as of forces."""
 
-    def gradients(function: object) -> list[Tensor]:
+    def gradients(function: Callable[..., Tensor]) -> list[Tensor]:
         x, W, b = (z.clone().requires_grad_() for z in numbers)
-        (slope,) = torch.autograd.grad(function(x, W, b).sin().sum(), x, create_graph=True)  # type: ignore[operator]
+        (slope,) = torch.autograd.grad(function(x, W, b).sin().sum(), x, create_graph=True)
         return [slope, *torch.autograd.grad(slope.square().sum(), (x, W, b))]
 
     numbers = random(50, 3, 130), random(40, 130) / 10, random(40)
