@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from pyg_nnp.data.total_charge import charge_of, given_charge, name_in_training
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS, IN_ASE
-from pyg_nnp.inference.extrapolation import differences
+from pyg_nnp.inference.extrapolation import DistanceWatch, differences
 from pyg_nnp.inference.neighbors import Neighbors
 from pyg_nnp.inference.no_numbers import no_numbers
 from pyg_nnp.potential.checkpoint import own_copy
@@ -41,6 +41,9 @@ class PotentialCalculator(Calculator):
         skin: how much farther than the cutoff pairs are listed [Å]; 0 for a new list at each evaluation.
         Hartree_in_E: one Hartree in the unit of energy of the training data; needed where the model does not say.
         Bohr_in_R: one Bohr in its unit of length; likewise.
+
+    Attributes:
+        watch: looks for distances that were not in the training data; None: nobody does.
 
     Raises:
         DataError: there is no potential, or its units are not known; on evaluation, a periodic cell where the
@@ -76,6 +79,7 @@ class PotentialCalculator(Calculator):
         self._charge: float | None = None  # total charge that the results were computed for
         self._system: tuple[float, bytes, bool] | None = None  # charge, elements, whether periodic, of the last time
         self._neighbors: Neighbors | None = None  # those of the last search
+        self.watch: DistanceWatch | None = DistanceWatch(self.potential.domain, self.units)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """Return what changed since the last evaluation of all that the results depend on, by any bit.
@@ -96,7 +100,8 @@ class PotentialCalculator(Calculator):
         """Evaluate all properties."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
-        predicted = self._predict(self._data(present))
+        before, data = self._system, self._data(present)
+        predicted = self._predict(data)
         results = {}
         for name in self.implemented_properties:
             field = IN_ASE[name]
@@ -104,6 +109,8 @@ class PotentialCalculator(Calculator):
             results[name] = rows if FIELDS[field].level == "atom" else rows[0]
         if wrong := [name for name, value in results.items() if not np.isfinite(value).all()]:
             raise no_numbers(present.positions, wrong)
+        for warning in self.watch.look(data, before == self._system) if self.watch else ():
+            warnings.warn(warning, stacklevel=2)
         self.results, self._charge = results, self._charge_of(present)
 
     def _charge_of(self, atoms: Atoms) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 from torch import Tensor
+from torch_geometric.data import Data
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import TARGETS
@@ -17,6 +18,7 @@ from pyg_nnp.functional.geometry import lengths, pair_distances, pair_vectors, s
 from pyg_nnp.functional.neighbor_search import find_edges, find_edges_in_cells
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.runtime.logs import NOTICE
+from pyg_nnp.units import Units
 
 if TYPE_CHECKING:
     from pyg_nnp.data.summary import DatasetSummary
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 
 CLOSER, FARTHER = 0.98, 1.4
 """Multiples of the shortest distance in the training data: a shorter one, or only longer ones, have a warning."""
-_FAR = 6.0  # Å
+_FAR, _MOVED = 6.0, 0.25  # Å
 # a potential that was trained on more compositions is made for others, too
 _FEW_COMPOSITIONS = 20
 
@@ -118,25 +120,67 @@ class ShortestDistances:
             self.found[elements] = min(distance, self.found.get(elements, distance))
         return self._smallest(shortest)
 
-    def report(self, advice: str, when: str = "") -> None:
-        """Warn of distances that are shorter than in the training data, or all longer, and give ``advice``."""
-        closer = [
-            f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
-            for (Z1, Z2), distance in self.known.items()
-            if self.found.get((Z1, Z2), distance) < CLOSER * distance
-        ]
+    def warnings(self) -> list[str]:
+        """Return a warning of distances that are shorter than in the training data, and one if all are longer."""
+        found, closer = (
+            [],
+            [
+                f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
+                for (Z1, Z2), distance in self.known.items()
+                if self.found.get((Z1, Z2), distance) < CLOSER * distance
+            ],
+        )
         if closer:
             where = "atoms come closer than in the training data, where the potential has learned nothing"
-            log.warning("%s%s: %s. %s", when, where if when else where.capitalize(), ", ".join(closer), advice)
+            found.append(f"{where}: {', '.join(closer)}.")
         if (nearest := self._smallest(self.found)) > FARTHER:
-            log.warning(
-                "%sNo atoms are as near as in the training data, by a factor of %.2f (1.89: Bohr taken for Å). %s",
-                *(when, nearest, advice),
-            )
+            of_unit = f"by a factor of {nearest:.2f} (1.89: Bohr taken for Å)"
+            found.append(f"no atoms are as near as in the training data, {of_unit}.")
+        return found
+
+    def report(self, advice: str, when: str = "") -> None:
+        """Log the warnings, and give ``advice``."""
+        for text in self.warnings():
+            log.warning("%s%s %s", when, text if when else text[0].upper() + text[1:], advice)
 
     def _smallest(self, found: Mapping[tuple[int, int], float]) -> float:
         """Return the smallest of distances as multiples of those in the training data."""
         return min((d / self.known[pair] for pair, d in found.items() if pair in self.known), default=math.nan)
+
+
+class DistanceWatch:
+    """Looks at the distances in systems that move, and warns once of those that were not in the training data.
+
+    It looks again when the systems are others, or an atom has moved by 0.25 Å, so that it takes little time.
+
+    Args:
+        domain: of the potential.
+        units: of the systems.
+    """
+
+    def __init__(self, domain: TrainingDomain, units: Units) -> None:
+        self._distances, self._length = ShortestDistances(domain.distances_in_angstrom(units)), units.likely_length
+        self._Ra: Tensor | None = None  # where it has looked last
+        self._is_over = not self._distances.known
+
+    def look(self, data: Data, is_same: bool) -> list[str]:
+        """Return warnings.
+
+        Args:
+            data: systems, of which ``Ra``, ``Za``, ``N``, and in cells ``cell`` and ``pbc`` are read.
+            is_same: whether they are the systems of the call before, moved or not.
+        """
+        if self._is_over or (is_same and self._has_barely_moved(data.Ra)):
+            return []
+        self._Ra = data.Ra
+        cells = (data.cell * self._length, data.pbc) if "cell" in data else ()
+        self._distances.add(data.Ra * self._length, data.Za, data.N, *cells)
+        found = self._distances.warnings()
+        self._is_over = bool(found)
+        return found
+
+    def _has_barely_moved(self, Ra: Tensor) -> bool:
+        return self._Ra is not None and float((Ra - self._Ra).abs().max()) * self._length < _MOVED
 
 
 def _edges(Ra: Tensor, N: Tensor, cell: Tensor | None, pbc: Tensor | None, reach: float) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ase.build import molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces
 from crystals import periodic_data, some_crystals
+from engine_systems import of_crystals
 from molecules import LAYER_ENTRIES, make_data, make_potential
 from potentials import BOHR, HARTREE, distorted_water, potential_in
 from toy import toy_config
@@ -186,6 +188,35 @@ def test_refusals() -> None:
     potential.spec["build_params"] = {}
     with pytest.raises(DataError, match=r"does not say its units. Give Hartree_in_E"):
         PotentialCalculator(potential)
+
+
+@pytest.mark.parametrize("in_cell", [False, True])
+def test_distances_never_seen_are_warned_of_once(in_cell: bool) -> None:
+    potential = of_crystals() if in_cell else potential_in(1.0, 0.529177)
+    bohr = potential.units.length
+    potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.9 / bohr})
+    atoms = Atoms("OH", [[0, 0, 0], [0.95, 0, 0]], cell=[9.0, 9.0, 9.0], pbc=in_cell)
+    atoms.calc = PotentialCalculator(potential)
+
+    def said(x: float) -> list[str]:
+        atoms.positions[1, 0] = x
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            atoms.get_potential_energy()
+        return [str(warning.message) for warning in caught]
+
+    assert said(0.95) == said(1.1) == []
+    # less than a quarter of an Angstrom from where it was looked at
+    assert said(0.8) == []
+    expected = "atoms come closer than in the training data, where the potential has learned nothing: H-O "
+    assert said(0.69) == [expected + "0.690 Å (0.900 Å there)."]
+    assert said(0.4) == []
+    atoms.calc = PotentialCalculator(potential)
+    # through the faces of the cell
+    assert said(8.5) == ([expected + "0.500 Å (0.900 Å there)."] if in_cell else [])
+    atoms.calc = PotentialCalculator(potential)
+    far = "no atoms are as near as in the training data, by a factor of 1.89 (1.89: Bohr taken for Å)."
+    assert said(0.9 * 1.89) == [far]
 
 
 def cluster(side: int = 4) -> Atoms:

@@ -21,6 +21,9 @@ from pyg_nnp.potential.checkpoint import load_potential, save_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.units import ASE, BOHR_IN_ANGSTROM, HARTREE_IN_EV, Units
 
+# the potential's training set is small
+pytestmark = pytest.mark.filterwarnings("ignore:atoms come closer than in the training data")
+
 OUTPUTS = ("E", "Fa", "Qa", "M2")
 
 

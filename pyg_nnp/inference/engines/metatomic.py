@@ -13,6 +13,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.inference.engines.recording import record
 from pyg_nnp.inference.engines.torchscript import AtomicProperties
+from pyg_nnp.inference.engines.torchscript_warnings import WarningProperties
 from pyg_nnp.inference.extrapolation import unknown_charges
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import replacing
@@ -51,7 +52,7 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
     properties = AtomicProperties(potential)
     elements = list(potential.domain.elements) or list(range(1, 119))
     model = _Model(
-        record(properties, elements[:4]),
+        WarningProperties(record(properties, elements[:4]), potential.domain, units.length),
         torch.tensor([charge], dtype=properties.dtype),
         NeighborListOptions((1 + MARGIN) * properties.reach * units.length, full_list=True, strict=False),
         properties.in_cells,
@@ -70,9 +71,8 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
         dtype="float64",
     )
     text = f"A potential of pyg_nnp, in {str(properties.dtype)[6:]}, for systems of total charge {charge:g}."
-    exported = AtomisticModel(model.eval(), ModelMetadata(name, text), capabilities)
     with replacing(path, lambda written: None) as new:
-        exported.save(new)
+        AtomisticModel(model.eval(), ModelMetadata(name, text), capabilities).save(new)
 
 
 class _Model(nn.Module):
@@ -87,7 +87,7 @@ class _Model(nn.Module):
     """
 
     def __init__(
-        self, properties: torch.jit.ScriptModule, Q: Tensor, neighbors: NeighborListOptions, in_cells: bool,
+        self, properties: nn.Module, Q: Tensor, neighbors: NeighborListOptions, in_cells: bool,
         length: float, energy: float,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -136,8 +136,8 @@ class _Model(nn.Module):
         pairs = system.get_neighbor_list(self.neighbors).samples.values.long()  # (E, 5), i, j, translation
         edge_index = torch.stack([pairs[:, 1], pairs[:, 0]])  # (2, E)
         cell, T = system.cell[None] / self.length, pairs[:, 2:]  # (1, 3, 3), (E, 3)
-        Ra = system.positions / self.length  # (A, 3)
-        energies, charges = self.properties(Ra, system.types.long(), self.Q, edge_index, cell, T)
+        Ra, Za = system.positions / self.length, system.types.long()  # (A, 3), (A,)
+        energies, charges = self.properties(Ra, Za, self.Q, edge_index, cell, T)
         if not bool(energies.isfinite().all()):
             raise ValueError("the energy is no number. Are two atoms at the same place?")
         return energies * self.energy, charges.to(energies.dtype)

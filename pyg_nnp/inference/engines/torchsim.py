@@ -14,7 +14,7 @@ from pyg_nnp.data.total_charge import given_charge
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
-from pyg_nnp.inference.extrapolation import unknown_charges, unknown_compositions
+from pyg_nnp.inference.extrapolation import DistanceWatch, unknown_charges, unknown_compositions
 from pyg_nnp.inference.no_numbers import frames_without, no_numbers
 from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
@@ -59,7 +59,9 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         }
         self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
         self._known: set[str] = set()  # formulas
+        self._watch = DistanceWatch(self.potential.domain, units)
         self._last: tuple[Tensor, ...] = ()
+        self._is_same = False  # as the systems of the call before
 
     def forward(self, state: Any, **options: Any) -> dict[str, Tensor]:
         """Evaluate the systems of a state.
@@ -80,6 +82,8 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             found = {_NAMES[name]: values.detach().cpu().numpy() for name, values in results.items()}
             system, names = min(frames_without(found, data.N.cpu().numpy()).items())
             raise no_numbers(state.positions.split(data.N.tolist())[system].detach().cpu().numpy(), names)
+        for warning in self._watch.look(data, self._is_same):
+            warnings.warn(warning, stacklevel=2)
         return results
 
     def _data(self, state: SimState) -> Data:
@@ -104,7 +108,8 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         """Warn of systems that the potential was not trained on, once for each composition."""
         if not len(Za) or bool((N == 0).any()):
             raise DataError("there is a system without atoms. Each needs at least one.")
-        found = formulas(N.cpu(), Za.cpu(), pbc.cpu()) if not self._is_last(N, Za, pbc) else set[str]()
+        self._is_same = self._is_last(N, Za, pbc)
+        found = formulas(N.cpu(), Za.cpu(), pbc.cpu()) if not self._is_same else set[str]()
         if not found <= self._known:
             domain = self.potential.domain
             of_charge = unknown_charges(domain, {self.charge}) if not self._known else ""

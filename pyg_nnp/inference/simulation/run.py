@@ -101,6 +101,8 @@ def _calculator(config: Simulation, potential: "Potential") -> PotentialCalculat
     if config.cuda and not torch.cuda.is_available():
         raise ConfigError("cuda: there is no CUDA device here. Set it to false.")
     calculator = PotentialCalculator(potential, device="cuda" if config.cuda else "cpu", dtype=config.dtype)
+    if config.dynamics is not None:
+        calculator.watch = None  # the trajectory says at which step
     if "forces" not in calculator.implemented_properties:
         raise DataError(f"{config.model}: this potential predicts no forces. Train one with the layer Force.")
     return calculator

@@ -220,3 +220,44 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("WARNING: the potential was trained on total charges 0, not on 1")
     texts = [MetatomicCalculator(tmp_path / name)._model.metadata().description for name in ("model.pt", "again.pt")]
     assert ["in float64" in texts[0], "in float32" in texts[1]] == [True, True]
+
+
+def warnings_of(calculator: Any, atoms: Atoms) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        calculator.calculate(atoms, ["energy", "forces"], ["positions"])
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("is_periodic", [False, True])
+def test_systems_never_seen_are_warned_of_once(is_periodic: bool, tmp_path: Path) -> None:
+    potential, known = make("Cartesian", is_periodic, torch.float64), ("HO", "H2O")
+    ending = " (periodic)" if is_periodic else ""
+    potential.domain = TrainingDomain(
+        compositions=tuple(name + ending for name in known),
+        shortest_distances={(1, 8): 0.9 / potential.units.length, (8, 8): 2.0 / potential.units.length},
+    )
+    export(potential, tmp_path / "model.pt")
+    of_composition = f"the potential was trained on HO{ending}, H2O{ending}, not on another composition"
+    water = Atoms("OH2", [[0, 0, 0], [0.95, 0, 0], [0, 0.95, 0]], cell=[9.0, 9.5, 10.0], pbc=is_periodic)
+    theirs = MetatomicCalculator(tmp_path / "model.pt")
+    assert warnings_of(theirs, water) == []
+    if is_periodic:
+        # of a cell that is twice as large, and through its faces
+        assert warnings_of(theirs, water * (2, 1, 1)) == []
+        water.positions[1, 0] = 8.5
+        (said,) = warnings_of(theirs, water)
+        assert said.endswith(("O-H 50 pm (90 pm there).", "H-O 50 pm (90 pm there)."))
+        theirs, water.positions[1, 0] = MetatomicCalculator(tmp_path / "model.pt"), 0.95
+    water.positions[1, 0] = 0.8
+    (said,) = warnings_of(theirs, water)
+    assert said.startswith("atoms come closer than in the training data, where")
+    assert said.endswith(("O-H 80 pm (90 pm there).", "H-O 80 pm (90 pm there)."))
+    water.positions[1, 0] = 0.7
+    assert warnings_of(theirs, water) == []
+    (said,) = warnings_of(theirs, water + Atoms("H", [[0, 0, 2.0]]))
+    assert said.startswith(of_composition)
+    assert warnings_of(theirs, water + Atoms("H", [[0, 0, 2.1]])) == []
+    stretched = Atoms("OH2", 1.89 * np.array([[0, 0, 0], [0.9, 0, 0], [0, 0.95, 0]]), cell=water.cell, pbc=is_periodic)
+    (said,) = warnings_of(MetatomicCalculator(tmp_path / "model.pt"), stretched)
+    assert said.startswith("no atoms are as near as in the training data (1.89")

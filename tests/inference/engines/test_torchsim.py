@@ -109,6 +109,21 @@ def test_refusals_and_warnings() -> None:
         PygNnpModel(trained_on_water(), charge=1, device="cpu")(state_of([water]))
 
 
+def test_distances_never_seen_are_warned_of_once() -> None:
+    potential, water = trained_on_water(), some_of_both()[0][0]
+    length = potential.units.length
+    potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.9 / length})
+    model, other = PygNnpModel(potential, device="cpu"), water.copy()
+    model(state_of([water, other]))
+    other.set_distance(0, 1, 0.8, fix=0)
+    model(state_of([water, other]))
+    other.set_distance(0, 1, 0.6, fix=0)
+    with pytest.warns(UserWarning, match=r"closer than in the training data.*: H-O 0.600 Å \(0.900 Å there\)"):
+        model(state_of([water, other]))
+    other.set_distance(0, 1, 0.3, fix=0)
+    model(state_of([water, other]))  # warnings are errors
+
+
 def test_the_size_of_a_cell_is_no_composition() -> None:
     potential, systems = of_crystals(), some_of_both()[1]
     potential.domain = TrainingDomain(

@@ -54,7 +54,7 @@ def test_atoms_closer_than_in_the_training_data(folder: Path, capsys: pytest.Cap
     potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.5 / unit, (8, 8): 2.0 / unit})
     save_potential(potential, Path("morse/best.safetensors"), {})
     assert simulate("far", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0
-    assert "No atoms are as near as in the training data, by a factor of 1.9" in capsys.readouterr().err
+    assert "no atoms are as near as in the training data, by a factor of 1.9" in capsys.readouterr().err
     potential.domain = TrainingDomain(shortest_distances={(1, 1): 0.7 / unit, (1, 8): 0.7 / unit})
     save_potential(potential, Path("morse/best.safetensors"), {})
     assert simulate("again", dynamics=DYNAMICS | {"ensemble": "nve"}) == 0
