@@ -180,7 +180,10 @@ class DistanceWatch:
         return found
 
     def _has_barely_moved(self, Ra: Tensor) -> bool:
-        return self._Ra is not None and float((Ra - self._Ra).abs().max()) * self._length < _MOVED
+        # the call before may have been refused, so that it has looked at other systems
+        if self._Ra is None or self._Ra.shape != Ra.shape:
+            return False
+        return float((Ra - self._Ra).abs().max()) * self._length < _MOVED
 
 
 def _edges(Ra: Tensor, N: Tensor, cell: Tensor | None, pbc: Tensor | None, reach: float) -> tuple[Tensor, Tensor]:

@@ -124,6 +124,21 @@ def test_distances_never_seen_are_warned_of_once() -> None:
     model(state_of([water, other]))  # warnings are errors
 
 
+def test_distances_are_looked_at_after_a_refusal() -> None:
+    potential, water = trained_on_water(), some_of_both()[0][0]
+    potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.9 / potential.units.length})
+    model = PygNnpModel(potential, device="cpu")
+    model(state_of([water]))
+    wrong = water.copy()
+    wrong.positions[1] = wrong.positions[2]
+    with pytest.raises(DataError, match="same place"):
+        model(state_of([water, wrong]))
+    wrong.set_distance(0, 1, 0.6, fix=0)
+    wrong.positions[1] += 0.1
+    with pytest.warns(UserWarning, match="closer than in the training data"):
+        model(state_of([water, wrong]))
+
+
 def test_the_size_of_a_cell_is_no_composition() -> None:
     potential, systems = of_crystals(), some_of_both()[1]
     potential.domain = TrainingDomain(
