@@ -192,9 +192,11 @@ def test_refusals() -> None:
 
 @pytest.mark.parametrize("in_cell", [False, True])
 def test_distances_never_seen_are_warned_of_once(in_cell: bool) -> None:
-    potential = of_crystals() if in_cell else potential_in(1.0, 0.529177)
-    bohr = potential.units.length
-    potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.9 / bohr})
+    potential = of_crystals() if in_cell else potential_in(1.0, 1.0)
+    potential.spec["build_params"] = {"Hartree_in_E": 1.0, "Bohr_in_R": 1.0}
+    length = potential.units.length
+    assert length == pytest.approx(0.529177)
+    potential.domain = TrainingDomain(shortest_distances={(1, 8): 0.9 / length, (8, 8): 1.4 / length})
     atoms = Atoms("OH", [[0, 0, 0], [0.95, 0, 0]], cell=[9.0, 9.0, 9.0], pbc=in_cell)
     atoms.calc = PotentialCalculator(potential)
 
@@ -211,6 +213,12 @@ def test_distances_never_seen_are_warned_of_once(in_cell: bool) -> None:
     expected = "atoms come closer than in the training data, where the potential has learned nothing: H-O "
     assert said(0.69) == [expected + "0.690 Å (0.900 Å there)."]
     assert said(0.4) == []
+    # others at the same places
+    atoms.calc = PotentialCalculator(potential)
+    assert said(1.0) == []
+    atoms.numbers[1] = 8
+    assert said(1.0) == [expected.replace("H-O", "O-O") + "1.000 Å (1.400 Å there)."]
+    atoms.numbers[1] = 1
     atoms.calc = PotentialCalculator(potential)
     # through the faces of the cell
     assert said(8.5) == ([expected + "0.500 Å (0.900 Å there)."] if in_cell else [])

@@ -48,10 +48,9 @@ class WarningProperties(nn.Module):
         energies, charges = self.properties(Ra, Za, Q, edge_index, cell, Tij)
         if bool(energies.isfinite().all()):
             self.compare_composition(Za, bool(cell.any()))
-            V = (
-                Ra.index_select(0, edge_index[0]) - Ra.index_select(0, edge_index[1]) + Tij.to(Ra.dtype) @ cell[0]
-            )  # (E, 3)
-            self.compare_distances(Za, edge_index, self.length * V.detach().square().sum(dim=1).sqrt())  # (E,)
+            R, h = Ra.detach(), cell.detach()[0]  # (A, 3), (3, 3)
+            V = R.index_select(0, edge_index[0]) - R.index_select(0, edge_index[1]) + Tij.to(R.dtype) @ h  # (E, 3)
+            self.compare_distances(Za, edge_index, self.length * V.square().sum(dim=1).sqrt())  # (E,)
         return energies, charges
 
     def compare_composition(self, Za: Tensor, is_periodic: bool) -> None:

@@ -231,14 +231,16 @@ def warnings_of(calculator: Any, atoms: Atoms) -> list[str]:
 
 @pytest.mark.parametrize("is_periodic", [False, True])
 def test_systems_never_seen_are_warned_of_once(is_periodic: bool, tmp_path: Path) -> None:
-    potential, known = make("Cartesian", is_periodic, torch.float64), ("HO", "H2O")
-    ending = " (periodic)" if is_periodic else ""
+    potential = make("Cartesian", is_periodic, torch.float64)
+    potential.spec["build_params"] = BUILD_PARAMS | {"Bohr_in_R": 1.0}
+    ending, other = (" (periodic)", "") if is_periodic else ("", " (periodic)")
+    known = ("HO" + ending, "H2O" + ending, "H3O" + other)
     potential.domain = TrainingDomain(
-        compositions=tuple(name + ending for name in known),
+        compositions=known,
         shortest_distances={(1, 8): 0.9 / potential.units.length, (8, 8): 2.0 / potential.units.length},
     )
     export(potential, tmp_path / "model.pt")
-    of_composition = f"the potential was trained on HO{ending}, H2O{ending}, not on another composition"
+    of_composition = f"the potential was trained on {', '.join(known)}, not on another composition"
     water = Atoms("OH2", [[0, 0, 0], [0.95, 0, 0], [0, 0.95, 0]], cell=[9.0, 9.5, 10.0], pbc=is_periodic)
     theirs = MetatomicCalculator(tmp_path / "model.pt")
     assert warnings_of(theirs, water) == []
@@ -261,3 +263,10 @@ def test_systems_never_seen_are_warned_of_once(is_periodic: bool, tmp_path: Path
     stretched = Atoms("OH2", 1.89 * np.array([[0, 0, 0], [0.9, 0, 0], [0, 0.95, 0]]), cell=water.cell, pbc=is_periodic)
     (said,) = warnings_of(MetatomicCalculator(tmp_path / "model.pt"), stretched)
     assert said.startswith("no atoms are as near as in the training data (1.89")
+    # an error alone
+    stretched.positions[1] = stretched.positions[0]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(torch.jit.Error, match="Are two atoms at the same place"):
+            MetatomicCalculator(tmp_path / "model.pt").get_potential_energy(stretched)
+    assert not caught

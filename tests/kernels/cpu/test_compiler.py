@@ -146,6 +146,16 @@ def test_code_that_is_kept_is_no_news(tmp_path: Path) -> None:
     assert [*(tmp_path / "cache").rglob("*.nbc")]
 
 
+def test_code_is_made_again_where_another_file_has_changed(tmp_path: Path) -> None:
+    """Functions of other files are put into a kernel, whose own file alone numba looks at."""
+    program = tmp_path / "program.py"
+    changed = "import os\ncompiler._source_stamp = lambda: (('another.py', float(os.environ['TIME']), 1),)\nkernel ="
+    program.write_text(PREPARE + KERNEL.replace("kernel =", changed) + "print(dict(kernel.stats.cache_hits))")
+    folder = str(tmp_path / "cache")
+    found = [run_file(program, NUMBA_CACHE_DIR=folder, TIME=time).splitlines()[-1] != "{}" for time in "112"]
+    assert found == [False, True, False]
+
+
 def run_file(program: Path, **environment: str) -> str:
     """Run a program from a file, since numba keeps nothing of a program that has none."""
     command = [sys.executable, str(program)]
