@@ -100,7 +100,7 @@ class PotentialCalculator(Calculator):
         """Evaluate all properties."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         present: Atoms = self.atoms  # type: ignore[assignment]
-        before, data = self._system, self._data(present)
+        data = self._data(present)
         predicted = self._predict(data)
         results = {}
         for name in self.implemented_properties:
@@ -109,9 +109,14 @@ class PotentialCalculator(Calculator):
             results[name] = rows if FIELDS[field].level == "atom" else rows[0]
         if wrong := [name for name, value in results.items() if not np.isfinite(value).all()]:
             raise no_numbers(present.positions, wrong)
-        for warning in self.watch.look(data, before == self._system) if self.watch else ():
+        # of what is refused there is an error alone
+        charge, is_periodic = self._charge_of(present), bool(present.pbc.any())
+        system = charge, present.numbers.tobytes(), is_periodic
+        is_same, self._system = system == self._system, system
+        found = [] if is_same else differences(self.potential.domain, charge, present.numbers, is_periodic)
+        for warning in found + (self.watch.look(data, is_same) if self.watch else []):
             warnings.warn(warning, stacklevel=2)
-        self.results, self._charge = results, self._charge_of(present)
+        self.results, self._charge = results, charge
 
     def _charge_of(self, atoms: Atoms) -> float:
         if self.charge is not None:
@@ -125,10 +130,6 @@ class PotentialCalculator(Calculator):
         if not len(atoms):
             raise DataError("there are no atoms. Give at least one.")
         device, charge, is_periodic = self.potential.device, self._charge_of(atoms), bool(atoms.pbc.any())
-        if (system := (charge, atoms.numbers.tobytes(), is_periodic)) != self._system:
-            self._system = system
-            for warning in differences(self.potential.domain, charge, atoms.numbers, is_periodic):
-                warnings.warn(warning, stacklevel=2)
         data = Data(
             Ra=torch.tensor(atoms.positions / self.length_unit, device=device, dtype=torch.float64),
             Za=torch.tensor(atoms.numbers, device=device),

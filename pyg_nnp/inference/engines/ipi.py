@@ -3,6 +3,8 @@
 
 import logging
 import time
+from contextlib import suppress
+from socket import SHUT_WR
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from pyg_nnp.runtime.logs import NOTICE
 
 log = logging.getLogger(__name__)
 
-_POLL = 0.2  # seconds
+_POLL, _LEAVE = 0.2, 2.0  # seconds
 _MESSAGES = ("STATUS", "INIT", "POSDATA", "GETFORCE", "EXIT")
 
 
@@ -28,12 +30,21 @@ class _Protocol(IPIProtocol):
 
     Args:
         of: the socket.
+        num_atoms: of the structure.
         is_virial_known: whether there is a virial to send, or NaN in its place.
     """
 
-    def __init__(self, of: Any, *, is_virial_known: bool) -> None:
+    def __init__(self, of: Any, num_atoms: int, *, is_virial_known: bool) -> None:
         super().__init__(of)
-        self.is_virial_known = is_virial_known
+        self.num_atoms, self.is_virial_known = num_atoms, is_virial_known
+
+    def recvposdata(self) -> tuple[NDArray[Any], ...]:
+        """Return a cell, its inverse, and positions, (3, 3), (3, 3) and (A, 3)."""
+        cell, inverse, positions = super().recvposdata()
+        if len(positions) != self.num_atoms:
+            count = len(positions)
+            raise DataError(f"the server's structure has {count} atoms, this one {self.num_atoms}. Give both the same.")
+        return cell, inverse, positions
 
     def sendforce(self, energy: float, forces: NDArray[Any], virial: NDArray[Any], *more: Any) -> None:
         """Send what was computed, (A, 3) forces and the (3, 3) virial."""
@@ -50,6 +61,21 @@ class _Protocol(IPIProtocol):
         if message not in _MESSAGES:
             raise ConnectionError(f"{message!r} is no message of i-PI")
         return message
+
+
+class _Client(SocketClient):
+    """ASE's client, which leaves so that the server can go on with others, also in the middle of a structure."""
+
+    def close(self) -> None:
+        """Say that nothing comes any more, and read what is still sent: closed at once, i-PI would wait for ever."""
+        if not self.closed:
+            of_socket = self.protocol.socket
+            of_socket.settimeout(_LEAVE)
+            with suppress(OSError):
+                of_socket.shutdown(SHUT_WR)
+                while of_socket.recv(2**16):
+                    pass
+        super().close()
 
 
 def answer(
@@ -75,27 +101,25 @@ def answer(
     """
     has_stress, is_periodic = "stress" in atoms.calc.implemented_properties, bool(atoms.pbc.any())
     client, count = _connected(host, 31415 if port is None else port, socket, wait), 0
-    client.protocol = _Protocol(client.protocol.socket, is_virial_known=has_stress or not is_periodic)
+    of_socket, is_virial_known = client.protocol.socket, has_stress or not is_periodic
+    client.protocol = _Protocol(of_socket, len(atoms), is_virial_known=is_virial_known)
     try:
         for count, _ in enumerate(client.irun(atoms, use_stress=is_periodic and has_stress), start=1):  # noqa: B007
             pass
     except AssertionError as error:
         raise ServerError(f"after {count} structures the server sent positions that are no numbers.") from error
-    except ValueError as error:
-        # of arrays with other shapes
-        raise DataError(f"the server's structure does not have {len(atoms)} atoms, as this one ({error}).") from error
     except OSError as error:
         raise ServerError(f"the connection to the server broke after {count} structures ({error}).") from error
     log.log(NOTICE, "The server has ended after %d structures.", count)
     return count
 
 
-def _connected(host: str, port: int, socket: str, wait: float) -> SocketClient:
+def _connected(host: str, port: int, socket: str, wait: float) -> _Client:
     """Return a client, as soon as there is a server."""
     where, end = f"/tmp/ipi_{socket}" if socket else f"{host}:{port}", time.monotonic() + wait
     while True:
         try:
-            client = SocketClient(host=host, port=port, unixsocket=socket or None)
+            client = _Client(host=host, port=port, unixsocket=socket or None)
         except OverflowError as error:
             raise ServerError(f"{where}: there is no such port. Give a number up to 65535.") from error
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Dict, List, Optional  # noqa: UP035, TorchScript has these
 from unittest.mock import patch
 
@@ -16,7 +17,7 @@ from pyg_nnp.inference.engines.torchscript import AtomicProperties
 from pyg_nnp.inference.engines.torchscript_warnings import WarningProperties
 from pyg_nnp.inference.extrapolation import unknown_charges
 from pyg_nnp.potential.potential import Potential
-from pyg_nnp.runtime.files import replacing
+from pyg_nnp.runtime.files import write_durably
 
 # metatensor compiles functions when it is imported, and PyG has put one in here that TorchScript does not understand
 with patch.object(torch, "index_select", torch._C._VariableFunctions.index_select):
@@ -45,6 +46,7 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
 
     Raises:
         DataError: a layer cannot be exported, the units are not known, or the charge is no number.
+        OSError: the file cannot be written.
     """
     charge, units = given_charge(charge), potential.units
     if warning := unknown_charges(potential.domain, {charge}):
@@ -71,8 +73,9 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
         dtype="float64",
     )
     text = f"A potential of pyg_nnp, in {str(properties.dtype)[6:]}, for systems of total charge {charge:g}."
-    with replacing(path, lambda written: None) as new:
-        AtomisticModel(model.eval(), ModelMetadata(name, text), capabilities).save(new)
+    with TemporaryDirectory() as folder:  # PyTorch itself would abort where the disk is full
+        AtomisticModel(model.eval(), ModelMetadata(name, text), capabilities).save(file := Path(folder, "model.pt"))
+        write_durably(path, [file.read_bytes()])
 
 
 class _Model(nn.Module):
@@ -92,8 +95,7 @@ class _Model(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.properties, self.neighbors, self.in_cells = properties, neighbors, in_cells
-        self.length, self.energy = length, energy
-        self.Q = nn.Buffer(Q)
+        self.length, self.energy, self.Q = length, energy, nn.Buffer(Q)
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:  # noqa: UP006
         """Return the list of pairs that each system must have."""
@@ -125,8 +127,7 @@ class _Model(nn.Module):
                 results["energy"] = self.block("energy", energy, sample)
             else:
                 totals = energy.new_zeros([len(systems)]).index_add(0, sample[:, 0], energy)  # (G,)
-                numbers = torch.arange(len(systems), device=energy.device)[:, None]  # (G, 1)
-                results["energy"] = self.block("energy", totals, numbers)
+                results["energy"] = self.block("energy", totals, torch.arange(len(systems))[:, None])  # (G, 1)
         if "charge" in outputs:
             results["charge"] = self.block("charge", torch.cat(charges), sample)
         return results
@@ -135,9 +136,8 @@ class _Model(nn.Module):
         """Return (A,) energies [eV] and (A,) charges [e] of the atoms."""
         pairs = system.get_neighbor_list(self.neighbors).samples.values.long()  # (E, 5), i, j, translation
         edge_index = torch.stack([pairs[:, 1], pairs[:, 0]])  # (2, E)
-        cell, T = system.cell[None] / self.length, pairs[:, 2:]  # (1, 3, 3), (E, 3)
-        Ra, Za = system.positions / self.length, system.types.long()  # (A, 3), (A,)
-        energies, charges = self.properties(Ra, Za, self.Q, edge_index, cell, T)
+        Ra, cell, T = system.positions / self.length, system.cell[None] / self.length, pairs[:, 2:]  # T (E, 3)
+        energies, charges = self.properties(Ra, system.types.long(), self.Q, edge_index, cell, T)
         if not bool(energies.isfinite().all()):
             raise ValueError("the energy is no number. Are two atoms at the same place?")
         return energies * self.energy, charges.to(energies.dtype)

@@ -60,8 +60,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
         self._known: set[str] = set()  # formulas
         self._watch = DistanceWatch(self.potential.domain, units)
-        self._last: tuple[Tensor, ...] = ()
-        self._is_same = False  # as the systems of the call before
+        self._last: list[Tensor] = []  # systems of the call before
 
     def forward(self, state: Any, **options: Any) -> dict[str, Tensor]:
         """Evaluate the systems of a state.
@@ -82,7 +81,12 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             found = {_NAMES[name]: values.detach().cpu().numpy() for name, values in results.items()}
             system, names = min(frames_without(found, data.N.cpu().numpy()).items())
             raise no_numbers(state.positions.split(data.N.tolist())[system].detach().cpu().numpy(), names)
-        for warning in self._watch.look(data, self._is_same):
+        # of what is refused there is an error alone
+        systems = [data[name] for name in ("N", "Za", "pbc") if name in data]
+        is_same = len(systems) == len(self._last) and all(map(torch.equal, systems, self._last))
+        self._last = systems
+        new = [] if is_same else self._differences(*(values.cpu() for values in systems))
+        for warning in new + self._watch.look(data, is_same):
             warnings.warn(warning, stacklevel=2)
         return results
 
@@ -90,7 +94,8 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         N = torch.bincount(state.system_idx, minlength=state.n_systems)  # (G,)
         Za = state.atomic_numbers.long()
         pbc = torch.as_tensor(state.pbc, device=self._device).expand(3).long()  # (3,)
-        self._compare(N, Za, pbc.repeat(len(N), 1))
+        if not len(Za) or bool((N == 0).any()):
+            raise DataError("there is a system without atoms. Each needs at least one.")
         data = Data(
             Ra=state.positions.detach().double() / self._length,
             Za=Za,
@@ -104,20 +109,10 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             data.pbc = pbc.repeat(len(N), 1)  # (G, 3)
         return data
 
-    def _compare(self, N: Tensor, Za: Tensor, pbc: Tensor) -> None:
-        """Warn of systems that the potential was not trained on, once for each composition."""
-        if not len(Za) or bool((N == 0).any()):
-            raise DataError("there is a system without atoms. Each needs at least one.")
-        self._is_same = self._is_last(N, Za, pbc)
-        found = formulas(N.cpu(), Za.cpu(), pbc.cpu()) if not self._is_same else set[str]()
-        if not found <= self._known:
-            domain = self.potential.domain
-            of_charge = unknown_charges(domain, {self.charge}) if not self._known else ""
-            for warning in filter(None, (of_charge, unknown_compositions(domain, found - self._known))):
-                warnings.warn(warning, stacklevel=2)
-            self._known |= found
-
-    def _is_last(self, *systems: Tensor) -> bool:
-        """Return whether these are the systems of the call before, as in each step of a simulation."""
-        before, self._last = self._last, systems
-        return len(before) > 0 and all(map(torch.equal, before, systems))
+    def _differences(self, N: Tensor, Za: Tensor, pbc: Tensor | None = None) -> list[str]:
+        """Return warnings of systems that the potential was not trained on, once for each composition."""
+        domain, found = self.potential.domain, formulas(N, Za, pbc)
+        of_charge = unknown_charges(domain, {self.charge}) if not self._known else ""
+        of_composition = unknown_compositions(domain, found - self._known)
+        self._known |= found
+        return [warning for warning in (of_charge, of_composition) if warning]

@@ -178,6 +178,28 @@ def test_path_integrals_with_i_pi(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
+def test_i_pi_goes_on_after_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With another client: closed in the middle of a structure, it would wait for ever."""
+    atoms = some_of_both()[0][0]
+    atoms.cell = [20, 20, 20]
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    atoms.symbols[0] = "Cl"
+    ase.io.write(tmp_path / "wrong.xyz", atoms)
+    port, potential = free_port(), of_molecules()
+    (tmp_path / "input.xml").write_text(INPUT.format(port=port))
+    (tmp_path / "model").mkdir()
+    potential.domain = TrainingDomain(elements=(1, 8))
+    save_potential(potential, tmp_path / "model" / "best.safetensors", {})
+    program = Path(sys.executable).with_name("i-pi")
+    with subprocess.Popen([program, "input.xml"], cwd=tmp_path, stdout=subprocess.DEVNULL) as i_pi:
+        for name, status in (("wrong", cli.USER_ERROR), ("start", 0)):
+            arguments = [str(tmp_path / "model"), str(tmp_path / f"{name}.xyz"), "--port", str(port), "--wait", "120"]
+            assert cli.main(["serve", *arguments]) == status
+    assert i_pi.returncode == 0
+    assert "DataError: this potential was not trained on Cl, only on H, O" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
 def test_i_pi_is_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     atoms = some_of_both()[0][0]
     atoms.cell = [20, 20, 20]
@@ -251,7 +273,7 @@ def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None
     water.calc = PotentialCalculator(of_molecules())
     other = Server([methane])
     other.start()
-    with pytest.raises(DataError, match="does not have 3 atoms, as this one"):
+    with pytest.raises(DataError, match="the server's structure has 5 atoms, this one 3"):
         answer(water, host="127.0.0.1", port=other.port)
     other.join()
     breaks = Server([water.copy()], breaks=True)

@@ -209,6 +209,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         theirs.get_potential_energy(copper)
     assert cli.main(arguments) == cli.USER_ERROR
     assert "model.pt: is there already" in capsys.readouterr().err
+    if Path("/proc/self").is_dir():  # where nobody can write
+        assert cli.main([*arguments[:3], "/proc/model.pt"]) == cli.USER_ERROR
+        assert capsys.readouterr().err.startswith("OSError: /proc/model.pt: ")
     with pytest.warns(UserWarning, match="trained on total charges 0, not on 1"):
         export(potential, tmp_path / "charged.pt", charge=1.0)
     with pytest.raises(DataError, match="charge: nan is no total charge"):
