@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CLOSER, FARTHER = 0.98, 1.4
 """Multiples of the shortest distance in the training data: a shorter one, or only longer ones, have a warning."""
+TOO_CLOSE = "atoms come closer than in the training data, where the potential has learned nothing"
 _FAR, _MOVED = 6.0, 0.25  # Å
 # a potential that was trained on more compositions is made for others, too
 _FEW_COMPOSITIONS = 20
@@ -131,8 +132,7 @@ class ShortestDistances:
             ],
         )
         if closer:
-            where = "atoms come closer than in the training data, where the potential has learned nothing"
-            found.append(f"{where}: {', '.join(closer)}.")
+            found.append(f"{TOO_CLOSE}: {', '.join(closer)}.")
         if (nearest := self._smallest(self.found)) > FARTHER:
             of_unit = f"by a factor of {nearest:.2f} (1.89: Bohr taken for Å)"
             found.append(f"no atoms are as near as in the training data, {of_unit}.")

@@ -40,7 +40,10 @@ class _Protocol(IPIProtocol):
 
     def recvposdata(self) -> tuple[NDArray[Any], ...]:
         """Return a cell, its inverse, and positions, (3, 3), (3, 3) and (A, 3)."""
-        cell, inverse, positions = super().recvposdata()
+        try:
+            cell, inverse, positions = super().recvposdata()
+        except ValueError as error:
+            raise ConnectionError("it says no number of atoms") from error
         if len(positions) != self.num_atoms:
             count = len(positions)
             raise DataError(f"the server's structure has {count} atoms, this one {self.num_atoms}. Give both the same.")
@@ -69,11 +72,11 @@ class _Client(SocketClient):
     def close(self) -> None:
         """Say that nothing comes any more, and read what is still sent: closed at once, i-PI would wait for ever."""
         if not self.closed:
-            of_socket = self.protocol.socket
+            of_socket, end = self.protocol.socket, time.monotonic() + _LEAVE
             of_socket.settimeout(_LEAVE)
             with suppress(OSError):
                 of_socket.shutdown(SHUT_WR)
-                while of_socket.recv(2**16):
+                while time.monotonic() < end and of_socket.recv(2**16):
                     pass
         super().close()
 

@@ -14,7 +14,7 @@ from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.neighbor_search import MARGIN
 from pyg_nnp.inference.engines.recording import record
 from pyg_nnp.inference.engines.torchscript import AtomicProperties
-from pyg_nnp.inference.engines.torchscript_warnings import WarningProperties
+from pyg_nnp.inference.engines.torchscript_warnings import PropertiesWithWarnings
 from pyg_nnp.inference.extrapolation import unknown_charges
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.files import write_durably
@@ -54,7 +54,7 @@ def export(potential: Potential, path: Path, *, charge: float = 0.0, name: str =
     properties = AtomicProperties(potential)
     elements = list(potential.domain.elements) or list(range(1, 119))
     model = _Model(
-        WarningProperties(record(properties, elements[:4]), potential.domain, units.length),
+        PropertiesWithWarnings(record(properties, elements[:4]), potential.domain, units.length),
         torch.tensor([charge], dtype=properties.dtype),
         NeighborListOptions((1 + MARGIN) * properties.reach * units.length, full_list=True, strict=False),
         properties.in_cells,

@@ -8,13 +8,13 @@ from ase.data import chemical_symbols
 from ase.formula import Formula
 from torch import Tensor, nn
 
-from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, unknown_compositions
+from pyg_nnp.inference.extrapolation import CLOSER, FARTHER, TOO_CLOSE, unknown_compositions
 from pyg_nnp.potential.description import TrainingDomain
 
 _ELEMENTS = len(chemical_symbols)
 
 
-class WarningProperties(nn.Module):
+class PropertiesWithWarnings(nn.Module):
     """Energies and charges of atoms; warns once of a composition, and once of a distance, not in the training data.
 
     Args:
@@ -38,7 +38,7 @@ class WarningProperties(nn.Module):
         for (Z1, Z2), distance in domain.shortest_distances.items():
             shortest[Z1, Z2] = shortest[Z2, Z1] = length * distance
         self.shortest = nn.Buffer(shortest)  # (119, 119) [Å]
-        self.closer, self.farther, self.symbols = CLOSER, FARTHER, list(chemical_symbols)
+        self.closer, self.farther, self.too_close, self.symbols = CLOSER, FARTHER, TOO_CLOSE, list(chemical_symbols)
         self.looks_at_composition, self.looks_at_distances = bool(known), bool(domain.shortest_distances)
 
     def forward(
@@ -48,9 +48,10 @@ class WarningProperties(nn.Module):
         energies, charges = self.properties(Ra, Za, Q, edge_index, cell, Tij)
         if bool(energies.isfinite().all()):
             self.compare_composition(Za, bool(cell.any()))
-            R, h = Ra.detach(), cell.detach()[0]  # (A, 3), (3, 3)
-            V = R.index_select(0, edge_index[0]) - R.index_select(0, edge_index[1]) + Tij.to(R.dtype) @ h  # (E, 3)
-            self.compare_distances(Za, edge_index, self.length * V.square().sum(dim=1).sqrt())  # (E,)
+            if self.looks_at_distances:
+                R, h = Ra.detach(), cell.detach()[0]  # (A, 3), (3, 3)
+                V = R.index_select(0, edge_index[0]) - R.index_select(0, edge_index[1]) + Tij.to(R.dtype) @ h  # (E, 3)
+                self.compare_distances(Za, edge_index, self.length * V.square().sum(dim=1).sqrt())  # (E,)
         return energies, charges
 
     def compare_composition(self, Za: Tensor, is_periodic: bool) -> None:
@@ -69,14 +70,14 @@ class WarningProperties(nn.Module):
 
     def compare_distances(self, Za: Tensor, edge_index: Tensor, r: Tensor) -> None:
         """Warn of (E,) lengths of (2, E) edges [Å], once."""
-        if self.looks_at_distances and r.numel() > 0:
+        if r.numel() > 0:
             known = self.shortest[Za[edge_index[0]], Za[edge_index[1]]]  # (E,)
             ratios = torch.where(known > 0, r / known, math.inf)  # (E,)
             e = int(ratios.argmin())
             nearest = float(ratios[e])
             if nearest < self.closer or (nearest > self.farther and nearest < math.inf):
                 self.looks_at_distances = False
-                text = "atoms come closer than in the training data, where the potential has learned nothing"
+                text = self.too_close
                 if nearest > 1:
                     text = "no atoms are as near as in the training data (1.89 times as far: Bohr taken for Angstrom)"
                 pair = self.symbols[int(Za[edge_index[0, e]])] + "-" + self.symbols[int(Za[edge_index[1, e]])]

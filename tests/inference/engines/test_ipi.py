@@ -192,9 +192,13 @@ def test_i_pi_goes_on_after_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixt
     save_potential(potential, tmp_path / "model" / "best.safetensors", {})
     program = Path(sys.executable).with_name("i-pi")
     with subprocess.Popen([program, "input.xml"], cwd=tmp_path, stdout=subprocess.DEVNULL) as i_pi:
+        # it would wait for ever
+        killer = threading.Timer(60, i_pi.kill)
+        killer.start()
         for name, status in (("wrong", cli.USER_ERROR), ("start", 0)):
             arguments = [str(tmp_path / "model"), str(tmp_path / f"{name}.xyz"), "--port", str(port), "--wait", "120"]
             assert cli.main(["serve", *arguments]) == status
+        killer.cancel()
     assert i_pi.returncode == 0
     assert "DataError: this potential was not trained on Cl, only on H, O" in capsys.readouterr().err
 
@@ -265,6 +269,24 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         arguments[2:4] = ["--port", port]
         assert cli.main(["serve", *arguments]) == cli.USER_ERROR
         assert f"ServerError: localhost:{port}: there is no such port" in capsys.readouterr().err
+
+
+def test_a_number_of_atoms_that_is_none() -> None:
+    water = some_of_both()[0][0]
+    water.calc = PotentialCalculator(of_molecules())
+
+    def serve(listening: socket.socket) -> None:
+        connection = listening.accept()[0]
+        with connection:
+            connection.sendall(b"POSDATA".ljust(12) + np.zeros(18).tobytes() + np.int32(-1).tobytes())
+            connection.recv(12)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve, args=(listening,))
+        server.start()
+        with pytest.raises(ServerError, match=r"broke after 0 structures \(it says no number of atoms\)"):
+            answer(water, host="127.0.0.1", port=listening.getsockname()[1])
+        server.join()
 
 
 def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None:
