@@ -3,10 +3,11 @@
 OMP_NUM_THREADS=1 python benchmarks/precision.py FF01-SchNet FF01-Cartesian --json precision.json
 
 By default for 20 structures of the example, distorted by 0.05 Å: 7 neutral molecules, 7 charged ones and 6 periodic
-cells; for cells of potentials of molecules, layers that refuse cells are left out. Of ``--structures FILE``, 20 frames
-are taken. i-PI is ASE's server of its protocol. Differences of energies are relative to each, those of forces are the
-largest component relative to the largest one of the structure's forces, and of those of all structures. Last comes how
-far ``potential(batch)`` itself is in float32 from what it is in float64.
+cells; for cells of potentials of molecules, layers that refuse cells are left out. Of ``--structures``, ``--count`` are
+taken. i-PI is ASE's server of its protocol. Differences of energies are relative to each, those of forces are the
+largest component relative to the largest one of the structure's forces, and of those of all structures. Last come how
+far ``potential(batch)`` itself is from what it is for the same atoms in reverse order, which only adds up in another
+order, and in float32 from what it is in float64.
 """
 
 import copy
@@ -85,6 +86,11 @@ def by_batch(potential: Potential, atoms: Atoms, dtype: str) -> Found:
     predicted = own(Batch.from_data_list([data]))
     energy, forces = (predicted[name].double() * units.in_ase(FIELDS[name].unit) for name in ("E", "Fa"))
     return float(energy[0]), forces.numpy(), atoms
+
+
+def in_reverse(potential: Potential, atoms: Atoms, dtype: str) -> Found:
+    energy, forces, _ = by_batch(potential, atoms[::-1], dtype)
+    return energy, forces[::-1], atoms
 
 
 def by_calculator(atoms: Atoms, calculator: Calculator) -> Found:
@@ -223,15 +229,16 @@ def of_structures(engine: Engine, cases: list[tuple[Potential, Atoms]], dtype: s
         relative.append(differences[-1] / largest[-1])
     return {
         "energy": max(energies), "forces": float(max(relative)), "forces_median": float(np.median(relative)),
-        "forces_of_all": float(max(differences) / max(largest)), "structures": len(cases),
+        "forces_of_all": float(max(differences) / max(largest)),
+        "above_1e-6": float(np.mean(np.array(relative) > 1e-6)), "structures": len(cases),
     }  # fmt: skip
 
 
 def rows(arguments: Namespace) -> Iterator[Row]:
     structures = examples()
     if arguments.structures:
-        frames = ase.io.read(arguments.structures, ":")
-        structures = [frames[n * len(frames) // COUNT] for n in range(COUNT)]
+        frames, count = ase.io.read(arguments.structures, ":"), arguments.count
+        structures = [frames[n * len(frames) // count] for n in range(count)]
     structures = structures[:: 10 if arguments.small else 1]
     for model in arguments.models:
         potential = load_potential(model)
@@ -244,6 +251,8 @@ def rows(arguments: Namespace) -> Iterator[Row]:
             for dtype in DTYPES:
                 yield {"engine": name, "model": model, "dtype": dtype} | of_structures(engine, cases, dtype)
         cases = [(in_cells if atoms.pbc.any() else potential, atoms) for atoms in structures]
+        for dtype in DTYPES:
+            yield {"engine": "none, reversed", "model": model, "dtype": dtype} | of_structures(in_reverse, cases, dtype)
         by_rounding = of_structures(lambda potential, atoms, _: by_batch(potential, atoms, DTYPES[0]), cases, DTYPES[1])
         yield {"engine": "none", "model": model, "dtype": " from ".join(DTYPES)} | by_rounding
 
@@ -252,6 +261,7 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--structures", type=Path, help="of these, in place of the example's")
+    parser.add_argument("--count", type=int, default=COUNT, help="of --structures (default: %(default)s)")
     arguments = parse_run(parser, threads=1)
     report("Differences from potential(batch)", list(rows(arguments)), arguments, system("cpu"))
 
