@@ -33,9 +33,11 @@ from numpy.typing import NDArray
 from torch_geometric.data import Batch, Data
 
 from pyg_nnp import PotentialCalculator, load_potential
+from pyg_nnp.config import load_config
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.inference.engines import ipi
 from pyg_nnp.layers import EnergyReduce, Stress
+from pyg_nnp.potential.build import build_potential
 from pyg_nnp.potential.potential import Potential
 
 COUNT = 20
@@ -57,6 +59,12 @@ def examples() -> list[Atoms]:
         atoms.rattle(0.05, seed=number)
         found.append(atoms)
     return found
+
+
+def untrained(path: str) -> Potential:
+    """Return the potential of a configuration, as it is before training."""
+    config = load_config(Path(path))
+    return build_potential(config, next(iter(config.Modelhub.internal_FFs))).eval()
 
 
 def for_cells(potential: Potential, *names: str) -> Potential:
@@ -241,7 +249,7 @@ def rows(arguments: Namespace) -> Iterator[Row]:
         structures = [frames[n * len(frames) // count] for n in range(count)]
     structures = structures[:: 10 if arguments.small else 1]
     for model in arguments.models:
-        potential = load_potential(model)
+        potential = untrained(model) if model.endswith(".yaml") else load_potential(model)
         in_cells, by_torchscript = for_cells(potential), for_cells(potential, "ElectrostaticEnergy")
         for name, (package, engine) in ENGINES.items():
             if find_spec(package) is None:
@@ -259,7 +267,7 @@ def rows(arguments: Namespace) -> Iterator[Row]:
 
 def main() -> None:
     parser = make_parser(__doc__)
-    parser.add_argument("models", nargs="+")
+    parser.add_argument("models", nargs="+", help="folders of trained models, or configurations: not trained yet")
     parser.add_argument("--structures", type=Path, help="of these, in place of the example's")
     parser.add_argument("--count", type=int, default=COUNT, help="of --structures (default: %(default)s)")
     arguments = parse_run(parser, threads=1)
