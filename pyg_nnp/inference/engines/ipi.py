@@ -100,8 +100,10 @@ def answer(
 
     Raises:
         DataError: a structure that the potential refuses, or with another number of atoms.
-        ServerError: nobody answers, or the connection broke.
+        ServerError: nobody answers, the connection broke, or the name of the socket is none.
     """
+    if "/" in socket:
+        raise ServerError(f"socket {socket}: give its name alone, as x for /tmp/ipi_x.")
     has_stress, is_periodic = "stress" in atoms.calc.implemented_properties, bool(atoms.pbc.any())
     client, count = _connected(host, 31415 if port is None else port, socket, wait), 0
     of_socket, is_virial_known = client.protocol.socket, has_stress or not is_periodic
@@ -112,7 +114,8 @@ def answer(
     except AssertionError as error:
         raise ServerError(f"after {count} structures the server sent positions that are no numbers.") from error
     except OSError as error:
-        raise ServerError(f"the connection to the server broke after {count} structures ({error}).") from error
+        reason = str(error) or "closed"
+        raise ServerError(f"the connection to the server broke after {count} structures ({reason}).") from error
     log.log(NOTICE, "The server has ended after %d structures.", count)
     return count
 

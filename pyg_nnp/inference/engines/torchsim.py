@@ -23,6 +23,18 @@ from pyg_nnp.potential.predictor import recorded
 # name in TorchSim -> field
 _NAMES = {"energy": "E", "forces": "Fa", "stress": "S", "charges": "Qa", "dipole": "M2"}
 _FULL = [[0, 5, 4], [5, 1, 3], [4, 3, 2]]  # of xx yy zz yz xz xy
+_NOT_PERIODIC = (
+    "a system has lattice vectors, but no direction is periodic: it is taken for a molecule. TorchSim 0.3 makes such "
+    "systems of slabs and wires, which are periodic in some directions only."
+)
+
+
+class _Results(dict[str, Tensor]):
+    """What a potential predicts; what it does not is an error that says so."""
+
+    def __missing__(self, name: str) -> Tensor:
+        advice = " Train one with the layer Stress." if name == "stress" else ""
+        raise DataError(f"this potential predicts no {name}, only {', '.join(self)}.{advice}")
 
 
 class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
@@ -59,6 +71,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         }
         self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
         self._known: set[str] = set()  # formulas
+        self._said: set[str] = set()
         self._watch = DistanceWatch(self.potential.domain, units)
         self._last: list[Tensor] = []  # systems of the call before
 
@@ -71,7 +84,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         """
         state = state if isinstance(state, SimState) else SimState(**state)
         data = self._data(state)
-        predicted, results = self._predict(data), {}
+        predicted, results = self._predict(data), _Results()
         for name, factor in self._factors.items():
             # energies stay in double precision: those of all electrons have no digits to spare
             values = predicted[_NAMES[name]].double() * factor
@@ -85,7 +98,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         systems = [data[name] for name in ("N", "Za", "pbc") if name in data]
         is_same = len(systems) == len(self._last) and all(map(torch.equal, systems, self._last))
         self._last = systems
-        new = [] if is_same else self._differences(*(values.cpu() for values in systems))
+        new = [] if is_same else self._differences(state.cell, *(values.cpu() for values in systems))
         for warning in new + self._watch.look(data, is_same):
             warnings.warn(warning, stacklevel=2)
         return results
@@ -109,10 +122,15 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             data.pbc = pbc.repeat(len(N), 1)  # (G, 3)
         return data
 
-    def _differences(self, N: Tensor, Za: Tensor, pbc: Tensor | None = None) -> list[str]:
-        """Return warnings of systems that the potential was not trained on, once for each composition."""
+    def _differences(self, cell: Tensor, N: Tensor, Za: Tensor, pbc: Tensor | None = None) -> list[str]:
+        """Return warnings of systems that the potential is not for, each once; ``cell`` (G, 3, 3)."""
         domain, found = self.potential.domain, formulas(N, Za, pbc)
-        of_charge = unknown_charges(domain, {self.charge}) if not self._known else ""
-        of_composition = unknown_compositions(domain, found - self._known)
+        every = [
+            unknown_charges(domain, {self.charge}),
+            unknown_compositions(domain, found - self._known),
+            _NOT_PERIODIC if pbc is None and self.compute_stress and bool(cell.any()) else "",
+        ]
         self._known |= found
-        return [warning for warning in (of_charge, of_composition) if warning]
+        new = [warning for warning in every if warning and warning not in self._said]
+        self._said.update(new)
+        return new

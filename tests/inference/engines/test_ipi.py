@@ -262,6 +262,12 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     arguments[2:4] = ["--socket", "nobody_is_here"]
     assert cli.main(["serve", *arguments]) == cli.USER_ERROR
     assert "/tmp/ipi_nobody_is_here: nobody answers" in capsys.readouterr().err
+    arguments[3] = "/tmp/ipi_x"
+    assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+    assert "ServerError: socket /tmp/ipi_x: give its name alone, as x for /tmp/ipi_x." in capsys.readouterr().err
+    arguments[3] = "nobody_is_here"
+    assert cli.main(["serve", *arguments, "--host", "elsewhere"]) == cli.USER_ERROR
+    assert "ConfigError: --host is for an INET socket" in capsys.readouterr().err
     # a time that never comes
     arguments[-1] = "nan"
     assert cli.main(["serve", *arguments]) == cli.USER_ERROR
@@ -311,6 +317,7 @@ def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None
         (b"", "closed without EXIT"),
         (b"HTTP/1.1 400", "HTTP/1.1 400' is no message"),
         (b"\xff" * 12, "no text"),
+        (b"POSDATA".ljust(12) + b"\0" * 80, r"\(closed"),
     ],
 )
 def test_what_is_no_i_pi(message: bytes, expected: str) -> None:
@@ -325,6 +332,6 @@ def test_what_is_no_i_pi(message: bytes, expected: str) -> None:
 
         other = threading.Thread(target=talk)
         other.start()
-        with pytest.raises(ServerError, match=rf"the connection to the server broke after 0 structures \(.*{expected}"):
+        with pytest.raises(ServerError, match=rf"the connection to the server broke after 0 structures .*{expected}"):
             answer(water, host="127.0.0.1", port=listening.getsockname()[1])
         other.join()

@@ -198,6 +198,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_potential(potential, tmp_path / "FF01-Cartesian" / "best.safetensors", {})
     arguments = ["export", str(tmp_path / "FF01-Cartesian"), "-o", str(tmp_path / "model.pt")]
     assert cli.main(arguments) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'model.pt'}: a model of metatomic, in float64, for total charge 0\n"
     theirs = MetatomicCalculator(tmp_path / "model.pt")
     capabilities = theirs._model.capabilities()
     assert theirs._model.metadata().name == "FF01-Cartesian"

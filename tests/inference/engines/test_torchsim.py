@@ -106,6 +106,25 @@ def test_refusals_and_warnings() -> None:
         PygNnpModel(trained_on_water(), charge=1, device="cpu")(state_of([water]))
 
 
+def test_without_a_layer_for_it_there_is_no_stress() -> None:
+    results = PygNnpModel(of_molecules(), device="cpu")(state_of([some_of_both()[0][0]]))
+    with pytest.raises(DataError, match=r"predicts no stress, only energy, .*\. Train one with the layer Stress"):
+        results["stress"]
+
+
+def test_slabs_that_become_molecules_are_warned_of_once() -> None:
+    water, slab = some_of_both()[0][0], some_of_both()[1][0]
+    slab.pbc = [True, True, False]
+    model = PygNnpModel(of_crystals(), device="cpu")
+    model(state_of([some_of_both()[1][0]]))  # warnings are errors
+    with pytest.warns(UserWarning, match="a system has lattice vectors, but no direction is periodic"):
+        model(state_of([slab]))
+    model(state_of([slab * (2, 1, 1)]))
+    # a molecule in a box, of a potential that cells are not for
+    water.cell = [9, 9, 9]
+    PygNnpModel(of_molecules(), device="cpu")(state_of([water]))
+
+
 def test_distances_never_seen_are_warned_of_once() -> None:
     potential, water = trained_on_water(), some_of_both()[0][0]
     length = potential.units.length
