@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, row_fields
+from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, refuse_lattice, row_fields
 from pyg_nnp.data.formats.files import text_lines
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.values import check_sizes, instead_of
@@ -149,6 +149,7 @@ def _xyz_frame(path: Path, frame: int, lines: Sequence[str]) -> Frame:
         raise DataError(f"{path}: frame {frame}: {error} is no element.{instead_of(str(error.args[0]))}") from error
     except Exception as error:  # ASE has no error of its own for each mistake in a file
         raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
+    refuse_lattice(f"{path}: frame {frame}", atoms)
     return {**_fields(atoms), **dict.fromkeys(twice, CONFLICT)}
 
 

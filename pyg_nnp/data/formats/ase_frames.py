@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from pyg_nnp.data.source import CONFLICT
+from pyg_nnp.errors import DataError
 
 if TYPE_CHECKING:
     from ase.db.row import AtomsRow
@@ -28,6 +29,13 @@ def row_fields(row: "AtomsRow") -> Mapping[str, Any]:
 def cell_of(atoms: "Atoms | AtomsRow") -> dict[str, Any]:
     """Return the cell and its periodic directions, of what is periodic; of molecules nothing."""
     return {"cell": np.array(atoms.cell), "pbc": np.array(atoms.pbc)} if np.any(atoms.pbc) else {}
+
+
+def refuse_lattice(where: str, atoms: Atoms) -> None:
+    """Raise :class:`DataError` if lattice vectors are there under a name that is none for ASE: it leaves them out."""
+    for name, value in atoms.info.items():
+        if name.lower() == "lattice" and np.size(value) == 9:  # ASE takes that of the right name away
+            raise DataError(f"{where}: write 'Lattice' in place of '{name}', which ASE leaves out.")
 
 
 def merged(*parts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pyg_nnp.data.formats.ase_frames import refuse_lattice
 from pyg_nnp.data.formats.stated_units import understood
 from pyg_nnp.data.formats.unit_texts import statements_in
 from pyg_nnp.data.total_charge import charge_of, given_charge, name_in_training
@@ -50,8 +51,8 @@ def read_structure(path: Path, charge: float | None, predictor: "Predictor") -> 
     of the potential, or a usual one.
 
     Raises:
-        DataError: there is no such file, or ASE cannot read it, or it says that it is not in Å, or its charge is not
-            one number.
+        DataError: there is no such file, or ASE cannot read it, or leaves out its cell, or it says that it is not in Å,
+            or its charge is not one number.
     """
     require_structure(path)
     try:
@@ -62,11 +63,11 @@ def read_structure(path: Path, charge: float | None, predictor: "Predictor") -> 
         raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
     if len(structures) > 1:
         log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
+    refuse_lattice(str(path), found)
     _refuse_other_units(path, found)
     atoms = Atoms(found.numbers, found.positions, info={"charge": _charge(path, found, charge, predictor)})
     if found.pbc.any():
-        atoms.set_cell(found.cell)
-        atoms.pbc = found.pbc
+        atoms.cell, atoms.pbc = found.cell, found.pbc
     if found.has("masses"):
         atoms.set_masses(found.get_masses())
     if found.has("momenta"):

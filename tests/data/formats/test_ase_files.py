@@ -250,3 +250,14 @@ def test_columns_that_are_named_in_another_case(tmp_path, key):
             columns_of(path)
     path.write_text(f"1\nenergy=1 {key}=energy,forces\nH 0 0 0 1 2 3\n")
     assert "columns_5_to_7" in columns_of(path)
+
+
+@pytest.mark.parametrize("key", ["lattice", "LATTICE"])
+def test_lattice_vectors_that_are_named_in_another_case(tmp_path, key):
+    """ASE would take the crystal for a molecule without a word."""
+    path = tmp_path / "a.xyz"
+    path.write_text(f'1\nenergy=1 {key}="9 0 0 0 9 0 0 0 9"\nH 0 0 0\n')
+    with pytest.raises(DataError, match=f"a.xyz: frame 0: write 'Lattice' in place of '{key}'"):
+        columns_of(path)
+    path.write_text(f"1\nenergy=1 {key}=fcc\nH 0 0 0\n")
+    assert key in columns_of(path)
