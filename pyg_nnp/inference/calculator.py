@@ -1,5 +1,6 @@
 """The calculator for ASE: a trained potential in eV and Å, whatever the units of its training."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -46,10 +47,10 @@ class PotentialCalculator(Calculator):
         watch: looks for distances that were not in the training data; None: nobody does.
 
     Raises:
-        DataError: there is no potential, or its units are not known; on evaluation, a periodic cell where the
-            potential has layers of molecules alone or the cell has no volume, no atoms, a charge
-            that is not one number, an element that the potential was not trained on, atoms at the same place, or
-            predictions that are no numbers for another reason.
+        DataError: there is no potential, its units are not known, or the skin is no distance; on evaluation, a
+            periodic cell where the potential has layers of molecules alone or the cell has no volume, no atoms, a
+            charge that is not one number, an element that the potential was not trained on, atoms at the same place,
+            or predictions that are no numbers for another reason.
     """
 
     implemented_properties = list(IN_ASE)  # noqa: RUF012, as ASE has it
@@ -75,6 +76,8 @@ class PotentialCalculator(Calculator):
         self.implemented_properties = [name for name, field in IN_ASE.items() if field in self.potential.outputs]
         self.charge = None if charge is None else given_charge(charge)
         self._charge_name = name_in_training(self.potential.configuration)
+        if not 0 <= skin < math.inf:
+            raise DataError(f"skin: {skin} is no distance. Give 0 or more, in Å.")
         self.skin = skin
         self._charge: float | None = None  # total charge that the results were computed for
         self._system: tuple[float, bytes, bool] | None = None  # charge, elements, whether periodic, of the last time
@@ -99,6 +102,7 @@ class PotentialCalculator(Calculator):
     ) -> None:
         """Evaluate all properties."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        self.results = {}  # of atoms that are refused there are none
         present: Atoms = self.atoms  # type: ignore[assignment]
         data = self._data(present)
         predicted = self._predict(data)
@@ -116,6 +120,8 @@ class PotentialCalculator(Calculator):
         found = [] if is_same else differences(self.potential.domain, charge, present.numbers, is_periodic)
         for warning in found + (self.watch.look(data, is_same) if self.watch else []):
             warnings.warn(warning, stacklevel=2)
+        if is_periodic and present.cell.rank < 3:
+            results.pop("stress", None)  # which is by volume
         self.results, self._charge = results, charge
 
     def _charge_of(self, atoms: Atoms) -> float:

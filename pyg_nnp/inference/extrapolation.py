@@ -114,29 +114,33 @@ class ShortestDistances:
         if not self.known:
             return math.nan
         farthest = max(self.known.values())
-        # far enough to notice that all is in Bohr, and not much farther for elements that are always far apart
+        # not much farther for elements that are always far apart
         reach = max(farthest, min(2 * farthest, _FAR))
         shortest = shortest_distances(Za, *_edges(Ra, N, cell, pbc, reach))
+        if not shortest:  # crystals that come much closer in the training data, and are in Bohr here
+            shortest = shortest_distances(Za, *_edges(Ra, N, cell, pbc, 2 * reach))
         for elements, distance in shortest.items():
             self.found[elements] = min(distance, self.found.get(elements, distance))
         return self._smallest(shortest)
 
     def warnings(self) -> list[str]:
         """Return a warning of distances that are shorter than in the training data, and one if all are longer."""
-        found, closer = (
-            [],
-            [
-                f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
-                for (Z1, Z2), distance in self.known.items()
-                if self.found.get((Z1, Z2), distance) < CLOSER * distance
-            ],
-        )
-        if closer:
-            found.append(f"{TOO_CLOSE}: {', '.join(closer)}.")
-        if (nearest := self._smallest(self.found)) > FARTHER:
-            of_unit = f"by a factor of {nearest:.2f} (1.89: Bohr taken for Å)"
-            found.append(f"no atoms are as near as in the training data, {of_unit}.")
-        return found
+        return [text for text in (self.too_close(), self.too_far()) if text]
+
+    def too_close(self) -> str:
+        """Return a warning of distances that are shorter than in the training data, or an empty text."""
+        closer = [
+            f"{chemical_symbols[Z1]}-{chemical_symbols[Z2]} {self.found[Z1, Z2]:.3f} Å ({distance:.3f} Å there)"
+            for (Z1, Z2), distance in self.known.items()
+            if self.found.get((Z1, Z2), distance) < CLOSER * distance
+        ]
+        return f"{TOO_CLOSE}: {', '.join(closer)}." if closer else ""
+
+    def too_far(self) -> str:
+        """Return a warning that all distances are longer than in the training data, or an empty text."""
+        nearest = self._smallest(self.found)
+        of_unit = f"by a factor of {nearest:.2f} (1.89: Bohr taken for Å)"
+        return f"no atoms are as near as in the training data, {of_unit}." if nearest > FARTHER else ""
 
     def report(self, advice: str, when: str = "") -> None:
         """Log the warnings, and give ``advice``."""
@@ -149,9 +153,10 @@ class ShortestDistances:
 
 
 class DistanceWatch:
-    """Looks at the distances in systems that move, and warns once of those that were not in the training data.
+    """Looks at the distances in systems that move, and warns once of shorter and once of longer ones than in training.
 
-    It looks again when the systems are others, or an atom has moved by 0.25 Å, so that it takes little time.
+    It looks again when the systems are others, or an atom or a lattice vector has moved by 0.25 Å, so that it takes
+    little time.
 
     Args:
         domain: of the potential.
@@ -160,8 +165,8 @@ class DistanceWatch:
 
     def __init__(self, domain: TrainingDomain, units: Units) -> None:
         self._distances, self._length = ShortestDistances(domain.distances_in_angstrom(units)), units.likely_length
-        self._Ra: Tensor | None = None  # where it has looked last
-        self._is_over = not self._distances.known
+        self._last: Data | None = None  # where it has looked last
+        self._kinds = [self._distances.too_close, self._distances.too_far] if self._distances.known else []
 
     def look(self, data: Data, is_same: bool) -> list[str]:
         """Return warnings.
@@ -170,20 +175,22 @@ class DistanceWatch:
             data: systems, of which ``Ra``, ``Za``, ``N``, and in cells ``cell`` and ``pbc`` are read.
             is_same: whether they are the systems of the call before, moved or not.
         """
-        if self._is_over or (is_same and self._has_barely_moved(data.Ra)):
+        if not self._kinds or (is_same and self._has_barely_moved(data)):
             return []
-        self._Ra = data.Ra
+        self._last = data
         cells = (data.cell * self._length, data.pbc) if "cell" in data else ()
         self._distances.add(data.Ra * self._length, data.Za, data.N, *cells)
-        found = self._distances.warnings()
-        self._is_over = bool(found)
-        return found
+        found = {kind: text for kind in self._kinds if (text := kind())}
+        self._kinds = [kind for kind in self._kinds if kind not in found]
+        return [*found.values()]
 
-    def _has_barely_moved(self, Ra: Tensor) -> bool:
+    def _has_barely_moved(self, data: Data) -> bool:
         # the call before may have been refused, so that it has looked at other systems
-        if self._Ra is None or self._Ra.shape != Ra.shape:
+        last = self._last
+        if last is None or last.Ra.shape != data.Ra.shape or ("cell" in last) != ("cell" in data):
             return False
-        return float((Ra - self._Ra).abs().max()) * self._length < _MOVED
+        names = [name for name in ("Ra", "cell") if name in data]
+        return max(float((data[name] - last[name]).abs().max()) for name in names) * self._length < _MOVED
 
 
 def _edges(Ra: Tensor, N: Tensor, cell: Tensor | None, pbc: Tensor | None, reach: float) -> tuple[Tensor, Tensor]:

@@ -161,7 +161,7 @@ def _in_ase(arrays: Arrays, units: Units) -> Iterator[Atoms]:
         atoms = Atoms(arrays["Za"][first:last], values["Ra"], **of_cell)
         atoms.info |= {"charge": float(values["Q"]), **ASE.attributes}
         results = {ase_name: values[name] for ase_name, name in IN_ASE.items() if name in values}
-        if not atoms.pbc.any():  # a molecule has none
+        if not atoms.pbc.any() or atoms.cell.rank < 3:  # a molecule has none, nor what has no volume
             results.pop("stress", None)
         atoms.calc = SinglePointCalculator(atoms, **results)  # type: ignore[no-untyped-call]
         yield atoms

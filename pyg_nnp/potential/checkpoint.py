@@ -101,6 +101,7 @@ def read_saved(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise damaged(path, f"{type(error).__name__}: {error}") from error
 
 
+@torch.inference_mode(False)
 def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Potential:
     """Load a potential that training has saved, in evaluation mode: the best one of a model's folder, or a file.
 
@@ -123,6 +124,7 @@ def load_potential(path: str | Path, device: str | torch.device = "cpu") -> Pote
     return potential.to(device).eval()
 
 
+@torch.inference_mode(False)
 def own_copy(
     potential: str | Path | Potential, device: str | torch.device, dtype: str | torch.dtype | None
 ) -> Potential:

@@ -62,6 +62,11 @@ class Potential(nn.Module):
         return self._wiring.reach
 
     @property
+    def not_for_cells(self) -> str:
+        """Why it refuses periodic cells; empty where it takes them."""
+        return self._wiring.not_for_cells
+
+    @property
     def units(self) -> Units:
         """The units of the training data, as far as they are known."""
         return Units.of(self.spec.get("build_params", {}))

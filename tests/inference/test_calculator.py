@@ -185,9 +185,45 @@ def test_refusals() -> None:
     empty.calc = PotentialCalculator(potential)
     with pytest.raises(DataError, match="there are no atoms"):
         empty.get_potential_energy()
+    for skin in (-1, float("nan"), float("inf")):
+        with pytest.raises(DataError, match=f"skin: {skin} is no distance"):
+            PotentialCalculator(potential, skin=skin)
     potential.spec["build_params"] = {}
     with pytest.raises(DataError, match=r"does not say its units. Give Hartree_in_E"):
         PotentialCalculator(potential)
+
+
+def test_what_is_refused_has_no_results() -> None:
+    """Not those of the structure before, also after a call of ``calculate`` itself."""
+    calculator, wrong = PotentialCalculator(potential_in(1.0, 0.529177)), distorted_water()
+    calculator.calculate(distorted_water())
+    wrong.positions[1] = wrong.positions[0]
+    for ask in (calculator.calculate, calculator.get_potential_energy, calculator.get_forces):
+        with pytest.raises(DataError, match="same place"):
+            ask(wrong)
+
+
+def test_it_can_be_made_in_inference_mode(tmp_path: Path) -> None:
+    save_potential(potential_in(1.0, 0.529177), tmp_path / "best.safetensors", {})
+    atoms = distorted_water()
+    atoms.calc = PotentialCalculator(tmp_path)
+    expected = atoms.get_forces()
+    with torch.inference_mode():
+        atoms.calc = PotentialCalculator(tmp_path)
+        assert np.array_equal(atoms.get_forces(), expected)
+        atoms.calc = PotentialCalculator(potential_in(1.0, 0.529177))
+        assert np.array_equal(atoms.get_forces(), expected)
+
+
+def test_what_has_no_volume_has_no_stress() -> None:
+    slab = some_crystals()[0]
+    slab.calc = PotentialCalculator(of_crystals())
+    assert slab.get_stress().any()
+    slab.set_cell([*slab.cell[:2], [0, 0, 0]])
+    slab.pbc = [True, True, False]
+    with pytest.raises(PropertyNotImplementedError):
+        slab.get_stress()
+    assert slab.get_forces().shape == (len(slab), 3)
 
 
 @pytest.mark.parametrize("in_cell", [False, True])
@@ -225,6 +261,25 @@ def test_distances_never_seen_are_warned_of_once(in_cell: bool) -> None:
     atoms.calc = PotentialCalculator(potential)
     far = "no atoms are as near as in the training data, by a factor of 1.89 (1.89: Bohr taken for Å)."
     assert said(0.9 * 1.89) == [far]
+    # the other kind, once too
+    assert said(0.69) == [expected + "0.690 Å (0.900 Å there)."]
+    assert said(0.9 * 1.89) == said(0.4) == []
+
+
+def test_distances_are_looked_at_when_the_cell_alone_changes() -> None:
+    potential = of_crystals()
+    potential.domain = TrainingDomain(shortest_distances={(29, 29): 1.9 / potential.units.length})
+    atoms = Atoms("Cu", cell=2.5 * np.eye(3), pbc=True)
+    atoms.calc = PotentialCalculator(potential)
+    atoms.get_potential_energy()  # warnings are errors
+    atoms.set_cell(1.5 * np.eye(3))
+    with pytest.warns(UserWarning, match="atoms come closer than in the training data"):
+        atoms.get_potential_energy()
+    # so far apart that there is none within twice the shortest distance of the training
+    atoms.calc = PotentialCalculator(potential)
+    atoms.set_cell(2.55 * 1.89 * np.eye(3))
+    with pytest.warns(UserWarning, match=r"no atoms are as near .* by a factor of 2.54 \(1.89: Bohr"):
+        atoms.get_potential_energy()
 
 
 def cluster(side: int = 4) -> Atoms:

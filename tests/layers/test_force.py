@@ -160,8 +160,9 @@ def test_a_cell_that_is_not_periodic_is_a_molecule() -> None:
     expected = potential(make_data(water.numbers.tolist(), water.positions))
     water.set_cell([3.0, 3.0, 3.0])
     found = potential(periodic_data(water))
-    for name in ("E", "Fa", "Ea"):
+    for name in ("E", "Fa", "Ea", "S"):
         torch.testing.assert_close(found[name], expected[name], rtol=1e-12, atol=1e-12)
+    assert not found["S"].any()
 
 
 def test_gradients_of_a_loss_on_stress_reach_the_parameters_and_are_derivatives() -> None:

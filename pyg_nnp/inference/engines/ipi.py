@@ -42,7 +42,7 @@ class _Protocol(IPIProtocol):
         """Return a cell, its inverse, and positions, (3, 3), (3, 3) and (A, 3)."""
         try:
             cell, inverse, positions = super().recvposdata()
-        except ValueError as error:
+        except (ValueError, MemoryError) as error:
             raise ConnectionError("it says no number of atoms") from error
         if len(positions) != self.num_atoms:
             count = len(positions)
@@ -112,7 +112,8 @@ def answer(
         for count, _ in enumerate(client.irun(atoms, use_stress=is_periodic and has_stress), start=1):  # noqa: B007
             pass
     except AssertionError as error:
-        raise ServerError(f"after {count} structures the server sent positions that are no numbers.") from error
+        what = "positions that are no numbers, or what does not follow on what it sent before"
+        raise ServerError(f"after {count} structures the server sent {what}.") from error
     except OSError as error:
         reason = str(error) or "closed"
         raise ServerError(f"the connection to the server broke after {count} structures ({reason}).") from error

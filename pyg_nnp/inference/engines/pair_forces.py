@@ -79,8 +79,8 @@ class PairForces:
             with j > i, and 0 at the reversed one.
 
         Raises:
-            DataError: arrays of other shapes, pairs in one direction alone, an element that the potential was not
-                trained on, or energies that are no numbers.
+            DataError: arrays of other shapes, more edges of one direction than of the other, an element that the
+                potential was not trained on, or energies that are no numbers.
         """
         _check(Za, edge_index, Vij, num_local)
         self._domain.refuse_unseen_elements(Za)

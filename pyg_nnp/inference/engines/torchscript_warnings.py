@@ -15,7 +15,7 @@ _ELEMENTS = len(chemical_symbols)
 
 
 class PropertiesWithWarnings(nn.Module):
-    """Energies and charges of atoms; warns once of a composition, and once of a distance, not in the training data.
+    """Energies and charges of atoms; warns once of each, compositions, shorter and longer distances not in training.
 
     Args:
         properties: recorded :class:`pyg_nnp.inference.engines.torchscript.AtomicProperties`.
@@ -39,7 +39,8 @@ class PropertiesWithWarnings(nn.Module):
             shortest[Z1, Z2] = shortest[Z2, Z1] = length * distance
         self.shortest = nn.Buffer(shortest)  # (119, 119) [Å]
         self.closer, self.farther, self.too_close, self.symbols = CLOSER, FARTHER, TOO_CLOSE, list(chemical_symbols)
-        self.looks_at_composition, self.looks_at_distances = bool(known), bool(domain.shortest_distances)
+        self.looks_at_composition = bool(known)
+        self.looks_at_closer = self.looks_at_farther = bool(domain.shortest_distances)
 
     def forward(
         self, Ra: Tensor, Za: Tensor, Q: Tensor, edge_index: Tensor, cell: Tensor, Tij: Tensor
@@ -48,7 +49,7 @@ class PropertiesWithWarnings(nn.Module):
         energies, charges = self.properties(Ra, Za, Q, edge_index, cell, Tij)
         if bool(energies.isfinite().all()):
             self.compare_composition(Za, bool(cell.any()))
-            if self.looks_at_distances:
+            if self.looks_at_closer or self.looks_at_farther:
                 R, h = Ra.detach(), cell.detach()[0]  # (A, 3), (3, 3)
                 V = R.index_select(0, edge_index[0]) - R.index_select(0, edge_index[1]) + Tij.to(R.dtype) @ h  # (E, 3)
                 self.compare_distances(Za, edge_index, self.length * V.square().sum(dim=1).sqrt())  # (E,)
@@ -69,16 +70,20 @@ class PropertiesWithWarnings(nn.Module):
                 warnings.warn(self.of_composition, stacklevel=2)
 
     def compare_distances(self, Za: Tensor, edge_index: Tensor, r: Tensor) -> None:
-        """Warn of (E,) lengths of (2, E) edges [Å], once."""
+        """Warn of (E,) lengths of (2, E) edges [Å], once of a shorter one and once of longer ones."""
         if r.numel() > 0:
             known = self.shortest[Za[edge_index[0]], Za[edge_index[1]]]  # (E,)
             ratios = torch.where(known > 0, r / known, math.inf)  # (E,)
             e = int(ratios.argmin())
             nearest = float(ratios[e])
-            if nearest < self.closer or (nearest > self.farther and nearest < math.inf):
-                self.looks_at_distances = False
+            is_closer = self.looks_at_closer and nearest < self.closer
+            is_farther = self.looks_at_farther and self.farther < nearest < math.inf
+            if is_closer or is_farther:
                 text = self.too_close
-                if nearest > 1:
+                if is_closer:
+                    self.looks_at_closer = False
+                else:
+                    self.looks_at_farther = False
                     text = "no atoms are as near as in the training data (1.89 times as far: Bohr taken for Angstrom)"
                 pair = self.symbols[int(Za[edge_index[0, e]])] + "-" + self.symbols[int(Za[edge_index[1, e]])]
                 found, there = int(100 * float(r[e]) + 0.5), int(100 * float(known[e]) + 0.5)

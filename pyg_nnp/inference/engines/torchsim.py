@@ -61,7 +61,6 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
     ) -> None:
         super().__init__()
         self.potential = own_copy(potential, device or ("cuda" if torch.cuda.is_available() else "cpu"), dtype)
-        self._device, self._dtype = self.potential.device, self.potential.dtype
         self.charge = given_charge(charge)
         self._predict = recorded(self.potential)
         units = self.potential.units
@@ -70,10 +69,27 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
             name: units.in_ase(FIELDS[field].unit) for name, field in _NAMES.items() if field in self.potential.outputs
         }
         self._compute_forces, self._compute_stress = "forces" in self._factors, "stress" in self._factors
+        known = self.potential.domain.compositions
+        of_crystals = not known or any(name.endswith("(periodic)") for name in known)
+        self._is_for_cells = of_crystals and not self.potential.not_for_cells
         self._known: set[str] = set()  # formulas
         self._said: set[str] = set()
         self._watch = DistanceWatch(self.potential.domain, units)
         self._last: list[Tensor] = []  # systems of the call before
+
+    @property
+    def device(self) -> torch.device:
+        """Where it evaluates."""
+        return self.potential.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of evaluations and results."""
+        return self.potential.dtype
+
+    def train(self, mode: bool = True) -> "PygNnpModel":
+        """Leave it in evaluation mode: results carry no graph."""
+        return self
 
     def forward(self, state: Any, **options: Any) -> dict[str, Tensor]:
         """Evaluate the systems of a state.
@@ -88,7 +104,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         for name, factor in self._factors.items():
             # energies stay in double precision: those of all electrons have no digits to spare
             values = predicted[_NAMES[name]].double() * factor
-            values = values if name == "energy" else values.to(self._dtype)
+            values = values if name == "energy" else values.to(self.dtype)
             results[name] = values[:, _FULL] if name == "stress" else values  # stress (G, 3, 3)
         if not all(value.isfinite().all() for value in results.values()):
             found = {_NAMES[name]: values.detach().cpu().numpy() for name, values in results.items()}
@@ -105,18 +121,13 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
 
     def _data(self, state: SimState) -> Data:
         N = torch.bincount(state.system_idx, minlength=state.n_systems)  # (G,)
-        Za = state.atomic_numbers.long()
-        pbc = torch.as_tensor(state.pbc, device=self._device).expand(3).long()  # (3,)
+        Za = state.atomic_numbers.to(torch.long, copy=True)  # those of the state may be changed
+        pbc = torch.as_tensor(state.pbc, device=self.device).expand(3).long()  # (3,)
         if not len(Za) or bool((N == 0).any()):
             raise DataError("there is a system without atoms. Each needs at least one.")
-        data = Data(
-            Ra=state.positions.detach().double() / self._length,
-            Za=Za,
-            N=N,
-            Q=torch.full((len(N),), self.charge, dtype=self._dtype, device=self._device),
-            batch=state.system_idx,
-            num_nodes=len(Za),
-        )
+        Ra = state.positions.detach().double() / self._length  # (A, 3)
+        Q = torch.full((len(N),), self.charge, dtype=self.dtype, device=self.device)  # (G,)
+        data = Data(Ra=Ra, Za=Za, N=N, Q=Q, batch=state.system_idx, num_nodes=len(Za))
         if pbc.any():
             data.cell = state.row_vector_cell.detach().double() / self._length  # (G, 3, 3)
             data.pbc = pbc.repeat(len(N), 1)  # (G, 3)
@@ -128,7 +139,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         every = [
             unknown_charges(domain, {self.charge}),
             unknown_compositions(domain, found - self._known),
-            _NOT_PERIODIC if pbc is None and self.compute_stress and bool(cell.any()) else "",
+            _NOT_PERIODIC if pbc is None and self._is_for_cells and bool(cell.any()) else "",
         ]
         self._known |= found
         new = [warning for warning in every if warning and warning not in self._said]

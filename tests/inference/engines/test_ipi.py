@@ -295,6 +295,32 @@ def test_a_number_of_atoms_that_is_none() -> None:
         server.join()
 
 
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (b"POSDATA".ljust(12) + np.zeros(18).tobytes() + np.int32(2**31 - 1).tobytes(), "broke after 0 structures"),
+        (b"GETFORCE".ljust(12), "sent positions that are no numbers, or what does not follow on what it sent before"),
+    ],
+)
+def test_what_does_not_follow(sent: bytes, expected: str) -> None:
+    water = some_of_both()[0][0]
+    water.calc = PotentialCalculator(of_molecules())
+
+    def serve(listening: socket.socket) -> None:
+        connection = listening.accept()[0]
+        with connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(12)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve, args=(listening,))
+        server.start()
+        with pytest.raises(ServerError, match=expected):
+            answer(water, host="127.0.0.1", port=listening.getsockname()[1])
+        server.join()
+
+
 def test_what_goes_wrong_with_a_server(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     water, methane = some_of_both()[0][:2]

@@ -11,6 +11,7 @@ from engine_systems import of_crystals, of_molecules, some_of_both
 import pyg_nnp
 from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.layers import Stress
 from pyg_nnp.potential.description import TrainingDomain
 from pyg_nnp.potential.potential import Potential
 
@@ -120,9 +121,38 @@ def test_slabs_that_become_molecules_are_warned_of_once() -> None:
     with pytest.warns(UserWarning, match="a system has lattice vectors, but no direction is periodic"):
         model(state_of([slab]))
     model(state_of([slab * (2, 1, 1)]))
-    # a molecule in a box, of a potential that cells are not for
+    # without stress, too
+    layers = [layer for layer in of_crystals().layers if not isinstance(layer, Stress)]
+    without, known = Potential(layers, of_crystals().spec).eval(), (str(slab.symbols), "H2O", "Si (periodic)")
+    for compositions in ((), known):
+        without.domain = TrainingDomain(compositions=compositions)
+        with pytest.warns(UserWarning, match="a system has lattice vectors, but no direction is periodic"):
+            PygNnpModel(without, device="cpu")(state_of([slab]))
+    # a molecule in a box, of a potential of molecules
     water.cell = [9, 9, 9]
     PygNnpModel(of_molecules(), device="cpu")(state_of([water]))
+    without.domain = TrainingDomain(compositions=known[:2])
+    PygNnpModel(without, device="cpu")(state_of([water]))
+
+
+def test_methods_of_modules() -> None:
+    water = some_of_both()[0][0]
+    model = PygNnpModel(of_molecules(), dtype="float32", device="cpu").double().train()
+    results = model(state_of([water]))
+    assert model.dtype == results["forces"].dtype == torch.float64
+    assert not results["energy"].requires_grad
+    np.testing.assert_array_equal(
+        results["forces"], PygNnpModel(model.potential, device="cpu")(state_of([water]))["forces"]
+    )
+
+
+def test_elements_that_are_changed_in_place_are_noticed() -> None:
+    model, state = PygNnpModel(trained_on_water(), device="cpu"), state_of([some_of_both()[0][0]])
+    state.atomic_numbers = state.atomic_numbers.long()
+    model(state)
+    state.atomic_numbers[1] = 8
+    with pytest.warns(UserWarning, match="was trained on H2O, not on HO2"):
+        model(state)
 
 
 def test_distances_never_seen_are_warned_of_once() -> None:
