@@ -79,9 +79,15 @@ def test_predict_to_a_full_disk(trained_folder: Path, tmp_path: Path, ending: st
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("atoms", [7, 8192])  # in pieces, and at once
 def test_predictions_that_are_no_numbers(
-    trained_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_folder: Path,
+    tmp_path: Path,
+    atoms: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("pyg_nnp.inference.predict.ATOMS_TO_EVALUATE", atoms)
     frames = [water(0) for _ in range(4)]
     frames[2].positions[1] = [0.0, 1e30, 0.0]
     ase.io.write(tmp_path / "far.xyz", frames)

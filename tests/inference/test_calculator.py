@@ -323,6 +323,19 @@ def test_an_atom_that_leaves_its_skin_is_noticed() -> None:
     assert np.array_equal(forces, atoms.get_forces())
 
 
+def test_a_kept_list_has_all_pairs_that_come_within_the_cutoff() -> None:
+    potential = potential_in(1.0, 0.5291772108)
+    atoms, calculators = Atoms("OH"), [PotentialCalculator(potential, skin=skin) for skin in (1.0, 0.0)]
+    cutoff = potential.reach * calculators[0].length_unit
+    # from just beyond the skin, so that all of it is used before there is a new list
+    for distance in np.arange(cutoff + 1.01, cutoff - 0.5, -0.01):
+        atoms.positions = [[0, 0, 0], [distance, 0, 0]]
+        forces = []
+        for atoms.calc in calculators:
+            forces.append(atoms.get_forces())
+        assert np.array_equal(*forces), distance
+
+
 def test_a_saved_potential_in_another_precision(tmp_path: Path) -> None:
     save_potential(potential_in(1.0, 0.5291772108, "float32"), tmp_path / "best.safetensors", {})
     atoms = distorted_water()

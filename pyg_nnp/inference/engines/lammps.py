@@ -102,7 +102,7 @@ class LammpsForces:
         return run
 
     def _write_forces(self, num_atoms: int, tag: Any, x: Any, f: Any) -> None:
-        # LAMMPS sorts its atoms now and then; with their tags the list of neighbors stays right
+        # LAMMPS sorts its atoms now and then; with their tags the list of neighbors stays in use
         order = np.argsort(tag)
         types = self._lmp.numpy.extract_atom("type")[:num_atoms]
         atoms = Atoms(numbers=self._numbers[types[order]], positions=x[order], **self._cell())
