@@ -39,8 +39,8 @@ class FilterTable(nn.Module):
     to 2e-7, whatever the weights, and a node for each, or for every second one where that is as good. This is chosen,
     by comparison with the networks, when parameters have changed: at each prediction in evaluation, and in training at
     its first step, when it goes on after an evaluation, and after every 200 steps. What is written to their ``.data``,
-    which PyTorch does not count as a change, is noticed when ``eval`` follows on ``train``. It is saved, so that a training
-    which is stopped and goes on ends with the same bits.
+    which PyTorch does not count as a change, is noticed when ``eval`` follows on ``train``. It is saved, so that a
+    training which is stopped and goes on ends with the same bits.
 
     The core that owns a table reads ``rbf`` and passes it on, whatever it is: where a :class:`RadialBasis` writes it, a
     potential gives the core that layer in place of the tensor. Where something else does, filters are computed exactly.
