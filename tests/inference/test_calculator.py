@@ -327,8 +327,8 @@ def test_a_kept_list_has_all_pairs_that_come_within_the_cutoff() -> None:
     potential = potential_in(1.0, 0.5291772108)
     atoms, calculators = Atoms("OH"), [PotentialCalculator(potential, skin=skin) for skin in (1.0, 0.0)]
     cutoff = potential.reach * calculators[0].length_unit
-    # from beyond the skin, so that all of it is used before there is a new list
-    for distance in np.arange(cutoff + 1.005, cutoff - 0.5, -0.01):
+    # nearly all of the skin is used before there is a new list
+    for distance in np.arange(cutoff + 0.97, cutoff - 0.5, -0.01):
         atoms.positions = [[-distance / 2, 0, 0], [distance / 2, 0, 0]]  # both move
         forces = []
         for atoms.calc in calculators:
