@@ -64,6 +64,14 @@ def unknown_charges(domain: TrainingDomain, charges: set[float]) -> str:
     return f"the potential was trained on total charges {known}, not on {others}: predictions may mean nothing."
 
 
+def unsaid_charge(domain: TrainingDomain, charge: float | None) -> str:
+    """Return a warning that a potential of several charges was given none, or an empty text."""
+    if charge is not None or len(domain.charges) < 2 or domain.charges_without_effect:
+        return ""
+    known = ", ".join(f"{Q:g}" for Q in domain.charges)
+    return f"the total charge is taken to be 0; the potential was trained on {known}. Give charge=."
+
+
 def reads_charges(predictor: "Predictor") -> bool:
     """Return whether total charges make a difference to a property that a potential predicts, or may do so."""
     blind = predictor.domain.blind_to_charge

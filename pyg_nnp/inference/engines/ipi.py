@@ -107,6 +107,8 @@ def answer(
     has_stress, is_periodic = "stress" in atoms.calc.implemented_properties, bool(atoms.pbc.any())
     client, count = _connected(host, 31415 if port is None else port, socket, wait), 0
     of_socket, is_virial_known = client.protocol.socket, has_stress or not is_periodic
+    if not is_virial_known:
+        log.warning("The potential has no layer Stress: the virial is NaN, so that the volume has to be constant.")
     client.protocol = _Protocol(of_socket, len(atoms), is_virial_known=is_virial_known)
     try:
         for count, _ in enumerate(client.irun(atoms, use_stress=is_periodic and has_stress), start=1):  # noqa: B007
@@ -132,8 +134,11 @@ def _connected(host: str, port: int, socket: str, wait: float) -> _Client:
         except OSError as error:
             # at once where it is no number
             if not time.monotonic() <= end:
+                advice = "Start i-PI first, with this socket"
+                if socket and isinstance(error, ConnectionRefusedError):
+                    advice = "The file is left of an i-PI that is gone: remove it. " + advice
                 reason = error.strerror or error
-                raise ServerError(f"{where}: nobody answers ({reason}). Start i-PI first, with this socket.") from error
+                raise ServerError(f"{where}: nobody answers ({reason}). {advice}.") from error
             time.sleep(_POLL)
         else:
             log.log(NOTICE, "Connected to %s.", where)

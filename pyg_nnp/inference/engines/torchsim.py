@@ -14,7 +14,7 @@ from pyg_nnp.data.total_charge import given_charge
 from pyg_nnp.errors import DataError
 from pyg_nnp.fields import FIELDS
 from pyg_nnp.functional.composition import formulas
-from pyg_nnp.inference.extrapolation import DistanceWatch, unknown_charges, unknown_compositions
+from pyg_nnp.inference.extrapolation import DistanceWatch, unknown_charges, unknown_compositions, unsaid_charge
 from pyg_nnp.inference.no_numbers import frames_without, no_numbers
 from pyg_nnp.potential.checkpoint import own_copy
 from pyg_nnp.potential.potential import Potential
@@ -42,7 +42,8 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
 
     Args:
         potential: the folder of a trained model, its file, or a loaded potential, of which it takes a copy.
-        charge: total charge of each system [e]; a state of TorchSim has none.
+        charge: total charge of each system [e], since a state of TorchSim has none; None stands for 0, with a warning
+            where the training had several.
         device: where to evaluate; None takes a GPU where there is one.
         dtype: of evaluations and results; None takes that of the training.
 
@@ -55,13 +56,15 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         self,
         potential: str | Path | Potential,
         *,
-        charge: float = 0.0,
+        charge: float | None = None,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.potential = own_copy(potential, device or ("cuda" if torch.cuda.is_available() else "cpu"), dtype)
-        self.charge = given_charge(charge)
+        self.charge = given_charge(0.0 if charge is None else charge)
+        if warning := unsaid_charge(self.potential.domain, charge):
+            warnings.warn(warning, stacklevel=2)
         self._predict = recorded(self.potential)
         units = self.potential.units
         self._length = units.length

@@ -118,7 +118,7 @@ def test_results_are_those_of_the_calculator(is_periodic: bool) -> None:
                     assert (virial == 0).all()
 
 
-def test_a_cell_without_stress_has_a_virial_of_no_numbers() -> None:
+def test_a_cell_without_stress_has_a_virial_of_no_numbers(caplog: pytest.LogCaptureFixture) -> None:
     whole = of_crystals()
     potential = Potential([layer for layer in whole.layers if not isinstance(layer, Stress)], whole.spec).eval()
     silicon = some_of_both()[1][0]
@@ -131,6 +131,7 @@ def test_a_cell_without_stress_has_a_virial_of_no_numbers() -> None:
     np.testing.assert_allclose(energy, silicon.get_potential_energy(), rtol=1e-9)
     np.testing.assert_allclose(forces, silicon.get_forces(), atol=1e-9)
     assert np.isnan(virial).all()
+    assert "no layer Stress: the virial is NaN, so that the volume has to be constant" in caplog.text
 
 
 def model_in(folder: Path) -> Path:
@@ -183,8 +184,7 @@ def test_i_pi_goes_on_after_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixt
     atoms = some_of_both()[0][0]
     atoms.cell = [20, 20, 20]
     ase.io.write(tmp_path / "start.xyz", atoms)
-    atoms.symbols[0] = "Cl"
-    ase.io.write(tmp_path / "wrong.xyz", atoms)
+    ase.io.write(tmp_path / "wrong.xyz", atoms[:2])
     port, potential = free_port(), of_molecules()
     (tmp_path / "input.xml").write_text(INPUT.format(port=port))
     (tmp_path / "model").mkdir()
@@ -200,7 +200,7 @@ def test_i_pi_goes_on_after_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixt
             assert cli.main(["serve", *arguments]) == status
         killer.cancel()
     assert i_pi.returncode == 0
-    assert "DataError: this potential was not trained on Cl, only on H, O" in capsys.readouterr().err
+    assert "DataError: the server's structure has 3 atoms, this one 2" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(find_spec("ipi") is None, reason="needs pip install ipi")
@@ -238,12 +238,9 @@ def test_an_unknown_element_and_a_cell_without_use(tmp_path: Path, capsys: pytes
     water, crystal = some_of_both()[0][0], some_of_both()[1][4]
     for atoms, expected in ((water, "was not trained on O, only on H, C"), (crystal, "the cell is periodic, but")):
         ase.io.write(tmp_path / "start.xyz", atoms)
-        server = Server([atoms])
-        server.start()
         started = time.monotonic()
-        arguments = [str(tmp_path), str(tmp_path / "start.xyz"), "--host", "127.0.0.1", "--port", str(server.port)]
-        assert cli.main(["serve", *arguments]) == cli.USER_ERROR
-        server.join()
+        # before anybody answers
+        assert cli.main(["serve", str(tmp_path), str(tmp_path / "start.xyz"), "--wait", "600"]) == cli.USER_ERROR
         message = capsys.readouterr().err
         assert f"DataError: {expected}" in message or f"this potential {expected}" in message
         assert "Traceback" not in message
@@ -262,6 +259,14 @@ def test_nobody_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     arguments[2:4] = ["--socket", "nobody_is_here"]
     assert cli.main(["serve", *arguments]) == cli.USER_ERROR
     assert "/tmp/ipi_nobody_is_here: nobody answers" in capsys.readouterr().err
+    name = f"pyg_nnp_left_{os.getpid()}"
+    left = Path(f"/tmp/ipi_{name}")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(left))
+    arguments[3] = name
+    assert cli.main(["serve", *arguments]) == cli.USER_ERROR
+    assert "The file is left of an i-PI that is gone: remove it." in capsys.readouterr().err
+    left.unlink()
     arguments[3] = "/tmp/ipi_x"
     assert cli.main(["serve", *arguments]) == cli.USER_ERROR
     assert "ServerError: socket /tmp/ipi_x: give its name alone, as x for /tmp/ipi_x." in capsys.readouterr().err

@@ -183,6 +183,16 @@ globals()["of_crystals"] = engine_systems.of_molecules
 lmp = start(some_of_both()[1][0], "metal")
 with pytest.raises(DataError, match="the cell is periodic, but"):
     lmp.command("run 0")
+
+# a charge that is not said, of a potential of several, and atoms that are not there any more
+globals()["of_molecules"] = lambda: potential
+potential.domain = TrainingDomain(charges=(-1.0, 0.0))
+with pytest.warns(UserWarning, match="the total charge is taken to be 0; .* trained on -1, 0. Give charge="):
+    lmp = start(some_of_both()[0][0], "metal")
+start(some_of_both()[0][0], "metal", charge=0.0)
+lmp.commands_string("group one id 1\\ndelete_atoms group one")
+with pytest.raises(DataError, match="^1 of 3 atoms have left the box or were deleted. Take a shorter step"):
+    lmp.command("run 0")
 print("DONE")
 """
 

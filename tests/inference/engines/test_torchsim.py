@@ -97,7 +97,7 @@ def test_refusals_and_warnings() -> None:
     peroxide = Atoms("H2O2", [[0, 0, 0], [0, 0, 3], [1, 0, 0], [1, 0, 2]])
     with pytest.warns(UserWarning, match="was trained on H2O, not on H2O2"):
         model(state_of([peroxide]))
-    for charge in (float("nan"), None):
+    for charge in (float("nan"), "one"):
         with pytest.raises(DataError, match=f"charge: {charge} is no total charge"):
             PygNnpModel(trained_on_water(), charge=charge, device="cpu")
     # once
@@ -153,6 +153,16 @@ def test_elements_that_are_changed_in_place_are_noticed() -> None:
     state.atomic_numbers[1] = 8
     with pytest.warns(UserWarning, match="was trained on H2O, not on HO2"):
         model(state)
+
+
+def test_a_charge_that_is_not_said() -> None:
+    potential = of_molecules()
+    potential.domain = TrainingDomain(charges=(-1.0, 0.0))
+    with pytest.warns(UserWarning, match=r"the total charge is taken to be 0; .* trained on -1, 0\. Give"):
+        PygNnpModel(potential, device="cpu")
+    PygNnpModel(potential, charge=0.0, device="cpu")
+    potential.domain = TrainingDomain(charges=(-1.0, 0.0), blind_to_charge=("E",))  # which makes no difference
+    PygNnpModel(potential, device="cpu")
 
 
 def test_distances_never_seen_are_warned_of_once() -> None:
