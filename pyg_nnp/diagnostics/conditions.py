@@ -18,7 +18,7 @@ _CONDITIONS = {
     r"(electric|magnetic|external)_?field|[eb]_?field|field": ("M2", "E"),
     r"(excited_)?state|(electronic_)?state|root": ("E", "group"),
     r"electronic_temperature|solvent|solvation|dielectric(_constant)?": ("E", "group"),
-    r"(level_of_)?theory|(qm_)?method|functional|xc|basis(_?set)?": ("group",),
+    r"level|(level_of_)?theory|(qm_)?method|functional|xc|basis(_?set)?|heads?": ("group",),
 }
 _MOST_SHOWN = 3
 

@@ -61,6 +61,8 @@ def configuration_for(
     transforms |= {"atomic_energy": None, "total_energy_normalization": False}
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = _features(predictor, path, sources, columns, mapping, is_of_ase)
+    if "cell" not in features and "S" in targets and not mapping.get("S"):
+        log.warning("%s has no periodic cell, which '%s' (S) would be of: not compared.", path, targets.pop("S"))
     # what is there is compared, whatever the training asked of its data
     hub = {**hub, "allow_missing": list(targets), "group_weights": {}, "features": features, "targets": targets}
     hub |= {"data_path": path.given, "data_format": data_format}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from crystals import labelled, some_crystals
 
 from pyg_nnp.commands import cli
@@ -65,6 +66,14 @@ def test_crystals_from_init_to_evaluate(folder: Path, capsys: pytest.CaptureFixt
     table = capsys.readouterr().out
     # 8 crystals have six numbers each
     assert any(line.split()[:3] == ["S", "all", "48"] for line in table.splitlines())
+    # a stress without a cell
+    dimer = Atoms("Si2", [[0, 0, 0], [0, 0, 2.3]])
+    dimer.calc = SinglePointCalculator(dimer, energy=-1.0, stress=np.zeros(6))
+    ase.io.write("dimer.xyz", dimer, format="extxyz")
+    assert cli.main(["evaluate", model_folder, "dimer.xyz"]) == 0
+    assert "dimer.xyz has no periodic cell, which 'stress' (S) would be of: not compared" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_molecules_need_no_cell_and_crystals_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,7 @@ def found(values: dict[str, list[Any]], folder: Path, **changes: Any) -> list[st
         ("spin", [1, 2, None, 2] * 2, "1, none"),
         ("electric_field", [np.zeros(3), np.zeros(3), np.array([0, 0, 0.1]), np.zeros(3)] * 2, "0 0 0, 0 0 0.1"),
         ("method", ["PBE", "PBE", "PBE", "PBE", "MP2", "PBE", "PBE", "PBE"], "'MP2', 'PBE'"),
+        ("head", ["pbe", "pbe", "pbe", "pbe", "wb97m", "pbe", "pbe", "pbe"], "'pbe', 'wb97m'"),
     ],
 )
 def test_what_differs_is_told(

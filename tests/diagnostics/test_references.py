@@ -34,3 +34,15 @@ def test_reference_energies(
     for finding in findings:
         assert (finding.kind, finding.error) == ("reference energies", error)
         assert said in str(finding)
+
+
+def test_energies_of_formation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of atoms, relative to crystals of them, are far from the mean of the data, but a few eV an atom."""
+    monkeypatch.chdir(tmp_path)
+    write_toy(tmp_path)
+    read = config_from_dict(toy_config())
+    dataset = MoleculeDataset.from_config(read, tmp_path / "out")
+    summary, hartree = dataset.summary, read.units.hartree
+    summary.E[:] = 0.1 * hartree / 27.2114 * summary.sizes
+    dataset.atomic_energies = dict.fromkeys(dataset.elements, 3.5 * hartree / 27.2114)  # 3.4 eV an atom below them
+    assert not check_references(read, dataset)
