@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.images import closest_image
 from pyg_nnp.data.source import ArrayTypes, Block, DataSource
 from pyg_nnp.data.total_charge import charge_arrays
@@ -111,13 +112,19 @@ class Checks:
         if found := closest_image(limit, np.asarray(block.arrays["Ra"]), block.arrays["N"], cells):
             frame, i, j, distance = found
             what = f"atom {i} has an image of atom {j} at a distance of {distance:.3g}, so this is periodic"
-            instead = (
-                "To train on crystals, map 'cell' in Datahub.features. For molecules in vacuum store 'pbc' as false, "
-                "or no cell; for one in pieces, make it whole"
+            but, instead = (
+                "a potential here knows molecules alone",
+                "To train on crystals, map 'cell' in Datahub.features",
             )
+            if "cell" in block.arrays:
+                names = cell_names(block.columns, self.source.names.values(), ["cell"])
+                others = " or ".join(f"'{name}'" for name in names) or "another array"
+                but = f"cells are read from '{self.source.names['cell']}', not from {others}"
+                instead = "Give them the same name in all frames, in extended XYZ Lattice"
             raise DataError(
-                f"{self.source.file}: {self.source.frames([block.first + frame])}: in its cell {what}, "
-                f"but a potential here knows molecules alone. {instead}."
+                f"{self.source.file}: {self.source.frames([block.first + frame])}: in its cell {what}, but {but}. "
+                f"{instead}. For molecules in vacuum store 'pbc' as false, or no cell; for one in pieces, make it "
+                "whole."
             )
 
     def _check_distances(self, block: Block) -> None:

@@ -1,7 +1,7 @@
 """What the data file says and the configuration does not have: its units, and labels of most of its frames."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pyg_nnp.config import Config
@@ -10,6 +10,7 @@ from pyg_nnp.data.formats.stated_units import stated_units
 from pyg_nnp.diagnostics.conditions import check_conditions
 from pyg_nnp.diagnostics.finding import Finding
 from pyg_nnp.diagnostics.other_charges import check_other_charges
+from pyg_nnp.diagnostics.other_labels import check_other_labels
 from pyg_nnp.fields import FIELDS, TARGETS
 from pyg_nnp.units import OPTIONS
 
@@ -61,25 +62,8 @@ def check_unread(config: Config, dataset: "MoleculeDataset") -> list[Finding]:
             findings.append(Finding("unread labels", name, text, advice))
         else:
             log.info("%s", text)
-    for name, unread, frames in _under_other_names(dataset):
-        text = f"{file}: '{unread}' looks like {name}, too, in {frames} frames that have no '{dataset.sources[name]}'."
-        findings.append(Finding("unread labels", name, text, "Give it the same name in all frames."))
     conditions = check_conditions(file, config.Datahub.data_format, dataset.sources, dataset.info.columns)
-    return [*findings, *check_other_charges(config, dataset), *conditions]
-
-
-def _under_other_names(dataset: "MoleculeDataset") -> Iterator[tuple[str, str, int]]:
-    """Yield energies and forces that all frames have under one of two names: the field, the other name, its frames."""
-    columns, sources = dataset.info.columns, dataset.sources
-    structure = {sources[name] for name in ("Ra", "Za")}
-    others = {name: of for name, of in columns.items() if name in structure or name not in sources.values()}
-    guessed = guess_fields(others, by_shape=False)
-    for name in (name for name in _TOGETHER if name in sources and name in guessed):
-        read, unread = (
-            columns[source].frames if source in columns else None for source in (sources[name], guessed[name])
-        )
-        if read and unread and read + unread == dataset.info.num_frames:
-            yield name, guessed[name], unread
+    return [*findings, *check_other_labels(config, dataset), *check_other_charges(config, dataset), *conditions]
 
 
 def _unread_labels(sources: Mapping[str, str], dataset: "MoleculeDataset") -> dict[str, str]:

@@ -107,16 +107,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _xyz_texts(path: Path) -> Iterator[Frame]:
-    """Yield of many frames what the comment line says, where it says other units than those before it."""
-    known = {()}
+def _xyz_texts(path: Path) -> Iterator[tuple[int, Frame]]:
+    """Yield of many frames the number and what the comment line says, where it says other units than those before."""
+    known: set[tuple[str, ...]] = set()
     with closing(text_lines(path)) as lines:
         headers = (line for line in lines if line.strip())
-        for header in islice(headers, _MOST_COMMENTS):
+        for number, header in enumerate(islice(headers, _MOST_COMMENTS)):
             comment = next(lines, "")
             may_say = len(comment) < _LONGEST_COMMENT and "unit" in comment.lower()
             units = (*_UNITS.findall(comment),) if may_say else ()
-            yield {} if units in known else _said_in(comment)
+            if units not in known:
+                yield number, _said_in(comment) if units else {}
             known.add(units)
             if not _COUNT.fullmatch(header) or sum(1 for _ in islice(lines, int(header))) < int(header):
                 return  # damage is told where frames are read

@@ -2,7 +2,7 @@
 """Periodic cells in data files: read where ``cell`` is among the features, else refused, in any format.
 
 Formats of ASE say for each frame whether it is periodic. Arrays are looked for by their names: of directions (``pbc``),
-and of cells. Where a file has cells that nothing is read from, and does not say that they are periodic, the blocks
+and of cells. Where frames have cells that nothing is read from, and do not say whether they are periodic, the blocks
 carry them, and :mod:`pyg_nnp.data.frame_checks` looks whether the frames are molecules in vacuum.
 """
 
@@ -31,9 +31,11 @@ _SHAPES = ((3, 3), (9,), (6,), (3,), ())
 _UNLIKE = "'{}' looks like a periodic cell, but {}, expected {}. If these are molecules, store 'pbc' as false."
 
 
-def cell_names(names: Iterable[str], taken: Collection[str] = ()) -> list[str]:
+def cell_names(
+    names: Iterable[str], taken: Collection[str] = (), kinds: Collection[str] = FIELDS_OF_CELLS
+) -> list[str]:
     """Return those of some names that cells and periodic directions have, if they are not ``taken`` for fields."""
-    return [name for name in names if _kind(name) and name not in taken]
+    return [name for name in names if _kind(name) in kinds and name not in taken]
 
 
 def _kind(name: str) -> str | None:
@@ -57,39 +59,43 @@ class Cells:
     def __bool__(self) -> bool:
         return bool(self._columns)
 
-    @property
-    def is_mapped(self) -> bool:
-        """Whether cells are among the fields that are read."""
-        return "cell" in self._origin.names
+    def of_frames(self, start: int, stop: int) -> tuple[dict[str, Array], Array | None]:
+        """Return what is read of some frames, and what else may be their cells.
 
-    def fields(self, start: int, stop: int) -> dict[str, Array]:
-        """Return ``cell``, (stop - start, 3, 3), and ``pbc``, (stop - start, 3), of some frames, if they are mapped.
-
-        Where the file does not say which directions are periodic, they are those whose vector is not 0.
+        Returns:
+            ``cell``, (stop - start, 3, 3), and ``pbc``, (stop - start, 3), if they are mapped. Where the file does not
+            say which directions are periodic, they are those whose vector is not 0. And cells of other names,
+            (stop - start, 3, 3), of frames of which nothing says whether they are periodic, 0 for others; None without
+            any.
 
         Raises:
-            DataError: what is mapped is no cell.
+            DataError: what is mapped is no cell, or nothing is, and a frame is periodic or has what looks like a cell
+                and cannot be read.
         """
-        if not self.is_mapped:
-            return {}
+        fields, is_unknown = self._mapped(start, stop) if self._name else ({}, self._not_periodic(start, stop))
+        return fields, self._unstated(start, stop, is_unknown) if is_unknown.any() else None
+
+    @property
+    def _name(self) -> str | None:
+        """The name of the cells that are read."""
+        return self._origin.names.get("cell")
+
+    def _mapped(self, start: int, stop: int) -> tuple[dict[str, Array], Array]:
+        """Return the fields, and (k,) for which frames nothing is said."""
         names = self._origin.names
         cells = self._vectors(names["cell"], start, self._rows(names["cell"], start, stop))
         cells = np.nan_to_num(cells, nan=0, posinf=0, neginf=0)
         pbc: Array = np.any(cells != 0, axis=2)  # (k, 3)
+        is_unknown: Array = np.logical_not(pbc.any(axis=1))
         for name in [names["pbc"]] if "pbc" in names else self._of_kind("pbc"):
             for row, said in enumerate(self._rows(name, start, stop)):
                 directions = _directions(said)
                 pbc[row] = pbc[row] if directions is None else directions
-        return {"cell": cells, "pbc": pbc.astype(np.int64)}
+                is_unknown[row] &= directions is None
+        return {"cell": cells, "pbc": pbc.astype(np.int64)}, is_unknown
 
-    def unstated(self, start: int, stop: int) -> Array | None:
-        """Return the cells, (stop - start, 3, 3), of frames that may be periodic, 0 for others; None without any.
-
-        Raises:
-            DataError: a frame is periodic, or what looks like cells cannot be read.
-        """
-        if self.is_mapped:
-            return None
+    def _not_periodic(self, start: int, stop: int) -> Array:
+        """Refuse periodic frames, and return (k,) for which frames nothing is said."""
         is_unknown = np.ones(stop - start, dtype=bool)
         for name in self._of_kind("pbc"):
             rows = self._rows(name, start, stop)
@@ -102,10 +108,16 @@ class Cells:
                     f"store '{name}' as false"
                 )
                 raise self._origin.frame_error(start + i, f"{_PERIODIC} ('{name}' is {_shown(rows[i])}). {instead}.")
-        for name in self._of_kind("cell") if is_unknown.any() else ():
-            cells = self._vectors(name, start, self._rows(name, start, stop))
-            return np.nan_to_num(cells, nan=0, posinf=0, neginf=0) * is_unknown[:, None, None]
-        return None
+        return is_unknown
+
+    def _unstated(self, start: int, stop: int, is_unknown: Array) -> Array | None:
+        names = [name for name in self._of_kind("cell") if name != self._name]
+        cells = np.zeros((stop - start, 3, 3))
+        for name in names:
+            found = self._vectors(name, start, self._rows(name, start, stop))
+            is_first = is_unknown & ~cells.any(axis=(1, 2))
+            cells[is_first] = np.nan_to_num(found[is_first], nan=0, posinf=0, neginf=0)
+        return cells if names else None
 
     def _of_kind(self, kind: Literal["pbc", "cell"]) -> list[str]:
         return [name for name in self._columns if _kind(name) == kind]

@@ -117,9 +117,10 @@ class Table:
             # a frame on its own is padded as its Za is, or not at all
             allowed = lengths == capacities if self._layouts[name] == "ragged" else lengths > 0
             arrays[name] = without_padding(origin, name, rows, lengths, N, allowed)
-        arrays |= self._cells.fields(start, stop)
+        of_cells, unstated = self._cells.of_frames(start, stop)
+        arrays |= of_cells
         stress_of_virials(origin, arrays)
-        return Block(origin.first, arrays, self._cells.unstated(start, stop))
+        return Block(origin.first, arrays, unstated)
 
     def _count_frames(self) -> int:
         Ra, N = self._columns["Ra"], self._columns.get("N")

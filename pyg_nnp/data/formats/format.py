@@ -10,7 +10,7 @@ import numpy as np
 
 from pyg_nnp.data.formats.cells import FIELDS_OF_CELLS, cell_names
 from pyg_nnp.data.formats.columns import Table
-from pyg_nnp.data.formats.unit_texts import SameUnits, Statements, joined, statements_in
+from pyg_nnp.data.formats.unit_texts import Parts, SameUnits, statements_in
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
 
 _FRAMES = 100  # of which units are read
@@ -32,7 +32,7 @@ class Format:
             describes it.
         array_types: from the file to all its names, each with its first array.
         frames: from the file to its frames under the names of ASE, in Å; None where names and units are the user's.
-        unit_statements: from the file, and the names of its arrays that are looked at, to what it says of units.
+        unit_statements: from the file, and the names of its arrays that are looked at, to what its parts say of units.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Format:
     read: Callable[[Path, Mapping[str, str], int, Collection[str]], Iterator[Block]]
     array_types: Callable[[Path], ArrayTypes]
     frames: Callable[[Path], Iterator[Frame]] | None = None
-    unit_statements: Callable[[Path, Collection[str]], Statements] = lambda path, names: {}
+    unit_statements: Callable[[Path, Collection[str]], Parts] = lambda path, names: [("", {})]
 
 
 def frame_format(
@@ -50,12 +50,12 @@ def frame_format(
     magic: bytes,
     frames: Callable[[Path], Iterator[Frame]],
     metadata: Callable[[Path], Mapping[str, Any]] = lambda path: {},
-    texts: Callable[[Path], Iterator[Mapping[str, Any]]] | None = None,
+    texts: Callable[[Path], Iterator[tuple[int, Mapping[str, Any]]]] | None = None,
 ) -> Format:
     """Return a format whose frames are read one by one.
 
-    Units are those of metadata, else those of the frames, of which ``texts`` yields what may say some; without it the
-    first hundred are looked at.
+    Units are those of metadata, else those of the frames, of which ``texts`` yields numbers and what may say some, one
+    frame of all that say the same; without it the first hundred are looked at.
     """
 
     def read(
@@ -63,10 +63,10 @@ def frame_format(
     ) -> Iterator[Block]:
         return frame_blocks(path, frames(path), mapping, frames_per_block, optional)
 
-    def unit_statements(path: Path, names: Collection[str]) -> Statements:
-        said = texts(path) if texts is not None else islice(frames(path), _FRAMES)
-        of_frames = ((f"frame {number}", statements_in(frame)) for number, frame in enumerate(said))
-        return joined(path, of_frames) | statements_in(metadata(path), "metadata ")
+    def unit_statements(path: Path, names: Collection[str]) -> Parts:
+        of_all = statements_in(metadata(path), "metadata ")
+        said = texts(path) if texts is not None else enumerate(islice(frames(path), _FRAMES))
+        return ((f"frame {number}", statements_in(frame) | of_all) for number, frame in said)
 
     return Format(name, description, magic, read, lambda path: types_in(frames(path)), frames, unit_statements)
 

@@ -17,11 +17,13 @@ from pyg_nnp.data.formats.columns import Table, require
 from pyg_nnp.data.formats.format import Format
 from pyg_nnp.data.formats.hdf5_attributes import cells_of_attributes, unit_attributes, unit_of_array
 from pyg_nnp.data.formats.hdf5_datasets import first_datasets, open_column, open_hdf5, walk
-from pyg_nnp.data.formats.unit_texts import Statements, statements_in
+from pyg_nnp.data.formats.unit_texts import Parts, Statements, statements_in
 from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError
 
 log = logging.getLogger(__name__)
+
+_GROUPS = 10_000  # of which units are read, which takes a second or two
 
 # where a group is, its columns, and those of its cells
 _Group = tuple[Origin, dict[str, Any], dict[str, Any]]
@@ -41,21 +43,28 @@ def _array_types(path: Path) -> ArrayTypes:
         return first_datasets(path, file)
 
 
-def _unit_statements(path: Path, names: Collection[str]) -> Statements:
-    """Return what attributes say of units: of the file, of its first groups, of the first data set of each name."""
-    waiting, paths = {*names}, {name for name in names if "/" in name}
+def _unit_statements(path: Path, names: Collection[str]) -> Parts:
+    """Yield what attributes say of units in many groups: of the file, of groups around them, of their data sets."""
+    wanted, paths = {*names}, {name for name in names if "/" in name}
+    groups: list[tuple[str, set[str], Statements, Statements]] = []
+    of_arrays: Statements = {}
     with open_hdf5(path) as file:
-        found = statements_in(unit_attributes(file), "attribute ")
-        for place, group, datasets in walk(path, file, waiting.__contains__, paths):
-            outwards = h5py.Group(group), *(_opened(file, outer) for outer in _around(place))
-            for owner in reversed(outwards):
-                found = statements_in(unit_attributes(owner), "attribute ") | found
-            for name in waiting & datasets.keys():
-                found |= unit_of_array(name, h5py.Dataset(datasets[name]))
-            waiting -= datasets.keys()
-            if not waiting:
-                break
-    return found
+        of_file = statements_in(unit_attributes(file), "attribute ")
+        for place, group, datasets in islice(walk(path, file, wanted.__contains__, paths), _GROUPS):
+            around, own = of_file, Statements()
+            for outer in reversed(_around(place)[:-1]):
+                around = statements_in(unit_attributes(_opened(file, outer)), "attribute ") | around
+            around = statements_in(unit_attributes(h5py.Group(group)), "attribute ") | around
+            for name, dataset in datasets.items():
+                own |= unit_of_array(name, h5py.Dataset(dataset))
+            groups.append((place.strip("/"), {*datasets}, around, own))
+            of_arrays = own | of_arrays
+    everywhere = {name for _, has, _, _ in groups for name in has}
+    for place, has, around, own in groups:
+        # of what a group lacks it says nothing else than others
+        lacking = {name: one for name, one in of_arrays.items() if name not in has}
+        if (said := around | lacking | own) or has == everywhere:
+            yield f"group '{place}'" if place else "", said
 
 
 def _groups(of_file: Origin, file: h5py.File, frames_per_block: int) -> Iterator[_Group]:

@@ -19,6 +19,8 @@ _LARGEST = 1 << 12  # bytes of a value
 
 def unit_attributes(owner: h5py.HLObject) -> dict[str, Any]:
     """Return the attributes that may be the text of a unit."""
+    if not h5py.h5a.get_num_attrs(owner.id):
+        return {}
     attributes: Any = owner.attrs
     return _small(attributes, [name for name in attributes if "unit" in name.lower()], 1)
 

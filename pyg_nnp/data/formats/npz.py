@@ -16,7 +16,7 @@ from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
 from pyg_nnp.data.formats.format import Format, value_type
 from pyg_nnp.data.formats.pickle_constructors import RefusedError
-from pyg_nnp.data.formats.unit_texts import Statements, statements_in
+from pyg_nnp.data.formats.unit_texts import Parts, statements_in
 from pyg_nnp.data.formats.unpickling import unpickle
 from pyg_nnp.data.formats.values import Array, check_packed
 from pyg_nnp.data.source import ArrayType, ArrayTypes, Block, Origin
@@ -82,7 +82,7 @@ def _array_types(path: Path) -> ArrayTypes:
     return found
 
 
-def _unit_statements(path: Path, names: Collection[str]) -> Statements:
+def _unit_statements(path: Path, names: Collection[str]) -> Parts:
     """Return what texts in the file say of units."""
     found = {}
     with _open_npz(path) as archive:
@@ -93,7 +93,7 @@ def _unit_statements(path: Path, names: Collection[str]) -> Statements:
                 continue
             if column.dtype.kind in "US" and math.prod(column.shape) == 1:
                 found[name] = column[()]
-    return statements_in(found)
+    return [("", statements_in(found))]
 
 
 def _members(archive: ZipFile) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from pyg_nnp.data.formats.cells import cell_names
 from pyg_nnp.data.formats.columns import Table, as_column, require
 from pyg_nnp.data.formats.format import Format, frame_blocks, types_in, value_type
-from pyg_nnp.data.formats.unit_texts import Statements, joined, statements_in
+from pyg_nnp.data.formats.unit_texts import Parts, statements_in
 from pyg_nnp.data.formats.unpickling import load_pickle
 from pyg_nnp.data.source import ArrayTypes, Block, Origin
 from pyg_nnp.errors import DataError
@@ -36,16 +36,16 @@ def _array_types(path: Path) -> ArrayTypes:
     return {name: value_type(value) for name, value in content.items() if isinstance(name, str)}
 
 
-def _unit_statements(path: Path, names: Collection[str]) -> Statements:
+def _unit_statements(path: Path, names: Collection[str]) -> Parts:
     """Return what texts beside the columns, or in the frames, say of units."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         # to load it takes far longer than to see that there are none
         if all(content.find(word) < 0 for word in (b"unit", b"Unit", b"UNIT")):
-            return {}
+            return [("", {})]
     said = _frames_or_columns(path)
     if isinstance(said, dict):
-        return statements_in(said)
-    return joined(path, ((f"frame {number}", statements_in(frame)) for number, frame in enumerate(said)))
+        return [("", statements_in(said))]
+    return ((f"frame {number}", statements_in(frame)) for number, frame in enumerate(said))
 
 
 def _frames_or_columns(path: Path) -> dict[Any, Any] | Sequence[dict[Any, Any]]:

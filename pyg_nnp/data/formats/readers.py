@@ -33,6 +33,9 @@ FORMATS = {
 OWN_NAMES = tuple(one.name for one in FORMATS.values() if one.frames is None)
 """Formats in which names and units are the user's own."""
 
+IN_ASE_UNITS = (ase_files.EXTXYZ.name, ase_files.DATABASE.name, aselmdb.FORMAT.name)
+"""Formats in eV and Å, where nothing else is said."""
+
 # first bytes of other files -> what they are
 _FOREIGN = {
     rb"PK\x03\x04(?s:.){0,60}data\.pkl": "a file of torch.save",

@@ -1,12 +1,13 @@
 """The units of a data file: what it says of them, and what its format means where it says nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pyg_nnp.data.formats.readers import data_files, format_to_read
+from pyg_nnp.data.formats.readers import IN_ASE_UNITS, data_files, format_to_read
 from pyg_nnp.data.formats.unit_texts import Statement, Statements, joined
-from pyg_nnp.fields import FIELDS
+from pyg_nnp.errors import DataError
+from pyg_nnp.fields import FIELDS, Kind
 from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import ASE, Units
 
@@ -52,13 +53,67 @@ def stated_units(path: Path | DataPath, data_format: str | None, sources: Mappin
         sources: standard name -> name in the file, of the fields that are read from it.
 
     Raises:
-        DataError: a file cannot be read, or files or parts of one say different units.
+        DataError: a file cannot be read, or files or parts of one are in different units.
     """
-    of_files = (
-        (file.name, format_to_read(file, data_format).unit_statements(file, [*sources.values()]))
-        for file in data_files(path, data_format)
-    )
-    return understood(joined(path, of_files), sources)
+    files = data_files(path, data_format)
+    parts = [part for file in files for part in _parts(file, data_format, sources, is_one=len(files) == 1)]
+    stated = understood(joined(path, ((part.place, part.statements) for part in parts)), sources)
+    kinds: tuple[Kind, ...] = ("energy", "length")
+    doubts = [doubt for kind in kinds if kind in stated.said for doubt in _unknown(path, parts, kind)]
+    return replace(stated, doubts=(*stated.doubts, *doubts))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the data that says other units than those before it: its name, what it says, what this means."""
+
+    place: str
+    statements: Statements
+    stated: StatedUnits
+    or_else: StatedUnits  # where nothing is said
+
+    def says(self, kind: str) -> bool:
+        return kind in self.stated.said
+
+    def known(self, kind: str) -> str:
+        """Return the unit of a kind and how it is known; empty where it is not."""
+        known = self.stated.or_else(self.or_else)
+        return f"in {known.units.names[kind]}, {known.said[kind]}" if kind in known.said else ""
+
+    def differs(self, other: "_Part", kind: Kind) -> bool:
+        ours, theirs = (part.stated.or_else(part.or_else).units.in_ase(kind) for part in (self, other))
+        return abs(ours / theirs - 1) > _SAME
+
+
+def _parts(file: Path, data_format: str | None, sources: Mapping[str, str], *, is_one: bool) -> Iterator[_Part]:
+    """Yield one part of all those of a file that say the same."""
+    one = format_to_read(file, data_format)
+    distinct: dict[frozenset[tuple[str, Statement]], tuple[str, Statements]] = {}
+    for place, statements in one.unit_statements(file, [*sources.values()]):
+        distinct.setdefault(frozenset(statements.items()), (place, statements))
+    or_else = IN_ASE if one.name in IN_ASE_UNITS else StatedUnits(Units(), {}, ())
+    for place, statements in distinct.values():
+        of_file = f"{place} of {file.name}" if place and len(distinct) > 1 else file.name
+        yield _Part(place if is_one and place else of_file, statements, understood(statements, sources), or_else)
+
+
+def _unknown(path: Path | DataPath, parts: list[_Part], kind: Kind) -> Iterator[str]:
+    """Compare all parts with the first that says a unit, and yield a doubt about those whose unit is not known.
+
+    Raises:
+        DataError: they are in another.
+    """
+    speaker = next((part for part in parts if part.says(kind)), None)
+    if speaker is None:
+        return
+    for part in parts:
+        if part.known(kind) and part.differs(speaker, kind):
+            what = f"{part.place} is {part.known(kind)}, but {speaker.place} {speaker.known(kind)}"
+            raise DataError(f"{path}: {what}. Give all in the same units, or convert one.")
+    unknown = [part.place for part in parts if not part.known(kind)]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        yield f"{unknown[0]}{more} says no unit of {kind}, and is read as {speaker.place} is: {speaker.known(kind)}"
 
 
 def understood(statements: Statements, sources: Mapping[str, str]) -> StatedUnits:

@@ -27,6 +27,9 @@ class Statement(NamedTuple):
 Statements = dict[str, Statement]
 """Name of an array, or a word such as ``energy``, -> its unit; under an empty name what was not understood."""
 
+Parts = Iterable[tuple[str, Statements]]
+"""What parts of a file say, such as ``frame 3``, each with its name; without a name the file as a whole."""
+
 
 def statements_in(attributes: Mapping[Any, Any], place: str = "") -> Statements:
     """Return what texts with ``unit`` in their names say, among them one dict of units by the names of arrays.
@@ -58,7 +61,7 @@ def _units_of_each(quantities: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
-def joined(path: Path | DataPath, parts: Iterable[tuple[str, Statements]]) -> Statements:
+def joined(path: Path | DataPath, parts: Parts) -> Statements:
     """Return what several parts of a file or of a folder, such as ``frame 3``, say together.
 
     Raises:

@@ -69,10 +69,16 @@ def format_of(name: str) -> str:
     return name.split()[-1]
 
 
-def check(path: Path, data_format: str, bohr: float | None = None, frames_per_block: int = 1024) -> int:
+def check(
+    path: Path,
+    data_format: str,
+    bohr: float | None = None,
+    frames_per_block: int = 1024,
+    mapping: dict[str, str] = TWO,
+) -> int:
     """Read and check all frames, and return how many there are."""
-    checks, num_frames = Checks(DataSource(str(path), TWO), bohr), 0
-    for block in read_blocks(path, data_format, TWO, frames_per_block):
+    checks, num_frames = Checks(DataSource(str(path), mapping), bohr), 0
+    for block in read_blocks(path, data_format, mapping, frames_per_block):
         checks(block)
         num_frames += block.num_frames
     return num_frames
@@ -278,6 +284,41 @@ def test_crystals_slabs_and_molecules_in_a_file_of_ase(tmp_path: Path, ending: s
     np.testing.assert_allclose(found["cell"], [atoms.cell.array for atoms in systems], atol=1e-7)
     with pytest.raises(DataError, match=f"frame 1: {PERIODIC}.*map 'cell' in Datahub.features"):
         read(path, {"xyz": "extxyz", "db": "ase"}[ending], {"Ra": "positions", "Za": "numbers"})
+
+
+@pytest.mark.parametrize("saved", SAVES)
+@pytest.mark.parametrize("frames_per_block", [1, 9])
+@pytest.mark.parametrize(("length", "said"), [(3.0, False), (20.0, False), (3.0, True)])
+def test_cells_under_another_name_than_that_which_is_read(
+    tmp_path: Path, saved: str, frames_per_block: int, length: float, said: bool
+) -> None:
+    """What a frame has in place of the mapped cell is looked at as where no cell is mapped."""
+    box = np.array([np.eye(3) * 9, np.zeros((3, 3)), np.zeros((3, 3)), np.eye(3) * 9])
+    # that of frame 0 is another: of one that has a cell nothing else is asked
+    others = {
+        "abc": np.array([[2.0] * 3, [0.0] * 3, [0.0] * 3, [0.0] * 3]),
+        "unit_cell": np.array([*[np.zeros((3, 3))] * 2, np.eye(3) * length, np.zeros((3, 3))]),
+    }
+    pbc = {"pbc": np.array([[True] * 3, *[[False] * 3] * 2, [True] * 3])} if said else {}
+    path = SAVES[saved](tmp_path / "a.npz", R=R4 / 20, z=Z4, box=box, **others, **pbc)
+    if length == 20 or said:
+        assert check(path, format_of(saved), None, frames_per_block, WITH_CELL) == 4
+        return
+    name = "'(abc' or ')?unit_cell'" if saved == "list in pickle" else "another array"
+    what = rf"frame 2: in its cell atom 0 .* cells are read from 'box', not from {name}\. Give them the same name"
+    with pytest.raises(DataError, match=what):
+        check(path, format_of(saved), None, frames_per_block, WITH_CELL)
+
+
+@pytest.mark.parametrize("name", ["unit_cell", "box", "Cell", "cell_vectors", "lattice"])
+def test_other_names_of_lattices_in_extended_xyz(tmp_path: Path, name: str) -> None:
+    """Of which ASE knows one alone, so that crystals with another one seem to be molecules."""
+    path, mapping = tmp_path / "a.xyz", {"Ra": "positions", "Za": "numbers", "cell": "cell", "pbc": "pbc"}
+    path.write_text(f'1\nLattice="3 0 0 0 3 0 0 0 3"\nH 0 0 0\n1\n{name}="3 3 3"\nH 0 0 0\n')
+    (block,) = read_blocks(path, "extxyz", mapping)
+    what = f"frame 1: in its cell atom 0 .* cells are read from 'cell', not from '{name}'"
+    with pytest.raises(DataError, match=what):
+        Checks(DataSource("a", mapping))(block)
 
 
 @pytest.mark.parametrize("saved", SAVES)

@@ -1,5 +1,6 @@
 """Units that files of each format state."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from frame_files import dump
 from pyg_nnp.data.formats.readers import format_of, read_blocks
 from pyg_nnp.data.formats.stated_units import IN_ASE, StatedUnits, stated_units
 from pyg_nnp.errors import DataError
+from pyg_nnp.runtime.data_path import DataPath
 from pyg_nnp.units import BOHR_IN_ANGSTROM, HARTREE_IN_EV, HARTREE_IN_KCAL_PER_MOL, Units
 
 SOURCES = {"Ra": "R", "Za": "z", "E": "E", "Fa": "F", "M2": "D"}
@@ -72,8 +74,8 @@ def test_extended_xyz(tmp_path: Path) -> None:
 def test_all_frames_of_extended_xyz_are_looked_at(tmp_path: Path) -> None:
     path = tmp_path / "some.xyz"
     frame = "1\n{}\nH 0 0 0\n"
-    path.write_text(frame.format("energy=1") + "\n" + frame.format("energy=1 energy_unit=Hartree units='Bohr'"))
-    assert of(path).units == Units(1.0, 1.0)
+    path.write_text(frame.format("energy=1") + "\n" + frame.format("energy=1 units='eV, Ang'"))
+    assert of(path).units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM)
     # one unit in two spellings is one
     path.write_text("".join(frame.format(f"energy_unit={text}") for text in ("eV", "ev", "electronvolt")))
     assert of(path).units == Units(HARTREE_IN_EV)
@@ -97,6 +99,50 @@ def test_files_of_a_folder_in_several_units(tmp_path: Path) -> None:
     (tmp_path / "b.xyz").write_text("1\nenergy_unit=Hartree\nH 0 0 0\n")
     with pytest.raises(DataError, match=r"says 'Hartree' in b\.xyz, but 'eV' in a\.xyz\. Give all in the same units"):
         stated_units(tmp_path, "extxyz", SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ("energy_unit=Hartree", "is in eV, as ASE has it, but {} in Hartree, as 'energy_unit' says. Give all in"),
+        ("length_unit=Bohr", "is in Å, as ASE has it, but {} in Bohr, as 'length_unit' says. Give all in"),
+        ("forces_unit=kcal/mol/Ang", "is in eV, as ASE has it, but {} in kcal/mol, as 'forces_unit' says. Give"),
+        ("energy_unit=eV", None),
+    ],
+)
+@pytest.mark.parametrize("silent", [1, 2])
+def test_extended_xyz_of_which_a_part_says_nothing(tmp_path: Path, texts: str, told: str | None, silent: int) -> None:
+    """The silent part is in eV and Å, whether it is first or last, frames or files."""
+    said, nothing = f"1\n{texts}\nH 0 0 0\n", "1\nenergy=1\nH 0 0 0\n"
+    both = [nothing, said] if silent == 1 else [said, nothing]
+    one, folder = tmp_path / "some.xyz", tmp_path / "more"
+    one.write_text("".join(both))
+    folder.mkdir()
+    for name, text in zip(("1.xyz", "2.xyz"), both, strict=True):
+        (folder / name).write_text(text)
+    for path, names in ((one, ("frame 0", "frame 1")), (folder, ("1.xyz", "2.xyz"))):
+        if told is None:
+            assert stated_units(path, "extxyz", SOURCES).units == Units(HARTREE_IN_EV)
+            assert stated_units(path, "extxyz", SOURCES).doubts == ()
+            continue
+        unstated, stated = names if silent == 1 else names[::-1]
+        with pytest.raises(DataError, match=re.escape(f"{unstated} {told.format(stated)}")):
+            stated_units(path, "extxyz", SOURCES)
+
+
+def test_files_of_several_formats_of_which_one_says_nothing(tmp_path: Path) -> None:
+    """What a format means is compared; what nothing says is a doubt."""
+    own, other, frames = npz(tmp_path, E_unit="kcal/mol"), tmp_path / "other.npz", xyz(tmp_path)
+    with pytest.raises(
+        DataError, match=r"some\.xyz is in eV, as ASE has it, but some\.npz in kcal/mol, as 'E_unit' says"
+    ):
+        stated_units(DataPath.of([str(frames), str(own)]), None, SOURCES)
+    np.savez(other, R=np.zeros((2, 3, 3)), z=np.ones(3), E=np.zeros(2))
+    found = stated_units(DataPath.of([str(own), str(other)]), None, SOURCES)
+    assert found.units == Units(HARTREE_IN_KCAL_PER_MOL)
+    doubt = "other.npz says no unit of energy, and is read as some.npz is: in kcal/mol, as 'E_unit' says"
+    assert found.doubts == (doubt,)
+    assert stated_units(DataPath.of([str(frames), str(other)]), None, SOURCES).doubts == ()
 
 
 @pytest.mark.parametrize(
@@ -161,6 +207,43 @@ def test_hdf5_attributes_of_the_file_and_of_groups(tmp_path: Path, place: str) -
         file[f"{place}/R"].attrs["Unit"] = np.bytes_(b"x" * 10_000)  # no unit
     found = of(tmp_path / "some.h5")
     assert found.units == Units(HARTREE_IN_EV, BOHR_IN_ANGSTROM / 10)
+
+
+@pytest.mark.parametrize("of_group", [True, False])
+@pytest.mark.parametrize(
+    ("units", "told"), [(("eV", "ev"), None), (("eV", "kcal/mol"), "error"), (("eV", None), "doubt")]
+)
+def test_hdf5_groups_that_each_say_their_unit(
+    tmp_path: Path, of_group: bool, units: tuple[str, str | None], told: str | None
+) -> None:
+    path = tmp_path / "some.h5"
+    with h5py.File(path, "w") as file:
+        for group, unit in zip("ab", units, strict=True):
+            file[f"{group}/R"] = file[f"{group}/E"] = np.zeros(3)
+            if unit and of_group:
+                file[group].attrs["energy_unit"] = unit
+            elif unit:
+                file[f"{group}/E"].attrs["units"] = unit
+    if told == "error":
+        with pytest.raises(DataError, match="says 'kcal/mol' in group 'b', but 'eV' in group 'a'"):
+            of(path)
+        with h5py.File(path, "a") as file:  # where it stands for the whole file, this goes before groups
+            file.attrs["energy_unit"] = "eV"
+        assert not of_group or of(path).units == Units(HARTREE_IN_EV)
+        return
+    assert of(path).units == Units(HARTREE_IN_EV)
+    assert len(of(path).doubts) == (told == "doubt")
+    assert told is None or of(path).doubts[0].startswith("group 'b' says no unit of energy, and is read as group 'a'")
+
+
+def test_hdf5_groups_without_an_array_that_says_its_unit(tmp_path: Path) -> None:
+    """As one that may be missing, or elements that all groups share."""
+    for of_group in (True, False):
+        with h5py.File(tmp_path / "some.h5", "w") as file:
+            file["z"] = file["a/R"] = file["b/R"] = file["b/E"] = np.zeros(3)
+            (file["b"] if of_group else file["b/E"]).attrs["energy_unit" if of_group else "units"] = "eV"
+        found = of(tmp_path / "some.h5")
+        assert (found.units, found.doubts) == (Units(HARTREE_IN_EV), ())
 
 
 def test_forces_say_what_nothing_else_does(tmp_path: Path) -> None:
