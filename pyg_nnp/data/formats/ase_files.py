@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, refuse_lattice, row_fields
+from pyg_nnp.data.formats.ase_frames import cell_of, decode_json, merged, row_fields
 from pyg_nnp.data.formats.files import text_lines
 from pyg_nnp.data.formats.format import Frame, frame_format
 from pyg_nnp.data.formats.values import check_sizes, instead_of
+from pyg_nnp.data.formats.xyz_comments import parse_comment
 from pyg_nnp.data.source import CONFLICT, Origin
 from pyg_nnp.errors import DataError
 
@@ -92,6 +93,9 @@ def _with_columns(path: Path, frame: int, comment: str, values: Sequence[str]) -
     if not _NAMED.fullmatch(named):
         what = f"Properties={named[:_SHOWN]} is no list of NAME:TYPE:COLUMNS, joined by colons, which no name can have"
         raise DataError(f"{path}: frame {frame}: {what}.")
+    if numbered := re.search(r"(?:^|:)species:[IR]:1", named):
+        what = f"write 'Z:I:1' in place of '{numbered[0].strip(':')}', since ASE takes species for symbols"
+        raise DataError(f"{path}: frame {frame}: {what}.")
     columns = sum(map(int, named.split(":")[2::3]))  # ASE makes them all before it looks, and leaves out others
     if columns != len(values):
         what = f"Properties names {columns} columns, but the first atom has {len(values)} values"
@@ -145,12 +149,13 @@ def _xyz_frame(path: Path, frame: int, lines: Sequence[str]) -> Frame:
         comment = _with_columns(path, frame, comment, atoms_lines[0].split())
     text = "".join([header, comment, *atoms_lines])
     try:
-        atoms: Atoms = next(read_xyz(io.StringIO(_FORTRAN.sub(r"\1E\2", text)), slice(None)))
+        atoms: Atoms = next(read_xyz(io.StringIO(_FORTRAN.sub(r"\1E\2", text)), slice(None), parse_comment))
+    except DataError as error:
+        raise DataError(f"{path}: frame {frame}: {error}") from error
     except KeyError as error:
         raise DataError(f"{path}: frame {frame}: {error} is no element.{instead_of(str(error.args[0]))}") from error
     except Exception as error:  # ASE has no error of its own for each mistake in a file
         raise DataError(f"{path}: frame {frame}: ASE cannot read it ({error}).") from error
-    refuse_lattice(f"{path}: frame {frame}", atoms)
     return {**_fields(atoms), **dict.fromkeys(twice, CONFLICT)}
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from ase import Atoms
 
 from pyg_nnp.data.source import CONFLICT
-from pyg_nnp.errors import DataError
 
 if TYPE_CHECKING:
     from ase.db.row import AtomsRow
@@ -27,15 +26,11 @@ def row_fields(row: "AtomsRow") -> Mapping[str, Any]:
 
 
 def cell_of(atoms: "Atoms | AtomsRow") -> dict[str, Any]:
-    """Return the cell and its periodic directions, of what is periodic; of molecules nothing."""
-    return {"cell": np.array(atoms.cell), "pbc": np.array(atoms.pbc)} if np.any(atoms.pbc) else {}
-
-
-def refuse_lattice(where: str, atoms: Atoms) -> None:
-    """Raise :class:`DataError` if lattice vectors are there under a name that is none for ASE: it leaves them out."""
-    for name, value in atoms.info.items():
-        if name.lower() == "lattice" and np.size(value) == 9:  # ASE takes that of the right name away
-            raise DataError(f"{where}: write 'Lattice' in place of '{name}', which ASE leaves out.")
+    """Return the cell, if ASE has one, and its periodic directions, of what is periodic; of molecules nothing."""
+    if not np.any(atoms.pbc):
+        return {}
+    cell = {"cell": np.array(atoms.cell)} if np.any(atoms.cell) else {}
+    return {**cell, "pbc": np.array(atoms.pbc)}
 
 
 def merged(*parts: Mapping[str, Any]) -> Mapping[str, Any]:

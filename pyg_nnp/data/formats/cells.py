@@ -15,7 +15,7 @@ import numpy as np
 from ase.cell import Cell
 from numpy.typing import NDArray
 
-from pyg_nnp.data.source import Origin
+from pyg_nnp.data.source import CONFLICT, Origin
 
 Array = NDArray[Any]
 
@@ -28,6 +28,8 @@ _NAMES = {
 _NOT = re.compile(r"(?:false|f|none|no|0|[\s,;\[\]()])*", re.IGNORECASE)  # text for: in no direction
 _SHAPES = ((3, 3), (9,), (6,), (3,), ())
 """Of a cell: vectors as rows, the same in a row, lengths and angles [degree], lengths, the length of a cube."""
+_ANGLES = (90, 120)  # of most cells, in degrees; no cube is as large
+_FLAT = 0.05  # singular value of directions: vectors of no cell are as near to a plane, lengths of near cells are
 _UNLIKE = "'{}' looks like a periodic cell, but {}, expected {}. If these are molecules, store 'pbc' as false."
 
 
@@ -54,7 +56,7 @@ class Cells:
 
     def __init__(self, origin: Origin, columns: Mapping[str, Any], num_frames: int) -> None:
         self._origin, self._num_frames = origin, num_frames
-        self._columns = {name: columns[name] for name in sorted(columns) if columns[name] is not None}
+        self._columns = {name: _in_memory(columns[name]) for name in sorted(columns) if columns[name] is not None}
 
     def __bool__(self) -> bool:
         return bool(self._columns)
@@ -92,6 +94,11 @@ class Cells:
                 directions = _directions(said)
                 pbc[row] = pbc[row] if directions is None else directions
                 is_unknown[row] &= directions is None
+        if (without := pbc.any(axis=1) & ~cells.any(axis=(1, 2))).any():
+            others = [f"map cell: {name}" for name in self._of_kind("cell") if name != names["cell"]]
+            instead = " or ".join(["Give the lattice vectors", *others])
+            what = f"the frame is periodic, but {self._origin.field('cell')} has no vectors. {instead}."
+            raise self._origin.frame_error(start + int(np.argmax(without)), what)
         return {"cell": cells, "pbc": pbc.astype(np.int64)}, is_unknown
 
     def _not_periodic(self, start: int, stop: int) -> Array:
@@ -126,14 +133,29 @@ class Cells:
         """Return the value of each frame, of which there may be one for all."""
         column, n = self._columns.get(name, [None] * self._num_frames), self._num_frames
         if isinstance(column, list):
-            return column[start:stop] if len(column) == n else [column] * (stop - start)
+            rows = column[start:stop] if len(column) == n else [column] * (stop - start)
+            if (twice := next((i for i, row in enumerate(rows) if row is CONFLICT), None)) is not None:
+                what = f"'{name}' is there twice, with different values. Remove or rename one."
+                raise self._origin.frame_error(start + twice, what)
+            return rows
         shape = column.shape
-        is_one = shape in _SHAPES or shape[:1] != (n,)
+        is_one = shape[:1] != (n,) or (shape in _SHAPES and self._is_one(name, column))
         if math.prod(shape if is_one else shape[1:]) > 9:
             raise self._origin.error(_UNLIKE.format(name, f"has shape {shape}", "(frames, 3, 3)"))
         if is_one:
-            return np.broadcast_to(np.asarray(column[()]), (stop - start, *shape))
+            return np.broadcast_to(column[()], (stop - start, *shape))
         return np.asarray(column[start:stop])
+
+    def _is_one(self, name: str, value: Array) -> bool:
+        """Return whether an array with a row for each frame is one value for all, which its numbers may tell."""
+        n, is_cell = self._num_frames, name == self._origin.names.get("cell") or _kind(name) == "cell"
+        if (not is_cell and value.shape != (3,)) or (value == value.flat[0]).all():
+            return False  # three numbers that are the same say it either way
+        if is_cell and (is_one := _is_one_cell(value)) is not None:
+            return is_one
+        whole, own = ((n, 3, 3), "lattice vectors") if is_cell else ((n, 3), "three flags")
+        what = f"'{name}' has shape {value.shape}, which may be one value for all of the {n} frames, or one for each"
+        raise self._origin.error(f"{what}. Give the {own} of each, as an array of shape {whole}.")
 
     def _vectors(self, name: str, first: int, rows: Any) -> Array:
         """Return the vectors, (k, 3, 3), of cells in any form; 0 where there is none."""
@@ -147,6 +169,25 @@ class Cells:
                 what = _UNLIKE.format(name, f"is {_shown(row)}", "(3, 3)")
                 raise self._origin.frame_error(first + i, what) from None
         return cells
+
+
+def _in_memory(column: Any) -> Any:
+    """Return a column as an array where it may be one value for all frames, else as it is, to be read in pieces."""
+    return np.asarray(column[()]) if not isinstance(column, list) and column.shape in _SHAPES else column
+
+
+def _is_one_cell(value: Array) -> bool | None:
+    """Return whether an array of 3 x 3, 9, 6 or 3 is one cell, not a row of lengths for each frame; None: who knows."""
+    if value.dtype.kind not in "iuf":
+        return False
+    if value.size < 9:
+        return True if value.size == 6 and np.isin(value[3:], _ANGLES).any() else None
+    vectors = np.nan_to_num(value).reshape(3, 3).astype(np.float64)
+    some = vectors[vectors.any(axis=1)]
+    directions = some / np.linalg.norm(some, axis=1, keepdims=True)
+    if (vectors >= 0).all() and not np.linalg.matrix_rank(directions, tol=_FLAT) == len(some) > 0:
+        return False
+    return True if (some <= 0).any() else None
 
 
 def _vectors(value: Any) -> Array:

@@ -55,7 +55,8 @@ def cells_of_attributes(origin: Origin, group: h5py.Group) -> dict[str, Any]:
         if charge := _charge(name, value):
             instead = f"Store it as a data set '{name}', or remove the attribute"
             raise origin.error(f"the attribute '{name}' is {charge:g}, but attributes are not read. {instead}.")
-    return {name: np.asarray(value) for name, value in _small(attributes, cell_names(names), 9).items()}
+    # with an axis of its own, it is not taken for one row for each frame
+    return {name: np.asarray(value)[None] for name, value in _small(attributes, cell_names(names), 9).items()}
 
 
 def _small(attributes: Any, names: Iterable[str], most: int) -> dict[str, Any]:

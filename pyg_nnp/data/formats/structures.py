@@ -58,10 +58,10 @@ def structure_blocks(path: Path | DataPath, features: Mapping[str, str]) -> Iter
 
 
 def _may_be_periodic(file: Path, read: Callable[[Path], Iterator[Frame]]) -> bool:
-    """Return whether anything in a file may be periodic; of an XYZ file without the word for it nothing is."""
+    """Return whether anything in a file may be periodic; of an XYZ file without a word for it nothing is."""
     if read is EXTXYZ.frames:
         with closing(text_lines(file)) as lines:
-            return any("lattice" in line.lower() for line in lines)
+            return any("lattice" in line.lower() or "cell=" in line.lower() for line in lines)
     return any("cell" in frame for frame in read(file))
 
 

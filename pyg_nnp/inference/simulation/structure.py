@@ -5,18 +5,17 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.constraints import FixAtoms, FixBondLengths, FixCartesian
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pyg_nnp.data.formats.ase_frames import refuse_lattice
 from pyg_nnp.data.formats.stated_units import understood
 from pyg_nnp.data.formats.unit_texts import statements_in
+from pyg_nnp.data.formats.xyz_comments import structures_in
 from pyg_nnp.data.total_charge import charge_of, given_charge, name_in_training
 from pyg_nnp.errors import ConfigError, DataError, UserError, did_you_mean
 from pyg_nnp.functional.periodic_search import periodic_pairs
@@ -51,19 +50,20 @@ def read_structure(path: Path, charge: float | None, predictor: "Predictor") -> 
     of the potential, or a usual one.
 
     Raises:
-        DataError: there is no such file, or ASE cannot read it, or leaves out its cell, or it says that it is not in Å,
+        DataError: there is no such file, or ASE cannot read it, or misreads its cell, or it says that it is not in Å,
             or its charge is not one number.
     """
     require_structure(path)
     try:
-        structures: list[Any] = list(ase.io.iread(path, index=":", do_not_split_by_at_sign=True))
+        structures = structures_in(path)
         found = structures[-1]
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:  # ASE's readers raise whatever they come upon
         reason = f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: ASE cannot read a structure from it ({reason}). Give an XYZ file.") from error
     if len(structures) > 1:
         log.warning("%s: has %d structures, of which the last is taken.", path, len(structures))
-    refuse_lattice(str(path), found)
     _refuse_other_units(path, found)
     atoms = Atoms(found.numbers, found.positions, info={"charge": _charge(path, found, charge, predictor)})
     if found.pbc.any():

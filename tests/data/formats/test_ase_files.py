@@ -252,6 +252,71 @@ def test_columns_that_are_named_in_another_case(tmp_path, key):
     assert "columns_5_to_7" in columns_of(path)
 
 
+LATTICE = 'Lattice="9 0 0 0 9 0 0 0 9"'
+
+
+@pytest.mark.parametrize(
+    "pbc", ["TTF", "FFF", '"t t f"', "none", "None", "off", '"p p f"', '"(T T F)"', '"[T, T, F]"', '"T T"', '""', "2"]
+)
+def test_periodic_directions_that_ase_misreads(tmp_path, pbc):
+    """Any text is true for it."""
+    path = tmp_path / "a.xyz"
+    for lattice in (LATTICE, ""):
+        path.write_text(f"1\nenergy=1 {lattice} pbc={pbc}\nH 0 0 0\n")
+        with pytest.raises(DataError, match=r"a.xyz: frame 0: 'pbc' is '.*', which ASE misreads. Write T or F"):
+            columns_of(path)
+
+
+@pytest.mark.parametrize(
+    ("pbc", "directions"),
+    [
+        ('"T T F"', [1, 1, 0]),
+        ('"T, T, F"', [1, 1, 0]),
+        ("[T T F]", [1, 1, 0]),
+        ("{T T F}", [1, 1, 0]),
+        ('"1 1 0"', [1, 1, 0]),
+        ('"True true False"', [1, 1, 0]),
+        ('"_JSON [true, true, false]"', [1, 1, 0]),
+        ("T", [1, 1, 1]),
+        ("0", [0, 0, 0]),
+        ("FALSE", [0, 0, 0]),
+    ],
+)
+def test_periodic_directions_that_ase_reads(tmp_path, pbc, directions):
+    path = tmp_path / "a.xyz"
+    path.write_text(f"1\nenergy=1 {LATTICE} pbc={pbc}\nH 0 0 0\n")
+    assert read(path, "extxyz", {"Ra": "positions", "Za": "numbers", "cell": "cell"})["pbc"].tolist() == [directions]
+
+
+@pytest.mark.parametrize("key", ["PBC", "Pbc"])
+def test_periodic_directions_that_are_named_in_another_case(tmp_path, key):
+    path = tmp_path / "a.xyz"
+    path.write_text(f'1\nenergy=1 {LATTICE} {key}="F F F"\nH 0 0 0\n')
+    with pytest.raises(DataError, match=f"a.xyz: frame 0: write 'pbc' in place of '{key}'"):
+        columns_of(path)
+    path.write_text(f'1\nenergy=1 {key}="F F F"\nH 0 0 0\n')  # a molecule anyway
+    assert key in columns_of(path)
+
+
+@pytest.mark.parametrize("name", ["virial", "stress", "Lattice"])
+@pytest.mark.parametrize("value", ["1 2 3 4 5 6", "[[1, 0, 0], [0, 1, 0], [0, 0, 1]]", "9 9 9"])
+def test_what_ase_reads_of_nine_numbers_alone(tmp_path, name, value):
+    path = tmp_path / "a.xyz"
+    path.write_text(f'1\n{name}="{value}"\nH 0 0 0\n')
+    order = "the three lattice vectors" if name == "Lattice" else f"xx xy xz .* another name, such as REF_{name}"
+    with pytest.raises(DataError, match=f"a.xyz: frame 0: '{name}' has to be nine numbers in quotes: {order}"):
+        columns_of(path)
+
+
+def test_numbers_in_the_column_of_symbols(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("1\nProperties=species:I:1:pos:R:3\n1 0 0 0\n")
+    with pytest.raises(DataError, match=r"a.xyz: frame 0: write 'Z:I:1' in place of 'species:I:1'"):
+        columns_of(path)
+    path.write_text("1\nProperties=Z:I:1:pos:R:3\n1 0 0 0\n")
+    assert read(path, "extxyz", {"Ra": "positions", "Za": "numbers"})["Za"].tolist() == [1]
+
+
 @pytest.mark.parametrize("key", ["lattice", "LATTICE"])
 def test_lattice_vectors_that_are_named_in_another_case(tmp_path, key):
     """ASE would take the crystal for a molecule without a word."""

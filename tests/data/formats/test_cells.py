@@ -14,6 +14,7 @@ from frame_files import R2, TWO, dump, read, save_compressed, save_hdf5, save_np
 from numpy.testing import assert_array_equal
 
 from pyg_nnp.data.formats.readers import read_blocks
+from pyg_nnp.data.formats.structures import structure_blocks
 from pyg_nnp.data.frame_checks import Checks
 from pyg_nnp.data.source import DataSource
 from pyg_nnp.errors import DataError
@@ -265,6 +266,94 @@ def test_what_is_no_cell_cannot_be_mapped(tmp_path: Path) -> None:
         read(path, "npz", WITH_CELL)
 
 
+LENGTHS = np.array([[12.0, 16, 22], [22, 12, 16], [16, 22, 12]])
+NEAR = np.array([[30.0, 31, 32], [31, 32, 30], [32, 30, 31]])
+OBLIQUE = np.array([[9.0, 0, 0], [1, 9, 0], [2, -1, 9]])
+
+
+@pytest.mark.parametrize("saved", ["npz", "hdf5", "chunked hdf5", "dict in pickle"])
+@pytest.mark.parametrize("frames_per_block", [1, 2, 9])
+@pytest.mark.parametrize(
+    ("box", "cells"),
+    [
+        (OBLIQUE, [OBLIQUE] * 3),
+        (np.diag([4.0, 5, 0]), [np.diag([4.0, 5, 0])] * 3),
+        (NEAR, [np.diag(row) for row in NEAR]),
+        (np.full((3, 3), 9.0), [np.eye(3) * 9] * 3),
+        (np.array([[4.0, 5, 0]] * 3), [np.diag([4.0, 5, 0])] * 3),
+        (np.zeros((3, 3)), [np.zeros((3, 3))] * 3),
+        (np.full(3, 9.0), [np.eye(3) * 9] * 3),
+        (OBLIQUE.ravel(), [OBLIQUE] * 9),
+        (NEAR.ravel(), [np.eye(3) * length for length in NEAR.ravel()]),
+        (np.full(6, 60.0), [np.eye(3) * 60] * 6),
+        (np.array([2.0, 3, 4, 90, 90, 90]), [np.diag([2.0, 3, 4])] * 6),
+    ],
+)
+def test_numbers_tell_one_cell_from_lengths_of_each_frame(
+    tmp_path: Path, saved: str, frames_per_block: int, box: Any, cells: Any
+) -> None:
+    n = len(cells)
+    path = SAVES[saved](tmp_path / "a.npz", R=np.zeros((n, 2, 3)), z=np.array([[6, 1]] * n), box=box)
+    found = read(path, format_of(saved), WITH_CELL, frames_per_block)["cell"]
+    np.testing.assert_allclose(found, cells, atol=1e-12)
+
+
+@pytest.mark.parametrize("saved", ["npz", "hdf5", "dict in pickle"])
+@pytest.mark.parametrize("box", [LENGTHS, LENGTHS.ravel(), [9.0, 8, 7], [9.0, 8, 7, 40, 50, 60]])
+@pytest.mark.parametrize("mapping", [TWO, WITH_CELL])
+def test_an_array_that_may_be_one_cell_or_lengths_of_each_frame(
+    tmp_path: Path, saved: str, box: Any, mapping: dict[str, str]
+) -> None:
+    n = len(box)
+    path = SAVES[saved](tmp_path / "a.npz", R=np.zeros((n, 1, 3)), z=np.array([[6]] * n), box=np.array(box))
+    what = rf"'box' has shape .* one value for all of the {n} frames, or one for each.* shape \({n}, 3, 3\)\."
+    with pytest.raises(DataError, match=what):
+        read(path, format_of(saved), mapping)
+
+
+def test_directions_of_three_frames(tmp_path: Path) -> None:
+    flags = np.array([[True, True, False], [False] * 3, [True] * 3])
+    frames = {"R": R4[:3], "z": Z4[:3], "box": [CELLS[0]] * 3}
+    for pbc in (flags, np.full(3, True), np.full(3, False)):
+        found = read(save_npz(tmp_path / "a.npz", **frames, pbc=pbc), "npz", WITH_CELL)["pbc"]
+        assert_array_equal(found, np.broadcast_to(pbc.T, (3, 3)).T)
+    with pytest.raises(DataError, match=r"'pbc' has shape \(3,\), .* three flags of each, as an array of shape \(3, 3"):
+        read(save_npz(tmp_path / "a.npz", **frames, pbc=flags[0]), "npz", WITH_CELL)
+    six = save_npz(tmp_path / "a.npz", R=np.zeros((6, 2, 3)), z=[6, 1], box=CELLS[0], pbc=[0, 1, 0, 0, 0, 1])
+    assert read(six, "npz", WITH_CELL)["pbc"].tolist() == [[flag] * 3 for flag in [0, 1, 0, 0, 0, 1]]
+
+
+def test_attributes_hold_for_all_of_three_frames(tmp_path: Path) -> None:
+    path = save_hdf5(tmp_path / "a.h5", R=np.zeros((3, 1, 3)), z=[[6]] * 3)
+    with h5py.File(path, "a") as file:
+        file.attrs["box"] = [3.0, 20, 20]
+    with pytest.raises(DataError, match="frame 0: in its cell atom 0 has an image of atom 0 at a distance of 3,"):
+        check(path, "hdf5")
+
+
+def test_periodic_frames_without_vectors(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "a.npz", R=R4, z=Z4, box=np.zeros((4, 3, 3)), lattice=CELLS, pbc=[0, 0, 1, 0])
+    with pytest.raises(DataError, match=r"frame 2: the frame is periodic, but 'box' \(cell\) .* or map cell: lattice"):
+        read(path, "npz", WITH_CELL)
+
+
+@pytest.mark.parametrize(("name", "mapping"), [("cell", {"cell": "cell"}), ("periodic", {})])
+def test_cells_that_are_there_twice(tmp_path: Path, name: str, mapping: dict[str, str]) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text(f'1\n{name}="1 1 1" {name}="0 0 1"\nH 0 0 0\n')
+    with pytest.raises(DataError, match=f"frame 0: '{name}' is there twice, with different values"):
+        read(path, "extxyz", {"Ra": "positions", "Za": "numbers", **mapping})
+
+
+@pytest.mark.parametrize(("box", "cell"), [("9 0 0 1 9 0 0 0 9", [[9, 0, 0], [1, 9, 0], [0, 0, 9]]), ("9 8 7", None)])
+def test_a_cell_of_extended_xyz_that_ase_leaves_to_others(tmp_path: Path, box: str, cell: Any) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text(f'1\ncell="{box}" pbc="T T F"\nH 0 0 0\n')
+    found = read(path, "extxyz", {"Ra": "positions", "Za": "numbers", "cell": "cell"})
+    np.testing.assert_allclose(found["cell"], [np.diag([9, 8, 7]) if cell is None else cell], atol=1e-12)
+    assert found["pbc"].tolist() == [[1, 1, 0]]
+
+
 @pytest.mark.parametrize("ending", ["xyz", "db"])
 def test_crystals_slabs_and_molecules_in_a_file_of_ase(tmp_path: Path, ending: str) -> None:
     slab = bulk("Cu", cubic=True)
@@ -337,3 +426,12 @@ def test_words_beside_the_directions_of_a_molecule(tmp_path: Path) -> None:
     path.write_text('2\nProperties=species:S:1:pos:R:3 unit_cell=conventional energy=1 pbc="F F F"\nH 0 0 0\nH 0 0 1\n')
     (block,) = read_blocks(path, "extxyz", {"Ra": "positions", "Za": "numbers"})
     assert block.cells is None or not block.cells.any()
+
+
+@pytest.mark.parametrize("name", ["Lattice", "cell"])
+def test_structures_with_cells_of_either_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "a.xyz"
+    path.write_text(f'1\n{name}="9 0 0 1 9 0 0 0 9" pbc="T T F"\nH 0 0 0\n')
+    (block,) = structure_blocks(path, {})
+    assert_array_equal(block.arrays["cell"], [[[9, 0, 0], [1, 9, 0], [0, 0, 9]]])
+    assert block.arrays["pbc"].tolist() == [[1, 1, 0]]

@@ -43,12 +43,18 @@ def test_positions_that_are_not_in_angstrom(folder: Path, capsys: pytest.Capture
     assert simulate("again", single_point={}, structure="Angstrom/trajectory.xyz") == 0
 
 
-def test_lattice_vectors_that_ase_leaves_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("small.xyz").write_text('1\nlattice="9 0 0 0 9 0 0 0 9"\nO 0 0 0\n')
+@pytest.mark.parametrize(
+    ("comment", "message"),
+    [
+        ('lattice="9 0 0 0 9 0 0 0 9"', "write 'Lattice' in place of 'lattice', which ASE leaves out"),
+        ('Lattice="9 0 0 0 9 0 0 0 9" PBC="F F F"', "write 'pbc' in place of 'PBC', which ASE leaves out"),
+        ('Lattice="9 0 0 0 9 0 0 0 9" pbc=FFF', "'pbc' is 'FFF', which ASE misreads"),
+    ],
+)
+def test_cells_that_ase_misreads(folder: Path, capsys: pytest.CaptureFixture[str], comment: str, message: str) -> None:
+    Path("small.xyz").write_text(f"1\n{comment}\nO 0 0 0\n")
     assert simulate(single_point={}, structure="small.xyz") == 2
-    assert (
-        "DataError: small.xyz: write 'Lattice' in place of 'lattice', which ASE leaves out" in capsys.readouterr().err
-    )
+    assert f"DataError: small.xyz: {message}" in capsys.readouterr().err
 
 
 def test_constraints_hold(folder: Path) -> None:
