@@ -70,6 +70,7 @@ def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
         if seen.keys() == columns.keys():
             break
     dropped |= wrong
+    dropped |= {name: f"'{sources.pop(name)}' {why}" for name, why in _useless(found, sources)}
     sample = found.sample.arrays
     if "Qa" in sources and "Qa" not in mapping and np.array_equal(sample["Qa"], sample["Za"]):
         dropped["Qa"] = f"'{sources.pop('Qa')}' are the atomic numbers"
@@ -77,6 +78,15 @@ def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
     unused = [name for name, array in rest.items() if not says_unit(name, array.dtype)]
     stated = _stated(path, data_format, known, sources)
     return Contents(data_format, known, sources, dropped, unused, stated, found)
+
+
+def _useless(found: Survey, sources: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return labels that teach nothing, and why: without a finite number, or dipoles where frames are periodic."""
+    nowhere = [name for name in TARGETS if name in sources and name not in found.somewhere]
+    useless = [(name, "has no finite number in any frame") for name in nowhere]
+    if {"M2", "cell"} <= sources.keys() and "M2" not in nowhere:
+        useless.append(("M2", "is not learned where frames are periodic: the dipole of a cell has no meaning"))
+    return useless
 
 
 def _stated(
