@@ -101,8 +101,11 @@ def _stated(
 def _fields(
     path: DataPath, columns: ArrayTypes, known: collections.Collection | None, mapping: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return standard name -> name in the file: as a user or a collection has it, or a guess."""
-    guessed = guess_fields(columns) if known is None else known.sources(columns)
+    """Return standard name -> name in the file: as a user or a collection has it, and guesses of all else."""
+    if known is None:
+        guessed = guess_fields(columns)
+    else:
+        guessed = guess_fields(known.without_other_methods(columns), known.sources(columns), by_shape=False)
     # what cannot be read is told with the reason
     guessed |= unlike_labels(columns, {**guessed, **mapping})
     guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
@@ -128,7 +131,7 @@ def _readable(
         return survey(read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS}))
 
     ordered = [name for name in FIELDS if name in fields]
-    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or name in sure]
+    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or not {name, "cell"}.isdisjoint(sure)]
     if molecules != ordered:
         instead = f"if these are crystals, say --map cell={fields['cell']}" if "cell" in fields else ""
         left = {"cell": f"all can be read as molecules; {instead}"} if instead and "cell" not in sure else {}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import h5py
 import numpy as np
 import pytest
 from ase import Atoms
@@ -90,3 +91,35 @@ def test_dipoles_beside_crystals_are_left_out(tmp_path: Path) -> None:
     told = "M2 was not taken: 'dipole' is not learned where frames are periodic: the dipole of a cell has no meaning"
     assert told in said
     assert not any(line.startswith("M2: ") for line in said)
+
+
+@pytest.mark.parametrize("mapping", [{}, {"cell": "cell"}])
+@pytest.mark.parametrize("stress", ["REF_stress", "REF_virials"])
+def test_guesses_fill_what_a_collection_does_not_say(stress: str, mapping: dict[str, str], tmp_path: Path) -> None:
+    frames = []
+    for number in range(12):
+        atoms = water(number, vacuum=3, pbc=True)
+        atoms.info |= {"REF_energy": atoms.info.pop("energy"), stress: np.eye(3), "config_weight": 1.0 + number}
+        atoms.arrays["REF_forces"] = atoms.arrays.pop("forces")
+        atoms.arrays["charges"] = np.array([-0.6, 0.3, 0.3])
+        frames.append(atoms)
+    ase.io.write(tmp_path / "some.xyz", frames, format="extxyz")
+    found = contents.contents_of(tmp_path / "some.xyz", mapping)
+    assert found.known is not None
+    assert found.known.name == "MACE"
+    expected = {"E": "REF_energy", "Fa": "REF_forces", "S": stress, "Qa": "charges", "cell": "cell", "pbc": "pbc"}
+    assert {**expected, "weight": "config_weight"}.items() <= found.sources.items()
+
+
+def test_labels_of_another_method_are_no_guess(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "ani.h5", "w") as file:
+        group = file.create_group("H2O")
+        group["atomic_numbers"] = [8, 1, 1]
+        group["coordinates"] = np.stack([water(number).positions for number in range(4)])
+        for name in ("ccsd(t)_cbs.energy", "wb97x_dz.energy"):
+            group[name] = -76.0 - np.arange(4)
+        group["wb97x_dz.forces"] = np.zeros((4, 3, 3))
+        group["cell"] = 30 * np.eye(3)[None].repeat(4, axis=0)
+        group["wb97x_dz.dipole"] = np.zeros((4, 3))
+    found = contents.contents_of(tmp_path / "ani.h5", {"E": "ccsd(t)_cbs.energy"})
+    assert found.sources == {"Ra": "coordinates", "Za": "atomic_numbers", "E": "ccsd(t)_cbs.energy"}
