@@ -60,13 +60,7 @@ class Draft:
     @property
     def targets(self) -> list[str]:
         """Labels that the file has; energies where none were recognised, so that a name is all that is to be added."""
-        taken = [name for name in TARGETS if name in self.sources and not (name == "M2" and self.has_cells)]
-        return taken or ["E"]
-
-    @property
-    def has_cells(self) -> bool:
-        """Whether frames are periodic."""
-        return "cell" in self.sources
+        return [name for name in TARGETS if name in self.sources] or ["E"]
 
     @property
     def has_charges(self) -> bool:
@@ -91,7 +85,7 @@ class Draft:
         names += [f"{name} was not taken: {one_line(why)}" for name, why in self.dropped.items()]
         names += [f"not used: {self._unused_names}"] if self.unused else []
         for name, what in (("E", "total energies"), ("Fa", "forces")):
-            if name not in self.sources and self.unused:
+            if name not in self.sources and name not in self.dropped and self.unused:
                 names.append(f"no {what} were recognised: if an array above holds them, say --map {name}=NAME")
         units = [f"positions are in {self.length[1]}"]
         units += [f"energies are in {self.energy[1]}"] if {"E", "Fa"} & {*self.targets} else []

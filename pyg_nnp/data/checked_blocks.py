@@ -108,7 +108,8 @@ class CheckedBlocks:
             self.isolated(block)
 
     def _mistaken(self, name: str, found: str, advice: str) -> DataError:
-        near = did_you_mean(self._sources[name], columns_of(self._hub.path, self._hub.data_format))
+        source, known = self._sources[name], columns_of(self._hub.path, self._hub.data_format)
+        near = "" if source in known else did_you_mean(source, known)
         return DataError(self._source.message(name, f"{found}{near} {advice}"))
 
     def _check_atomic_energies(self, block: Block, energies: Mapping[int, float]) -> None:

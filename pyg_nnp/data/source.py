@@ -165,7 +165,7 @@ class Block:
     def has(self, name: str) -> NDArray[np.bool_]:
         """Return (G,) whether each frame has all numbers of a field."""
         values = self.arrays[name]
-        is_there = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        is_there = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if FIELDS[name].level == "graph":
             return np.asarray(is_there)
         firsts = np.cumsum(self.arrays["N"]) - self.arrays["N"]

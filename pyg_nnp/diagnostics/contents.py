@@ -70,6 +70,7 @@ def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
         if seen.keys() == columns.keys():
             break
     dropped |= wrong
+    dropped |= {name: f"'{sources.pop(name)}' {why}" for name, why in _useless(found, sources)}
     sample = found.sample.arrays
     if "Qa" in sources and "Qa" not in mapping and np.array_equal(sample["Qa"], sample["Za"]):
         dropped["Qa"] = f"'{sources.pop('Qa')}' are the atomic numbers"
@@ -77,6 +78,15 @@ def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
     unused = [name for name, array in rest.items() if not says_unit(name, array.dtype)]
     stated = _stated(path, data_format, known, sources)
     return Contents(data_format, known, sources, dropped, unused, stated, found)
+
+
+def _useless(found: Survey, sources: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return labels that teach nothing, and why: without a finite number, or dipoles where frames are periodic."""
+    nowhere = [name for name in TARGETS if name in sources and name not in found.somewhere]
+    useless = [(name, "has no finite number in any frame") for name in nowhere]
+    if {"M2", "cell"} <= sources.keys() and "M2" not in nowhere:
+        useless.append(("M2", "is not learned where frames are periodic: the dipole of a cell has no meaning"))
+    return useless
 
 
 def _stated(
@@ -91,8 +101,11 @@ def _stated(
 def _fields(
     path: DataPath, columns: ArrayTypes, known: collections.Collection | None, mapping: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return standard name -> name in the file: as a user or a collection has it, or a guess."""
-    guessed = guess_fields(columns) if known is None else known.sources(columns)
+    """Return standard name -> name in the file: as a user or a collection has it, and guesses of all else."""
+    if known is None:
+        guessed = guess_fields(columns)
+    else:
+        guessed = guess_fields(known.without_other_methods(columns), known.sources(columns), by_shape=False)
     # what cannot be read is told with the reason
     guessed |= unlike_labels(columns, {**guessed, **mapping})
     guessed = {name: source for name, source in guessed.items() if source not in mapping.values()}
@@ -118,7 +131,7 @@ def _readable(
         return survey(read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS}))
 
     ordered = [name for name in FIELDS if name in fields]
-    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or name in sure]
+    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or not {name, "cell"}.isdisjoint(sure)]
     if molecules != ordered:
         instead = f"if these are crystals, say --map cell={fields['cell']}" if "cell" in fields else ""
         left = {"cell": f"all can be read as molecules; {instead}"} if instead and "cell" not in sure else {}

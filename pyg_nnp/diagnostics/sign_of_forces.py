@@ -49,7 +49,8 @@ def _between_near_frames(block: Block) -> Iterator[tuple[Array, Array]]:
     pbc = arrays.get("pbc", np.zeros((len(ends), 3))) != 0
     eps = np.finfo(np.float32).eps * np.abs(arrays["Ra"]).max(initial=0)
     molecules: dict[bytes, list[int]] = {}
-    for frame, Za in enumerate(np.split(arrays["Za"], ends[:-1])):
+    # without frames there is one part, too
+    for frame, Za in enumerate(np.split(arrays["Za"], ends[:-1])[: len(ends)]):
         molecules.setdefault(Za.tobytes() + pbc[frame].tobytes(), []).append(frame)
     of_cells, of_shapes = [np.zeros((2, 0))], [np.zeros((3, 0))]
     for frames in (frames for frames in molecules.values() if len(frames) > 1):

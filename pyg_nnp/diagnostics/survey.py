@@ -24,6 +24,7 @@ class Survey:
         num_isolated: number of these frames.
         labelled: target -> number of the other frames that have all its labels.
         labels_of_isolated: target -> number of the isolated atoms that have all its labels.
+        somewhere: targets of which there is a finite number.
         charges: total charges of the frames that are no isolated atoms.
         has_wires: whether a frame is periodic along one of its lattice vectors alone.
         sample: evenly spaced frames of several atoms; where there are none, of single ones.
@@ -36,6 +37,7 @@ class Survey:
     num_isolated: int
     labelled: Mapping[str, int]
     labels_of_isolated: Mapping[str, int]
+    somewhere: frozenset[str]
     charges: tuple[float, ...]
     has_wires: bool
     sample: Block
@@ -46,7 +48,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
     """Look at all frames once."""
     num_frames, num_isolated, has_wires = 0, 0, False
     elements, isolated, charges = set[int](), set[int](), set[float]()
-    labelled, of_isolated = Counter[str](), Counter[str]()
+    labelled, of_isolated, somewhere = Counter[str](), Counter[str](), set[str]()
     molecules, atoms, columns = _Sample(), _Sample(), ArrayTypes()
     for block in blocks:
         N, Za = block.arrays["N"], block.arrays["Za"]
@@ -59,6 +61,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
             has = block.has(name)
             labelled[name] += int((has & ~is_isolated).sum())
             of_isolated[name] += int((has & is_isolated).sum())
+            somewhere |= {name} if np.isfinite(block.arrays[name]).any() else set()
         num_frames, num_isolated = num_frames + len(N), num_isolated + int(is_isolated.sum())
         elements.update(np.unique(Za).tolist())
         isolated.update(Za[np.repeat(is_isolated, N)].tolist())
@@ -74,6 +77,7 @@ def survey(blocks: Iterable[Block]) -> Survey:
         num_isolated,
         labelled,
         of_isolated,
+        frozenset(somewhere),
         tuple(sorted(charges)),
         has_wires,
         Block(0, sample.arrays()),

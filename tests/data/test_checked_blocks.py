@@ -230,3 +230,13 @@ def test_mistakes_in_parts_by_files(
     dataset = MoleculeDataset.from_config(ours, Path("out"))
     with pytest.raises(ConfigError, match=re.escape(message)):
         split_of(ours, dataset)
+
+
+@pytest.mark.parametrize(("name", "said"), [("E", ""), ("e", " Did you mean 'E'?")])
+def test_a_label_that_no_frame_has(name: str, said: str, three_files: list[Frame]) -> None:
+    write_pickle(Path("none.pkl"), three_files, E=float("nan"))
+    document = config("none.pkl").model_dump()
+    document["Datahub"] |= {"targets": {"E": name, "Fa": "F"}, "allow_missing": ["E"]}
+    what = f"'{name}' (E) is missing in all frames.{said} Correct the name, or take E out of the targets."
+    with pytest.raises(DataError, match=re.escape(what)):
+        MoleculeDataset.from_config(config_from_dict(document), Path("out"))

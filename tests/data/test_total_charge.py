@@ -23,6 +23,9 @@ from pyg_nnp.errors import DataError
         ({"Net_Charge": 1.0}, None, 1.0),
         ({"ion": 3, "energy": 1}, "ion", 3.0),
         ({"ion": 3}, None, None),
+        ({"tot_charge": 1, "ion": 3}, None, 1.0),
+        ({"Q_tot": -2}, "charge", -2.0),
+        ({"system_charge": 1, "molcharge": 1}, None, 1.0),
         ({"charge": 1, "total_charge": 1.0}, "charge", 1.0),
         # values of other types
         ({"charge": None}, None, None),
@@ -67,6 +70,7 @@ def test_what_is_taken(values: dict[str, Any], of_training: str | None, expected
         # the name of the training data means the total charge
         ({"q": [0.1, 0.9], "charge": 1}, r"'q' is '\[0\.1, 0\.9\]'"),
         ({"q": 1, "charge": 0}, "two total charges: 'q' is 1, but 'charge' is 0. Remove one of them"),
+        ({"charge": 0, "tot_charge": 1}, "two total charges: 'charge' is 0, but 'tot_charge' is 1"),
         ({"Total_Charge": 1, "charge": -1}, "two total charges: 'Total_Charge' is 1, but 'charge' is -1"),
     ],
 )

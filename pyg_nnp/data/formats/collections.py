@@ -43,6 +43,11 @@ class Collection:
         """Return standard name -> name in the file, of what the file has."""
         return {name: self.fields[name] for name in FIELDS if self.fields.get(name) in columns}
 
+    def without_other_methods(self, columns: ArrayTypes) -> ArrayTypes:
+        """Return what the file has but labels of other methods than its own, where names begin with that of one."""
+        method, dot, _ = self.fields["E"].partition(".")
+        return {name: column for name, column in columns.items() if not dot or name.partition(".")[0] in (name, method)}
+
 
 # The layouts, as their authors describe them. Files of two have the marks of both: the first one counts.
 COLLECTIONS = (
@@ -189,6 +194,7 @@ COLLECTIONS = (
                 "Fa": "REF_forces",
                 "Qa": "REF_charges",
                 "M2": "REF_dipole",
+                "S": "REF_stress",
             },
         )
         for charge in ("total_charge", "charge")

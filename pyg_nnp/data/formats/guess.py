@@ -24,12 +24,14 @@ _OTHER = re.compile(
 _STRESS = re.compile("stress|virial", re.IGNORECASE)
 
 
-def guess_fields(columns: ArrayTypes, *, by_shape: bool = True) -> dict[str, str]:
+def guess_fields(
+    columns: ArrayTypes, known: Mapping[str, str] | None = None, *, by_shape: bool = True
+) -> dict[str, str]:
     """Return standard name -> name in the file, as names and shapes suggest; what nothing fits is left out.
 
-    With ``by_shape`` a shape that nothing else has is enough.
+    Fields that are ``known`` stay as they are. With ``by_shape`` a shape that nothing else has is enough.
     """
-    guessed: dict[str, str] = {}
+    guessed = dict(known or {})
     layout = _Layout()
     # the positions tell how many frames an array is of, and what shapes all others can have
     for fields in (("Ra",), ("N",), _FIELDS):

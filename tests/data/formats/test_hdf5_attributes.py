@@ -68,6 +68,7 @@ def test_molecules_are_read(tmp_path: Path, of_group: dict[str, Any]) -> None:
     ("of_file", "of_group", "where"),
     [
         ({}, {"charge": 1}, r"group '/?b': the attribute 'charge' is 1"),
+        ({}, {"tot_charge": 1}, r"group '/?b': the attribute 'tot_charge' is 1"),
         ({}, {"total_charge": np.array([-1.0])}, r"group '/?b': the attribute 'total_charge' is -1"),
         ({}, {"net_charge": "+1"}, r"group '/?b': the attribute 'net_charge' is 1"),
         ({"Charge": 2}, {}, r"a\.h5: the attribute 'Charge' is 2"),
