@@ -62,8 +62,8 @@ def configuration_for(
     transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
     features = _features(predictor, path, sources, columns, mapping, is_of_ase)
     # what is there is compared, whatever the training asked of its data
-    hub = {**hub, "allow_missing": list(targets), "group_weights": {}, "features": features, "targets": targets}
-    hub |= {"data_path": path.given, "data_format": data_format}
+    hub = {**hub, "group_weights": {}, "features": features, "targets": targets}
+    hub |= {"data_path": path.given, "data_format": data_format, "allow_missing": [*targets, *features.keys() & {"Q"}]}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
     models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}
