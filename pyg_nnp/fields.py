@@ -123,6 +123,8 @@ FIELDS: dict[str, Field] = {
 
 FEATURES = tuple(name for name, field in FIELDS.items() if field.role == "feature")
 TARGETS = tuple(name for name, field in FIELDS.items() if field.role == "target")
+MAY_BE_MISSING = (*TARGETS, "Q")
+"""What frames may lack where the user says so: labels, and the total charge, which is 0 then."""
 WEIGHTS = tuple(name for name, field in FIELDS.items() if field.role == "weight")
 INPUTS = (*FEATURES, *(name for name, field in FIELDS.items() if field.role == "graph"))
 """What layers may read though no layer writes it."""

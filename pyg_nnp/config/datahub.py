@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pyg_nnp.config.messages import shown
 from pyg_nnp.config.section import Section, Text, problem
 from pyg_nnp.errors import did_you_mean
-from pyg_nnp.fields import FEATURES, FIELDS, TARGETS, WEIGHTS
+from pyg_nnp.fields import FEATURES, FIELDS, MAY_BE_MISSING, TARGETS, WEIGHTS
 from pyg_nnp.runtime.data_path import DataPath
 
 
@@ -100,7 +100,9 @@ class Datahub(Section):
         description="labels to learn: standard name, then name in the data file"
     )
     allow_missing: list[str] = Field(
-        default=[], description="targets that frames or atoms may lack; of the others each frame needs all numbers"
+        default=[],
+        description="targets that frames or atoms may lack; of the others each frame needs all numbers. Also Q, which "
+        "is 0 where it is missing",
     )
     group_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={},
@@ -140,9 +142,9 @@ class Datahub(Section):
     @model_validator(mode="after")
     def _check_missing(self) -> "Datahub":
         for number, name in enumerate(self.allow_missing):
-            if name not in self.targets:
-                near = did_you_mean(name, self.targets)
-                text = f"'{name}' is none of the targets.{near} There are: {', '.join(self.targets)}"
+            known = [name for name in MAY_BE_MISSING if name in {**self.targets, **self.features}]
+            if name not in known:
+                text = f"'{name}' is none of the targets.{did_you_mean(name, known)} There are: {', '.join(known)}"
                 raise problem(text, "allow_missing", number)
         return self
 

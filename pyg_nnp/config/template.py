@@ -21,7 +21,7 @@ class Draft:
         sources: standard name -> name in the file.
         unused: names in the file that nothing is read from.
         layout: name of the collection whose layout the file has, or empty.
-        missing: target -> number of frames that lack labels of it, of how many.
+        missing: target, or ``Q`` -> number of frames that lack it, of how many.
         dropped: standard name -> why the array that seemed to be it cannot be read.
         atomic_energy: where reference energies are from, as the option of this name.
         gradients: whether ``Fa`` are gradients, minus the forces, and what tells it; None without forces.
@@ -77,7 +77,8 @@ class Draft:
         names = [f"the layout of {self.layout}"] if self.layout else []
         names += [f"{name}: {one_line(source)} ({FIELDS[name].short_meaning})" for name, source in self.sources.items()]
         names += [
-            f"{name} is missing in {few} of {all_frames} frames" for name, (few, all_frames) in self.missing.items()
+            f"{name} is missing in {few} of {all_frames} frames{', where it is taken to be 0' if name == 'Q' else ''}"
+            for name, (few, all_frames) in self.missing.items()
         ]
         if self.gradients is not None and self.gradients[0]:
             names.append(f"Fa are taken for gradients, minus the forces, {self.gradients[1]}")

@@ -18,6 +18,7 @@ from pyg_nnp.data.references import IsolatedAtoms
 from pyg_nnp.data.source import ArrayTypes, Block, DataSource, FileStart, add_types, begin_file
 from pyg_nnp.errors import DataError, did_you_mean
 from pyg_nnp.fields import FAMILY, TARGETS, WEIGHTS
+from pyg_nnp.runtime.logs import NOTICE
 
 if TYPE_CHECKING:
     from pyg_nnp.config import Config
@@ -43,6 +44,7 @@ class CheckedBlocks:
         self._sources = {**self._hub.features, **self._hub.targets}
         family = config.Trainer.Splitter.group
         self._read = self._sources | ({FAMILY: family} if family else {})
+        self._without_charge = 0
         self.starts: list[FileStart] = []
         self.columns: ArrayTypes = {}
         self._source = DataSource(str(self._hub.path), self._read, starts=self.starts)
@@ -74,11 +76,11 @@ class CheckedBlocks:
         optional = {*hub.allow_missing, *WEIGHTS, *(TARGETS if self.isolated else ())}
         for block in read_blocks(hub.path, hub.data_format, self._read, optional=optional):
             begin_file(self.starts, block)
+            nowhere = {name for name in nowhere if np.isnan(block.arrays[name]).all()}
             self._complete(block)
             weigh(block)
             check(block)
             periodic = periodic or bool(block.arrays.get("pbc", np.zeros(1)).any())
-            nowhere = {name for name in nowhere if np.isnan(block.arrays[name]).all()}
             if self._energies is not None:
                 self._check_atomic_energies(block, self._energies)
             if hub.transforms.negative_gradient:
@@ -86,10 +88,13 @@ class CheckedBlocks:
             add_types(self.columns, block.columns)
             yield block
         weigh.report()
+        if self._without_charge:
+            found = f"is missing in {self._without_charge} frames: it is taken to be 0."
+            log.log(NOTICE, "%s", source.message("Q", found))
         if not periodic:
             raise self._mistaken("cell", "makes no frame periodic.", "Correct the name, or take it out.")
         for name in sorted(nowhere):
-            advice = f"Correct the name, or take {name} out of the targets."
+            advice = f"Correct the name, or take {name} out of the {'targets' if name in TARGETS else 'features'}."
             raise self._mistaken(name, "is missing in all frames.", advice)
         # damage does no harm in arrays that are not read
         with suppress(DataError):
@@ -104,6 +109,10 @@ class CheckedBlocks:
         if "Q" not in self._sources:
             refuse_unmapped_charge(self._source, block.columns)
             block.arrays["Q"] = np.zeros(block.num_frames)
+        elif "Q" in self._hub.allow_missing:
+            is_missing = np.isnan(block.arrays["Q"])
+            self._without_charge += int(is_missing.sum())
+            block.arrays["Q"] = np.where(is_missing, 0.0, block.arrays["Q"])
         if self.isolated is not None:
             self.isolated(block)
 

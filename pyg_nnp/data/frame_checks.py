@@ -13,7 +13,7 @@ from pyg_nnp.data.images import closest_image
 from pyg_nnp.data.source import ArrayTypes, Block, DataSource
 from pyg_nnp.data.total_charge import charge_arrays
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS, TARGETS
+from pyg_nnp.fields import FIELDS, MAY_BE_MISSING
 from pyg_nnp.functional.periodic_search import periodic_pairs
 from pyg_nnp.units import BOHR_IN_ANGSTROM
 
@@ -48,7 +48,7 @@ class Checks:
         self._check_shapes(block)
         for name, rows in block.arrays.items():
             wrong = np.isinf(rows) if name in self.may_miss else ~np.isfinite(rows)
-            is_missing = name in TARGETS and not np.isinf(rows).any()
+            is_missing = name in MAY_BE_MISSING and not np.isinf(rows).any()
             needed = f"a number is needed{f', or {name} in Datahub.allow_missing' if is_missing else ''}"
             self._refuse(block, name, wrong.any(axis=tuple(range(1, rows.ndim))), needed)
         if "weight" in block.arrays:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyg_nnp.errors import DataError, did_you_mean
-from pyg_nnp.fields import FIELDS, TARGETS
+from pyg_nnp.fields import FIELDS, MAY_BE_MISSING
 
 _NAMES_SHOWN, _FRAMES_SHOWN = 20, 5
 
@@ -123,7 +123,7 @@ class Origin(DataSource):
 
     def hint(self, name: str) -> str:
         """Return what to write where a field is missing in some frames only."""
-        return f" If it may be missing, write {name} in Datahub.allow_missing." if name in TARGETS else ""
+        return f" If it may be missing, write {name} in Datahub.allow_missing." if name in MAY_BE_MISSING else ""
 
 
 def frames_text(frames: Sequence[int] | NDArray[Any]) -> str:

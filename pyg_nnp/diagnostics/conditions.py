@@ -62,11 +62,11 @@ def _readings(
         values, is_odd = [], []
         # what cannot be read is another quantity
         with suppress(DataError):
-            for block in read_blocks(path, data_format, mapping, optional=[field]):
+            for block in read_blocks(path, data_format, mapping, optional=[field, "Q"]):
                 arrays = block.arrays
                 several = arrays["N"] > 1
                 electrons = np.add.reduceat(arrays["Za"], np.cumsum(arrays["N"]) - arrays["N"])  # (A,) -> (G,)
-                electrons = electrons - arrays["Q"] if "Q" in arrays else electrons
+                electrons = electrons - np.nan_to_num(arrays["Q"]) if "Q" in arrays else electrons
                 values.append(arrays[field][several])
                 is_odd.append(electrons[several].round() % 2 == 1)
             yield _different(np.concatenate(values), np.concatenate(is_odd))

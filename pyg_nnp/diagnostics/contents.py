@@ -14,7 +14,7 @@ from pyg_nnp.data.formats.unit_texts import says_unit
 from pyg_nnp.data.source import ArrayTypes
 from pyg_nnp.diagnostics.survey import Survey, survey
 from pyg_nnp.errors import DataError
-from pyg_nnp.fields import FIELDS, OF_CELLS, TARGETS, WEIGHTS
+from pyg_nnp.fields import FIELDS, MAY_BE_MISSING, OF_CELLS, WEIGHTS
 from pyg_nnp.runtime.data_path import DataPath
 
 _FRAMES = 1000  # whose names are looked at before all are read
@@ -81,8 +81,8 @@ def contents_of(path: DataPath, mapping: Mapping[str, str]) -> Contents:
 
 
 def _useless(found: Survey, sources: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return labels that teach nothing, and why: without a finite number, or dipoles where frames are periodic."""
-    nowhere = [name for name in TARGETS if name in sources and name not in found.somewhere]
+    """Return what tells nothing, and why: labels and charges without a finite number, dipoles of crystals."""
+    nowhere = [name for name in MAY_BE_MISSING if name in sources and name not in found.somewhere]
     useless = [(name, "has no finite number in any frame") for name in nowhere]
     if {"M2", "cell"} <= sources.keys() and "M2" not in nowhere:
         useless.append(("M2", "is not learned where frames are periodic: the dipole of a cell has no meaning"))
@@ -128,7 +128,7 @@ def _readable(
 
     def read(names: Collection[str]) -> Survey:
         mapping = {name: fields[name] for name in names}
-        return survey(read_blocks(path, data_format, mapping, optional={*TARGETS, *WEIGHTS}))
+        return survey(read_blocks(path, data_format, mapping, optional={*MAY_BE_MISSING, *WEIGHTS}))
 
     ordered = [name for name in FIELDS if name in fields]
     molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or not {name, "cell"}.isdisjoint(sure)]

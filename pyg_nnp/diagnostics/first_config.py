@@ -52,7 +52,7 @@ def first_config(
         sources=sources,
         unused=contents.unused,
         layout=known.name if known is not None else "",
-        missing={name: (molecules - labelled[name], molecules) for name in targets if labelled[name] < molecules},
+        missing=_missing(found, sources, {name: (molecules - labelled[name], molecules) for name in targets}),
         dropped=contents.dropped,
         atomic_energy="isolated" if has_references else "fit",
         gradients=sign_of_forces(found.sample, sources["Fa"], known) if "Fa" in sources else None,
@@ -69,6 +69,16 @@ def first_config(
     )
     warnings = [f"Warning: {text}" for text in _doubts(path, contents, length[0])]
     return draft.text(), [*draft.guesses(), *_isolated_atoms(found), *warnings]
+
+
+def _missing(
+    found: Survey, sources: Mapping[str, str], labels: dict[str, tuple[int, int]]
+) -> dict[str, tuple[int, int]]:
+    """Return what frames lack, as a draft has it: of ``labels``, and of total charges, also of isolated atoms."""
+    if "Q" in sources:
+        without = found.num_frames - found.labelled["Q"] - found.labels_of_isolated["Q"]
+        labels |= {"Q": (without, found.num_frames)}
+    return {name: (few, all_frames) for name, (few, all_frames) in labels.items() if few}
 
 
 def _doubts(path: DataPath, contents: Contents, bohr: float | None) -> Iterator[object]:

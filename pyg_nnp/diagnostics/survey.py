@@ -8,7 +8,7 @@ import numpy as np
 
 from pyg_nnp.data.source import ArrayTypes, Block, add_types
 from pyg_nnp.diagnostics.finding import Array
-from pyg_nnp.fields import TARGETS
+from pyg_nnp.fields import MAY_BE_MISSING
 
 _MOST = 2000  # frames of a sample
 
@@ -22,9 +22,9 @@ class Survey:
         elements: atomic numbers that occur.
         isolated: atomic numbers of frames that are a single neutral atom with an energy.
         num_isolated: number of these frames.
-        labelled: target -> number of the other frames that have all its labels.
-        labels_of_isolated: target -> number of the isolated atoms that have all its labels.
-        somewhere: targets of which there is a finite number.
+        labelled: target, or ``Q`` -> number of the other frames that have all its labels.
+        labels_of_isolated: target, or ``Q`` -> number of the isolated atoms that have all its labels.
+        somewhere: targets, and ``Q``, of which there is a finite number.
         charges: total charges of the frames that are no isolated atoms.
         has_wires: whether a frame is periodic along one of its lattice vectors alone.
         sample: evenly spaced frames of several atoms; where there are none, of single ones.
@@ -52,12 +52,12 @@ def survey(blocks: Iterable[Block]) -> Survey:
     molecules, atoms, columns = _Sample(), _Sample(), ArrayTypes()
     for block in blocks:
         N, Za = block.arrays["N"], block.arrays["Za"]
-        Q = block.arrays.get("Q", np.zeros(len(N)))
+        Q = np.nan_to_num(block.arrays.get("Q", np.zeros(len(N))))  # 0 where it is missing
         pbc = block.arrays.get("pbc", np.zeros((len(N), 3))) != 0
         has_wires |= bool((pbc.sum(axis=1) == 1).any())
         is_isolated = (N == 1) & (Q == 0) & ~pbc.any(axis=1)
         is_isolated &= np.isfinite(block.arrays["E"]) if "E" in block.arrays else False
-        for name in (name for name in TARGETS if name in block.arrays):
+        for name in (name for name in MAY_BE_MISSING if name in block.arrays):
             has = block.has(name)
             labelled[name] += int((has & ~is_isolated).sum())
             of_isolated[name] += int((has & is_isolated).sum())

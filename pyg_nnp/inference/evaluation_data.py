@@ -64,8 +64,8 @@ def configuration_for(
     if "cell" not in features and "S" in targets and not mapping.get("S"):
         log.warning("%s has no periodic cell, which '%s' (S) would be of: not compared.", path, targets.pop("S"))
     # what is there is compared, whatever the training asked of its data
-    hub = {**hub, "allow_missing": list(targets), "group_weights": {}, "features": features, "targets": targets}
-    hub |= {"data_path": path.given, "data_format": data_format}
+    hub = {**hub, "group_weights": {}, "features": features, "targets": targets}
+    hub |= {"data_path": path.given, "data_format": data_format, "allow_missing": [*targets, *features.keys() & {"Q"}]}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
     models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}

@@ -61,6 +61,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"Datahub/allow_missing": ["E", "FA"]},
         "Datahub.allow_missing[1]: 'FA' is none of the targets. Did you mean 'Fa'",
     ),
+    ({"Datahub/allow_missing": ["Q"]}, "Datahub.allow_missing[0]: 'Q' is none of the targets. There are: E, Fa"),
     ({"Datahub/allow_missing": True}, "Datahub.allow_missing: expects a list, found true"),
     ({"Datahub/group_weights": {"bulk": 2.0}}, "Datahub.group_weights: the name of the groups in the data is missing"),
     ({"Datahub/features/group": "kind"}, "Datahub.features.group: groups have no weights; give group_weights"),

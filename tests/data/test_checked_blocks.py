@@ -240,3 +240,25 @@ def test_a_label_that_no_frame_has(name: str, said: str, three_files: list[Frame
     what = f"'{name}' (E) is missing in all frames.{said} Correct the name, or take E out of the targets."
     with pytest.raises(DataError, match=re.escape(what)):
         MoleculeDataset.from_config(config_from_dict(document), Path("out"))
+
+
+@pytest.mark.parametrize("write", [write_pickle, write_hdf5])
+def test_total_charges_that_some_frames_lack(
+    write: Any, three_files: list[Frame], caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are 0 where the configuration says that they may be missing, and the log says in how many frames."""
+    caplog.set_level(logging.INFO)
+    charges = [frame["Q"] for frame in three_files]
+    kept = [frame if frame["Q"] else {key: frame[key] for key in frame if key != "Q"} for frame in three_files]
+    write(Path("some"), kept)
+    with pytest.raises(DataError, match=r"there is no 'Q' \(Q\)\..* write Q in Datahub\.allow_missing"):
+        MoleculeDataset.from_config(config("some"), Path("out"))
+    document = config("some").model_dump()
+    document["Datahub"]["allow_missing"] = ["Q"]
+    assert MoleculeDataset.from_config(config_from_dict(document), Path("out")).Q.tolist() == charges
+    assert 0 < charges.count(0) < len(charges)
+    assert f"some: 'Q' (Q) is missing in {charges.count(0)} frames: it is taken to be 0." in caplog.text
+    document["Datahub"]["features"]["Q"] = "q"
+    what = r"'q' \(Q\) is missing in all frames\. Did you mean 'Q'\? Correct the name, or take Q out of the features"
+    with pytest.raises(DataError, match=what):
+        MoleculeDataset.from_config(config_from_dict(document), Path("out"))

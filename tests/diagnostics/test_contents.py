@@ -123,3 +123,16 @@ def test_labels_of_another_method_are_no_guess(tmp_path: Path) -> None:
         group["wb97x_dz.dipole"] = np.zeros((4, 3))
     found = contents.contents_of(tmp_path / "ani.h5", {"E": "ccsd(t)_cbs.energy"})
     assert found.sources == {"Ra": "coordinates", "Za": "atomic_numbers", "E": "ccsd(t)_cbs.energy"}
+
+
+def test_total_charges_that_some_frames_lack(tmp_path: Path) -> None:
+    frames = [water(number) for number in range(12)]
+    for number, atoms in enumerate(frames):
+        atoms.info["multiplicity"] = 1 + 2 * (number % 4 == 0)
+        if number > 8:
+            atoms.info["charge"] = 2
+    hub, said = of_config(frames, tmp_path)
+    assert (hub["features"]["Q"], hub["allow_missing"]) == ("charge", ["Q"])
+    assert "Q is missing in 9 of 12 frames, where it is taken to be 0" in said
+    assert "total charges differ, so the model has the layer ChargeEmbedding" in said
+    assert sum("'multiplicity' differs between frames (1, 3)" in line for line in said) == 1

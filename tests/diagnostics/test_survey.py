@@ -25,7 +25,7 @@ def test_all_frames_are_seen() -> None:
     # charges go 0, 1, 0, 1: single atoms are neutral, and do not count among the charges
     assert (found.isolated, found.num_isolated) == ((1,), 120)
     assert found.charges == (1.0,)
-    assert found.labelled == {"E": 120, "Fa": 120}
+    assert found.labelled == {"E": 120, "Fa": 120, "Q": 120}
     assert found.sample.arrays["N"].tolist() == [2, 3] * 60
 
 

@@ -63,7 +63,7 @@ def predicted(structures: list[Atoms], folder: Path, *options: str) -> np.ndarra
         return arrays["Q"]
 
 
-NAMES = ["total_charge", "charge", "Q", "net_charge", "molecular_charge", "Charge"]
+NAMES = ["total_charge", "charge", "Q", "net_charge", "molecular_charge", "Charge", "tot_charge", "q_tot"]
 
 
 def test_predict_reads_usual_names(here: Path, tmp_path: Path) -> None:
@@ -280,3 +280,12 @@ def test_a_charge_of_commands_is_a_number(
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message == f"DataError: charge: {given} is no total charge. Give a number."
     assert not Path("predicted.npz").exists()
+
+
+def test_evaluate_takes_a_missing_charge_to_be_0(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structures = [said(energy=-76.0, **({"total_charge": 1} if number else {})) for number in range(3)]
+    ase.io.write(tmp_path / "some.xyz", structures, format="extxyz")
+    assert cli.main(["evaluate", MODEL, str(tmp_path / "some.xyz"), "--json", str(tmp_path / "e.json")]) == 0
+    assert "'total_charge' (Q) is missing in 1 frames: it is taken to be 0" in " ".join(capsys.readouterr().err.split())

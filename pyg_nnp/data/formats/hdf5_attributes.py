@@ -50,7 +50,10 @@ def cells_of_attributes(origin: Origin, group: h5py.Group) -> dict[str, Any]:
         return {}
     attributes: Any = group.attrs
     names = list(attributes)
-    charges = {} if "Q" in origin.names else _small(attributes, charge_names(names), 1)
+    is_read = "Q" in origin.names
+    if is_read and "Q" in origin.optional and origin.names["Ra"] in group:
+        is_read = origin.names["Q"] in group  # or in those of other frames alone
+    charges = {} if is_read else _small(attributes, charge_names(names), 1)
     for name, value in charges.items():
         if charge := _charge(name, value):
             instead = f"Store it as a data set '{name}', or remove the attribute"

@@ -108,4 +108,13 @@ def test_groups_around_groups(
 
 def test_total_charges_of_data_sets_are_those_that_are_meant(tmp_path: Path) -> None:
     path = groups(tmp_path / "a.h5", {}, {"charge": 1}, Q=1.0)
-    assert read(path, "hdf5", TWO | {"Q": "Q"})["Q"].tolist() == [1] * 4
+    names = TWO | {"Q": "Q"}
+    assert read(path, "hdf5", names)["Q"].tolist() == [1] * 4
+    with h5py.File(path, "a") as file:
+        del file["a/Q"]
+    (block,) = read_blocks(path, "hdf5", names, optional=["Q"])
+    np.testing.assert_array_equal(block.arrays["Q"], [np.nan, np.nan, 1, 1])
+    with h5py.File(path, "a") as file:
+        del file["b/Q"]
+    with pytest.raises(DataError, match="the attribute 'charge' is 1, but attributes are not read"):
+        list(read_blocks(path, "hdf5", names, optional=["Q"]))
