@@ -52,14 +52,9 @@ def configuration_for(
     standard = {name: found[0] for name, found in usual.items() if found and sources.get(name) not in names}
     sources |= standard | dict(mapping)
     targets = _targets(path, predicted, sources, mapping, names)
-    transforms = {**hub["transforms"], **changes}
     # what ASE calls forces are forces, unless the training data had gradients there
     are_forces = "Fa" in standard or (is_of_ase and data_format != hub["data_format"] and "Fa" in usual)
-    if are_forces and "Fa" not in mapping and "negative_gradient" not in changes:
-        transforms["negative_gradient"] = False
-    # the potential adds its reference energies itself, so these have no effect on errors
-    transforms |= {"atomic_energy": None, "total_energy_normalization": False}
-    transforms["negative_gradient"] = transforms["negative_gradient"] and "Fa" in targets
+    transforms = _transforms(hub["transforms"], changes, targets, are_forces and "Fa" not in mapping)
     features = _features(predictor, path, sources, columns, mapping, is_of_ase)
     if "cell" not in features and "S" in targets and not mapping.get("S"):
         log.warning("%s has no periodic cell, which '%s' (S) would be of: not compared.", path, targets.pop("S"))
@@ -73,6 +68,16 @@ def configuration_for(
     # what divides the frames need not be in the file
     trainer = document["Trainer"] | ({} if with_parts else {"Splitter": {}})
     return config_from_dict({**document, **changed, "Trainer": trainer}, "the configuration of the potential")
+
+
+def _transforms(
+    of_training: Mapping[str, Any], changes: Mapping[str, Any], targets: Mapping[str, str], are_forces: bool
+) -> dict[str, Any]:
+    transforms = {**of_training, **changes}
+    is_gradient = transforms["negative_gradient"] and (not are_forces or "negative_gradient" in changes)
+    # the potential adds its reference energies itself, so these have no effect on errors
+    transforms |= {"atomic_energy": None, "total_energy_normalization": False}
+    return transforms | {"negative_gradient": is_gradient and "Fa" in targets}
 
 
 def _features(

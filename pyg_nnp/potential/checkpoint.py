@@ -34,15 +34,8 @@ from pyg_nnp.potential.wiring import blind_to
 from pyg_nnp.runtime.files import finite, write_durably
 
 __all__ = [
-    "BEST",
-    "LAST",
-    "load_parameters",
-    "load_potential",
-    "own_copy",
-    "read_saved",
-    "save_potential",
-    "start_from",
-]
+    "BEST", "LAST", "load_parameters", "load_potential", "own_copy", "read_saved", "save_potential", "start_from"
+]  # fmt: skip
 
 # entries of the description that follow from the layers, for readers that build none
 _DERIVED = ("outputs", "num_parameters")
