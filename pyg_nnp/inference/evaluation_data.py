@@ -60,7 +60,8 @@ def configuration_for(
         log.warning("%s has no periodic cell, which '%s' (S) would be of: not compared.", path, targets.pop("S"))
     # what is there is compared, whatever the training asked of its data
     hub = {**hub, "group_weights": {}, "features": features, "targets": targets}
-    hub |= {"data_path": path.given, "data_format": data_format, "allow_missing": [*targets, *features.keys() & {"Q"}]}
+    may_be_missing = [*targets, *(["Q"] if features.get("Q") in columns else [])]
+    hub |= {"data_path": path.given, "data_format": data_format, "allow_missing": may_be_missing}
     # there is one model; its loss may have labels that this file lacks
     loss = {"loss": {"rmse": dict.fromkeys(targets, 1.0)}}
     models = {name: {**model, **loss} for name, model in document["Modelhub"]["internal_FFs"].items()}
