@@ -112,8 +112,8 @@ class Checks:
             frame, i, j, distance = found
             what = f"atom {i} has an image of atom {j} at a distance of {distance:.3g}, so this is periodic"
             instead = (
-                "To train on crystals, map 'cell' in Datahub.features. For molecules in vacuum store 'pbc' as false, "
-                "or no cell; for one in pieces, make it whole"
+                "To train on crystals, map 'cell' in Datahub.features, as by init --map cell=NAME. For molecules in "
+                "vacuum store 'pbc' as false, or no cell; for one in pieces, make it whole"
             )
             raise DataError(
                 f"{self.source.file}: {self.source.frames([block.first + frame])}: in its cell {what}, "
