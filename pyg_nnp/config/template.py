@@ -140,10 +140,14 @@ class Draft:
 
     def _mapped(self, names: tuple[str, ...]) -> list[str]:
         return [
-            f"    {name}: {_quoted(self.sources[name])}  # {FIELDS[name].short_meaning}"
+            f"    {name}: {_quoted(self.sources[name])}  # {FIELDS[name].short_meaning}{self._doubt(name)}"
             for name in names
             if name in self.sources
         ]
+
+    def _doubt(self, name: str) -> str:
+        is_either = name == "S" and all(word in self.sources[name].lower() for word in ("stress", "virial"))
+        return ". CHECK: taken for a stress; virials need a name without stress in it" if is_either else ""
 
     def _model(self) -> list[str]:
         cutoff = _CUTOFF / BOHR_IN_ANGSTROM * self.length[0]

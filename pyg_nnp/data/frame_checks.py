@@ -114,7 +114,7 @@ class Checks:
             what = f"atom {i} has an image of atom {j} at a distance of {distance:.3g}, so this is periodic"
             but, instead = (
                 "a potential here knows molecules alone",
-                "To train on crystals, map 'cell' in Datahub.features",
+                "To train on crystals, map 'cell' in Datahub.features, as by init --map cell=NAME",
             )
             if "cell" in block.arrays:
                 names = cell_names(block.columns, self.source.names.values(), ["cell"])

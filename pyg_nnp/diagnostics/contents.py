@@ -131,10 +131,10 @@ def _readable(
         return survey(read_blocks(path, data_format, mapping, optional={*MAY_BE_MISSING, *WEIGHTS}))
 
     ordered = [name for name in FIELDS if name in fields]
-    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or not {name, "cell"}.isdisjoint(sure)]
-    if molecules != ordered:
-        instead = f"if these are crystals, say --map cell={fields['cell']}" if "cell" in fields else ""
-        left = {"cell": f"all can be read as molecules; {instead}"} if instead and "cell" not in sure else {}
+    molecules = [name for name in ordered if name not in (*OF_CELLS, "S") or name in sure]
+    if molecules != ordered and "cell" not in sure:
+        instead = f"all can be read as molecules; if these are crystals, say --map cell={fields.get('cell')}"
+        left = {"cell": instead} if "cell" in fields else {}
         with suppress(DataError):  # which something periodic is
             return read(molecules), {name: fields[name] for name in molecules}, left
     ordered = ordered if "cell" in ordered else molecules

@@ -434,3 +434,28 @@ def test_schnet_has_the_weights_of_the_spreads(tmp_path: Path) -> None:
     assert model["architecture"] == "SchNet"
     assert model["loss"] == {"rmse": {"E": 2, "Fa": 40}}
     assert [entry["name"] for entry in model["layers"]][3:5] == ["Core", "AtomicAffine"]
+
+
+def test_virials_and_stress_in_one_name_are_a_stress(tmp_path: Path) -> None:
+    for number in range(3):
+        atoms = ase_molecule("H2O", cell=[9, 9, 9], pbc=True)
+        atoms.info |= {"virial_stress": np.arange(9.0) + number, "energy": float(number)}
+        ase.io.write(tmp_path / "a.xyz", atoms, format="extxyz", append=True)
+    # a name that the user says leaves the guesses of all others
+    for mapping in ({}, {"cell": "cell"}):
+        text, _ = first_config(tmp_path / "a.xyz", mapping)
+        assert re.search(r"\n    S: virial_stress  # stress, .* CHECK: taken for a stress; virials need a name", text)
+        assert "\n    pbc: pbc  #" in text
+
+
+@pytest.mark.parametrize("cell", [[9.0, 8, 7], [9.0, 8, 7, 90, 90, 90], np.diag([9.0, 8, 7]).ravel(), 9.0])
+def test_init_knows_cells_in_any_form(tmp_path: Path, cell: Any) -> None:
+    arrays = {"R": np.random.default_rng(0).normal(size=(4, 3, 3)), "z": [29] * 3, "E": np.ones(4)}
+    np.savez(tmp_path / "crystals.npz", **arrays, unit_cell=[cell] * 4, pbc=[True] * 4)
+    text, _ = first_config(tmp_path / "crystals.npz", {})
+    assert "\n    cell: unit_cell  #" in text
+    assert "\n    pbc: pbc  #" in text
+    np.savez(tmp_path / "molecules.npz", **arrays, unit_cell=[cell] * 4)
+    text, guesses = first_config(tmp_path / "molecules.npz", {})
+    assert "    cell: unit_cell" not in text
+    assert any("if these are crystals, say --map cell=unit_cell" in guess for guess in guesses)

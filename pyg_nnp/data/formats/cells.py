@@ -111,8 +111,8 @@ class Cells:
             if (periodic == 1).any():
                 i = int(np.argmax(periodic == 1))
                 instead = (
-                    f"To train on crystals, map 'cell' in Datahub.features; for a molecule in a box, unwrap it and "
-                    f"store '{name}' as false"
+                    "To train on crystals, map 'cell' in Datahub.features, as by init --map cell=NAME; for a molecule "
+                    f"in a box, unwrap it and store '{name}' as false"
                 )
                 raise self._origin.frame_error(start + i, f"{_PERIODIC} ('{name}' is {_shown(rows[i])}). {instead}.")
         return is_unknown

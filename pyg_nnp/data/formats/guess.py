@@ -14,7 +14,7 @@ _BY_SHAPE = ("Ra", "Za", "E", "M2")
 _KINDS = {"Za": "iuUSO", "N": "iu", "Q": "iuf", "weight": "iuf", "pbc": "biuf"}
 _FIELDS = (*FEATURES, *TARGETS, "weight")
 # of one frame, or of one atom, in any of which a field may be
-_ROWS = {"S": ((6,), (9,), (3, 3))}
+_ROWS = {"S": ((6,), (9,), (3, 3)), "cell": ((3, 3), (9,), (6,), (3,), ()), "pbc": ((3,), ())}
 # what has the shape of a field, or a part of its name, and is another quantity
 _OTHER = re.compile(
     r"cell|lattice|\bbox|pbc|veloc|moment(um|a)|magmom|polariz|hess|quadrupole|per_?atom|homo|lumo|gap"

@@ -48,8 +48,8 @@ def _voigt(value: Any) -> Array:
 
 
 def is_virial(name: str) -> bool:
-    """Return whether the name of an array says that it holds virials, not stress."""
-    return "virial" in name.lower()
+    """Return whether the name of an array says that it holds virials, not stress; one with both words is a stress."""
+    return "virial" in name.lower() and "stress" not in name.lower()
 
 
 def stress_of_virials(origin: Origin, arrays: dict[str, Array]) -> None:

@@ -171,7 +171,7 @@ def test_a_crystal_a_broken_molecule_and_a_whole_one(tmp_path: Path) -> None:
         bohr = 1.0 if name == "in Bohr" else None
         if is_refused:
             with pytest.raises(
-                DataError, match=r"has an image of atom \d+ at .* so this is periodic.*map 'cell' in .*'pbc' as false"
+                DataError, match=r"has an image of atom \d+ at .* so this is periodic.* --map cell=NAME.*'pbc' as false"
             ):
                 check(path, "npz", bohr)
         else:
@@ -371,7 +371,7 @@ def test_crystals_slabs_and_molecules_in_a_file_of_ase(tmp_path: Path, ending: s
     found = read(path, {"xyz": "extxyz", "db": "ase"}[ending], mapping)
     assert found["pbc"].tolist() == [[0, 0, 0], [1, 1, 1], [1, 1, 0], [0, 0, 0]]
     np.testing.assert_allclose(found["cell"], [atoms.cell.array for atoms in systems], atol=1e-7)
-    with pytest.raises(DataError, match=f"frame 1: {PERIODIC}.*map 'cell' in Datahub.features"):
+    with pytest.raises(DataError, match=f"frame 1: {PERIODIC}.*map 'cell' in Datahub.features, as by init"):
         read(path, {"xyz": "extxyz", "db": "ase"}[ending], {"Ra": "positions", "Za": "numbers"})
 
 

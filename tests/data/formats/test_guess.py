@@ -32,7 +32,9 @@ def guessed(columns: dict[str, Any], **options: bool) -> dict[str, str]:
         # all frames may have one charge
         ({"charge": ((), "i8")}, "Q"),
         ({"energy_per_atom": (40,), "homo_energy": (40,), "atomization_energy": (40,)}, ""),
-        ({"stress": (40, 6), "cell": (40, 3), "velocities": (40, 5, 3)}, "S"),
+        ({"stress": (40, 6), "cell": (40, 2), "velocities": (40, 5, 3)}, "S"),
+        *(({"unit_cell": shape}, "cell") for shape in [(40, 3, 3), (40, 9), (40, 6), (40, 3), (40,), (3, 3), (3,)]),
+        *(({"periodic": (shape, "?")}, "pbc") for shape in [(40, 3), (40,), (3,)]),
         ({"virials": (40, 9)}, "S"),
         ({"REF_stress": (40, 3, 3)}, "S"),
         ({"stress_std": (40, 6), "atomic_virials": (40, 5, 6)}, ""),

@@ -58,6 +58,8 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
 def test_virials_are_known_by_their_names(name: str) -> None:
     assert is_virial(name)
     assert not is_virial("REF_stress")
+    assert not is_virial("virial_stress")
+    assert not is_virial("Stress_virial")
 
 
 def test_stress_of_a_virial_is_that_of_ase(tmp_path: Path) -> None:
