@@ -53,6 +53,14 @@ def test_crystals_from_init_to_evaluate(folder: Path, capsys: pytest.CaptureFixt
         assert ("stress" in found.calc.results) == bool(given.pbc.any())
         if given.pbc.any():
             np.testing.assert_allclose(found.get_stress(), given.get_stress(), atol=1e-5)
+    # energies and forces without a volume, which stress is by
+    slab = some_crystals()[0]
+    slab.set_cell([*slab.cell[:2], [0, 0, 0]])
+    slab.pbc = [True, True, False]
+    ase.io.write("slab.xyz", slab, format="extxyz")
+    assert cli.main(["predict", model_folder, "slab.xyz", "-o", "predicted_slab.xyz"]) == 0
+    assert {*ase.io.read("predicted_slab.xyz").calc.results} >= {"energy", "forces"}
+    assert "stress" not in ase.io.read("predicted_slab.xyz").calc.results
     for command in (["evaluate"], ["predict", "-o", "larger_predicted.xyz"]):
         capsys.readouterr()
         larger = [frame * np.where(frame.pbc, 2, 1) for frame in (some_crystals()[0], some_crystals()[3])]
