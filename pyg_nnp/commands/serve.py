@@ -11,7 +11,7 @@ from pyg_nnp.errors import ConfigError, DataError
 from pyg_nnp.inference.calculator import PotentialCalculator
 from pyg_nnp.inference.engines.ipi import answer
 from pyg_nnp.inference.simulation.structure import read_structure
-from pyg_nnp.potential.checkpoint import own_copy
+from pyg_nnp.potential.checkpoint import load_potential
 from pyg_nnp.potential.potential import Potential
 from pyg_nnp.runtime.logs import terminal_log, warnings_logged
 
@@ -21,12 +21,12 @@ def run(options: argparse.Namespace) -> int:
     if options.host and options.socket:
         raise ConfigError("--host is for an INET socket, and --socket is one of this machine. Give one of them.")
     with terminal_log(), warnings_logged():
-        potential = own_copy(options.model, device_of(options), options.dtype)
+        potential = load_potential(options.model)
         atoms = read_structure(options.structure, options.charge, potential)
         _refuse(potential, atoms)
         # the other program decides what moves
         atoms.set_constraint()
-        atoms.calc = PotentialCalculator(potential, device=potential.device)
+        atoms.calc = PotentialCalculator(potential, device=device_of(options), dtype=options.dtype)
         host = options.host or "localhost"
         answer(atoms, host=host, port=options.port, socket=options.socket, wait=options.wait)
     return 0

@@ -22,7 +22,7 @@ from pyg_nnp.runtime.files import PARTIAL, digest, locked_folder
 if TYPE_CHECKING:
     from pyg_nnp.config import Config, Datahub
 
-_LAYOUT = 3  # of what is digested and how files are read, which changes the hash; that of the file may change alone
+_LAYOUT = 2  # of what is digested, which changes the hash; that of the file may change without it
 
 log = logging.getLogger(__name__)
 

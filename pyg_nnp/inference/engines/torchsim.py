@@ -107,7 +107,7 @@ class PygNnpModel(ModelInterface):  # type: ignore[misc]  # it has no types
         for name, factor in self._factors.items():
             # energies stay in double precision: those of all electrons have no digits to spare
             values = predicted[_NAMES[name]].double() * factor
-            values = values if name == "energy" else values.to(self.dtype)
+            values = values if name == "energy" else values.to(data.Q.dtype)
             results[name] = values[:, _FULL] if name == "stress" else values  # stress (G, 3, 3)
         if not all(value.isfinite().all() for value in results.values()):
             found = {_NAMES[name]: values.detach().cpu().numpy() for name, values in results.items()}

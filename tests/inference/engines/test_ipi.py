@@ -240,7 +240,7 @@ def test_an_unknown_element_and_a_cell_without_use(tmp_path: Path, capsys: pytes
         ase.io.write(tmp_path / "start.xyz", atoms)
         started = time.monotonic()
         # before anybody answers
-        assert cli.main(["serve", str(tmp_path), str(tmp_path / "start.xyz"), "--wait", "600"]) == cli.USER_ERROR
+        assert cli.main(["serve", str(tmp_path), str(tmp_path / "start.xyz"), "--wait", "40"]) == cli.USER_ERROR
         message = capsys.readouterr().err
         assert f"DataError: {expected}" in message or f"this potential {expected}" in message
         assert "Traceback" not in message
